@@ -1,0 +1,110 @@
+// Package surface serves one kind of site: it turns a list of routes, each with the
+// permission it needs, into an HTTP handler with the middleware every page has,
+// and is the one place that turns an error into a page, a fragment or a problem
+// document. It knows no feature.
+package surface
+
+import (
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/identity"
+)
+
+// Route is one line of a surface's table of routes.
+type Route struct {
+	Method  string
+	Path    string // Fiber's pattern; also the label in metrics
+	Needs   identity.Permission
+	Handler fiber.Handler
+}
+
+// Site is what every page of a host shows of its owner's brand.
+type Site struct {
+	Name          string
+	BaseURL       string // scheme, host and port this request came by; no trailing slash
+	Theme         string
+	StylesheetURL string // the brand's immutable, hashed stylesheet
+	LogoURL       string // empty: show the name
+	LogoDarkURL   string
+	FaviconURL    string
+	Texts         map[string]string // what the shop says, by key; see branding
+	SupportEmail  string
+}
+
+// NavItem is one entry of a surface's navigation.
+type NavItem struct {
+	Label, Href, Icon string
+	Active            bool
+}
+
+// Flash is what the last action has to say, shown once.
+type Flash struct {
+	Kind string // good, warning, bad, info
+	Text string
+}
+
+// Page is what every template gets. View is the page's own plain struct.
+type Page struct {
+	Title     string
+	Surface   string // shop, client, manage, console
+	Path      string
+	Locale    string
+	Site      Site
+	Person    *identity.Principal // nil: nobody is signed in
+	CSRF      string
+	Nav       []NavItem
+	Flash     *Flash
+	Errors    map[string]string // per form field, after a fault with fields
+	RequestID string
+	View      any
+}
+
+type key int
+
+const (
+	tenantKey key = iota
+	dbKey
+	principalKey
+	siteKey
+	requestIDKey
+	hostKey
+	surfaceKey
+	clientIPKey
+)
+
+// Tenant is whose host the request came by; false on the platform's own hosts.
+func Tenant(c *fiber.Ctx) (tenancy.Tenant, bool) {
+	t, ok := c.Locals(tenantKey).(tenancy.Tenant)
+	return t, ok
+}
+
+// DB is the handle bound to the request's tenant. It is nil on the platform's own hosts.
+func DB(c *fiber.Ctx) *tenancy.DB {
+	db, _ := c.Locals(dbKey).(*tenancy.DB)
+	return db
+}
+
+// Principal is who is signed in on this surface.
+func Principal(c *fiber.Ctx) (identity.Principal, bool) {
+	p, ok := c.Locals(principalKey).(identity.Principal)
+	return p, ok
+}
+
+// RequestID names the request in logs, audit rows and error pages.
+func RequestID(c *fiber.Ctx) string {
+	id, _ := c.Locals(requestIDKey).(string)
+	return id
+}
+
+// Host is the host the request came by: lower case, ASCII, no port, no trailing dot.
+func Host(c *fiber.Ctx) string {
+	h, _ := c.Locals(hostKey).(string)
+	return h
+}
+
+// ClientIP is the visitor's address, taken from a proxy header only when the proxy is configured as trusted.
+func ClientIP(c *fiber.Ctx) string {
+	ip, _ := c.Locals(clientIPKey).(string)
+	return ip
+}

@@ -1,0 +1,146 @@
+-- Rights and doors, run as the owner of the database after the central
+-- migrations; every statement may be repeated. Each function here is a door: it
+-- runs as its owner, with a locked search path, and stamps the tenant itself.
+
+REVOKE TEMPORARY, CREATE ON DATABASE :database FROM PUBLIC;
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+CREATE SCHEMA IF NOT EXISTS door;
+GRANT USAGE ON SCHEMA door TO PUBLIC;
+
+-- Who is bound? session_user is the lane and current_user the door's owner, but the
+-- setting "role" still names the tenant inside a SECURITY DEFINER function.
+CREATE OR REPLACE FUNCTION door.tenant() RETURNS bigint LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE r text := current_setting('role');
+BEGIN
+  IF r !~ '^t_[1-9][0-9]{0,9}$' THEN
+    RAISE insufficient_privilege USING MESSAGE = 'no tenant is bound';
+  END IF;
+  RETURN substr(r, 3)::bigint;
+END $$;
+
+-- Records usage once a key. Answers whether it is new.
+CREATE OR REPLACE FUNCTION door.record_usage(key text, sku text, kind text, quantity bigint, at timestamptz, detail jsonb) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO central.usage_events (tenant_id, key, sku, kind, quantity, at, detail)
+  VALUES (door.tenant(), record_usage.key, record_usage.sku, record_usage.kind, record_usage.quantity, record_usage.at, record_usage.detail)
+  ON CONFLICT DO NOTHING;
+  RETURN FOUND;
+END $$;
+
+-- Puts the tenant on the agenda of a kind of work, no later than due; null takes it off.
+CREATE OR REPLACE FUNCTION door.set_agenda(kind text, due timestamptz) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF set_agenda.due IS NULL THEN
+    DELETE FROM central.agenda a WHERE a.tenant_id = door.tenant() AND a.kind = set_agenda.kind;
+  ELSE
+    INSERT INTO central.agenda (tenant_id, kind, due_at) VALUES (door.tenant(), set_agenda.kind, set_agenda.due)
+    ON CONFLICT (tenant_id, kind) DO UPDATE SET due_at = excluded.due_at;
+  END IF;
+END $$;
+
+-- Tells every node that what anonymous pages show has changed. With a theme, a
+-- brand was published.
+CREATE OR REPLACE FUNCTION door.touch_site(theme text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE t bigint := door.tenant(); v bigint;
+BEGIN
+  UPDATE central.tenants x SET
+    content_version = x.content_version + 1,
+    brand_version = x.brand_version + (touch_site.theme IS NOT NULL)::int,
+    theme = coalesce(touch_site.theme, x.theme),
+    changed_at = now()
+  WHERE x.id = t RETURNING x.content_version INTO v;
+  PERFORM pg_notify('ezscale_directory', 'tenant ' || t);
+  RETURN v;
+END $$;
+
+-- Keeps the end of the tenant's audit chain where the tenant cannot reach it.
+CREATE OR REPLACE FUNCTION door.anchor_audit(seq bigint, hash bytea) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO central.audit_anchors (tenant_id, seq, hash) VALUES (door.tenant(), anchor_audit.seq, anchor_audit.hash)
+  ON CONFLICT DO NOTHING;
+END $$;
+
+-- One of River's rows, written the way River writes it. The tenant goes into metadata,
+-- from where the worker takes it, and into the unique key.
+CREATE OR REPLACE FUNCTION door.enqueue(kind text, args jsonb, queue text, key text, at timestamptz) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE t bigint := door.tenant(); q text := coalesce(enqueue.queue, 'default'); id bigint;
+BEGIN
+  INSERT INTO river.river_job AS j (args, kind, max_attempts, metadata, queue, scheduled_at, state, unique_key, unique_states)
+  VALUES (enqueue.args, enqueue.kind, 25, jsonb_build_object('tenant', t), q, coalesce(enqueue.at, now()),
+    (CASE WHEN enqueue.at > now() THEN 'scheduled' ELSE 'available' END)::river.river_job_state,
+    sha256(convert_to(t || ' ' || enqueue.kind || ' ' || enqueue.key, 'UTF8')),
+    CASE WHEN enqueue.key IS NOT NULL THEN B'11110101' END) -- all states but cancelled and discarded
+  ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND unique_states IS NOT NULL
+    AND river.river_job_state_in_bitmask(unique_states, state) DO NOTHING
+  RETURNING j.id INTO id;
+  IF id IS NOT NULL AND enqueue.at IS NULL THEN
+    PERFORM pg_notify('river.river_insert', json_build_object('queue', q)::text);
+  END IF;
+  RETURN id;
+END $$;
+
+-- The same for the central plane: no tenant is stamped, so no tenant job can be forged.
+CREATE OR REPLACE FUNCTION door.enqueue_central(kind text, args jsonb, queue text, key text, at timestamptz) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE q text := coalesce(enqueue_central.queue, 'default'); id bigint;
+BEGIN
+  IF current_setting('role') <> 'none' THEN
+    RAISE insufficient_privilege USING MESSAGE = 'a tenant may not enqueue for the platform';
+  END IF;
+  INSERT INTO river.river_job AS j (args, kind, max_attempts, metadata, queue, scheduled_at, state, unique_key, unique_states)
+  VALUES (enqueue_central.args, enqueue_central.kind, 25, '{}', q, coalesce(enqueue_central.at, now()),
+    (CASE WHEN enqueue_central.at > now() THEN 'scheduled' ELSE 'available' END)::river.river_job_state,
+    sha256(convert_to('central ' || enqueue_central.kind || ' ' || enqueue_central.key, 'UTF8')),
+    CASE WHEN enqueue_central.key IS NOT NULL THEN B'11110101' END)
+  ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND unique_states IS NOT NULL
+    AND river.river_job_state_in_bitmask(unique_states, state) DO NOTHING
+  RETURNING j.id INTO id;
+  IF id IS NOT NULL AND enqueue_central.at IS NULL THEN
+    PERFORM pg_notify('river.river_insert', json_build_object('queue', q)::text);
+  END IF;
+  RETURN id;
+END $$;
+REVOKE EXECUTE ON FUNCTION door.enqueue_central FROM PUBLIC;
+
+-- Takes a spare of the lane that asks and makes it a tenant. Only lanes may call
+-- it, and only unbound. Null: the lane has no spare. A second claim with the
+-- same key or slug is a unique violation.
+CREATE OR REPLACE FUNCTION door.claim(key text, slug text, name text, owner_email text, status text,
+  locale text, currency text, time_zone text, trial_ends_at timestamptz, at timestamptz) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE got bigint; version int; mine int := substr(session_user, 6)::int;
+BEGIN
+  IF current_setting('role') <> 'none' THEN
+    RAISE insufficient_privilege USING MESSAGE = 'a tenant may not claim a tenant';
+  END IF;
+  DELETE FROM central.spares s WHERE s.id = (
+    SELECT c.id FROM central.spares c WHERE c.lane = mine ORDER BY c.id LIMIT 1 FOR UPDATE SKIP LOCKED)
+  RETURNING s.id, s.schema_version INTO got, version;
+  IF got IS NULL THEN RETURN NULL; END IF;
+  INSERT INTO central.tenants (id, key, slug, name, owner_email, status, locale, currency, time_zone, trial_ends_at,
+    schema_version, content_version, created_at, changed_at)
+  VALUES (got, claim.key, claim.slug, claim.name, claim.owner_email, claim.status, claim.locale, claim.currency,
+    claim.time_zone, claim.trial_ends_at, version, 1, claim.at, claim.at);
+  PERFORM pg_notify('ezscale_directory', 'tenant ' || got);
+  RETURN got;
+END $$;
+REVOKE EXECUTE ON FUNCTION door.claim FROM PUBLIC;
+
+-- Notes how far the schema of a tenant of the asking lane has come, in the
+-- transaction that brought it there.
+CREATE OR REPLACE FUNCTION door.migrated(tenant bigint, version int) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF current_setting('role') <> 'none' OR NOT pg_has_role(session_user, 't_' || migrated.tenant, 'MEMBER') THEN
+    RAISE insufficient_privilege USING MESSAGE = 'not a tenant of this lane';
+  END IF;
+  UPDATE central.tenants t SET schema_version = migrated.version, migration_error = NULL WHERE t.id = migrated.tenant;
+  UPDATE central.spares s SET schema_version = migrated.version WHERE s.id = migrated.tenant;
+END $$;
+REVOKE EXECUTE ON FUNCTION door.migrated FROM PUBLIC;

@@ -1,0 +1,89 @@
+package identity
+
+// Role is a named set of permissions within a world.
+type Role string
+
+// The roles.
+const (
+	StaffAdmin     Role = "admin"
+	StaffSupport   Role = "support"
+	StaffBilling   Role = "billing"
+	StaffReadOnly  Role = "read_only"
+	ResellerOwner  Role = "owner"
+	ResellerAdmin  Role = "admin"
+	ResellerDesign Role = "designer"
+	ResellerAgent  Role = "support"
+	CustomerMember Role = "member" // what a member may do in an account stands in its memberships
+)
+
+// Permission is one thing a role may do. Every route names the one it needs.
+type Permission string
+
+// Public routes need no session; SignedIn ones any session of the surface's world.
+const (
+	Public   Permission = "public"
+	SignedIn Permission = "signed_in"
+)
+
+// What staff do at the console.
+const (
+	ResellersRead  Permission = "resellers.read"
+	ResellersWrite Permission = "resellers.write" // create, suspend, resume, archive
+	DomainsRead    Permission = "domains.read"    // all tenants' domains and certificates
+	DomainsOperate Permission = "domains.operate" // pause, retry
+	JobsRead       Permission = "jobs.read"
+	JobsOperate    Permission = "jobs.operate" // retry, cancel
+	PlatformAudit  Permission = "audit.read"
+	StaffManage    Permission = "staff.manage"
+	SystemRead     Permission = "system.read"
+)
+
+// What a reseller's team does at /manage.
+const (
+	DashboardRead Permission = "dashboard.read"
+	BrandRead     Permission = "brand.read"
+	BrandWrite    Permission = "brand.write"
+	BrandPublish  Permission = "brand.publish"
+	SiteDomains   Permission = "domains.manage"
+	TeamManage    Permission = "team.manage"
+	CustomersRead Permission = "customers.read"
+	CatalogRead   Permission = "catalog.read"
+	TenantAudit   Permission = "activity.read"
+	MailsRead     Permission = "mails.read"
+)
+
+// grants maps world and role to what they may do.
+var grants = map[World]map[Role][]Permission{
+	Staff: {
+		StaffAdmin:    {ResellersRead, ResellersWrite, DomainsRead, DomainsOperate, JobsRead, JobsOperate, PlatformAudit, StaffManage, SystemRead},
+		StaffSupport:  {ResellersRead, DomainsRead, DomainsOperate, JobsRead, JobsOperate, SystemRead},
+		StaffBilling:  {ResellersRead, SystemRead},
+		StaffReadOnly: {ResellersRead, DomainsRead, JobsRead, SystemRead},
+	},
+	Reseller: {
+		ResellerOwner:  {DashboardRead, BrandRead, BrandWrite, BrandPublish, SiteDomains, TeamManage, CustomersRead, CatalogRead, TenantAudit, MailsRead},
+		ResellerAdmin:  {DashboardRead, BrandRead, BrandWrite, BrandPublish, SiteDomains, TeamManage, CustomersRead, CatalogRead, TenantAudit, MailsRead},
+		ResellerDesign: {DashboardRead, BrandRead, BrandWrite},
+		ResellerAgent:  {DashboardRead, BrandRead, CustomersRead, CatalogRead, MailsRead},
+	},
+	Customer: {CustomerMember: {}},
+}
+
+func (r Role) grants(w World, perm Permission) bool {
+	if perm == Public {
+		return true
+	}
+	perms, known := grants[w][r]
+	if !known {
+		return false
+	}
+	if perm == SignedIn {
+		return true
+	}
+	for _, p := range perms {
+		if p == perm {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,253 @@
+package tenancy
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+var (
+	// ErrNoTenant is returned for a binding without a tenant.
+	ErrNoTenant = errors.New("tenancy: no tenant")
+	// ErrRolledBack is returned by Update when a statement failed, its error was
+	// swallowed by fn, and Postgres therefore refused to commit.
+	ErrRolledBack = errors.New("tenancy: a statement failed and was ignored: rolled back")
+	// ErrEscaped is returned when the transaction was not the one we began any more.
+	ErrEscaped = errors.New("tenancy: the transaction was ended by a statement")
+)
+
+// Config opens a Pool.
+type Config struct {
+	DSN          string                   // its user and password are replaced by the lane's
+	Password     func(role string) string // nil: no passwords (sockets with trust)
+	Lanes        int                      // as many as the database was installed with
+	ConnsPerLane int32                    // 2 is a good start
+	InFlight     int                      // transactions at once over all lanes; 0: no bound
+	MaxLifetime  time.Duration            // a backend remembers every tenant it met until it closes
+	Clock        Clock                    // nil: the wall clock
+}
+
+// Pool holds one small pool of connections a lane.
+type Pool struct {
+	cfg      Config
+	lanes    atomic.Pointer[[]lane]
+	inFlight chan struct{}
+}
+
+type lane struct {
+	pool *pgxpool.Pool
+	db   *sql.DB // the same pool for bun, which wants *sql.Rows
+}
+
+// Open makes the pools. It connects to nothing.
+func Open(ctx context.Context, cfg Config) (*Pool, error) {
+	if cfg.Clock == nil {
+		cfg.Clock = wallClock
+	}
+	p := &Pool{cfg: cfg}
+	if cfg.InFlight > 0 {
+		p.inFlight = make(chan struct{}, cfg.InFlight)
+	}
+	lanes, err := openLanes(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	p.lanes.Store(&lanes)
+	return p, nil
+}
+
+// wallClock is the one place where the running program's clock comes from.
+func wallClock() time.Time { return time.Now() }
+
+func openLanes(ctx context.Context, cfg Config) ([]lane, error) {
+	lanes := make([]lane, cfg.Lanes)
+	for i := range lanes {
+		pool, err := openLogin(ctx, cfg, LaneLogin(i), cfg.ConnsPerLane)
+		if err != nil {
+			return nil, fmt.Errorf("open lane %d: %w", i, err)
+		}
+		lanes[i] = lane{pool: pool, db: stdlib.OpenDBFromPool(pool)}
+	}
+	return lanes, nil
+}
+
+// openLogin makes a pool that logs in as one of the platform's roles.
+func openLogin(ctx context.Context, cfg Config, role string, conns int32) (*pgxpool.Pool, error) {
+	c, err := pgxpool.ParseConfig(cfg.DSN)
+	if err != nil {
+		return nil, err
+	}
+	c.ConnConfig.User, c.ConnConfig.Password = role, ""
+	if cfg.Password != nil {
+		c.ConnConfig.Password = cfg.Password(role)
+	}
+	// exec: bun puts the arguments into the text, so that every text is another and
+	// a cache of prepared statements would only thrash; and a transaction pooler
+	// between us and Postgres changes nothing.
+	c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	c.MaxConns = max(conns, 1)
+	c.MaxConnLifetime = 30 * time.Minute
+	if cfg.MaxLifetime > 0 {
+		c.MaxConnLifetime = cfg.MaxLifetime
+	}
+	c.MaxConnLifetimeJitter = c.MaxConnLifetime / 5
+	return pgxpool.NewWithConfig(ctx, c)
+}
+
+// Close closes every lane. It waits for transactions in flight.
+func (p *Pool) Close() { closeLanes(*p.lanes.Load()) }
+
+func closeLanes(lanes []lane) {
+	for _, l := range lanes {
+		_ = l.db.Close()
+		l.pool.Close()
+	}
+}
+
+// Lanes is the number of lanes the pool uses now.
+func (p *Pool) Lanes() int { return len(*p.lanes.Load()) }
+
+// Bind returns the handle on t.
+func (p *Pool) Bind(t Tenant) *DB { return &DB{pool: p, tenant: t} }
+
+// DB is a handle on one tenant's data. It holds no connection and may be copied
+// and kept.
+type DB struct {
+	pool   *Pool
+	tenant Tenant
+}
+
+// Tenant is whom the handle is bound to.
+func (db *DB) Tenant() Tenant { return db.tenant }
+
+// View runs fn in a read-only transaction.
+func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
+	return db.run(ctx, "BEGIN READ ONLY", fn)
+}
+
+// Update runs fn in a transaction and commits it when fn returns nil. fn is run
+// again, from its start, when Postgres reports a serialization failure or a
+// deadlock: it must not touch anything but tx. Retries do not cure deadlocks: lock
+// rows in one order.
+func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
+	return db.run(ctx, "BEGIN", fn)
+}
+
+// UpdateSerializable is Update at isolation level SERIALIZABLE.
+func (db *DB) UpdateSerializable(ctx context.Context, fn func(*Tx) error) error {
+	return db.run(ctx, "BEGIN ISOLATION LEVEL SERIALIZABLE", fn)
+}
+
+func (db *DB) run(ctx context.Context, begin string, fn func(*Tx) error) error {
+	id := db.tenant.ID
+	if id.IsZero() {
+		return ErrNoTenant
+	}
+	release, err := db.pool.admit(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return retry(ctx, func() error {
+		lanes := *db.pool.lanes.Load()
+		return once(ctx, lanes[id.Lane(len(lanes))].db, begin+bind(id), func(w *wire) error {
+			return fn(&Tx{statements: statements{wire: w, now: db.clock()()}, tenant: id})
+		})
+	})
+}
+
+// admit bounds the transactions in flight, so that a burst queues here and not in Postgres.
+func (p *Pool) admit(ctx context.Context) (release func(), err error) {
+	if p.inFlight == nil {
+		return func() {}, nil
+	}
+	select {
+	case p.inFlight <- struct{}{}:
+		return func() { <-p.inFlight }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for a transaction: %w", ctx.Err())
+	}
+}
+
+func (db *DB) clock() Clock {
+	if db.tenant.Clock != nil {
+		return db.tenant.Clock
+	}
+	return db.pool.cfg.Clock
+}
+
+const maxAttempts = 6
+
+func retry(ctx context.Context, attempt func() error) error {
+	for n := 1; ; n++ {
+		err := attempt()
+		if err == nil || !retryable(err) || n == maxAttempts {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(rand.N(time.Duration(n*n) * 2 * time.Millisecond)): //nolint:gosec // jitter
+		}
+	}
+}
+
+func retryable(err error) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && (pe.Code == "40001" || pe.Code == "40P01")
+}
+
+// once is one attempt: begin, fn, commit. Whatever happens, the connection goes
+// back to the pool outside any transaction or is closed.
+func once(ctx context.Context, db *sql.DB, begin string, fn func(*wire) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w, err := acquire(ctx, db)
+	if err != nil {
+		return err
+	}
+	defer w.release() // after cancel: it closes rows that fn forgot, or release would wait for them
+	defer cancel()
+	if err := w.send(begin); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if err := fn(w); err != nil { // a panic passes through release
+		return err
+	}
+	return w.commit()
+}
+
+// bind is the rest of the message that begins a transaction. pg_temp stands last:
+// left out it would be searched first, and a temporary table could stand in for a
+// real one.
+func bind(id ID) string {
+	n := id.Schema()
+	return "; SET LOCAL ROLE " + n + "; SET LOCAL search_path TO " + n + ", pg_temp"
+}
+
+// IsDenied reports whether Postgres refused err's statement for want of a right.
+func IsDenied(err error) bool { return hasState(err, "42501") }
+
+// IsTaken reports whether err is a violation of the unique constraint or index
+// named; any, when the name is empty.
+func IsTaken(err error, constraint string) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && pe.Code == "23505" && (constraint == "" || pe.ConstraintName == constraint)
+}
+
+// IsNoRows reports whether err says that a query found nothing.
+func IsNoRows(err error) bool { return errors.Is(err, sql.ErrNoRows) || errors.Is(err, pgx.ErrNoRows) }
+
+func hasState(err error, code string) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && pe.Code == code
+}

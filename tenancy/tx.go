@@ -1,0 +1,150 @@
+package tenancy
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+)
+
+// Tx is one bound transaction. It is dead when the function it was given to
+// returns. It has no Begin: parts compose, wholes do not nest.
+type Tx struct {
+	statements
+	tenant ID
+}
+
+// TenantID is whom the transaction is bound to.
+func (tx *Tx) TenantID() ID { return tx.tenant }
+
+// Statements is what both planes' transactions offer: bun's builders, raw SQL and
+// the time. Mechanisms that keep a table of the same shape in both planes
+// (identity, audit, mail) are written against it.
+type Statements interface {
+	NewSelect() *bun.SelectQuery
+	NewInsert() *bun.InsertQuery
+	NewUpdate() *bun.UpdateQuery
+	NewDelete() *bun.DeleteQuery
+	NewRaw(query string, args ...any) *bun.RawQuery
+	Now() time.Time
+	Enqueue(ctx context.Context, job Job, o JobOptions) (bool, error)
+}
+
+var (
+	_ Statements = (*Tx)(nil)
+	_ Statements = (*CentralTx)(nil)
+)
+
+type statements struct {
+	wire *wire
+	now  time.Time
+}
+
+// hollow makes bun's builders and has no database: builder.DB() leads nowhere.
+var hollow = bun.NewDB(sql.OpenDB(nowhere{}), pgdialect.New())
+
+type nowhere struct{}
+
+func (nowhere) Connect(context.Context) (driver.Conn, error) { return nil, ErrNoTenant }
+func (nowhere) Driver() driver.Driver                        { return nil }
+
+func (s *statements) NewSelect() *bun.SelectQuery { return hollow.NewSelect().Conn(s.wire) }
+func (s *statements) NewInsert() *bun.InsertQuery { return hollow.NewInsert().Conn(s.wire) }
+func (s *statements) NewUpdate() *bun.UpdateQuery { return hollow.NewUpdate().Conn(s.wire) }
+func (s *statements) NewDelete() *bun.DeleteQuery { return hollow.NewDelete().Conn(s.wire) }
+
+// NewRaw is one statement of SQL; its arguments are quoted by bun.
+func (s *statements) NewRaw(query string, args ...any) *bun.RawQuery {
+	return hollow.NewRaw(query, args...).Conn(s.wire)
+}
+
+// Now is the time at which the transaction began, UTC, on its plane's or tenant's clock.
+func (s *statements) Now() time.Time { return s.now.UTC() }
+
+// Job is work to be done after the commit: a struct of ids that names its kind. A
+// kind, once used, is never given another meaning.
+type Job interface{ Kind() string }
+
+// JobOptions are optional. Key makes the job unique for the tenant and kind until it
+// is cancelled or discarded.
+type JobOptions struct {
+	Queue string
+	Key   string
+	At    time.Time // zero: at once
+}
+
+// Enqueue adds a job with the transaction. It reports false when one with the same
+// key exists. The database stamps the tenant; the caller cannot.
+func (tx *Tx) Enqueue(ctx context.Context, job Job, o JobOptions) (bool, error) {
+	return enqueue(ctx, &tx.statements, "door.enqueue", job, o)
+}
+
+func enqueue(ctx context.Context, s *statements, door string, job Job, o JobOptions) (bool, error) {
+	args, err := json.Marshal(job)
+	if err != nil {
+		return false, fmt.Errorf("enqueue %s: %w", job.Kind(), err)
+	}
+	var at *time.Time
+	if !o.At.IsZero() {
+		at = &o.At
+	}
+	var id sql.NullInt64
+	err = s.NewRaw("SELECT "+door+"(?, ?::jsonb, ?, ?, ?)", job.Kind(), string(args),
+		bun.NullZero(o.Queue), bun.NullZero(o.Key), at).Scan(ctx, &id)
+	if err != nil {
+		return false, fmt.Errorf("enqueue %s: %w", job.Kind(), err)
+	}
+	return id.Valid, nil
+}
+
+// Usage is something used that the platform will bill the reseller for.
+type Usage struct {
+	Key      string // natural key, unique in the tenant
+	SKU      string
+	Kind     string // start, change, stop or quantity
+	Quantity int64
+	At       time.Time
+	Detail   map[string]any
+}
+
+// RecordUsage writes a usage event to the central ledger with the transaction. It
+// reports false when the tenant already recorded one with this key.
+func (tx *Tx) RecordUsage(ctx context.Context, u Usage) (bool, error) {
+	detail, err := json.Marshal(u.Detail)
+	if err != nil {
+		return false, fmt.Errorf("record usage %s: %w", u.Key, err)
+	}
+	if u.Detail == nil {
+		detail = []byte("{}")
+	}
+	var fresh bool
+	err = tx.NewRaw("SELECT door.record_usage(?, ?, ?, ?, ?, ?::jsonb)", u.Key, u.SKU, u.Kind, u.Quantity, u.At, string(detail)).Scan(ctx, &fresh)
+	return fresh, err
+}
+
+// SetAgenda says when the tenant next has work of a kind; the zero time, that it has none.
+func (tx *Tx) SetAgenda(ctx context.Context, kind string, due time.Time) error {
+	_, err := tx.NewRaw("SELECT door.set_agenda(?, ?)", kind, bun.NullZero(due)).Exec(ctx)
+	return err
+}
+
+// TouchSite says that what anonymous visitors see has changed; every node forgets
+// the tenant's cached pages. A theme is given when a brand is published.
+func (tx *Tx) TouchSite(ctx context.Context, theme string) error {
+	_, err := tx.NewRaw("SELECT door.touch_site(?)", bun.NullZero(theme)).Exec(ctx)
+	return err
+}
+
+// AnchorAudit keeps the end of the tenant's audit chain in the central schema.
+func (tx *Tx) AnchorAudit(ctx context.Context, seq int64, hash []byte) error {
+	_, err := tx.NewRaw("SELECT door.anchor_audit(?, ?)", seq, hash).Exec(ctx)
+	return err
+}
+
+var errArguments = errors.New("tenancy: arguments are for bun to format")
