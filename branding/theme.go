@@ -17,7 +17,9 @@ import (
 const maxTemplateBytes = 256 << 10
 
 // Themes renders pages of every theme. It is immutable and safe for concurrent use.
-type Themes struct{ sets map[string]map[string]*template.Template }
+type Themes struct {
+	sets map[string]map[string]*template.Template
+}
 
 // ErrNoPage is returned for a page or theme that does not exist.
 var ErrNoPage = errors.New("branding: no such page")

@@ -1,0 +1,15 @@
+// Package web is what the platform's own hosts serve: the staff console and the
+// partner centre. It sees the central plane only.
+package web
+
+import "github.com/ezscale/ezscale/branding/surface"
+
+// Console serves EZSCALE's staff. Its fields are what its pages need; cmd fills them.
+type Console struct{}
+
+// Routes is every route of the console, on one screen.
+func (s *Console) Routes() []surface.Route {
+	var all []surface.Route
+	// One line a part: its routes stand in the file named for it.
+	return all
+}

@@ -1,0 +1,16 @@
+// Package web is what a tenant's host serves: the shop, the client area and the
+// reseller's console at /manage. Handlers decode, call once, encode and return
+// their error; everything that decides stands in the other packages of tenant.
+package web
+
+import "github.com/ezscale/ezscale/branding/surface"
+
+// Site serves every tenant's host. Its fields are what its pages need; cmd fills them.
+type Site struct{}
+
+// Routes is every route of a tenant's host, on one screen.
+func (s *Site) Routes() []surface.Route {
+	var all []surface.Route
+	// One line a part: its routes stand in the file named for it.
+	return all
+}
