@@ -2,7 +2,6 @@
 -- migrations; every statement may be repeated. Each function here is a door: it
 -- runs as its owner, with a locked search path, and stamps the tenant itself.
 
-REVOKE TEMPORARY, CREATE ON DATABASE :database FROM PUBLIC;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 CREATE SCHEMA IF NOT EXISTS door;
 GRANT USAGE ON SCHEMA door TO PUBLIC;

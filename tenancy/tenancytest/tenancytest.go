@@ -1,0 +1,265 @@
+// Package tenancytest gives a test its own database on a real PostgreSQL, with the
+// platform installed and two tenants in it: code that is only ever tried with one
+// tenant is not tested. It is for tests alone.
+package tenancytest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/pgembed"
+)
+
+// Lanes is how many lanes a test database has: few, so that tenants share them.
+const Lanes = 4
+
+// The server of this test process, and the database the others are copies of.
+var (
+	start    sync.Once
+	server   *pgembed.Server
+	startErr error
+	running  atomic.Bool
+	count    atomic.Int64
+)
+
+const template = "world"
+
+// Main runs the tests of a package that uses databases and stops the server after
+// them: func TestMain(m *testing.M) { tenancytest.Main(m) }.
+func Main(m *testing.M) {
+	running.Store(true)
+	code := m.Run()
+	if server != nil {
+		_ = server.Stop()
+	}
+	os.Exit(code)
+}
+
+// Clock is a clock that tests turn. It is safe for concurrent use.
+type Clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// Now is the clock's time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Advance turns the clock forward.
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// Set puts the clock to t.
+func (c *Clock) Set(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = t
+}
+
+// Start is where every test's clock begins.
+var Start = time.Date(2026, 10, 15, 9, 30, 0, 0, time.UTC)
+
+// World is one test's platform.
+type World struct {
+	DSN     string        // of the test's database, as its owner (a superuser)
+	Owner   *pgx.Conn     // on that database
+	Pool    *tenancy.Pool // two connections a lane
+	Central *tenancy.Central
+	Clock   *Clock
+	A, B    tenancy.Tenant // of one lane: the hardest case
+	C       tenancy.Tenant // of another lane
+}
+
+// New makes a world: a copy of the installed template, removed when the test ends.
+func New(t testing.TB) *World {
+	t.Helper()
+	w := &World{DSN: NewDatabase(t), Clock: &Clock{now: Start}}
+	ctx := context.Background()
+	owner, err := pgx.Connect(ctx, w.DSN)
+	must(t, err)
+	w.Owner = owner
+	t.Cleanup(func() { _ = owner.Close(ctx) })
+	cfg := tenancy.Config{DSN: w.DSN, Lanes: Lanes, ConnsPerLane: 2, Clock: w.Clock.Now}
+	w.Pool, err = tenancy.Open(ctx, cfg)
+	must(t, err)
+	t.Cleanup(w.Pool.Close)
+	w.Central, err = tenancy.OpenCentral(ctx, cfg, 4)
+	must(t, err)
+	t.Cleanup(w.Central.Close)
+	a, b, c := cast()
+	w.A, w.B, w.C = tenantNamed(a, "alpha"), tenantNamed(b, "beta"), tenantNamed(c, "gamma")
+	return w
+}
+
+// DB is the handle on t.
+func (w *World) DB(t tenancy.Tenant) *tenancy.DB { return w.Pool.Bind(t) }
+
+// NewDatabase makes a copy of the installed template (with the tenants of World)
+// and returns its owner's DSN.
+func NewDatabase(t testing.TB) string {
+	t.Helper()
+	if !running.Load() {
+		t.Fatal("tenancytest: give the package a TestMain that calls tenancytest.Main")
+	}
+	start.Do(func() { startErr = startServer() })
+	must(t, startErr)
+	ctx := context.Background()
+	name := fmt.Sprintf("w%d", count.Add(1))
+	admin, err := pgx.Connect(ctx, server.DSN("postgres"))
+	must(t, err)
+	defer admin.Close(ctx) //nolint:errcheck // nothing to do about it
+	_, err = admin.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template+" STRATEGY file_copy")
+	must(t, err)
+	t.Cleanup(func() {
+		c, err := pgx.Connect(ctx, server.DSN("postgres"))
+		if err != nil {
+			return
+		}
+		defer c.Close(ctx) //nolint:errcheck // nothing to do about it
+		_, _ = c.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
+	})
+	owner, err := pgx.Connect(ctx, server.DSN(name))
+	must(t, err)
+	defer owner.Close(ctx) //nolint:errcheck // nothing to do about it
+	must(t, tenancy.SettleDatabase(ctx, owner))
+	return server.DSN(name)
+}
+
+// Server is the PostgreSQL of this test process, for tests that stop or restart one:
+// they make their own with StartServer instead.
+func Server(t testing.TB) *pgembed.Server {
+	t.Helper()
+	start.Do(func() { startErr = startServer() })
+	must(t, startErr)
+	return server
+}
+
+// StartServer starts a PostgreSQL of the test's own, which it may kill and restart.
+func StartServer(t testing.TB, set map[string]string) *pgembed.Server {
+	t.Helper()
+	bin, err := pgembed.FindBinDir(os.Getenv("EZSCALE_PG_BIN"), Root())
+	must(t, err)
+	s, err := pgembed.Start(context.Background(), pgembed.Options{BinDir: bin, Fast: true, Set: set})
+	must(t, err)
+	t.Cleanup(func() { _ = s.Stop() })
+	return s
+}
+
+// Root is the directory of the checkout.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+func startServer() error {
+	ctx := context.Background()
+	bin, err := pgembed.FindBinDir(os.Getenv("EZSCALE_PG_BIN"), Root())
+	if err != nil {
+		return err
+	}
+	var log io.Writer
+	if os.Getenv("EZSCALE_TEST_PG_LOG") != "" {
+		log = os.Stderr
+	}
+	server, err = pgembed.Start(ctx, pgembed.Options{BinDir: bin, Fast: true, Log: log})
+	if err != nil {
+		return err
+	}
+	admin, err := pgx.Connect(ctx, server.DSN("postgres"))
+	if err != nil {
+		return err
+	}
+	defer admin.Close(ctx) //nolint:errcheck // nothing to do about it
+	if _, err := admin.Exec(ctx, "CREATE DATABASE "+template); err != nil {
+		return err
+	}
+	owner, err := pgx.Connect(ctx, server.DSN(template))
+	if err != nil {
+		return err
+	}
+	defer owner.Close(ctx) //nolint:errcheck // a template must have no sessions
+	if _, err := tenancy.Install(ctx, owner, tenancy.InstallOptions{Lanes: Lanes}); err != nil {
+		return err
+	}
+	return populate(ctx, owner)
+}
+
+// cast chooses the numbers of the tenants: two of one lane, one of another.
+func cast() (a, b, c tenancy.ID) {
+	a = numbered(1)
+	for n := int64(2); b.IsZero() || c.IsZero(); n++ {
+		switch id := numbered(n); {
+		case id.Lane(Lanes) == a.Lane(Lanes) && b.IsZero():
+			b = id
+		case id.Lane(Lanes) != a.Lane(Lanes) && c.IsZero():
+			c = id
+		}
+	}
+	return a, b, c
+}
+
+func numbered(n int64) tenancy.ID {
+	id, err := tenancy.NumberedID(n)
+	if err != nil {
+		panic(err)
+	}
+	return id
+}
+
+func tenantNamed(id tenancy.ID, slug string) tenancy.Tenant {
+	return tenancy.Tenant{
+		ID: id, Slug: slug, Name: slug, Status: tenancy.Active, PrimaryHost: slug + ".localhost", Theme: "base",
+		ContentVersion: 1, Locale: "en", Currency: "EUR", TimeZone: "UTC",
+	}
+}
+
+// populate makes the tenants of every world in the template.
+func populate(ctx context.Context, owner *pgx.Conn) error {
+	all, err := tenancy.TenantMigrations()
+	if err != nil {
+		return err
+	}
+	script, version := "", 0
+	for _, m := range all {
+		script, version = script+m.SQL+";\n", m.Version
+	}
+	a, b, c := cast()
+	for id, slug := range map[tenancy.ID]string{a: "alpha", b: "beta", c: "gamma"} {
+		n := id.Schema()
+		_, err := owner.PgConn().Exec(ctx, fmt.Sprintf(`
+			CREATE ROLE %[1]s LOGIN NOINHERIT; GRANT %[1]s TO %[2]s; CREATE SCHEMA %[1]s AUTHORIZATION %[1]s;
+			BEGIN; SET LOCAL ROLE %[1]s; SET LOCAL search_path TO %[1]s, pg_temp; %[3]s; COMMIT;
+			INSERT INTO central.tenants (id, key, slug, name, status, owner_email, schema_version, content_version, created_at, changed_at)
+			VALUES (%[4]s, '%[5]s', '%[5]s', '%[5]s', 'active', 'owner@%[5]s.test', %[6]d, 1, now(), now());
+			SELECT setval('central.tenant_numbers', greatest(%[4]s, (SELECT last_value FROM central.tenant_numbers)))`,
+			n, tenancy.LaneLogin(id.Lane(Lanes)), script, id, slug, version)).ReadAll()
+		if err != nil {
+			return fmt.Errorf("make tenant %s: %w", slug, err)
+		}
+	}
+	return nil
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
