@@ -343,6 +343,8 @@ func openDoors(ctx context.Context, c *pgx.Conn) error {
 		"GRANT EXECUTE ON FUNCTION door.enqueue_central TO " + CentralLogin,
 		"GRANT USAGE ON SCHEMA central TO " + CentralLogin,
 		"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA central TO " + CentralLogin,
+		"REVOKE UPDATE, DELETE ON central.audit_entries FROM " + CentralLogin,
+		"REVOKE INSERT, UPDATE, DELETE ON central.audit_anchors FROM " + CentralLogin,
 		"GRANT USAGE ON ALL SEQUENCES IN SCHEMA central TO " + CentralLogin,
 		"GRANT SELECT ON ALL TABLES IN SCHEMA river TO " + CentralLogin,
 	} {
