@@ -27,12 +27,14 @@ import (
 // Options say where and how; the zero value is a throw-away server from the first
 // binaries found.
 type Options struct {
-	BinDir  string            // holds initdb and postgres; empty: FindBinDir("")
-	Dir     string            // base directory, kept; empty: a temporary one, removed by Stop
-	Fast    bool              // gives up durability: tests and benchmarks
-	Set     map[string]string // further settings of the server
-	Log     io.Writer         // the server's log; nil: discarded
-	Timeout time.Duration     // until it is ready; 0: 30 s
+	BinDir string // holds initdb and postgres; empty: FindBinDir("")
+	Dir    string // base directory, kept; empty: a temporary one, removed by Stop
+	// Temporary lets Stop remove Dir even when it was named.
+	Temporary bool
+	Fast      bool              // gives up durability: tests and benchmarks
+	Set       map[string]string // further settings of the server
+	Log       io.Writer         // the server's log; nil: discarded
+	Timeout   time.Duration     // until it is ready; 0: 30 s
 }
 
 // User is the superuser the server is made with.
@@ -52,7 +54,7 @@ type Server struct {
 // Start makes the cluster when Dir holds none, and starts the server. It returns
 // when the server answers.
 func Start(ctx context.Context, o Options) (*Server, error) {
-	s := &Server{dir: o.Dir, opt: o, bin: o.BinDir}
+	s := &Server{dir: o.Dir, opt: o, bin: o.BinDir, temporary: o.Temporary}
 	if err := s.start(ctx); err != nil {
 		_ = s.Stop()
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
@@ -322,12 +324,17 @@ func (s *Server) Stop() error {
 	return err
 }
 
+// StopAndKeep stops the server and keeps its directory, whatever was asked at the start.
+func (s *Server) StopAndKeep() error {
+	s.temporary = false
+	return s.Stop()
+}
+
 // Restart stops the server and starts it again on the same data.
 func (s *Server) Restart(ctx context.Context) error {
 	temporary := s.temporary
-	s.temporary = false
 	defer func() { s.temporary = temporary }()
-	if err := s.Stop(); err != nil {
+	if err := s.StopAndKeep(); err != nil {
 		return err
 	}
 	if err := s.launch(); err != nil {
