@@ -107,11 +107,36 @@ BEGIN
 END $$;
 REVOKE EXECUTE ON FUNCTION door.enqueue_central FROM PUBLIC;
 
--- Takes a spare of the lane that asks and makes it a tenant. Only lanes may call
--- it, and only unbound. Null: the lane has no spare. A second claim with the
--- same key or slug is a unique violation.
+-- What the program knows about a tenant when it makes or finds it.
+CREATE OR REPLACE FUNCTION door.tenant_row(tenant bigint) RETURNS jsonb LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+  SELECT jsonb_build_object('id', t.id, 'slug', t.slug, 'name', t.name, 'status', t.status, 'theme', t.theme,
+    'primary_host', coalesce(t.primary_host, ''), 'brand_version', t.brand_version, 'content_version', t.content_version,
+    'schema_version', t.schema_version, 'locale', t.locale, 'currency', t.currency, 'time_zone', t.time_zone)
+  FROM central.tenants t WHERE t.id = tenant_row.tenant
+$$;
+REVOKE EXECUTE ON FUNCTION door.tenant_row FROM PUBLIC;
+
+-- Before a claim: the tenant an earlier one with the key made, whether the slug is
+-- taken, and which lanes have spares. Only lanes may ask, and only unbound.
+CREATE OR REPLACE FUNCTION door.may_claim(key text, slug text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF current_setting('role') <> 'none' THEN
+    RAISE insufficient_privilege USING MESSAGE = 'a tenant may not claim a tenant';
+  END IF;
+  RETURN jsonb_build_object(
+    'tenant', (SELECT door.tenant_row(t.id) FROM central.tenants t WHERE t.key = may_claim.key),
+    'taken', EXISTS (SELECT FROM central.tenants t WHERE t.slug = may_claim.slug AND t.status <> 'dropped'),
+    'lanes', (SELECT coalesce(jsonb_agg(DISTINCT s.lane), '[]') FROM central.spares s));
+END $$;
+REVOKE EXECUTE ON FUNCTION door.may_claim FROM PUBLIC;
+
+-- Takes a spare of the lane that asks, makes it a tenant and answers with its row.
+-- Only lanes may call it, and only unbound. Null: the lane has no spare. A second
+-- claim with the same key or slug is a unique violation.
 CREATE OR REPLACE FUNCTION door.claim(key text, slug text, name text, owner_email text, status text,
-  locale text, currency text, time_zone text, trial_ends_at timestamptz, at timestamptz) RETURNS bigint
+  locale text, currency text, time_zone text, trial_ends_at timestamptz, at timestamptz) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE got bigint; version int; mine int := substr(session_user, 6)::int;
 BEGIN
@@ -127,7 +152,7 @@ BEGIN
   VALUES (got, claim.key, claim.slug, claim.name, claim.owner_email, claim.status, claim.locale, claim.currency,
     claim.time_zone, claim.trial_ends_at, version, 1, claim.at, claim.at);
   PERFORM pg_notify('ezscale_directory', 'tenant ' || got);
-  RETURN got;
+  RETURN door.tenant_row(got);
 END $$;
 REVOKE EXECUTE ON FUNCTION door.claim FROM PUBLIC;
 

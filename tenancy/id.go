@@ -70,5 +70,8 @@ func (id *ID) Scan(src any) (err error) {
 	return err
 }
 
+// MaxLanes is the greatest number of lanes.
+const MaxLanes = 256
+
 // LaneLogin is the name of the role lane n logs in as.
 func LaneLogin(n int) string { return fmt.Sprintf("lane_%02d", n) }

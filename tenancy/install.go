@@ -339,7 +339,7 @@ func openDoors(ctx context.Context, c *pgx.Conn) error {
 		logins[i] = LaneLogin(i)
 	}
 	for _, sql := range []string{
-		"GRANT EXECUTE ON FUNCTION door.claim, door.migrated TO " + strings.Join(logins, ", "),
+		"GRANT EXECUTE ON FUNCTION door.may_claim, door.claim, door.migrated TO " + strings.Join(logins, ", "),
 		"GRANT EXECUTE ON FUNCTION door.enqueue_central TO " + CentralLogin,
 		"GRANT USAGE ON SCHEMA central TO " + CentralLogin,
 		"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA central TO " + CentralLogin,

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 )
@@ -34,13 +35,25 @@ type Config struct {
 	InFlight     int                      // transactions at once over all lanes; 0: no bound
 	MaxLifetime  time.Duration            // a backend remembers every tenant it met until it closes
 	Clock        Clock                    // nil: the wall clock
+	Cold         *Builder                 // builds when a Claim finds no spare; nil: such a claim fails
 }
 
-// Pool holds one small pool of connections a lane.
+// Pool holds one small pool of connections a lane. Its methods are safe for
+// concurrent use.
 type Pool struct {
 	cfg      Config
-	lanes    atomic.Pointer[[]lane]
 	inFlight chan struct{}
+
+	resizing sync.Mutex     // one change of the lanes at a time
+	retiring sync.WaitGroup // lanes that wait for their last transactions
+	mu       sync.RWMutex   // held while set is read and entered, so that no lane is closed in between
+	set      *laneSet
+}
+
+// laneSet is the lanes between two changes of their number, and who uses them.
+type laneSet struct {
+	lanes []lane
+	users sync.WaitGroup
 }
 
 type lane struct {
@@ -57,25 +70,30 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 	if cfg.InFlight > 0 {
 		p.inFlight = make(chan struct{}, cfg.InFlight)
 	}
-	lanes, err := openLanes(ctx, cfg)
+	lanes, err := openLanes(ctx, cfg, 0, cfg.Lanes)
 	if err != nil {
 		return nil, err
 	}
-	p.lanes.Store(&lanes)
+	p.set = &laneSet{lanes: lanes}
 	return p, nil
 }
 
 // wallClock is the one place where the running program's clock comes from.
 func wallClock() time.Time { return time.Now() }
 
-func openLanes(ctx context.Context, cfg Config) ([]lane, error) {
-	lanes := make([]lane, cfg.Lanes)
-	for i := range lanes {
+// openLanes makes the pools of lanes from up to, without to.
+func openLanes(ctx context.Context, cfg Config, from, to int) ([]lane, error) {
+	if to < 1 || to > MaxLanes {
+		return nil, fmt.Errorf("tenancy: %d lanes: at least 1 and at most %d", to, MaxLanes)
+	}
+	var lanes []lane
+	for i := from; i < to; i++ {
 		pool, err := openLogin(ctx, cfg, LaneLogin(i), cfg.ConnsPerLane)
 		if err != nil {
+			closeLanes(lanes)
 			return nil, fmt.Errorf("open lane %d: %w", i, err)
 		}
-		lanes[i] = lane{pool: pool, db: stdlib.OpenDBFromPool(pool)}
+		lanes = append(lanes, lane{pool: pool, db: stdlib.OpenDBFromPool(pool)})
 	}
 	return lanes, nil
 }
@@ -94,6 +112,11 @@ func openLogin(ctx context.Context, cfg Config, role string, conns int32) (*pgxp
 	// a cache of prepared statements would only thrash; and a transaction pooler
 	// between us and Postgres changes nothing.
 	c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	// A cancelled statement is cancelled in Postgres too, and the connection lives on:
+	// closing it would make a burst of deadlines a burst of logins.
+	c.ConnConfig.BuildContextWatcherHandler = func(pc *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: pc, DeadlineDelay: cancelPatience}
+	}
 	c.MaxConns = max(conns, 1)
 	c.MaxConnLifetime = 30 * time.Minute
 	if cfg.MaxLifetime > 0 {
@@ -103,8 +126,17 @@ func openLogin(ctx context.Context, cfg Config, role string, conns int32) (*pgxp
 	return pgxpool.NewWithConfig(ctx, c)
 }
 
+// cancelPatience is how long Postgres has to answer a cancelled statement before
+// the connection is given up.
+const cancelPatience = 2 * time.Second
+
 // Close closes every lane. It waits for transactions in flight.
-func (p *Pool) Close() { closeLanes(*p.lanes.Load()) }
+func (p *Pool) Close() {
+	p.resizing.Lock()
+	defer p.resizing.Unlock()
+	p.retiring.Wait()
+	closeLanes(p.set.lanes)
+}
 
 func closeLanes(lanes []lane) {
 	for _, l := range lanes {
@@ -113,8 +145,20 @@ func closeLanes(lanes []lane) {
 	}
 }
 
+// enter keeps the lanes of this moment open until leave is called.
+func (p *Pool) enter() (set *laneSet, leave func()) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	p.set.users.Add(1)
+	return p.set, p.set.users.Done
+}
+
 // Lanes is the number of lanes the pool uses now.
-func (p *Pool) Lanes() int { return len(*p.lanes.Load()) }
+func (p *Pool) Lanes() int {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return len(p.set.lanes)
+}
 
 // Bind returns the handle on t.
 func (p *Pool) Bind(t Tenant) *DB { return &DB{pool: p, tenant: t} }
@@ -158,8 +202,9 @@ func (db *DB) run(ctx context.Context, begin string, fn func(*Tx) error) error {
 	}
 	defer release()
 	return retry(ctx, func() error {
-		lanes := *db.pool.lanes.Load()
-		return once(ctx, lanes[id.Lane(len(lanes))].db, begin+bind(id), func(w *wire) error {
+		set, leave := db.pool.enter() // anew each time: the lanes may change between two attempts
+		defer leave()
+		return once(ctx, set.lanes[id.Lane(len(set.lanes))].db, begin+bind(id), func(w *wire) error {
 			return fn(&Tx{statements: statements{wire: w, now: db.clock()()}, tenant: id})
 		})
 	})
@@ -208,22 +253,32 @@ func retryable(err error) bool {
 
 // once is one attempt: begin, fn, commit. Whatever happens, the connection goes
 // back to the pool outside any transaction or is closed.
-func once(ctx context.Context, db *sql.DB, begin string, fn func(*wire) error) error {
-	ctx, cancel := context.WithCancel(ctx)
+func once(caller context.Context, db *sql.DB, begin string, fn func(*wire) error) error {
+	ctx, cancel := context.WithCancel(caller)
 	defer cancel()
 	w, err := acquire(ctx, db)
 	if err != nil {
-		return err
+		return fmt.Errorf("wait for a connection: %w", err)
 	}
+	w.caller = caller.Done()
 	defer w.release() // after cancel: it closes rows that fn forgot, or release would wait for them
 	defer cancel()
 	if err := w.send(begin); err != nil {
-		return fmt.Errorf("begin: %w", err)
+		return fmt.Errorf("begin: %w", cancelled(caller, err))
 	}
 	if err := fn(w); err != nil { // a panic passes through release
-		return err
+		return cancelled(caller, err)
 	}
-	return w.commit()
+	return cancelled(caller, w.commit())
+}
+
+// cancelled adds the reason when Postgres stopped a statement because we asked it to:
+// whoever waits wants to see the context's error, not only Postgres's.
+func cancelled(ctx context.Context, err error) error {
+	if hasState(err, "57014") && ctx.Err() != nil {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	return err
 }
 
 // bind is the rest of the message that begins a transaction. pg_temp stands last:

@@ -49,10 +49,19 @@ type statements struct {
 // hollow makes bun's builders and has no database: builder.DB() leads nowhere.
 var hollow = bun.NewDB(sql.OpenDB(nowhere{}), pgdialect.New())
 
+// nowhere connects to nothing. It answers with the refusal in the context, if any.
 type nowhere struct{}
 
-func (nowhere) Connect(context.Context) (driver.Conn, error) { return nil, ErrNoTenant }
-func (nowhere) Driver() driver.Driver                        { return nil }
+type refusal struct{}
+
+func (nowhere) Connect(ctx context.Context) (driver.Conn, error) {
+	if err, ok := ctx.Value(refusal{}).(error); ok {
+		return nil, err
+	}
+	return nil, ErrNoTenant
+}
+
+func (nowhere) Driver() driver.Driver { return nil }
 
 func (s *statements) NewSelect() *bun.SelectQuery { return hollow.NewSelect().Conn(s.wire) }
 func (s *statements) NewInsert() *bun.InsertQuery { return hollow.NewInsert().Conn(s.wire) }

@@ -16,9 +16,10 @@ import (
 // wire is the connection as bun sees it: one statement a call, only statements about
 // data, only within the life of the transaction.
 type wire struct {
-	ctx  context.Context
-	conn *sql.Conn
-	pgx  *pgx.Conn
+	ctx    context.Context // the transaction's: ends with it
+	caller <-chan struct{} // the end of the context the transaction was asked for with
+	conn   *sql.Conn
+	pgx    *pgx.Conn
 }
 
 func acquire(ctx context.Context, db *sql.DB) (*wire, error) {
@@ -27,8 +28,11 @@ func acquire(ctx context.Context, db *sql.DB) (*wire, error) {
 		return nil, err
 	}
 	w := &wire{ctx: ctx, conn: c}
-	err = c.Raw(func(dc any) error { w.pgx = dc.(*stdlib.Conn).Conn(); return nil })
-	return w, err
+	if err := c.Raw(func(dc any) error { w.pgx = dc.(*stdlib.Conn).Conn(); return nil }); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return w, nil
 }
 
 // send runs a message of our own making, of one or many statements.
@@ -62,36 +66,41 @@ func (w *wire) release() {
 }
 
 // within ties the caller's context to the transaction's, whichever the caller used.
-func (w *wire) within(ctx context.Context) (context.Context, error) {
+// done, when not nil, frees what that took.
+func (w *wire) within(ctx context.Context) (_ context.Context, done func(), err error) {
 	if err := w.ctx.Err(); err != nil {
-		return nil, errors.Join(sql.ErrTxDone, err)
+		return nil, nil, errors.Join(sql.ErrTxDone, err)
 	}
-	if ctx.Done() == w.ctx.Done() || ctx.Done() == nil {
-		return w.ctx, nil
+	switch ctx.Done() {
+	case nil, w.ctx.Done(), w.caller: // nearly always; w.ctx ends with the caller's
+		return w.ctx, nil, nil
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	context.AfterFunc(w.ctx, func() { cancel(context.Cause(w.ctx)) })
-	return ctx, nil
+	stop := context.AfterFunc(w.ctx, func() { cancel(context.Cause(w.ctx)) })
+	return ctx, func() { stop(); cancel(nil) }, nil
 }
 
+// QueryContext runs one statement. A context of the caller's own is let go at the end
+// of the transaction: rows are read after we return.
 func (w *wire) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	if err := allowed(query); err != nil {
 		return nil, err
 	}
-	ctx, err := w.within(ctx)
+	ctx, _, err := w.within(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return w.conn.QueryContext(ctx, query, args...)
 }
 
+// QueryRowContext is QueryContext for one row; bun counts with it.
 func (w *wire) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if allowed(query) != nil {
-		query = "SELECT 'refused by tenancy'::int" // a *sql.Row cannot carry our error
+	err := allowed(query)
+	if err == nil {
+		ctx, _, err = w.within(ctx)
 	}
-	ctx, err := w.within(ctx)
-	if err != nil {
-		ctx = w.ctx
+	if err != nil { // only package sql can make a row that holds an error: ours comes from nowhere
+		return hollow.DB.QueryRowContext(context.WithValue(context.WithoutCancel(w.ctx), refusal{}, err), query)
 	}
 	return w.conn.QueryRowContext(ctx, query, args...)
 }
@@ -105,9 +114,12 @@ func (w *wire) ExecContext(ctx context.Context, query string, args ...any) (sql.
 	if len(args) > 0 {
 		return nil, errArguments
 	}
-	ctx, err := w.within(ctx)
+	ctx, done, err := w.within(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if done != nil {
+		defer done()
 	}
 	tag, err := w.pgx.PgConn().ExecParams(ctx, query, nil, nil, nil, nil).Close()
 	return driver.RowsAffected(tag.RowsAffected()), err

@@ -1,0 +1,3 @@
+package tenancy_test
+
+func beVictim(string) {}
