@@ -303,24 +303,34 @@ func SettleDatabase(ctx context.Context, owner *pgx.Conn) error {
 		return err
 	}
 	database := databaseName(owner)
-	// The path is set on the role and not in the start-up packet, which a transaction
-	// pooler refuses.
-	set := func(role, path string) string {
-		return "ALTER ROLE " + role + " IN DATABASE " + database + " SET search_path = " + path + ", pg_temp"
-	}
-	all := []string{
+	for _, sql := range []string{
 		"REVOKE TEMPORARY, CREATE ON DATABASE " + database + " FROM PUBLIC",
-		set(CentralLogin, "central"), set(RiverLogin, "river"),
-	}
-	for i := range lanes {
-		all = append(all, set(LaneLogin(i), "tpl"))
-	}
-	for _, sql := range all {
+		searchPath(CentralLogin, database, "central"), searchPath(RiverLogin, database, "river"),
+	} {
 		if err := execAgain(ctx, owner, sql); err != nil {
 			return err
 		}
 	}
-	return nil
+	return settleLanes(ctx, owner, lanes)
+}
+
+// settleLanes gives the lanes' logins what they may do unbound: see the empty
+// template schema, and pass the doors that are theirs.
+func settleLanes(ctx context.Context, owner *pgx.Conn, lanes int) error {
+	logins := make([]string, lanes)
+	for i := range logins {
+		logins[i] = LaneLogin(i)
+		if err := execAgain(ctx, owner, searchPath(logins[i], databaseName(owner), "tpl")); err != nil {
+			return err
+		}
+	}
+	return execAgain(ctx, owner, "GRANT EXECUTE ON FUNCTION door.may_claim, door.claim, door.migrated TO "+strings.Join(logins, ", "))
+}
+
+// searchPath is set on the role and not in the start-up packet, which a transaction
+// pooler refuses.
+func searchPath(role, database, schema string) string {
+	return "ALTER ROLE " + role + " IN DATABASE " + database + " SET search_path = " + schema + ", pg_temp"
 }
 
 func databaseName(c *pgx.Conn) string { return pgx.Identifier{c.Config().Database}.Sanitize() }
@@ -330,16 +340,7 @@ func openDoors(ctx context.Context, c *pgx.Conn) error {
 	if _, err := c.PgConn().Exec(ctx, migrations.Doors).ReadAll(); err != nil {
 		return fmt.Errorf("install: doors: %w", err)
 	}
-	lanes, err := LanesOf(ctx, c)
-	if err != nil {
-		return err
-	}
-	logins := make([]string, lanes)
-	for i := range logins {
-		logins[i] = LaneLogin(i)
-	}
 	for _, sql := range []string{
-		"GRANT EXECUTE ON FUNCTION door.may_claim, door.claim, door.migrated TO " + strings.Join(logins, ", "),
 		"GRANT EXECUTE ON FUNCTION door.enqueue_central TO " + CentralLogin,
 		"GRANT USAGE ON SCHEMA central TO " + CentralLogin,
 		"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA central TO " + CentralLogin,
