@@ -71,6 +71,13 @@ const (
 	hostKey
 	surfaceKey
 	clientIPKey
+	arrivalKey
+	areaKey
+	routeKey
+	sessionKey
+	personKey
+	formTokenKey
+	identityErrorKey
 )
 
 // Tenant is whose host the request came by; false on the platform's own hosts.

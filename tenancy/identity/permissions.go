@@ -87,3 +87,16 @@ func (r Role) grants(w World, perm Permission) bool {
 	}
 	return false
 }
+
+// Roles lists the roles of a world, the most powerful first.
+func Roles(w World) []Role {
+	switch w {
+	case Staff:
+		return []Role{StaffAdmin, StaffSupport, StaffBilling, StaffReadOnly}
+	case Reseller:
+		return []Role{ResellerOwner, ResellerAdmin, ResellerDesign, ResellerAgent}
+	case Customer:
+		return []Role{CustomerMember}
+	}
+	return nil
+}

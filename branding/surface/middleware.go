@@ -1,0 +1,170 @@
+package surface
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+	"github.com/valyala/fasthttp"
+
+	"github.com/ezscale/ezscale/tenancy"
+)
+
+// arrive puts what Front found out where handlers find it, names the request and
+// gives it a deadline.
+func (s *Surface) arrive(c *fiber.Ctx) error {
+	at, ok := c.Locals(arrivalKey).(arrival)
+	if !ok {
+		return fmt.Errorf("surface %s: a request did not come through the front", s.cfg.Name)
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("name a request: %w", err)
+	}
+	c.Locals(requestIDKey, id.String())
+	c.Set("X-Request-Id", id.String())
+	c.Locals(hostKey, at.host)
+	c.Locals(clientIPKey, at.ip)
+	c.Locals(surfaceKey, s)
+	if at.db != nil {
+		c.Locals(tenantKey, at.tenant)
+		c.Locals(dbKey, at.db)
+	}
+	area, ok := s.areaOf(c.Path())
+	if ok {
+		c.Locals(areaKey, area)
+	}
+	ctx, cancel := context.WithTimeout(c.UserContext(), s.cfg.Deadline)
+	defer cancel()
+	c.SetUserContext(ctx)
+	return c.Next()
+}
+
+// observe logs and counts every answer, after errors have become one.
+func (s *Surface) observe(c *fiber.Ctx) error {
+	start := s.cfg.Clock()
+	if err := c.Next(); err != nil {
+		if err := s.answerError(c, err); err != nil {
+			return err
+		}
+	}
+	took := s.cfg.Clock().Sub(start)
+	status := c.Response().StatusCode()
+	pattern := "none"
+	if r, ok := c.Locals(routeKey).(Route); ok {
+		pattern = r.Path
+	}
+	if s.cfg.Observer != nil {
+		s.cfg.Observer.Observe(s.cfg.Name, method(c), pattern, status, took)
+	}
+	attrs := []slog.Attr{
+		slog.String("surface", s.cfg.Name), slog.String("request", RequestID(c)),
+		slog.String("method", method(c)), slog.String("route", pattern), slog.Int("status", status),
+		slog.Duration("took", took), slog.String("ip", ClientIP(c)), slog.Int("bytes", len(c.Response().Body())),
+	}
+	if t, ok := Tenant(c); ok {
+		attrs = append(attrs, slog.Int64("tenant", t.ID.Number()))
+	}
+	if p, ok := Principal(c); ok {
+		attrs = append(attrs, slog.String("person", p.PersonID.String()))
+	}
+	s.cfg.Log.LogAttrs(c.UserContext(), slog.LevelInfo, "request", attrs...)
+	return nil
+}
+
+// method is the request's method as one of a closed set: a label must not grow.
+func method(c *fiber.Ctx) string {
+	switch m := c.Method(); m {
+	case fiber.MethodGet, fiber.MethodHead, fiber.MethodPost, fiber.MethodPut, fiber.MethodPatch, fiber.MethodDelete, fiber.MethodOptions:
+		return m
+	}
+	return "OTHER"
+}
+
+func (s *Surface) headers(c *fiber.Ctx) error {
+	at, _ := c.Locals(arrivalKey).(arrival)
+	writeHeaders(&c.Response().Header, at.scheme == "https")
+	return c.Next()
+}
+
+// ContentSecurityPolicy is sent with every page.
+const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
+	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+func writeHeaders(h *fasthttp.ResponseHeader, https bool) {
+	h.Set("Content-Security-Policy", ContentSecurityPolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=()")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	if https {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// recovers turns a panic into an error, with the stack in the log.
+func (s *Surface) recovers(c *fiber.Ctx) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.cfg.Log.ErrorContext(c.UserContext(), "panic", "request", RequestID(c), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return c.Next()
+}
+
+// bound refuses bodies that the server let through for another surface's sake.
+func (s *Surface) bound(c *fiber.Ctx) error {
+	if len(c.Request().Body()) > s.cfg.BodyLimit {
+		return fiber.ErrRequestEntityTooLarge
+	}
+	return c.Next()
+}
+
+// state answers for tenants that do not serve.
+func (s *Surface) state(c *fiber.Ctx) error {
+	t, ok := Tenant(c)
+	if !ok || t.Status.Serves() {
+		return c.Next()
+	}
+	page := string(t.Status)
+	if stateTitles[page] == "" {
+		page = string(tenancy.Suspended)
+	}
+	status, retry := stateAnswer(t.Status)
+	retryAfter(&c.Response().Header, retry)
+	area, _ := areaOf(c)
+	view := StateView{State: page, Status: status, Manage: area.Prefix == "/manage"}
+	if view.Manage {
+		view.Note = t.StatusNote
+	}
+	p := Page{Title: stateTitles[page], Surface: "state", Path: c.Path(), Locale: t.Locale, RequestID: RequestID(c), View: view, Site: Site{Name: t.Name, Theme: t.Theme}}
+	writeState(c.Context(), s.cfg.Themes, status, page, p)
+	return nil
+}
+
+func areaOf(c *fiber.Ctx) (Area, bool) {
+	a, ok := c.Locals(areaKey).(Area)
+	return a, ok
+}
+
+// wantsJSON reports whether a program asks, and not a person.
+func wantsJSON(c *fiber.Ctx) bool {
+	if strings.HasPrefix(c.Path(), "/api/") {
+		return true
+	}
+	accept := c.Get(fiber.HeaderAccept)
+	return strings.Contains(accept, "json") && !strings.Contains(accept, "text/html")
+}
+
+// Anonymous reports whether the request could be anybody's: no session of its area,
+// nothing to be shown once. Only such requests may be answered from a cache.
+func Anonymous(c *fiber.Ctx) bool {
+	return SessionToken(c) == "" && Cookie(c, flashCookie) == ""
+}
+
+func isHTMX(c *fiber.Ctx) bool { return c.Get("HX-Request") == "true" }
