@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# All checks, with a summary at the end. Run it by make test, which sets up first.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+began=$SECONDS
+failed=()
+lines=()
+
+step() { # name, command…
+  local name=$1 at=$SECONDS
+  shift
+  echo "== $name"
+  if "$@"; then
+    lines+=("$(printf 'ok    %-8s %4d s' "$name" $((SECONDS - at)))")
+  else
+    failed+=("$name")
+    lines+=("$(printf 'FAIL  %-8s %4d s' "$name" $((SECONDS - at)))")
+  fi
+}
+
+formatted() {
+  local wrong
+  wrong=$(git ls-files -z '*.go' | xargs -0 gofmt -l)
+  [ -z "$wrong" ] || { echo "not formatted (gofmt -w):"; echo "$wrong"; return 1; }
+}
+
+tests() {
+  # -p: every package with a database starts a PostgreSQL of its own.
+  go test -p "${TEST_PARALLEL:-$(getconf _NPROCESSORS_ONLN)}" -timeout 11m ./...
+}
+
+step format formatted
+step vet go vet ./...
+step tests tests
+
+echo
+echo "make test:"
+printf '  %s\n' "${lines[@]}"
+printf '  in all %d s\n' $((SECONDS - began))
+if [ ${#failed[@]} -gt 0 ]; then
+  echo "FAILED: ${failed[*]}"
+  exit 1
+fi
+echo "All passed. (make lint runs the linters.)"
