@@ -30,11 +30,14 @@ type Site struct {
 	FaviconURL    string
 	Texts         map[string]string // what the shop says, by key; see branding
 	SupportEmail  string
+	Menu          []NavItem // the shop's own navigation: its products
+	Legal         []NavItem // legal pages, in the foot of every page
 }
 
 // NavItem is one entry of a surface's navigation.
 type NavItem struct {
 	Label, Href, Icon string
+	Group             string // heading above it in a console's rail; empty: none
 	Active            bool
 }
 

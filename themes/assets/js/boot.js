@@ -1,0 +1,7 @@
+// Runs before the first paint: the reader's choice of light or dark.
+(() => {
+  try {
+    const t = localStorage.getItem("ez-theme");
+    if (t === "light" || t === "dark") document.documentElement.dataset.theme = t;
+  } catch { /* storage is off: the system decides */ }
+})();

@@ -1,0 +1,11 @@
+import "./htmx.js";
+import "./toast.js";
+import "./copy.js";
+import "./menu.js";
+import "./dialog.js";
+import "./theme.js";
+import "./times.js";
+import "./forms.js";
+import "./live.js";
+import "./color.js";
+import "./palette.js";

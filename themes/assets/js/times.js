@@ -1,0 +1,20 @@
+// <time data-ago datetime="…">: relative, kept fresh, absolute in the reader's zone on hover.
+const lang = document.documentElement.lang || "en";
+const rel = new Intl.RelativeTimeFormat(lang, { numeric: "auto" });
+const abs = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "long" });
+const steps = [[60, "second", 1], [3600, "minute", 60], [86400, "hour", 3600], [2592000, "day", 86400], [31536000, "month", 2592000], [Infinity, "year", 31536000]];
+
+function refresh(root = document) {
+  for (const t of root.querySelectorAll("time[data-ago]")) {
+    const at = new Date(t.dateTime);
+    if (isNaN(at)) continue;
+    const s = (at - Date.now()) / 1000;
+    const [, unit, size] = steps.find(([limit]) => Math.abs(s) < limit);
+    const text = Math.abs(s) < 10 ? rel.format(0, "second") : rel.format(Math.round(s / size), unit);
+    if (t.textContent !== text) t.textContent = text;
+    t.title = abs.format(at);
+  }
+}
+refresh();
+setInterval(refresh, 15000);
+document.addEventListener("htmx:afterSettle", () => refresh());
