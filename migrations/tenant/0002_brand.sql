@@ -8,7 +8,11 @@ CREATE TABLE brand_versions (
   texts jsonb NOT NULL,       -- what the shop says: headline, facts, questions, legal pages, sender
   custom_css text NOT NULL DEFAULT '',
   note text NOT NULL DEFAULT '',
+  revision int NOT NULL DEFAULT 1, -- moves with every save of a draft
+  based_on int NOT NULL DEFAULT 0, -- number of the version that was published when the draft was begun, or that was rolled back to
+  stylesheet_hash text NOT NULL,   -- names the stylesheet this version made
   preview_hash bytea,         -- of the token in the preview link of a draft
+  preview_expires_at timestamptz,
   created_by text NOT NULL,
   created_at timestamptz NOT NULL,
   changed_at timestamptz NOT NULL,

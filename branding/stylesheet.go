@@ -1,0 +1,93 @@
+package branding
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// Brand is what a tenant's pages show of it: a version's content with everything
+// looked up. It is immutable; a change is a new one.
+type Brand struct {
+	Name           string // of the business, from the directory
+	Number         int    // of the version; 0: none was published yet
+	Theme          string
+	Tokens         Tokens
+	Texts          Texts
+	CustomCSS      string
+	LogoURL        string // path on the tenant's host; empty: show the name
+	LogoDarkURL    string
+	FaviconURL     string
+	StylesheetURL  string
+	Repairs        []Repair
+	stylesheet     []byte
+	stylesheetHash string
+}
+
+// Stylesheet is the brand as CSS: custom properties for light and dark, then the
+// reseller's own CSS below the shop's root. The hash names it: other bytes, other name.
+func Stylesheet(b Brand) (css []byte, hash string) {
+	var s strings.Builder
+	light, _ := PaletteFor(b.Tokens, Light)
+	dark, _ := PaletteFor(b.Tokens, Dark)
+	s.WriteString(":root{")
+	for _, p := range shape(b.Tokens) {
+		fmt.Fprintf(&s, "%s:%s;", p[0], p[1])
+	}
+	s.WriteString("}\n")
+	switch b.Tokens.Scheme {
+	case "light":
+		fmt.Fprintf(&s, ":root{color-scheme:light;%s}\n", colors(light))
+	case "dark":
+		fmt.Fprintf(&s, ":root{color-scheme:dark;%s}\n", colors(dark))
+	default:
+		fmt.Fprintf(&s, ":root{color-scheme:light;%s}\n", colors(light))
+		fmt.Fprintf(&s, "@media (prefers-color-scheme:dark){:root:not([data-theme=light]){color-scheme:dark;%s}}\n", colors(dark))
+		fmt.Fprintf(&s, ":root[data-theme=dark]{color-scheme:dark;%s}\n", colors(dark))
+	}
+	// What is stored passed ScopeCSS when it was saved. If the lists have grown
+	// stricter since, the page goes without it rather than with it.
+	if scoped, err := ScopeCSS(b.CustomCSS); err == nil {
+		s.WriteString(scoped)
+	}
+	css = []byte(s.String())
+	sum := sha256.Sum256(css)
+	return css, hex.EncodeToString(sum[:16])
+}
+
+// shape is everything about the brand that no scheme changes.
+func shape(t Tokens) [][2]string {
+	return [][2]string{
+		{"--ez-font", pick(Fonts, t.Font, "system")},
+		{"--ez-radius", pick(Radii, t.Radius, "medium")},
+		{"--ez-density", pick(Densities, t.Density, "comfortable")},
+	}
+}
+
+func colors(p Palette) string {
+	var s strings.Builder
+	put := func(name string, c Color) { fmt.Fprintf(&s, "--ez-%s:%s;", name, c) }
+	put("bg", p.Background)
+	put("surface", p.Surface)
+	put("text", p.Text)
+	put("muted", p.Muted)
+	put("border", p.Border)
+	put("border-strong", p.BorderStrong)
+	put("brand", p.Brand)
+	put("brand-fg", p.BrandFG)
+	put("brand-text", p.BrandText)
+	put("brand-soft", p.BrandSoft)
+	put("accent", p.Accent)
+	put("accent-fg", p.AccentFG)
+	put("good", p.Good)
+	put("good-soft", p.GoodSoft)
+	put("warn", p.Warn)
+	put("warn-soft", p.WarnSoft)
+	put("bad", p.Bad)
+	put("bad-soft", p.BadSoft)
+	put("info", p.Info)
+	put("info-soft", p.InfoSoft)
+	fmt.Fprintf(&s, "--ez-brand-rgb:%d,%d,%d;", p.Brand.R, p.Brand.G, p.Brand.B)
+	return s.String()
+}
