@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
 )
 
@@ -20,13 +21,12 @@ const previewLife = 14 * 24 * time.Hour
 // Desk is where a brand is worked on. It is safe for concurrent use.
 type Desk struct {
 	themes []string
-	audit  Recorder
 	cache  *brandCache
 }
 
 // NewDesk makes a desk for brands that choose among themes.
-func NewDesk(themes []string, audit Recorder) *Desk {
-	return &Desk{themes: themes, audit: audit, cache: newBrandCache(maxCachedBrands)}
+func NewDesk(themes []string) *Desk {
+	return &Desk{themes: themes, cache: newBrandCache(maxCachedBrands)}
 }
 
 // Themes are the themes a brand may choose.
@@ -161,7 +161,7 @@ func (d *Desk) Publish(ctx context.Context, db *tenancy.DB, o PublishOrder) (Ver
 		if err != nil {
 			return err
 		}
-		return d.announce(ctx, tx, v, "brand.published", o.By)
+		return announce(ctx, tx, v, "brand.published", o.By)
 	})
 	if taken(err) {
 		return Version{}, errMovedOn(err)
@@ -192,12 +192,17 @@ func publish(ctx context.Context, tx *tenancy.Tx, o PublishOrder) (Version, erro
 }
 
 // announce tells every node and the audit trail.
-func (d *Desk) announce(ctx context.Context, tx *tenancy.Tx, v Version, action string, by Actor) error {
+func announce(ctx context.Context, tx *tenancy.Tx, v Version, action string, by Actor) error {
 	if err := tx.TouchSite(ctx, v.Content.Theme); err != nil {
 		return fmt.Errorf("announce the brand: %w", err)
 	}
-	return d.audit.Record(ctx, tx, Event{Actor: by, Action: action, Target: strconv.Itoa(v.Number),
-		Detail: map[string]any{"number": v.Number, "based_on": v.BasedOn, "theme": v.Content.Theme, "note": v.Note}})
+	return record(ctx, tx, by, action, strconv.Itoa(v.Number),
+		map[string]any{"number": v.Number, "based_on": v.BasedOn, "theme": v.Content.Theme, "note": v.Note})
+}
+
+func record(ctx context.Context, tx *tenancy.Tx, by Actor, action, target string, detail map[string]any) error {
+	return audit.Append(ctx, tx, audit.Entry{Actor: by.Actor, Action: action, Target: audit.Target{Kind: "brand", ID: target},
+		Detail: detail, IP: by.IP, RequestID: by.RequestID})
 }
 
 // RollbackOrder says which version to return to, as the person saw the history.
@@ -221,7 +226,7 @@ func (d *Desk) Rollback(ctx context.Context, db *tenancy.DB, o RollbackOrder) (V
 		if v, err = rollback(ctx, tx, o); err != nil {
 			return err
 		}
-		return d.announce(ctx, tx, v, "brand.rolled_back", o.By)
+		return announce(ctx, tx, v, "brand.rolled_back", o.By)
 	})
 	if taken(err) {
 		return Version{}, errMovedOn(err)
@@ -278,7 +283,7 @@ func (d *Desk) DiscardDraft(ctx context.Context, db *tenancy.DB, revision int, b
 		if _, err := tx.NewRaw("DELETE FROM brand_versions WHERE number = ? AND state = 'draft'", draft.Number).Exec(ctx); err != nil {
 			return err
 		}
-		return d.audit.Record(ctx, tx, Event{Actor: by, Action: "brand.draft_discarded", Target: strconv.Itoa(draft.Number)})
+		return record(ctx, tx, by, "brand.draft_discarded", strconv.Itoa(draft.Number), nil)
 	})
 }
 

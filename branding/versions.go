@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
 )
 
@@ -22,20 +23,10 @@ const (
 // historyLimit is how many versions a page of history shows.
 const historyLimit = 100
 
-// Actor is who acts, as the audit trail names it.
-type Actor struct{ Kind, ID, Name, IP, RequestID string }
-
-// Event is one thing done to a brand, for the audit trail.
-type Event struct {
-	Actor  Actor
-	Action string // brand.published, brand.rolled_back, brand.draft_discarded, upload.added
-	Target string // the version's number or the upload's id
-	Detail map[string]any
-}
-
-// Recorder writes the audit trail with the transaction.
-type Recorder interface {
-	Record(ctx context.Context, tx tenancy.Statements, e Event) error
+// Actor is who works on a brand, and from where, as the audit trail names it.
+type Actor struct {
+	audit.Actor
+	IP, RequestID string
 }
 
 // Version is one version of a brand. Number 0 is what a tenant has before it

@@ -1,7 +1,6 @@
 package branding
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -11,30 +10,29 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
 )
 
 func TestMain(m *testing.M) { tenancytest.Main(m) }
 
-// trail is a Recorder that writes nothing and remembers.
-type trail struct {
-	mu     sync.Mutex
-	events []Event
-}
+var (
+	ann = Actor{Actor: audit.Actor{Kind: "reseller", ID: "1", Name: "Ann"}}
+	bob = Actor{Actor: audit.Actor{Kind: "reseller", ID: "2", Name: "Bob"}}
+)
 
-func (r *trail) Record(_ context.Context, _ tenancy.Statements, e Event) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.events = append(r.events, e)
-	return nil
-}
+func newDesk() *Desk { return NewDesk([]string{"base", "aurora", "forge"}) }
 
-var ann, bob = Actor{Kind: "reseller", ID: "1", Name: "Ann"}, Actor{Kind: "reseller", ID: "2", Name: "Bob"}
-
-func newDesk() (*Desk, *trail) {
-	r := &trail{}
-	return NewDesk([]string{"base", "aurora", "forge"}, r), r
+// actions is what the tenant's trail holds.
+func actions(t *testing.T, w *tenancytest.World, of tenancy.Tenant) string {
+	t.Helper()
+	var all string
+	err := w.Owner.QueryRow(t.Context(), "SELECT coalesce(string_agg(action || ' by ' || actor_name, ', ' ORDER BY seq), '') FROM "+of.ID.Schema()+".audit_entries").Scan(&all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 func content(brand, headline string) Content {
@@ -68,7 +66,7 @@ func wantFault(t *testing.T, err error, code string) {
 
 func TestDraftIsPublishedForItsTenantAlone(t *testing.T) {
 	w := tenancytest.New(t)
-	d, r := newDesk()
+	d := newDesk()
 	a, b := w.DB(w.A), w.DB(w.B)
 	draft := mustSave(t, d, a, content("#336699", "Fast"), 0)
 	if cur, err := d.Current(t.Context(), a); err != nil || cur.Number != 0 {
@@ -89,14 +87,14 @@ func TestDraftIsPublishedForItsTenantAlone(t *testing.T) {
 	if theme != "aurora" || version != 1 {
 		t.Errorf("the directory has theme %s, brand version %d", theme, version)
 	}
-	if len(r.events) != 1 || r.events[0].Action != "brand.published" || r.events[0].Actor != ann {
-		t.Errorf("trail %+v", r.events)
+	if got := actions(t, w, w.A); got != "brand.published by Ann" {
+		t.Errorf("trail %s", got)
 	}
 }
 
 func TestTwoEditorsAtOnceGetAConflictThatNamesTheFields(t *testing.T) {
 	w := tenancytest.New(t)
-	d, _ := newDesk()
+	d := newDesk()
 	db := w.DB(w.A)
 	first := mustSave(t, d, db, content("#336699", "Fast"), 0)
 	mustSave(t, d, db, content("#336699", "Faster"), first.Revision)
@@ -116,7 +114,7 @@ func TestTwoEditorsAtOnceGetAConflictThatNamesTheFields(t *testing.T) {
 
 func TestConcurrentFirstDraftsLeaveOne(t *testing.T) {
 	w := tenancytest.New(t)
-	d, _ := newDesk()
+	d := newDesk()
 	db := w.DB(w.A)
 	won := race(2, func(n int) error {
 		_, err := d.SaveDraft(t.Context(), db, Edit{Content: content("#336699", strings.Repeat("x", n+1)), By: bob})
@@ -127,7 +125,7 @@ func TestConcurrentFirstDraftsLeaveOne(t *testing.T) {
 
 func TestOfTwoPublishesAtOnceOneWins(t *testing.T) {
 	w := tenancytest.New(t)
-	d, r := newDesk()
+	d := newDesk()
 	db := w.DB(w.A)
 	draft := mustSave(t, d, db, content("#336699", "Fast"), 0)
 	won := race(4, func(int) error {
@@ -135,14 +133,14 @@ func TestOfTwoPublishesAtOnceOneWins(t *testing.T) {
 		return err
 	})
 	oneWins(t, won, "brand.moved_on")
-	if all, err := d.History(t.Context(), db); err != nil || len(all) != 1 || len(r.events) != 1 {
-		t.Errorf("history %d, trail %d, %v", len(all), len(r.events), err)
+	if all, err := d.History(t.Context(), db); err != nil || len(all) != 1 || actions(t, w, w.A) != "brand.published by Bob" {
+		t.Errorf("history %d, trail %s, %v", len(all), actions(t, w, w.A), err)
 	}
 }
 
 func TestPublishAndRollbackAtOnceLeaveOnePublished(t *testing.T) {
 	w := tenancytest.New(t)
-	d, _ := newDesk()
+	d := newDesk()
 	db := w.DB(w.A)
 	v1 := mustPublish(t, d, db, mustSave(t, d, db, content("#336699", "One"), 0).Revision, 0)
 	v2 := mustPublish(t, d, db, mustSave(t, d, db, content("#336699", "Two"), 0).Revision, v1.Number)
@@ -190,7 +188,7 @@ func oneWins(t *testing.T, errs []error, code string) {
 
 func TestRollbackIsANewVersion(t *testing.T) {
 	w := tenancytest.New(t)
-	d, _ := newDesk()
+	d := newDesk()
 	db := w.DB(w.A)
 	v1 := mustPublish(t, d, db, mustSave(t, d, db, content("#336699", "One"), 0).Revision, 0)
 	v2 := mustPublish(t, d, db, mustSave(t, d, db, content("#993366", "Two"), 0).Revision, v1.Number)
@@ -218,7 +216,7 @@ func TestRollbackIsANewVersion(t *testing.T) {
 
 func TestPreviewLinkShowsTheDraftUntilItIsPublished(t *testing.T) {
 	w := tenancytest.New(t)
-	d, _ := newDesk()
+	d := newDesk()
 	db := w.DB(w.A)
 	if _, err := d.PreviewLink(t.Context(), db); !fault.Is(err, "brand.no_draft") {
 		t.Fatalf("a link to nothing: %v", err)
@@ -251,7 +249,7 @@ func TestPreviewLinkShowsTheDraftUntilItIsPublished(t *testing.T) {
 
 func TestInvalidContentNamesEveryField(t *testing.T) {
 	w := tenancytest.New(t)
-	d, _ := newDesk()
+	d := newDesk()
 	other := uuid.Must(uuid.NewV7()).String()
 	c := Content{Theme: "neon", CustomCSS: "@import 'x';", Tokens: Tokens{Brand: "red", Font: "comic", Logo: "x"},
 		Texts: Texts{Headline: "a\x00b", SenderEmail: "a@b\r\nBcc: x@y.z", Facts: []Fact{{"Uptime", ""}}, Questions: make([]Question, 3)}}
@@ -272,7 +270,7 @@ func TestInvalidContentNamesEveryField(t *testing.T) {
 
 func TestStylesheetOfAnyVersionIsFoundByItsHashAndNoOtherTenants(t *testing.T) {
 	w := tenancytest.New(t)
-	d, _ := newDesk()
+	d := newDesk()
 	db := w.DB(w.A)
 	v1 := mustPublish(t, d, db, mustSave(t, d, db, content("#336699", "One"), 0).Revision, 0)
 	a := w.A
