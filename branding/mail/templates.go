@@ -1,0 +1,32 @@
+package mail
+
+// The letters there are.
+const (
+	VerifyAddress   = "verify_address"
+	ResetPassword   = "reset_password"
+	Invitation      = "invitation"
+	AddressKnown    = "address_known" // somebody signed up with an address that has an account
+	NewSignIn       = "new_sign_in"
+	DomainVerified  = "domain_verified"
+	DomainActive    = "domain_active"
+	DomainFailing   = "domain_failing"
+	DomainDrifted   = "domain_drifted"
+	DomainTaken     = "domain_taken"
+	ResellerWelcome = "reseller_welcome"
+)
+
+// Templates is what each letter needs. Every key must be given; a value may be empty
+// where the words allow it (a name, a reason).
+var Templates = map[string][]string{
+	VerifyAddress:   {"name", "link", "valid_for"},               // valid_for: "24 hours"
+	ResetPassword:   {"name", "link", "valid_for", "ip"},         // ip: who asked
+	Invitation:      {"name", "inviter", "link", "valid_for"},    // to a team
+	AddressKnown:    {"name", "link"},                            // link: to sign in
+	NewSignIn:       {"name", "when", "ip", "device", "link"},    // link: security settings
+	DomainVerified:  {"name", "host", "link"},                    // link: the domain's page
+	DomainActive:    {"name", "host", "link"},                    //
+	DomainFailing:   {"name", "host", "reason", "link"},          //
+	DomainDrifted:   {"name", "host", "reason", "until", "link"}, // until: when the shop stops answering there
+	DomainTaken:     {"name", "host", "link"},                    // another shop proved that it owns the name
+	ResellerWelcome: {"name", "shop", "host", "link", "valid_for"},
+}
