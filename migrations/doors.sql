@@ -36,7 +36,7 @@ BEGIN
     DELETE FROM central.agenda a WHERE a.tenant_id = door.tenant() AND a.kind = set_agenda.kind;
   ELSE
     INSERT INTO central.agenda (tenant_id, kind, due_at) VALUES (door.tenant(), set_agenda.kind, set_agenda.due)
-    ON CONFLICT (tenant_id, kind) DO UPDATE SET due_at = excluded.due_at;
+    ON CONFLICT ON CONSTRAINT agenda_pkey DO UPDATE SET due_at = excluded.due_at;
   END IF;
 END $$;
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // HostKind says how a host came to a tenant.
@@ -60,4 +61,26 @@ func OpenSession(ctx context.Context, cfg Config, role string) (*pgx.Conn, error
 		return nil, fmt.Errorf("open session of %s: %w", role, err)
 	}
 	return conn, nil
+}
+
+// OpenQueue opens the pool of the queue's own login, which is a member of no tenant
+// and may touch nothing but the queue's tables. It connects to nothing.
+func OpenQueue(ctx context.Context, cfg Config, conns int32) (*pgxpool.Pool, error) {
+	c, err := pgxpool.ParseConfig(cfg.DSN)
+	if err != nil {
+		return nil, fmt.Errorf("open queue: %w", err)
+	}
+	c.ConnConfig.User, c.ConnConfig.Password = RiverLogin, ""
+	if cfg.Password != nil {
+		c.ConnConfig.Password = cfg.Password(RiverLogin)
+	}
+	// pgx's own way to cancel, not ours for the lanes: River interrupts a waiting
+	// connection to LISTEN on it, and asking Postgres to cancel would take seconds.
+	c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec // nothing that a pooler would mind
+	c.MaxConns = max(conns, 2)
+	pool, err := pgxpool.NewWithConfig(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("open queue: %w", err)
+	}
+	return pool, nil
 }
