@@ -54,7 +54,7 @@ func newApp(ctx context.Context, cfg *serveConfig, log *slog.Logger) (*app, erro
 		name string
 		open func(context.Context) error
 	}{
-		{"traces", a.openTraces}, {"secrets", a.openSecrets}, {"database", a.openDatabase},
+		{"metrics", a.openMetrics}, {"traces", a.openTraces}, {"secrets", a.openSecrets}, {"database", a.openDatabase},
 		{"redis", a.openRedis}, {"directory", a.openDirectory},
 	} {
 		if err := step.open(ctx); err != nil {

@@ -35,6 +35,8 @@ variables: see docs/configuration.md and ezscale config.`
 
 // commands is the command line.
 type commands struct {
+	Serve   serveCmd   `cmd:"" help:"Serve the sites: shops, client areas, consoles, TLS."`
+	Migrate migrateCmd `cmd:"" help:"Install or update the database: platform, template, spares, then every tenant."`
 	Secrets secretsCmd `cmd:"" help:"Make and check master keys."`
 	Config  configCmd  `cmd:"" help:"Print the configuration that serve and work would use, without its secrets."`
 	Bench   benchCmd   `cmd:"" help:"Measure what is promised to be fast."`

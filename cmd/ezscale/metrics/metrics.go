@@ -46,8 +46,8 @@ func New() *Set {
 	return s
 }
 
-// Request counts an answered request. route is the pattern, such as /manage/domains/:id.
-func (s *Set) Request(surface, route, method string, status int, took time.Duration) {
+// Observe counts an answered request. route is the pattern, such as /manage/domains/:id.
+func (s *Set) Observe(surface, method, route string, status int, took time.Duration) {
 	s.requests.WithLabelValues(surface, route, method, strconv.Itoa(status/100)+"xx").Inc()
 	s.seconds.WithLabelValues(surface, route).Observe(took.Seconds())
 }

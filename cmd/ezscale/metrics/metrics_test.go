@@ -19,8 +19,8 @@ func scrape(s *metrics.Set) string {
 
 func TestMetrics(t *testing.T) {
 	s := metrics.New()
-	s.Request("shop", "/products/:slug", "GET", 200, 3*time.Millisecond)
-	s.Request("shop", "/products/:slug", "GET", 404, time.Millisecond)
+	s.Observe("shop", "GET", "/products/:slug", 200, 3*time.Millisecond)
+	s.Observe("shop", "GET", "/products/:slug", 404, time.Millisecond)
 	done := s.InFlight("shop")
 	s.Job("mail.send", nil, time.Second)
 	s.Job("mail.send", errors.New("no"), time.Second)

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+type serveCmd struct{}
+
+// Run serves until it is told to stop.
+func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
+	cfg, err := configure[serveConfig]()
+	if err != nil {
+		return err
+	}
+	log := newLogger(cfg.Log, t.err)
+	logConfiguration(log, cfg)
+	a, err := newApp(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	shut, err := a.serve(ctx)
+	if err != nil {
+		return errors.Join(err, a.close(ctx))
+	}
+	log.Info("serving", "http", cfg.HTTP.Addr, "https", cfg.HTTP.TLSAddr, "metrics", cfg.Metrics.Addr)
+	return a.runUntilStopped(ctx, shut)
+}
+
+// serve opens the sites and listens. What it returns stops listening and waits for
+// the requests in flight.
+func (a *app) serve(ctx context.Context) (shut func(context.Context) error, err error) {
+	s, err := a.openSites(ctx)
+	if err != nil {
+		return nil, err
+	}
+	srv := &fasthttp.Server{
+		Handler: a.handler(s), NoDefaultServerHeader: true, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
+		IdleTimeout: 2 * time.Minute, ReadBufferSize: 16 << 10, MaxRequestBodySize: 8 << 20, CloseOnShutdown: true,
+	}
+	ln, err := net.Listen("tcp", a.cfg.HTTP.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for HTTP (EZSCALE_HTTP_ADDR): %w", err)
+	}
+	a.keep("http", func(context.Context) error { return srv.Serve(ln) })
+	return srv.ShutdownWithContext, nil
+}
+
+// openMetrics serves /metrics, /healthz and /readyz to the operator, from the start
+// on: a process that waits for its database says so there.
+func (a *app) openMetrics(context.Context) error {
+	if a.cfg.Metrics.Addr == "off" {
+		return nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", a.metrics.Handler())
+	mux.HandleFunc("GET /healthz", a.health.Live)
+	mux.HandleFunc("GET /readyz", a.health.ServeReady)
+	ln, err := net.Listen("tcp", a.cfg.Metrics.Addr)
+	if err != nil {
+		return fmt.Errorf("listen for metrics (EZSCALE_METRICS_ADDR): %w", err)
+	}
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	a.keep("metrics", func(ctx context.Context) error {
+		defer context.AfterFunc(ctx, func() { _ = srv.Close() })()
+		return srv.Serve(ln)
+	})
+	return nil
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/ezscale/ezscale/branding"
+	"github.com/ezscale/ezscale/branding/surface"
+	centralweb "github.com/ezscale/ezscale/central/web"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	tenantweb "github.com/ezscale/ezscale/tenant/web"
+	"github.com/ezscale/ezscale/themes"
+)
+
+// themeNames are the themes a brand may choose; base is complete, the others lie over it.
+var themeNames = []string{"base", "aurora", "forge"}
+
+// sites is everything that answers HTTP requests.
+type sites struct {
+	themes    *branding.Themes
+	dist      fs.FS
+	sessions  *identity.Sessions
+	passwords *identity.Passwords
+	desk      *branding.Desk
+	front     *surface.Front
+}
+
+// openSites builds the surfaces and the front that chooses among them.
+func (a *app) openSites(_ context.Context) (*sites, error) {
+	s := &sites{sessions: identity.NewSessions(a.redis, a.clock), desk: branding.NewDesk(themeNames)}
+	var err error
+	if s.dist, err = fs.Sub(themes.Dist, "dist"); err != nil {
+		return nil, err
+	}
+	assets, err := branding.OpenAssets(s.dist)
+	if err != nil {
+		return nil, err
+	}
+	if s.themes, err = branding.LoadThemes(themes.Files, themeNames, branding.Funcs(branding.FuncOptions{Assets: assets, Now: a.clock})); err != nil {
+		return nil, err
+	}
+	if s.passwords, err = identity.NewPasswords(max(2, runtime.NumCPU())); err != nil {
+		return nil, err
+	}
+	tenants, err := surface.New(a.tenantSurface(s))
+	if err != nil {
+		return nil, err
+	}
+	console, err := surface.New(a.consoleSurface(s))
+	if err != nil {
+		return nil, err
+	}
+	s.front = &surface.Front{
+		Hosts: a.resolver, Pool: a.pool, Tenants: tenants, Console: console,
+		ConsoleHost: a.cfg.Hosts.Console, PartnerHost: a.cfg.Hosts.Partner,
+		Proxies: a.cfg.HTTP.TrustedProxies, Themes: s.themes, Log: a.log,
+	}
+	return s, nil
+}
+
+// common is what all surfaces are made with.
+func (a *app) common(s *sites, name string) surface.Config {
+	return surface.Config{
+		Name: name, Themes: s.themes, Assets: s.dist, Sessions: s.sessions, Central: a.central,
+		Observer: a.metrics, Log: a.log, Clock: a.clock,
+		FormKey: a.ring.DeriveKey("forms"), Deadline: a.cfg.HTTP.Deadline, BodyLimit: 8 << 20,
+	}
+}
+
+func (a *app) tenantSurface(s *sites) surface.Config {
+	c := a.common(s, "tenant")
+	c.Areas = []surface.Area{
+		{Name: "manage", Prefix: "/manage", World: identity.Reseller, SignIn: "/manage/sign-in"},
+		{Name: "client", Prefix: "/client", World: identity.Customer, SignIn: "/sign-in", Themed: true},
+		{Name: "shop", World: identity.Customer, SignIn: "/sign-in", Themed: true},
+	}
+	c.Routes = (&tenantweb.Site{}).Routes()
+	c.Site = func(ctx context.Context, db *tenancy.DB) (surface.Site, error) { return brandedSite(ctx, s.desk, db) }
+	return c
+}
+
+func (a *app) consoleSurface(s *sites) surface.Config {
+	c := a.common(s, "console")
+	c.Areas = []surface.Area{{Name: "console", World: identity.Staff, SignIn: "/sign-in"}}
+	c.Routes = (&centralweb.Console{}).Routes()
+	c.Site = func(context.Context, *tenancy.DB) (surface.Site, error) {
+		return surface.Site{Name: "EZSCALE", Theme: "base"}, nil
+	}
+	return c
+}
+
+// brandedSite is what the pages show of a tenant's brand.
+func brandedSite(ctx context.Context, desk *branding.Desk, db *tenancy.DB) (surface.Site, error) {
+	b, err := desk.Brand(ctx, db)
+	if err != nil {
+		return surface.Site{}, fmt.Errorf("site: %w", err)
+	}
+	return surface.Site{
+		Name: b.Name, Theme: b.Theme, StylesheetURL: b.StylesheetURL, LogoURL: b.LogoURL, LogoDarkURL: b.LogoDarkURL,
+		FaviconURL: b.FaviconURL,
+	}, nil
+}
+
+// handler is every request's way in: health for load balancers on any host, then
+// the front. While draining, connections are asked to end after their answer.
+func (a *app) handler(s *sites) fasthttp.RequestHandler {
+	next := s.front.Handler()
+	return func(ctx *fasthttp.RequestCtx) {
+		defer a.metrics.InFlight("all")()
+		if a.health.IsDraining() {
+			ctx.SetConnectionClose()
+		}
+		switch string(ctx.Path()) {
+		case "/healthz":
+			ctx.SetBodyString("ok\n")
+		case "/readyz":
+			a.publicReadiness(ctx)
+		default:
+			next(ctx)
+		}
+	}
+}
+
+// publicReadiness says whether, and not why: the reasons are for the operator, at
+// the metrics address.
+func (a *app) publicReadiness(ctx *fasthttp.RequestCtx) {
+	c, cancel := context.WithTimeout(a.loopCtx, 3*time.Second)
+	defer cancel()
+	ctx.Response.Header.Set("Cache-Control", "no-store")
+	if !a.health.Ask(c).Ready {
+		ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
+		ctx.SetBodyString("not ready\n")
+		return
+	}
+	ctx.SetBodyString("ready\n")
+}
