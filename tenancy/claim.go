@@ -62,8 +62,8 @@ func (c *Claim) check() error {
 }
 
 // Claim makes a spare into a tenant and seeds it, in one transaction. It is
-// idempotent in the key: a second claim returns the first one's tenant and does not
-// run seed. seed may run more than once, like the function of Update; it is bound
+// idempotent in the key: a second claim returns the first one's tenant, whatever
+// became of it (see Status), and does not run seed. seed may run more than once, like the function of Update; it is bound
 // to the new tenant. Without a spare the pool's builder makes one, which takes some
 // 100 ms more.
 //

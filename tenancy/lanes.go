@@ -73,10 +73,6 @@ func ChangeLanes(ctx context.Context, owner *pgx.Conn, n int, o LaneChange) erro
 		return err
 	}
 	defer release()
-	before, err := LanesOf(ctx, owner)
-	if err != nil {
-		return err
-	}
 	if err := makeLanes(ctx, owner, n, o.Password); err != nil {
 		return err
 	}
@@ -86,12 +82,15 @@ func ChangeLanes(ctx context.Context, owner *pgx.Conn, n int, o LaneChange) erro
 	if err := grantLanes(ctx, owner, n); err != nil {
 		return fmt.Errorf("change lanes: %w", err)
 	}
-	if before != n {
-		select {
-		case <-time.After(o.Grace):
-		case <-ctx.Done():
-			return fmt.Errorf("change lanes: the old memberships stand until it is repeated: %w", ctx.Err())
-		}
+	var age float64 // of the number: an interrupted change has waited a part of the grace
+	err = owner.QueryRow(ctx, "SELECT extract(epoch FROM clock_timestamp() - changed_at)::float8 FROM central.settings WHERE name = 'lanes'").Scan(&age)
+	if err != nil {
+		return fmt.Errorf("change lanes: %w", err)
+	}
+	select {
+	case <-time.After(o.Grace - time.Duration(age*float64(time.Second))):
+	case <-ctx.Done():
+		return fmt.Errorf("change lanes: the old memberships stand until it is repeated: %w", ctx.Err())
 	}
 	if err := revokeLanes(ctx, owner); err != nil {
 		return fmt.Errorf("change lanes: revoke: %w", err)
@@ -156,7 +155,7 @@ func grantLanes(ctx context.Context, owner *pgx.Conn, n int) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, "UPDATE central.settings SET value = to_jsonb($1::int), changed_at = now() WHERE name = 'lanes'", n); err != nil {
+		if _, err := tx.Exec(ctx, "UPDATE central.settings SET value = to_jsonb($1::int), changed_at = clock_timestamp() WHERE name = 'lanes' AND value <> to_jsonb($1::int)", n); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, "SELECT pg_notify('ezscale_directory', 'lanes')")
@@ -191,4 +190,3 @@ func revokeLanes(ctx context.Context, owner *pgx.Conn) error {
 		return nil
 	})
 }
-

@@ -3,6 +3,7 @@ package tenancy_test
 import (
 	"context"
 	"net/url"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -28,7 +29,7 @@ func startPlatform(t *testing.T, bin string, lanes int) *platform {
 	ctx := context.Background()
 	if bin == "" {
 		var err error
-		if bin, err = pgembed.FindBinDir("", tenancytest.Root()); err != nil {
+		if bin, err = pgembed.FindBinDir(os.Getenv("EZSCALE_PG_BIN"), tenancytest.Root()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,7 +76,7 @@ func (p *platform) open(t testing.TB, lanes int, cold *tenancy.Builder) *tenancy
 // eachPostgres runs test on the server that is installed and on the one npm brings, when
 // it is another.
 func eachPostgres(t *testing.T, test func(t *testing.T, bin string)) {
-	installed, err := pgembed.FindBinDir("", tenancytest.Root())
+	installed, err := pgembed.FindBinDir(os.Getenv("EZSCALE_PG_BIN"), tenancytest.Root())
 	if err != nil {
 		t.Fatal(err)
 	}
