@@ -65,6 +65,11 @@ func shape(t Tokens) [][2]string {
 	}
 }
 
+// Shape is the font stack and the radius the tokens choose, as CSS values of ours.
+func Shape(t Tokens) (font, radius string) {
+	return pick(Fonts, t.Font, "system"), pick(Radii, t.Radius, "medium")
+}
+
 func colors(p Palette) string {
 	var s strings.Builder
 	put := func(name string, c Color) { fmt.Fprintf(&s, "--ez-%s:%s;", name, c) }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/secrets"
@@ -39,7 +41,9 @@ func TestEnqueueOnceAKeySealedWithAJobOfTheTenant(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err := w.Central.Update(t.Context(), func(tx *tenancy.CentralTx) error { return o.Enqueue(t.Context(), tx, verify("verify 1", "sam@example.com")) })
+	err := w.Central.Update(t.Context(), func(tx *tenancy.CentralTx) error {
+		return o.Enqueue(t.Context(), tx, verify("verify 1", "sam@example.com"))
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,4 +92,13 @@ func TestOneLineKeepsPeoplesWordsInTheirPlace(t *testing.T) {
 	if got := oneLine(" Ann\r\nBcc: x\u202e\x00--- button "); got != "Ann  Bcc: x --- button" {
 		t.Errorf("got %q", got)
 	}
+}
+
+func mustUUID(t *testing.T, s string) uuid.UUID {
+	t.Helper()
+	id, err := uuid.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
