@@ -37,9 +37,12 @@ func Funcs(o FuncOptions) template.FuncMap {
 		"percent":  func(share float64) string { return fmt.Sprintf("%.1f %%", share*100) },
 		"initials": initials,
 		"text":     text,
-		"lines":    func(s string) []string { return strings.Split(strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n")), "\n") },
+		"lines": func(s string) []string {
+			return strings.Split(strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n")), "\n")
+		},
 		"query":    query,
 		"chart":    chart,
+		"markdown": markdown,
 	}
 }
 

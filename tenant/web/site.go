@@ -3,14 +3,22 @@
 // their error; everything that decides stands in the other packages of tenant.
 package web
 
-import "github.com/ezscale/ezscale/branding/surface"
+import (
+	"github.com/ezscale/ezscale/branding/surface"
+)
 
 // Site serves every tenant's host. Its fields are what its pages need; cmd fills them.
-type Site struct{}
+type Site struct {
+	Brands Brands // the published brand of each tenant
+
+	shown shownSites
+}
 
 // Routes is every route of a tenant's host, on one screen.
 func (s *Site) Routes() []surface.Route {
 	var all []surface.Route
 	// One line a part: its routes stand in the file named for it.
+	all = append(all, s.shopRoutes()...)
+	all = append(all, s.clientRoutes()...)
 	return all
 }

@@ -1,0 +1,125 @@
+// Package catalog is what a reseller sells: products, their plans and the plans'
+// prices. It owns the tables products, plans and prices. What a customer ordered, and
+// what it costs after discounts and tax, is not its business.
+package catalog
+
+import (
+	"time"
+
+	"github.com/ezscale/ezscale/billing"
+)
+
+// Type says what kind of thing a product delivers.
+type Type string
+
+// The types of product.
+const (
+	VPS          Type = "vps"
+	Dedicated    Type = "dedicated"
+	WebHosting   Type = "web_hosting"
+	GameServer   Type = "game_server"
+	CloudDesktop Type = "cloud_desktop"
+	VPNServer    Type = "vpn_server"
+	License      Type = "license"
+	Generic      Type = "generic"
+)
+
+// Cycle is how often a price is due.
+type Cycle string
+
+// The cycles, the shortest first.
+const (
+	Hourly     Cycle = "hourly"
+	Monthly    Cycle = "monthly"
+	Quarterly  Cycle = "quarterly"
+	SemiAnnual Cycle = "semi_annual"
+	Annual     Cycle = "annual"
+	Biennial   Cycle = "biennial"
+	Triennial  Cycle = "triennial"
+	OneTime    Cycle = "one_time"
+)
+
+// Months is how many months a cycle has; 0 for hours and what is paid once.
+func (c Cycle) Months() int64 {
+	switch c {
+	case Monthly:
+		return 1
+	case Quarterly:
+		return 3
+	case SemiAnnual:
+		return 6
+	case Annual:
+		return 12
+	case Biennial:
+		return 24
+	case Triennial:
+		return 36
+	default:
+		return 0
+	}
+}
+
+// Product is one thing on the shelf, with the plans anyone may see, in the
+// reseller's order.
+type Product struct {
+	Slug      string
+	Type      Type
+	Name      string
+	Summary   string
+	Plans     []Plan
+	ChangedAt time.Time
+}
+
+// Plan is one size of a product.
+type Plan struct {
+	Slug        string
+	Name        string
+	Summary     string
+	Facts       []Fact // what a customer compares, in order
+	Recommended bool
+	Prices      []Price // in the asked currency, the shortest cycle first
+}
+
+// Fact is one line of a comparison: "Memory", "4 GB".
+type Fact struct {
+	Label string `json:"label"`
+	Value string `json:"value"`
+}
+
+// Price is what a plan costs a cycle.
+type Price struct {
+	Cycle  Cycle
+	Amount billing.Money
+	Setup  billing.Money // once, at the start
+}
+
+// From is the plan's monthly price where it has one, otherwise the price of its
+// shortest cycle; false when it has none.
+func (p Plan) From() (Price, bool) {
+	for _, price := range p.Prices {
+		if price.Cycle == Monthly {
+			return price, true
+		}
+	}
+	if len(p.Prices) == 0 {
+		return Price{}, false
+	}
+	return p.Prices[0], true
+}
+
+// From is the lowest of its plans' prices of the most common kind: monthly where a
+// plan has that, otherwise the cheapest there is; false when nothing has a price.
+func (p Product) From() (Price, bool) {
+	var lowest Price
+	found := false
+	for _, plan := range p.Plans {
+		price, ok := plan.From()
+		switch {
+		case !ok:
+		case !found, price.Cycle == Monthly && lowest.Cycle != Monthly,
+			price.Cycle == lowest.Cycle && price.Amount.Minor < lowest.Amount.Minor:
+			lowest, found = price, true
+		}
+	}
+	return lowest, found
+}

@@ -1,0 +1,215 @@
+package web
+
+import (
+	"net/url"
+	"slices"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/catalog"
+)
+
+// homeView is the shop's first page.
+type homeView struct {
+	Headline, Subline      string
+	Description, Canonical string
+	Products               []productView
+	Featured               *productView // the first product with plans
+	Facts                  []branding.Fact
+	Questions              []branding.Question
+	SupportEmail           string
+}
+
+type productView struct {
+	Name, Summary, Href, Icon string
+	Slug                      string
+	From                      *priceView
+	Plans                     []planView
+	Labels                    []string // of the facts, for the comparison
+}
+
+type planView struct {
+	Name, Summary, Href string
+	Recommended         bool
+	Facts               []catalog.Fact
+	Values              []string // of the facts, in the order of the product's labels; "" where there is none
+	Price               *priceView
+	Prices              []priceView
+}
+
+type priceView struct {
+	Amount  billing.Money
+	Setup   billing.Money
+	Per     string // "a month"
+	Cycle   string // "Every 3 months"
+	Monthly *billing.Money
+}
+
+type productPage struct {
+	Product                productView
+	Others                 []productView
+	Questions              []branding.Question
+	SupportEmail           string
+	Description, Canonical string
+}
+
+type planPage struct {
+	Product                productView
+	Plan                   planView
+	SupportEmail, Mailto   string
+	Description, Canonical string
+}
+
+type contactView struct {
+	Name, Email string
+	Facts       []branding.Fact
+	Questions   []branding.Question
+	Imprint     bool
+	Canonical   string
+}
+
+type legalView struct{ Title, Markdown, Canonical string }
+
+// perWords says how often a price is due, after the amount and on its own.
+var perWords = map[catalog.Cycle][2]string{
+	catalog.Hourly:     {"an hour", "By the hour"},
+	catalog.Monthly:    {"a month", "Monthly"},
+	catalog.Quarterly:  {"for 3 months", "Every 3 months"},
+	catalog.SemiAnnual: {"for 6 months", "Every 6 months"},
+	catalog.Annual:     {"a year", "Yearly"},
+	catalog.Biennial:   {"for 2 years", "Every 2 years"},
+	catalog.Triennial:  {"for 3 years", "Every 3 years"},
+	catalog.OneTime:    {"once", "Once"},
+}
+
+// typeIcon is the picture of a kind of product.
+func typeIcon(t catalog.Type) string {
+	switch t {
+	case catalog.VPS:
+		return "server" // icon
+	case catalog.Dedicated:
+		return "server-2" // icon
+	case catalog.WebHosting:
+		return "world" // icon
+	case catalog.GameServer:
+		return "device-gamepad-2" // icon
+	case catalog.CloudDesktop:
+		return "device-desktop" // icon
+	case catalog.VPNServer:
+		return "shield-lock" // icon
+	case catalog.License:
+		return "key" // icon
+	default:
+		return "box" // icon
+	}
+}
+
+func homeOf(p shopPage, canonical string) homeView {
+	t := p.brand.Texts
+	v := homeView{
+		Headline: t.Headline, Subline: t.Subline, Description: t.Subline, Canonical: canonical,
+		Facts: t.Facts, Questions: t.Questions, SupportEmail: t.SupportEmail,
+	}
+	if v.Headline == "" {
+		v.Headline = p.brand.Name
+	}
+	for _, product := range p.shelf {
+		v.Products = append(v.Products, viewProduct(product))
+	}
+	for i := range v.Products {
+		if len(v.Products[i].Plans) > 0 {
+			v.Featured = &v.Products[i]
+			break
+		}
+	}
+	return v
+}
+
+func productOf(p shopPage, slug string) (productPage, error) {
+	v := productPage{Questions: p.brand.Texts.Questions, SupportEmail: p.brand.Texts.SupportEmail}
+	found := false
+	for _, product := range p.shelf {
+		if product.Slug == slug {
+			v.Product, found = viewProduct(product), true
+		} else {
+			v.Others = append(v.Others, viewProduct(product))
+		}
+	}
+	if !found {
+		return v, fault.New(fault.NotFound, "product.not_found", "There is no such product.")
+	}
+	v.Description = v.Product.Summary
+	return v, nil
+}
+
+func planOf(p shopPage, productSlug, planSlug string) (planPage, error) {
+	page, err := productOf(p, productSlug)
+	if err != nil {
+		return planPage{}, err
+	}
+	for _, plan := range page.Product.Plans {
+		if plan.Href == page.Product.Href+"/"+planSlug {
+			v := planPage{Product: page.Product, Plan: plan, SupportEmail: page.SupportEmail, Description: plan.Summary}
+			if v.SupportEmail != "" {
+				v.Mailto = "mailto:" + v.SupportEmail + "?subject=" + url.PathEscape("Order: "+page.Product.Name+" "+plan.Name)
+			}
+			return v, nil
+		}
+	}
+	return planPage{}, fault.New(fault.NotFound, "plan.not_found", "There is no such plan.")
+}
+
+func viewProduct(p catalog.Product) productView {
+	v := productView{Name: p.Name, Summary: p.Summary, Slug: p.Slug, Href: "/products/" + p.Slug, Icon: typeIcon(p.Type)}
+	if from, ok := p.From(); ok {
+		view := viewPrice(from)
+		v.From = &view
+	}
+	for _, plan := range p.Plans {
+		for _, f := range plan.Facts {
+			if !slices.Contains(v.Labels, f.Label) {
+				v.Labels = append(v.Labels, f.Label)
+			}
+		}
+	}
+	for _, plan := range p.Plans {
+		v.Plans = append(v.Plans, viewPlan(plan, v))
+	}
+	return v
+}
+
+func viewPlan(p catalog.Plan, of productView) planView {
+	v := planView{Name: p.Name, Summary: p.Summary, Href: of.Href + "/" + p.Slug, Recommended: p.Recommended, Facts: p.Facts}
+	if from, ok := p.From(); ok {
+		view := viewPrice(from)
+		v.Price = &view
+	}
+	for _, price := range p.Prices {
+		v.Prices = append(v.Prices, viewPrice(price))
+	}
+	for _, label := range of.Labels {
+		value := ""
+		for _, f := range p.Facts {
+			if f.Label == label {
+				value = f.Value
+				break
+			}
+		}
+		v.Values = append(v.Values, value)
+	}
+	return v
+}
+
+func viewPrice(p catalog.Price) priceView {
+	words := perWords[p.Cycle]
+	v := priceView{Amount: p.Amount, Setup: p.Setup, Per: words[0], Cycle: words[1]}
+	if months := p.Cycle.Months(); months > 1 {
+		// What a longer cycle comes to a month; shown beside the price, never charged.
+		if monthly, err := p.Amount.Ratio(1, months); err == nil {
+			v.Monthly = &monthly
+		}
+	}
+	return v
+}
+
