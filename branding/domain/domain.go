@@ -28,6 +28,7 @@ type Domain struct {
 	EdgeLabel    string // first label of the tenant's CNAME target
 	Primary      bool
 	Serving      bool // the resolver answers for it and TLS may load its certificate
+	PendingSince time.Time
 	VerifiedAt   *time.Time
 	DNSOkAt      *time.Time
 	DriftedAt    *time.Time
@@ -79,6 +80,3 @@ func (d Domain) HasCertificate(now time.Time) bool {
 
 // Sentence is the one line that says what is missing right now.
 func (d Domain) Sentence() string { return sentence(d) }
-
-// Observation is filled by the preflight; see observe.go.
-type Observation struct{}

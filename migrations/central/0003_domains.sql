@@ -10,6 +10,7 @@ CREATE TABLE domains (
   edge_label text NOT NULL,   -- first label of the CNAME target of this tenant
   is_primary boolean NOT NULL DEFAULT false,
   serving boolean NOT NULL DEFAULT false, -- the resolver answers for it and TLS may load its certificate
+  pending_since timestamptz NOT NULL, -- a claim without proof ends seven days after
   verified_at timestamptz,
   dns_ok_at timestamptz,
   drifted_at timestamptz,
@@ -19,7 +20,8 @@ CREATE TABLE domains (
   not_before timestamptz,
   not_after timestamptz,
   renew_at timestamptz,
-  next_at timestamptz,       -- when the worker looks at it again; while it does, when its claim ends
+  next_at timestamptz,       -- when the worker looks at it again
+  claimed_until timestamptz, -- a worker looks at it now; after this it must have died
   order_after timestamptz,   -- after a failure: no order before this
   attempts int NOT NULL DEFAULT 0,
   checked_at timestamptz,
@@ -62,6 +64,7 @@ CREATE TABLE platform_names (
   not_after timestamptz,
   renew_at timestamptz,
   next_at timestamptz,
+  claimed_until timestamptz,
   order_after timestamptz,
   attempts int NOT NULL DEFAULT 0,
   last_error_code text,

@@ -1,0 +1,226 @@
+package domain
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+	"golang.org/x/net/http2"
+
+	"github.com/ezscale/ezscale/tenancy"
+)
+
+// FrontHosts is what the front asks about hosts: memory only. tenancy.Resolver answers.
+type FrontHosts interface {
+	Hosts
+	Lookup(host string) (tenancy.Tenant, bool)
+}
+
+// FrontConfig makes a Front.
+type FrontConfig struct {
+	App          fasthttp.RequestHandler // every request for a known host
+	Hosts        FrontHosts
+	Certificates *Certificates
+	Authority    *Authority
+	Self         *SelfTest // answers probes; may be nil
+	Tickets      *Tickets  // nil: this node keeps its own
+	// HTTPSPort is the public port in redirects; 0: 443.
+	HTTPSPort int
+	// PlainApp serves the app over plain HTTP as well, for a demo or behind a proxy that
+	// ends TLS; else plain HTTP redirects.
+	PlainApp bool
+	MaxBody  int // bytes; 0: 4 MiB
+	Log      *slog.Logger
+}
+
+// Front is the listeners: HTTPS with HTTP/2, and plain HTTP for the authority's
+// challenges and redirects. The app behind it is a fasthttp handler for both.
+type Front struct {
+	cfg    FrontConfig
+	tls    *tls.Config
+	secure *fasthttp.Server
+	plain  *fasthttp.Server
+	h2     *http2.Server
+	h2base *http.Server
+}
+
+const (
+	readTimeout = 10 * time.Second // covers the handshake, which may wait for a certificate
+	idleTimeout = 60 * time.Second
+	h2Streams   = 250
+)
+
+// NewFront prepares the listeners' servers.
+func NewFront(cfg FrontConfig) (*Front, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.MaxBody == 0 {
+		cfg.MaxBody = 4 << 20
+	}
+	f := &Front{cfg: cfg, tls: cfg.Certificates.TLSConfig()}
+	f.secure = f.server(f.overTLS)
+	f.plain = f.server(f.overPlain)
+	f.h2 = &http2.Server{MaxConcurrentStreams: h2Streams, IdleTimeout: idleTimeout}
+	f.h2base = &http.Server{Handler: http.HandlerFunc(f.serveH2), ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)}
+	if err := http2.ConfigureServer(f.h2base, f.h2); err != nil {
+		return nil, fmt.Errorf("prepare HTTP/2: %w", err)
+	}
+	f.secure.NextProto(http2.NextProtoTLS, func(c net.Conn) error {
+		f.h2.ServeConn(c, &http2.ServeConnOpts{BaseConfig: f.h2base, Handler: f.h2base.Handler})
+		return nil
+	})
+	return f, nil
+}
+
+func (f *Front) server(h fasthttp.RequestHandler) *fasthttp.Server {
+	return &fasthttp.Server{
+		Handler: h, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxRequestBodySize: f.cfg.MaxBody,
+		NoDefaultServerHeader: true, CloseOnShutdown: true, Logger: quiet{f.cfg.Log},
+		ReadBufferSize: 16 << 10, // 4 kB of cookies and a long address must fit
+	}
+}
+
+// quiet keeps what strangers' connections make a server say out of the log's way.
+type quiet struct{ log *slog.Logger }
+
+// Printf logs at debug level.
+func (q quiet) Printf(format string, args ...any) { q.log.Debug(fmt.Sprintf(format, args...)) }
+
+// ServeHTTPS answers TLS connections from ln until Shutdown.
+func (f *Front) ServeHTTPS(ln net.Listener) error {
+	return f.secure.Serve(tls.NewListener(gated{ln, f.cfg.Certificates}, f.tls))
+}
+
+// ServeHTTP answers plain connections from ln until Shutdown.
+func (f *Front) ServeHTTP(ln net.Listener) error { return f.plain.Serve(ln) }
+
+// Run keeps the shared ticket keys fresh until ctx ends.
+func (f *Front) Run(ctx context.Context) error {
+	if f.cfg.Tickets == nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return f.cfg.Tickets.Keep(ctx, f.tls, func(err error) {
+		f.cfg.Log.WarnContext(ctx, "session ticket keys cannot be renewed", "error", err)
+	})
+}
+
+// Shutdown stops listening, lets requests in flight end, and closes idle connections.
+func (f *Front) Shutdown(ctx context.Context) error {
+	h2 := make(chan error, 1)
+	go func() { h2 <- f.h2base.Shutdown(ctx) }() // tells HTTP/2 clients to go away
+	err := errors.Join(f.secure.ShutdownWithContext(ctx), f.plain.ShutdownWithContext(ctx))
+	return errors.Join(err, <-h2)
+}
+
+// gated closes connections of networks that asked for too many unknown names.
+type gated struct {
+	net.Listener
+	certificates *Certificates
+}
+
+// Accept waits for a connection that may go on to TLS.
+func (g gated) Accept() (net.Conn, error) {
+	for {
+		c, err := g.Listener.Accept()
+		if err != nil || !g.certificates.unknown.blocked(c.RemoteAddr()) {
+			return c, err
+		}
+		_ = c.Close()
+	}
+}
+
+// overTLS checks the host of every request anew: the name may have been removed, or
+// moved to another tenant, since the connection was opened.
+func (f *Front) overTLS(ctx *fasthttp.RequestCtx) {
+	host, err := tenancy.NormalizeHost(string(ctx.Host()))
+	if err != nil {
+		misdirected(ctx, fasthttp.StatusBadRequest)
+		return
+	}
+	state := ctx.TLSConnectionState()
+	if !f.cfg.Hosts.Known(host) || state == nil || !f.sameSite(sniHost(state.ServerName), host) {
+		misdirected(ctx, fasthttp.StatusMisdirectedRequest)
+		return
+	}
+	if f.probe(ctx, host) {
+		return
+	}
+	f.cfg.App(ctx)
+}
+
+// sameSite reports whether a connection opened for sni may carry requests for host.
+func (f *Front) sameSite(sni, host string) bool {
+	if sni == host {
+		return true
+	}
+	a, ok := f.cfg.Hosts.Lookup(sni)
+	b, also := f.cfg.Hosts.Lookup(host)
+	return ok && also && a.ID == b.ID
+}
+
+func misdirected(ctx *fasthttp.RequestCtx, status int) {
+	ctx.Response.Header.SetContentType("text/plain; charset=utf-8")
+	ctx.SetStatusCode(status)
+	ctx.SetConnectionClose()
+	ctx.SetBodyString("This connection is not for this site.\n")
+}
+
+// overPlain answers the authority and our own probes, and sends visitors to HTTPS.
+func (f *Front) overPlain(ctx *fasthttp.RequestCtx) {
+	host, err := tenancy.NormalizeHost(string(ctx.Host()))
+	known := err == nil && f.cfg.Hosts.Known(host)
+	path := string(ctx.Path())
+	switch {
+	case known && strings.HasPrefix(path, ChallengePath):
+		f.challenge(ctx, host, path)
+	case known && f.probe(ctx, host):
+	case f.cfg.PlainApp:
+		f.cfg.App(ctx)
+	case !known:
+		misdirected(ctx, fasthttp.StatusMisdirectedRequest)
+	default:
+		target := "https://" + host
+		if f.cfg.HTTPSPort != 0 && f.cfg.HTTPSPort != 443 {
+			target += ":" + strconv.Itoa(f.cfg.HTTPSPort)
+		}
+		ctx.Response.Header.Set("Location", target+string(ctx.RequestURI()))
+		ctx.SetStatusCode(fasthttp.StatusPermanentRedirect)
+	}
+}
+
+func (f *Front) challenge(ctx *fasthttp.RequestCtx, host, path string) {
+	lookup, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	proof, ok := f.cfg.Authority.HTTPProof(lookup, host, path)
+	if !ok {
+		ctx.SetStatusCode(fasthttp.StatusNotFound)
+		return
+	}
+	ctx.SetContentType("application/octet-stream")
+	ctx.SetBodyString(proof)
+}
+
+// probe answers a self test.
+func (f *Front) probe(ctx *fasthttp.RequestCtx, host string) bool {
+	path := string(ctx.Path())
+	if f.cfg.Self == nil || !strings.HasPrefix(path, ProbePath) {
+		return false
+	}
+	nonce := strings.TrimPrefix(path, ProbePath)
+	if len(nonce) == 0 || len(nonce) > 64 {
+		return false
+	}
+	ctx.SetContentType("text/plain; charset=utf-8")
+	ctx.SetBodyString(f.cfg.Self.Answer(host, nonce))
+	return true
+}
