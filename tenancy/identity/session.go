@@ -260,7 +260,7 @@ func (s *Sessions) write(ctx context.Context, b Binding, token string, in Sessio
 	life := lifetime(in.World, in.Stage)
 	ttl := min(life.Idle, in.ExpiresAt.Sub(in.SeenAt))
 	key, index := sessionKey(b, token), personKey(in.World, in.Tenant, in.PersonID)
-	pipe := s.rdb.TxPipeline()
+	pipe := s.rdb.Pipeline()
 	pipe.Set(ctx, key, raw, ttl)
 	pipe.SAdd(ctx, index, key)
 	pipe.Expire(ctx, index, lifetime(in.World, StageFull).Absolute)
