@@ -26,6 +26,9 @@ type Area struct {
 	SignIn string         // path of the sign-in page
 	Themed bool           // pages follow the tenant's theme; the consoles always use base
 	Nav    func(identity.Principal) []NavItem
+	// MustTOTP says who must have a second factor here; nil: nobody. The tenant is the
+	// zero one on the platform's own hosts.
+	MustTOTP func(tenancy.Tenant) bool
 }
 
 // Observer is told of every answer. Pattern is the route's, never the path.

@@ -160,7 +160,17 @@ func compose(c *fiber.Ctx, page, title string, view any, f *fault.Fault) (Page, 
 	return p, nil
 }
 
-// CurrentSite is what pages show of the owner of the request's host. It is loaded
+// SiteName is the name of whom the request's host belongs to.
+func SiteName(c *fiber.Ctx) (string, error) {
+	s := surfaceOf(c)
+	if s == nil {
+		return "", fmt.Errorf("name of the site: not within a surface")
+	}
+	site, err := s.site(c)
+	return site.Name, err
+}
+
+// site is what pages show of the owner of the request's host. It is loaded
 // once a request.
 func (s *Surface) site(c *fiber.Ctx) (Site, error) {
 	if site, ok := c.Locals(siteKey).(Site); ok {

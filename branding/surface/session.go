@@ -24,7 +24,7 @@ const (
 	securePrefix = "__Host-"
 	formCookie   = "ez_form"
 	flashCookie  = "ez_flash"
-	deviceCookie = "ez_device"
+	deviceCookie = "ez_device_"
 )
 
 func sessionCookie(w identity.World) string { return "ez_" + string(w) }
@@ -134,6 +134,9 @@ func (s *Surface) recognise(c *fiber.Ctx, session identity.Session) error {
 	if !person.DisabledAt.IsZero() || person.Epoch != session.Epoch {
 		return fault.New(fault.Unauthorized, "session.ended", "Please sign in again.")
 	}
+	if session.Stage == identity.StageFull && !person.HasTOTP() && MustTOTP(c) {
+		session.Stage = identity.StageEnrol // the rule is younger than the session
+	}
 	c.Locals(sessionKey, session)
 	c.Locals(personKey, person)
 	if session.Stage == identity.StageFull {
@@ -146,6 +149,26 @@ func (s *Surface) recognise(c *fiber.Ctx, session identity.Session) error {
 func Person(c *fiber.Ctx) (identity.Person, bool) {
 	p, ok := c.Locals(personKey).(identity.Person)
 	return p, ok
+}
+
+// MustTOTP reports whether people of the request's area must have a second factor.
+func MustTOTP(c *fiber.Ctx) bool {
+	area, _ := areaOf(c)
+	t, _ := Tenant(c)
+	return area.MustTOTP != nil && area.MustTOTP(t)
+}
+
+// Origin is where the request comes from, for what identity records and bounds.
+func Origin(c *fiber.Ctx) identity.Origin {
+	return identity.Origin{
+		IP: ClientIP(c), UserAgent: c.Get(fiber.HeaderUserAgent), RequestID: RequestID(c),
+		Device: Cookie(c, deviceCookie+string(Binding(c).World)),
+	}
+}
+
+// SetDevice gives the browser the cookie that proves it signed in before.
+func SetDevice(c *fiber.Ctx, value string) {
+	SetCookie(c, deviceCookie+string(Binding(c).World), value, 180*24*time.Hour)
 }
 
 func (s *Surface) view(c *fiber.Ctx, fn func(tenancy.Statements) error) error {
@@ -245,4 +268,11 @@ func FormToken(c *fiber.Ctx) string {
 	token := s.tokenOf(seed, Host(c))
 	c.Locals(formTokenKey, token)
 	return token
+}
+
+// SessionError is why the session of the request could not be asked for, such as
+// the store being down; nil when it could, or there is none.
+func SessionError(c *fiber.Ctx) error {
+	err, _ := c.Locals(identityErrorKey).(error)
+	return err
 }

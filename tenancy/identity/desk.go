@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -47,6 +48,8 @@ type Entered struct {
 	Session Session
 	Token   string
 	Device  string // cookie for the browser; empty until the session is full
+	// Stranger says that the browser could not prove an earlier sign-in.
+	Stranger bool
 }
 
 // Credentials are what a person types to sign in.
@@ -149,7 +152,7 @@ func (d *Desk) enter(ctx context.Context, plane Plane, b Binding, p Person, o Or
 	if err != nil {
 		return Entered{}, err
 	}
-	out := Entered{Person: p, Session: s, Token: token}
+	out := Entered{Person: p, Session: s, Token: token, Stranger: !d.Throttle.Knows(Try{Binding: b, Account: p.Email, Device: o.Device})}
 	if s.Stage == StageFull {
 		out.Device = d.Throttle.NewDevice(b, p.Email)
 		err = d.record(ctx, plane, p, p.Email, o, SignedInOK)
@@ -195,7 +198,9 @@ func (d *Desk) EnterCode(ctx context.Context, plane Plane, b Binding, token stri
 	if err := d.Throttle.Succeeded(ctx, try); err != nil {
 		return Entered{}, err
 	}
-	return d.complete(ctx, b, token, p)
+	in, err := d.complete(ctx, b, token, p)
+	in.Stranger = !d.Throttle.Knows(try)
+	return in, err
 }
 
 // complete makes a session full, under a new token.
@@ -248,9 +253,32 @@ func (d *Desk) ConfirmTOTP(ctx context.Context, plane Plane, b Binding, token st
 	return in, codes, err
 }
 
-// Prove compares the password of somebody who is signed in, before what would hurt
-// in the hands of a passer-by. It returns a fault about the field current.
-func (d *Desk) Prove(ctx context.Context, plane Plane, b Binding, p Person, password string, o Origin) error {
+// freshFor is how long a shown password lets a person do what would hurt in the
+// hands of a passer-by.
+const freshFor = 10 * time.Minute
+
+var errNotFresh = fault.New(fault.Forbidden, "session.not_fresh", "Please enter your password again.")
+
+// Fresh returns the fault session.not_fresh when the person has not shown their
+// password for a while.
+func (d *Desk) Fresh(s Session) error {
+	if d.Factors.Clock().Sub(s.ProvenAt) > freshFor {
+		return errNotFresh
+	}
+	return nil
+}
+
+// Prove compares the password of somebody who is signed in; their session is then
+// fresh, under a new token. It returns a fault about the field current.
+func (d *Desk) Prove(ctx context.Context, plane Plane, b Binding, token string, p Person, password string, o Origin) (Entered, error) {
+	if err := d.compare(ctx, plane, b, p, password, o); err != nil {
+		return Entered{}, err
+	}
+	token, s, err := d.Sessions.Rotate(ctx, b, token, func(s *Session) { s.ProvenAt = d.Factors.Clock().UTC() })
+	return Entered{Person: p, Session: s, Token: token}, err
+}
+
+func (d *Desk) compare(ctx context.Context, plane Plane, b Binding, p Person, password string, o Origin) error {
 	try := Try{Binding: b, Account: p.Email, IP: o.IP, Device: o.Device}
 	if err := d.Throttle.Admit(ctx, try); err != nil {
 		return err
@@ -269,38 +297,47 @@ func (d *Desk) Prove(ctx context.Context, plane Plane, b Binding, p Person, pass
 	return d.Throttle.Succeeded(ctx, try)
 }
 
-// ChangePassword sets a new password for somebody who proves the present one. Every
+// ChangePassword sets a new password for somebody who shows the present one. Every
 // other session ends; this one gets a new token.
 func (d *Desk) ChangePassword(ctx context.Context, plane Plane, b Binding, token string, p Person, current, fresh string, o Origin) (Entered, error) {
 	if err := CheckPassword(fresh, p.Email); err != nil {
 		return Entered{}, err
 	}
-	if err := d.Prove(ctx, plane, b, p, current, o); err != nil {
+	if err := d.compare(ctx, plane, b, p, current, o); err != nil {
 		return Entered{}, err
 	}
 	hash, err := d.Passwords.Hash(ctx, fresh)
 	if err != nil {
 		return Entered{}, err
 	}
-	return d.changing(ctx, plane, b, token, p, o, "password.changed", func(tx tenancy.Statements) error {
+	return d.changing(ctx, plane, b, token, p, o, "password.changed", StageFull, func(tx tenancy.Statements) error {
 		return d.People.setPassword(ctx, tx, p.ID, hash)
 	})
 }
 
-// RemoveTOTP takes the second factor away from somebody who proves their password.
-func (d *Desk) RemoveTOTP(ctx context.Context, plane Plane, b Binding, token string, p Person, current string, o Origin) (Entered, error) {
-	if err := d.Prove(ctx, plane, b, p, current, o); err != nil {
+// RemoveTOTP takes the second factor away from somebody whose session is fresh.
+// Where one is required, the session goes back to the step of setting one up.
+func (d *Desk) RemoveTOTP(ctx context.Context, plane Plane, b Binding, token string, s Session, p Person, o Origin, mustTOTP bool) (Entered, error) {
+	if err := d.Fresh(s); err != nil {
 		return Entered{}, err
 	}
-	return d.changing(ctx, plane, b, token, p, o, "totp.removed", func(tx tenancy.Statements) error {
+	next := StageFull
+	if mustTOTP {
+		next = StageEnrol
+	}
+	return d.changing(ctx, plane, b, token, p, o, "totp.removed", next, func(tx tenancy.Statements) error {
 		return d.Factors.Remove(ctx, tx, p.ID)
 	})
 }
 
-// RenewRecoveryCodes replaces the recovery codes of somebody who proves their password.
-func (d *Desk) RenewRecoveryCodes(ctx context.Context, plane Plane, b Binding, p Person, current string, o Origin) (codes []string, err error) {
-	if err := d.Prove(ctx, plane, b, p, current, o); err != nil {
+// RenewRecoveryCodes replaces the recovery codes of somebody whose session is fresh
+// and who has a second factor.
+func (d *Desk) RenewRecoveryCodes(ctx context.Context, plane Plane, s Session, p Person, o Origin) (codes []string, err error) {
+	if err := d.Fresh(s); err != nil {
 		return nil, err
+	}
+	if !p.HasTOTP() {
+		return nil, fault.New(fault.Conflict, "totp.missing", "Set up a second factor first; recovery codes belong to it.")
 	}
 	err = plane.Update(ctx, func(tx tenancy.Statements) error {
 		if codes, err = d.Factors.NewRecoveryCodes(ctx, tx, p.ID); err != nil {
@@ -312,7 +349,7 @@ func (d *Desk) RenewRecoveryCodes(ctx context.Context, plane Plane, b Binding, p
 }
 
 // changing runs a change that ends all sessions, and takes this one along.
-func (d *Desk) changing(ctx context.Context, plane Plane, b Binding, token string, p Person, o Origin, action string, change func(tenancy.Statements) error) (Entered, error) {
+func (d *Desk) changing(ctx context.Context, plane Plane, b Binding, token string, p Person, o Origin, action string, next Stage, change func(tenancy.Statements) error) (Entered, error) {
 	err := plane.Update(ctx, func(tx tenancy.Statements) (err error) {
 		if err := change(tx); err != nil {
 			return err
@@ -327,7 +364,7 @@ func (d *Desk) changing(ctx context.Context, plane Plane, b Binding, token strin
 		return Entered{}, err
 	}
 	token, s, err := d.Sessions.Rotate(ctx, b, token, func(s *Session) {
-		s.Epoch, s.SecondFactor = p.Epoch, s.SecondFactor && p.HasTOTP()
+		s.Epoch, s.SecondFactor, s.Stage = p.Epoch, s.SecondFactor && p.HasTOTP(), next
 	})
 	if err != nil {
 		return Entered{}, err

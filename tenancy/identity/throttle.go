@@ -181,6 +181,12 @@ func (t *Throttle) NewDevice(b Binding, account string) string {
 	return nonce + "." + until + "." + t.sealDevice(b, account, nonce, until)
 }
 
+// Knows reports whether the try comes from a device that signed in to the account before.
+func (t *Throttle) Knows(try Try) bool {
+	_, ok := t.readDevice(try)
+	return ok
+}
+
 func (t *Throttle) readDevice(try Try) (nonce string, ok bool) {
 	if try.Device == "" || len(try.Device) > maxDeviceCookie {
 		return "", false
