@@ -116,13 +116,12 @@ func collect(fields map[string]string, err error) {
 
 func (p *Pages) welcome(c *fiber.Ctx, in identity.NewPerson, company string) error {
 	ctx := c.UserContext()
-	if t, ok := surface.Tenant(c); ok {
-		in.Locale = t.Locale
-	}
-	return p.Plane(c).Update(ctx, func(tx tenancy.Statements) error { return p.addOrTell(ctx, tx, in, company) })
+	tenant, _ := surface.Tenant(c)
+	in.Locale = tenant.Locale
+	return p.Plane(c).Update(ctx, func(tx tenancy.Statements) error { return p.addOrTell(ctx, tx, tenant, in, company) })
 }
 
-func (p *Pages) addOrTell(ctx context.Context, tx tenancy.Statements, in identity.NewPerson, company string) error {
+func (p *Pages) addOrTell(ctx context.Context, tx tenancy.Statements, t tenancy.Tenant, in identity.NewPerson, company string) error {
 	people := identity.People{World: p.World}
 	person, err := people.Add(ctx, tx, in, "")
 	switch {
@@ -142,7 +141,7 @@ func (p *Pages) addOrTell(ctx context.Context, tx tenancy.Statements, in identit
 	case err != nil:
 		return err
 	default:
-		if err := p.SignUp(ctx, tx, person, company); err != nil {
+		if err := p.SignUp(ctx, tx, t, person, company); err != nil {
 			return err
 		}
 	}

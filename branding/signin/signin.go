@@ -49,7 +49,7 @@ type Pages struct {
 	Plane  func(*fiber.Ctx) identity.Plane
 	// SignUp adds what belongs to a new person, such as an account; nil: people cannot
 	// sign up by themselves here.
-	SignUp func(ctx context.Context, tx tenancy.Statements, p identity.Person, company string) error
+	SignUp func(ctx context.Context, tx tenancy.Statements, t tenancy.Tenant, p identity.Person, company string) error
 }
 
 // Routes are the pages' routes.

@@ -2,14 +2,22 @@
 // partner centre. It sees the central plane only.
 package web
 
-import "github.com/ezscale/ezscale/branding/surface"
+import (
+	"github.com/ezscale/ezscale/branding/signin"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/tenancy"
+)
 
 // Console serves EZSCALE's staff. Its fields are what its pages need; cmd fills them.
-type Console struct{}
+type Console struct {
+	Central *tenancy.Central
+	SignIn  signin.Parts
+}
 
 // Routes is every route of the console, on one screen.
 func (s *Console) Routes() []surface.Route {
 	var all []surface.Route
 	// One line a part: its routes stand in the file named for it.
+	all = append(all, s.authRoutes()...)
 	return all
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/ezscale/ezscale/branding"
+	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
 	centralweb "github.com/ezscale/ezscale/central/web"
 	"github.com/ezscale/ezscale/tenancy"
@@ -76,23 +78,31 @@ func (a *app) common(s *sites, name string) surface.Config {
 func (a *app) tenantSurface(s *sites) surface.Config {
 	c := a.common(s, "tenant")
 	c.Areas = []surface.Area{
-		{Name: "manage", Prefix: "/manage", World: identity.Reseller, SignIn: "/manage/sign-in"},
+		{Name: "manage", Prefix: "/manage", World: identity.Reseller, SignIn: "/manage/sign-in", MustTOTP: func(t tenancy.Tenant) bool { return t.RequireTOTP }},
 		{Name: "client", Prefix: "/client", World: identity.Customer, SignIn: "/sign-in", Themed: true},
 		{Name: "shop", World: identity.Customer, SignIn: "/sign-in", Themed: true},
 	}
-	c.Routes = (&tenantweb.Site{}).Routes()
+	c.Routes = (&tenantweb.Site{SignIn: a.signInParts(s)}).Routes()
 	c.Site = func(ctx context.Context, db *tenancy.DB) (surface.Site, error) { return brandedSite(ctx, s.desk, db) }
 	return c
 }
 
 func (a *app) consoleSurface(s *sites) surface.Config {
 	c := a.common(s, "console")
-	c.Areas = []surface.Area{{Name: "console", World: identity.Staff, SignIn: "/sign-in"}}
-	c.Routes = (&centralweb.Console{}).Routes()
+	c.Areas = []surface.Area{{Name: "console", World: identity.Staff, SignIn: "/sign-in", MustTOTP: func(tenancy.Tenant) bool { return true }}}
+	c.Routes = (&centralweb.Console{Central: a.central, SignIn: a.signInParts(s)}).Routes()
 	c.Site = func(context.Context, *tenancy.DB) (surface.Site, error) {
 		return surface.Site{Name: "EZSCALE", Theme: "base"}, nil
 	}
 	return c
+}
+
+// signInParts is what the sign-in pages of all worlds share.
+func (a *app) signInParts(s *sites) signin.Parts {
+	return signin.Parts{
+		Passwords: s.passwords, Sessions: s.sessions, Keys: a.ring, Clock: a.clock, Mail: mail.NewOutbox(a.ring),
+		Throttle: identity.NewThrottle(a.redis, a.ring.DeriveKey("devices"), a.clock),
+	}
 }
 
 // brandedSite is what the pages show of a tenant's brand.

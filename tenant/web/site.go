@@ -4,11 +4,13 @@
 package web
 
 import (
+	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
 )
 
 // Site serves every tenant's host. Its fields are what its pages need; cmd fills them.
 type Site struct {
+	SignIn signin.Parts // what the sign-in pages share
 	Brands Brands // the published brand of each tenant
 
 	shown shownSites
@@ -18,6 +20,7 @@ type Site struct {
 func (s *Site) Routes() []surface.Route {
 	var all []surface.Route
 	// One line a part: its routes stand in the file named for it.
+	all = append(all, s.authRoutes()...)
 	all = append(all, s.shopRoutes()...)
 	all = append(all, s.clientRoutes()...)
 	return all
