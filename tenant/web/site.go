@@ -11,7 +11,7 @@ import (
 // Site serves every tenant's host. Its fields are what its pages need; cmd fills them.
 type Site struct {
 	SignIn signin.Parts // what the sign-in pages share
-	Brands Brands // the published brand of each tenant
+	Brands Brands       // the published brand of each tenant
 
 	shown shownSites
 }
