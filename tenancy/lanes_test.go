@@ -120,7 +120,10 @@ func TestChangeLanesUnderTraffic(t *testing.T) {
 func TestChangeLanesGoesOn(t *testing.T) {
 	p := startPlatform(t, "", 4)
 	ctx := t.Context()
-	const many = 10_000
+	many := 10_000
+	if scalar[bool](t, p.owner, "SELECT current_setting('server_version_num')::int >= 160000") {
+		many = 500 // from 16 on each grant of an owner without SUPERUSER walks through all his roles
+	}
 	err := pgx.BeginFunc(ctx, p.owner, func(tx pgx.Tx) error { // roles alone: it is grants that are counted
 		_, err := tx.Exec(ctx, fmt.Sprintf(`DO $$ BEGIN FOR i IN 1..%d LOOP
 			EXECUTE format('CREATE ROLE t_%%s LOGIN NOINHERIT', i); END LOOP; END $$`, many))

@@ -11,7 +11,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 )
@@ -22,6 +21,8 @@ var (
 	// ErrRolledBack is returned by Update when a statement failed, its error was
 	// swallowed by fn, and Postgres therefore refused to commit.
 	ErrRolledBack = errors.New("tenancy: a statement failed and was ignored: rolled back")
+	// ErrRefused is returned for a statement that is not one about data.
+	ErrRefused = errors.New("tenancy: a bound transaction does not run this kind of statement")
 	// ErrEscaped is returned when the transaction was not the one we began any more.
 	ErrEscaped = errors.New("tenancy: the transaction was ended by a statement")
 )
@@ -112,11 +113,7 @@ func openLogin(ctx context.Context, cfg Config, role string, conns int32) (*pgxp
 	// a cache of prepared statements would only thrash; and a transaction pooler
 	// between us and Postgres changes nothing.
 	c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
-	// A cancelled statement is cancelled in Postgres too, and the connection lives on:
-	// closing it would make a burst of deadlines a burst of logins.
-	c.ConnConfig.BuildContextWatcherHandler = func(pc *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: pc, DeadlineDelay: cancelPatience}
-	}
+	c.ConnConfig.BuildContextWatcherHandler = newCanceller
 	c.MaxConns = max(conns, 1)
 	c.MaxConnLifetime = 30 * time.Minute
 	if cfg.MaxLifetime > 0 {
@@ -125,10 +122,6 @@ func openLogin(ctx context.Context, cfg Config, role string, conns int32) (*pgxp
 	c.MaxConnLifetimeJitter = c.MaxConnLifetime / 5
 	return pgxpool.NewWithConfig(ctx, c)
 }
-
-// cancelPatience is how long Postgres has to answer a cancelled statement before
-// the connection is given up.
-const cancelPatience = 2 * time.Second
 
 // Close closes every lane. It waits for transactions in flight.
 func (p *Pool) Close() {

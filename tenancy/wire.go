@@ -132,7 +132,7 @@ func allowed(query string) error {
 	case "select", "insert", "update", "delete", "with", "values", "merge":
 		return nil
 	}
-	return fmt.Errorf("tenancy: a tenant transaction does not run %q", verb(query))
+	return fmt.Errorf("%w: %q", ErrRefused, verb(query))
 }
 
 // verb is the first word of a statement. A leading comment hides it and is refused: to
