@@ -28,13 +28,17 @@ type Assets = certmagic.Storage
 type AuthorityConfig struct {
 	Directory string         // address of the ACME directory
 	Roots     *x509.CertPool // trusted for the directory; nil: the system's
+	SiteRoots *x509.CertPool // trusted for the certificates it issues, in self tests; nil: the system's
 	Email     string         // where the authority writes to; may be empty
-	Profile   string         // kind of certificate; empty: the authority's default
-	Identity  []string       // the names CAA records know it by
-	TLSALPN   bool           // prove with TLS-ALPN-01 instead of HTTP-01
-	DNS       *DNSProof      // proves wildcards of our own zone; nil: there are none
-	Assets    Assets
-	Log       *slog.Logger
+	// ExternalID and ExternalKey bind the account to one the authority knows already; both
+	// empty where it does not ask for that.
+	ExternalID, ExternalKey string
+	Profile                 string    // kind of certificate; empty: the authority's default
+	Identity                []string  // the names CAA records know it by
+	TLSALPN                 bool      // prove with TLS-ALPN-01 instead of HTTP-01
+	DNS                     *DNSProof // proves wildcards of our own zone; nil: there are none
+	Assets                  Assets
+	Log                     *slog.Logger
 }
 
 // Authority orders certificates. An order is kept, with its key, from the moment it
@@ -145,6 +149,11 @@ func (a *Authority) makeAccount(ctx context.Context) (acme.Account, error) {
 	account := acme.Account{TermsOfServiceAgreed: true, PrivateKey: key.(crypto.Signer)}
 	if a.cfg.Email != "" {
 		account.Contact = []string{"mailto:" + a.cfg.Email}
+	}
+	if a.cfg.ExternalID != "" {
+		if err := account.SetExternalAccountBinding(ctx, a.acme, acme.EAB{KeyID: a.cfg.ExternalID, MACKey: a.cfg.ExternalKey}); err != nil {
+			return acme.Account{}, err
+		}
 	}
 	if account, err = a.acme.NewAccount(ctx, account); err != nil {
 		return acme.Account{}, err

@@ -96,7 +96,9 @@ func (d directory) Tenant(ctx context.Context, id tenancy.ID) ([]tenancy.Entry, 
 	return d.rows(ctx, "t.id = ?", id)
 }
 
-func (d directory) Changes(context.Context, string) ([]tenancy.ID, string, error) { return nil, "", nil }
+func (d directory) Changes(context.Context, string) ([]tenancy.ID, string, error) {
+	return nil, "", nil
+}
 
 // node is one process of the platform.
 type node struct {
