@@ -36,6 +36,7 @@ type By struct {
 type Desk struct {
 	Central   *tenancy.Central
 	Names     NamePolicy
+	Zone      string                  // the tenants' own hosts stand below it
 	Limits    func(tenancy.ID) Limits // nil: DefaultLimits
 	Preflight *Preflight
 	News      News   // may be nil
@@ -50,6 +51,18 @@ func (k *Desk) limits(t tenancy.ID) Limits {
 	}
 	return k.Limits(t)
 }
+
+// ParseID reads a domain's id from an address; what is none is not found.
+func ParseID(s string) (uuid.UUID, error) {
+	id, err := uuid.Parse(s)
+	if err != nil {
+		return uuid.Nil, errNotFound
+	}
+	return id, nil
+}
+
+// OwnHost is where the tenant's shop answers without a domain of its own.
+func (k *Desk) OwnHost(t tenancy.Tenant) string { return t.Slug + "." + k.Zone }
 
 func (k *Desk) wake() {
 	if k.Wake != nil {

@@ -3,6 +3,7 @@
 package web
 
 import (
+	"github.com/ezscale/ezscale/branding/domain"
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/tenancy"
@@ -12,6 +13,7 @@ import (
 type Console struct {
 	Central *tenancy.Central
 	SignIn  signin.Parts
+	Domains *domain.Overview // all tenants' domains
 }
 
 // Routes is every route of the console, on one screen.
@@ -19,5 +21,6 @@ func (s *Console) Routes() []surface.Route {
 	var all []surface.Route
 	// One line a part: its routes stand in the file named for it.
 	all = append(all, s.authRoutes()...)
+	all = append(all, s.domainRoutes()...)
 	return all
 }

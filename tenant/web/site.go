@@ -4,14 +4,16 @@
 package web
 
 import (
+	"github.com/ezscale/ezscale/branding/domain"
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
 )
 
 // Site serves every tenant's host. Its fields are what its pages need; cmd fills them.
 type Site struct {
-	SignIn signin.Parts // what the sign-in pages share
-	Brands Brands       // the published brand of each tenant
+	SignIn  signin.Parts // what the sign-in pages share
+	Brands  Brands       // the published brand of each tenant
+	Domains *domain.Desk // names the reseller brings
 
 	shown shownSites
 }
@@ -23,5 +25,6 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.authRoutes()...)
 	all = append(all, s.shopRoutes()...)
 	all = append(all, s.clientRoutes()...)
+	all = append(all, s.domainRoutes()...)
 	return all
 }
