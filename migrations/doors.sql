@@ -56,6 +56,19 @@ BEGIN
   RETURN v;
 END $$;
 
+-- What a reseller may change of its own row: how the business is called and where it
+-- is at home.
+CREATE OR REPLACE FUNCTION door.settle_site(name text, locale text, currency text, time_zone text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE t bigint := door.tenant();
+BEGIN
+  UPDATE central.tenants x SET name = settle_site.name, locale = settle_site.locale, currency = settle_site.currency,
+    time_zone = settle_site.time_zone, content_version = x.content_version + 1, changed_at = now()
+  WHERE x.id = t AND x.status IN ('trial', 'active')
+    AND length(settle_site.name) BETWEEN 1 AND 200 AND length(settle_site.locale) <= 35 AND length(settle_site.time_zone) <= 60;
+  RETURN FOUND;
+END $$;
+
 -- Keeps the end of the tenant's audit chain where the tenant cannot reach it.
 CREATE OR REPLACE FUNCTION door.anchor_audit(seq bigint, hash bytea) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

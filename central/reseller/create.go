@@ -7,13 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/text/currency"
-	"golang.org/x/text/language"
-
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenancy/place"
 )
 
 // MaxTrialDays is the longest trial staff can give at once.
@@ -46,7 +44,8 @@ func (n *NewReseller) check() error {
 	collect(wrong, "owner_name", err)
 	n.OwnerEmail, err = identity.ParseEmail(plain(n.OwnerEmail))
 	collect(wrong, "owner_email", err)
-	n.Locale, n.Currency, n.TimeZone = place(n.Locale, n.Currency, n.TimeZone, wrong)
+	at := place.Parse(place.Place{Locale: n.Locale, Currency: n.Currency, TimeZone: n.TimeZone}, wrong)
+	n.Locale, n.Currency, n.TimeZone = at.Locale, at.Currency, at.TimeZone
 	if n.TrialDays < 0 || n.TrialDays > MaxTrialDays {
 		wrong["trial_days"] = fmt.Sprintf("Give 0 to %d days; 0 makes the reseller active at once.", MaxTrialDays)
 	}
@@ -71,42 +70,6 @@ func name(s string, wrong map[string]string) string {
 		wrong["name"] = "Please use at most 100 characters."
 	}
 	return s
-}
-
-// Locales are the languages that pages of a tenant can be set to.
-func Locales() []string {
-	return []string{"en", "en-GB", "de", "fr", "es", "it", "nl", "pl", "pt", "pt-BR"}
-}
-
-// Currencies are the usual ones, for the form; any ISO 4217 code is taken.
-func Currencies() []string {
-	return []string{"EUR", "USD", "GBP", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "CAD", "AUD", "INR", "BRL", "JPY"}
-}
-
-// place reads language, currency and time zone.
-func place(locale, money, zone string, wrong map[string]string) (string, string, string) {
-	locale, money, zone = strings.TrimSpace(plain(locale)), strings.ToUpper(strings.TrimSpace(plain(money))), strings.TrimSpace(plain(zone))
-	if locale == "" {
-		locale = "en"
-	}
-	if tag, err := language.Parse(locale); err != nil || len(locale) > 35 {
-		wrong["locale"] = "Give a language such as en or de-AT."
-	} else {
-		locale = tag.String()
-	}
-	if money == "" {
-		money = "EUR"
-	}
-	if _, err := currency.ParseISO(money); err != nil {
-		wrong["currency"] = "Give a currency by its three letters, such as EUR."
-	}
-	if zone == "" {
-		zone = "UTC"
-	}
-	if _, err := time.LoadLocation(zone); err != nil || zone == "Local" || len(zone) > 60 {
-		wrong["time_zone"] = "Give a time zone such as Europe/Berlin."
-	}
-	return locale, money, zone
 }
 
 // Create makes a reseller of a spare, invites its owner and writes the trail. It is
