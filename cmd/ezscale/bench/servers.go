@@ -7,5 +7,6 @@ func servers() map[string]server {
 		"list-unbound": serveListUnbound,
 		"touch-bound":  serveTouchBound,
 		"touch-shared": serveTouchShared,
+		"page-bare":    servePageBare,
 	}
 }
