@@ -8,5 +8,7 @@ func servers() map[string]server {
 		"touch-bound":  serveTouchBound,
 		"touch-shared": serveTouchShared,
 		"page-bare":    servePageBare,
+		"tls-front":    serveTLSFront,
+		"tls-bare":     serveTLSBare,
 	}
 }

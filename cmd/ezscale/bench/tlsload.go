@@ -30,11 +30,16 @@ func handshakes(ctx context.Context, addr string, workers int, d time.Duration, 
 			return err
 		}
 		defer c.Close() //nolint:errcheck // read only
-		if _, err := c.Write(get(name(n), "/")); err != nil {
-			return err
-		}
-		return answer(bufio.NewReader(c))
+		return exchange(c, name(n))
 	})
+}
+
+// exchange sends one request on a new connection and reads its answer.
+func exchange(c net.Conn, host string) error {
+	if _, err := c.Write(get(host, "/")); err != nil {
+		return err
+	}
+	return answer(bufio.NewReader(c))
 }
 
 // refusals knocks with names nobody knows, at most perSecond of them (0: as fast as
@@ -138,7 +143,7 @@ func repeat(ctx context.Context, workers int, d time.Duration, do func(ctx conte
 			for ctx.Err() == nil {
 				at := time.Now()
 				err := do(ctx, w, int(next.Add(1)))
-				if ctx.Err() != nil {
+				if ctx.Err() != nil || time.Since(start) >= d {
 					return // cut off by the end of the load
 				}
 				if err != nil {
