@@ -29,7 +29,7 @@ func page(t *testing.T, body string, data any) string {
 		"base/layouts/x.html": {Data: []byte(`{{template "content" .}}`)},
 		"base/pages/x.html":   {Data: []byte(`{{define "content"}}` + body + `{{end}}`)},
 	}
-	for _, part := range []string{"parts", "forms", "head", "shell", "site"} {
+	for _, part := range []string{"parts", "forms", "head", "shell", "site", "site_head", "site_foot", "shop", "styles"} {
 		b, err := themes.Files.ReadFile("base/partials/" + part + ".html")
 		if err != nil {
 			t.Fatal(err)

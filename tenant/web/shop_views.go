@@ -16,6 +16,7 @@ type homeView struct {
 	Description, Canonical string
 	Products               []productView
 	Featured               *productView // the first product with plans
+	Others                 []productView
 	Facts                  []branding.Fact
 	Questions              []branding.Question
 	SupportEmail           string
@@ -120,6 +121,7 @@ func homeOf(p shopPage, canonical string) homeView {
 	for i := range v.Products {
 		if len(v.Products[i].Plans) > 0 {
 			v.Featured = &v.Products[i]
+			v.Others = slices.Delete(slices.Clone(v.Products), i, i+1)
 			break
 		}
 	}

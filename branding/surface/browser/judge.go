@@ -1,0 +1,113 @@
+package browser
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-rod/rod/lib/proto"
+)
+
+// axeRun asks what WCAG 2.2 AA demands, as far as a program can tell.
+const axeRun = `() => axe.run(document, {
+	runOnly: {type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']},
+	resultTypes: ['violations'],
+}).then(r => JSON.stringify(r.violations.map(v => ({id: v.id, help: v.help, nodes: v.nodes.slice(0, 4).map(n => n.target.join(' ') + ' — ' + n.failureSummary)}))))`
+
+// Check fails the test for everything that went wrong since the page was opened or
+// last checked: console, policy, layout and accessibility.
+func (p *Page) Check(what string) {
+	p.t.Helper()
+	for _, trouble := range p.Trouble() {
+		p.t.Errorf("%s (%s): %s", what, p.view.Name, trouble)
+	}
+}
+
+// Trouble is what Check would complain of, and forgets it.
+func (p *Page) Trouble() []string {
+	p.t.Helper()
+	trouble := p.violations()
+	if wide := p.tooWide(); wide != "" {
+		trouble = append(trouble, wide)
+	}
+	trouble = append(trouble, p.axeViolations()...)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, text := range p.trouble {
+		if !p.allowed(text) {
+			trouble = append(trouble, text)
+		}
+	}
+	p.trouble = nil
+	return trouble
+}
+
+func (p *Page) allowed(text string) bool {
+	for _, ok := range p.ignore {
+		if strings.Contains(text, ok) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Page) violations() []string {
+	p.t.Helper()
+	got, err := p.Eval(`() => { const v = JSON.stringify(window.__violations); window.__violations = []; return v }`)
+	must(p.t, "read the policy's violations", err)
+	var all []string
+	must(p.t, "read the policy's violations", json.Unmarshal([]byte(got.Value.Str()), &all))
+	for i := range all {
+		all[i] = "content policy: " + all[i]
+	}
+	return all
+}
+
+// tooWide reports a page that scrolls sideways, and the element that makes it.
+func (p *Page) tooWide() string {
+	p.t.Helper()
+	got, err := p.Eval(`() => {
+		const width = document.documentElement.clientWidth;
+		if (document.documentElement.scrollWidth <= width) return '';
+		const e = [...document.body.querySelectorAll('*')].find(e => e.getBoundingClientRect().right > width + 1);
+		return 'scrolls sideways: ' + document.documentElement.scrollWidth + ' px of ' + width + (e ? ', first <' + e.tagName.toLowerCase() + ' class="' + e.className + '">' : '');
+	}`)
+	must(p.t, "measure the page", err)
+	return got.Value.Str()
+}
+
+func (p *Page) axeViolations() []string {
+	p.t.Helper()
+	// The debugger's own evaluation is not bound by the page's policy.
+	_, err := proto.RuntimeEvaluate{Expression: p.axe + ";true", AllowUnsafeEvalBlockedByCSP: true}.Call(p)
+	must(p.t, "load the accessibility rules", err)
+	got, err := p.Timeout(patience).Eval(axeRun)
+	must(p.t, "run the accessibility rules", err)
+	var found []struct {
+		ID, Help string
+		Nodes    []string
+	}
+	must(p.t, "read the accessibility report", json.Unmarshal([]byte(got.Value.Str()), &found))
+	var all []string
+	for _, f := range found {
+		all = append(all, fmt.Sprintf("accessibility: %s: %s\n  %s", f.ID, f.Help, strings.Join(f.Nodes, "\n  ")))
+	}
+	return all
+}
+
+// Screenshot writes the whole page to <EZSCALE_SCREENSHOTS>/<name>.<view>.png; without
+// that variable it does nothing, so that tests leave no files behind.
+func (p *Page) Screenshot(name string) {
+	p.t.Helper()
+	folder := os.Getenv("EZSCALE_SCREENSHOTS")
+	if folder == "" {
+		return
+	}
+	must(p.t, "make "+folder, os.MkdirAll(folder, 0o755))
+	png, err := p.Page.Screenshot(true, &proto.PageCaptureScreenshot{Format: proto.PageCaptureScreenshotFormatPng})
+	must(p.t, "take a screenshot", err)
+	file := filepath.Join(folder, strings.ReplaceAll(name, "/", "_")+"."+p.view.Name+".png")
+	must(p.t, "write "+file, os.WriteFile(file, png, 0o644))
+}
