@@ -32,7 +32,7 @@ demo-reset: build ## Forget what the demo stored, so that it starts over
 .PHONY: build
 build: themes/dist/manifest.json ## Build bin/ezscale
 	@mkdir -p bin
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ezscale ./cmd/ezscale
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ezscale ./cmd/ezscale
 
 .PHONY: setup
 setup: node_modules/.ready ## Bring what tests need: npm packages, Chromium, PgBouncer

@@ -25,6 +25,10 @@ type Front struct {
 	Console *Surface // nil: this process has none
 	Partner *Surface // nil: this process has none
 
+	// Own are hosts of this process's own that belong to no surface, such as the
+	// demo's guide. Keys are normalised.
+	Own map[string]fasthttp.RequestHandler
+
 	ConsoleHost, PartnerHost string         // normalised; may be empty
 	Proxies                  []netip.Prefix // whose X-Forwarded-* headers count
 	Themes                   *branding.Themes
@@ -45,7 +49,12 @@ func (f *Front) Handler() fasthttp.RequestHandler {
 			f.plain(ctx, fasthttp.StatusMisdirectedRequest, "misdirected")
 			return
 		}
+		own, isOwn := f.Own[host]
 		switch {
+		case isOwn && f.Tenants != nil && strings.HasPrefix(string(ctx.Path()), "/assets/"):
+			f.Tenants.assets.serve(ctx)
+		case isOwn:
+			own(ctx)
 		case f.Console != nil && host == f.ConsoleHost:
 			f.Console.serve(ctx, at)
 		case f.Partner != nil && host == f.PartnerHost:

@@ -157,12 +157,14 @@ func (c *edgeConfig) Validate() error {
 
 // smtpConfig is how mails leave.
 type smtpConfig struct {
-	URL  string `env:"SMTP_URL" secret:"true" about:"Mail server: smtp://user:password@host:587 (STARTTLS if offered), smtps:// with TLS from the start. Empty: mails stay queued and doctor says so."`
+	URL  string `env:"SMTP_URL" secret:"true" about:"Mail server: smtp://user:password@host:587 with STARTTLS, smtps:// with TLS from the start, smtp+plain:// without, for a server on this machine. Empty: mails stay queued and doctor says so."`
 	From string `env:"SMTP_FROM" about:"Sender of the platform's own mails, and of resellers that named none; empty: no-reply@<platform>."`
 }
 
 // Validate checks what the types cannot.
-func (c *smtpConfig) Validate() error { return urlOf("EZSCALE_SMTP_URL", c.URL, "smtp", "smtps") }
+func (c *smtpConfig) Validate() error {
+	return urlOf("EZSCALE_SMTP_URL", c.URL, "smtp", "smtps", "smtp+plain")
+}
 
 // storageConfig is where uploads are kept.
 type storageConfig struct {
@@ -263,7 +265,7 @@ type testOnly struct {
 // knownVars is every variable any command reads.
 func knownVars() []setting.Var {
 	var all []setting.Var
-	for _, of := range []any{serveConfig{}, adminConfig{}, demoCommandConfig{}, testOnly{}} {
+	for _, of := range []any{serveConfig{}, demoCommandConfig{}, testOnly{}} {
 		all = append(all, setting.Vars(of)...)
 	}
 	return all

@@ -36,6 +36,9 @@ variables: see docs/configuration.md and ezscale config.`
 // commands is the command line.
 type commands struct {
 	Serve   serveCmd   `cmd:"" help:"Serve the sites: shops, client areas, consoles, TLS."`
+	Demo    demoCmd    `cmd:"" help:"Run everything on this machine, with nothing else installed."`
+	Tenant  tenantCmd  `cmd:"" help:"Create and look after resellers."`
+	Lanes   lanesCmd   `cmd:"" help:"Show or change the number of lanes the tenants are spread over."`
 	Migrate migrateCmd `cmd:"" help:"Install or update the database: platform, template, spares, then every tenant."`
 	Secrets secretsCmd `cmd:"" help:"Make and check master keys."`
 	Config  configCmd  `cmd:"" help:"Print the configuration that serve and work would use, without its secrets."`

@@ -25,7 +25,11 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	shut, err := a.serve(ctx)
+	s, err := a.openSites(ctx)
+	if err != nil {
+		return errors.Join(err, a.close(ctx))
+	}
+	shut, err := a.serve(ctx, s)
 	if err != nil {
 		return errors.Join(err, a.close(ctx))
 	}
@@ -35,11 +39,7 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 
 // serve opens the sites and listens. What it returns stops listening and waits for
 // the requests in flight.
-func (a *app) serve(ctx context.Context) (shut func(context.Context) error, err error) {
-	s, err := a.openSites(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (a *app) serve(_ context.Context, s *sites) (shut func(context.Context) error, err error) {
 	srv := &fasthttp.Server{
 		Handler: a.handler(s), NoDefaultServerHeader: true, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: 2 * time.Minute, ReadBufferSize: 16 << 10, MaxRequestBodySize: 8 << 20, CloseOnShutdown: true,

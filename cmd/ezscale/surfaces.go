@@ -26,6 +26,7 @@ var themeNames = []string{"base", "aurora", "forge"}
 // sites is everything that answers HTTP requests.
 type sites struct {
 	themes    *branding.Themes
+	assets    *branding.Assets
 	dist      fs.FS
 	sessions  *identity.Sessions
 	passwords *identity.Passwords
@@ -40,11 +41,10 @@ func (a *app) openSites(_ context.Context) (*sites, error) {
 	if s.dist, err = fs.Sub(themes.Dist, "dist"); err != nil {
 		return nil, err
 	}
-	assets, err := branding.OpenAssets(s.dist)
-	if err != nil {
+	if s.assets, err = branding.OpenAssets(s.dist); err != nil {
 		return nil, err
 	}
-	if s.themes, err = branding.LoadThemes(themes.Files, themeNames, branding.Funcs(branding.FuncOptions{Assets: assets, Now: a.clock})); err != nil {
+	if s.themes, err = branding.LoadThemes(themes.Files, themeNames, branding.Funcs(branding.FuncOptions{Assets: s.assets, Now: a.clock})); err != nil {
 		return nil, err
 	}
 	if s.passwords, err = identity.NewPasswords(max(2, runtime.NumCPU())); err != nil {
