@@ -156,7 +156,7 @@ func (p *Pages) confirmSetUp(c *fiber.Ctx) error {
 	}
 	surface.SetSession(c, got.Token, got.Session)
 	surface.SetDevice(c, got.Device)
-	next := p.Prefix + "/security"
+	next := p.security()
 	if view.Required {
 		next = surface.LocalPath(view.Next, p.Home)
 	}

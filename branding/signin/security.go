@@ -14,6 +14,7 @@ import (
 
 type securityView struct {
 	Prefix, Email string
+	Security      string // path of this page
 	HasTOTP       bool
 	TOTPSince     time.Time
 	MustTOTP      bool
@@ -35,21 +36,21 @@ type loginRow struct {
 }
 
 func (p *Pages) showSecurity(c *fiber.Ctx) error {
-	view, err := p.security(c)
+	view, err := p.securityView(c)
 	if err != nil {
 		return err
 	}
 	return surface.Render(c, p.Layout, "auth/security", "Security settings", view)
 }
 
-func (p *Pages) security(c *fiber.Ctx) (securityView, error) {
+func (p *Pages) securityView(c *fiber.Ctx) (securityView, error) {
 	ctx, b := c.UserContext(), surface.Binding(c)
 	s, person, err := p.at(c, identity.StageFull)
 	if err != nil {
 		return securityView{}, err
 	}
 	view := securityView{
-		Prefix: p.Prefix, Email: person.Email, HasTOTP: person.HasTOTP(), TOTPSince: person.TOTPConfirmedAt, MustTOTP: surface.MustTOTP(c),
+		Prefix: p.Prefix, Security: p.security(), Email: person.Email, HasTOTP: person.HasTOTP(), TOTPSince: person.TOTPConfirmedAt, MustTOTP: surface.MustTOTP(c),
 	}
 	var logins []identity.Login
 	err = p.Plane(c).View(ctx, func(tx tenancy.Statements) (err error) {
@@ -98,20 +99,20 @@ func (p *Pages) changePassword(c *fiber.Ctx) error {
 	got, err := p.desk().ChangePassword(c.UserContext(), p.Plane(c), surface.Binding(c), surface.SessionToken(c), person,
 		c.FormValue("current"), c.FormValue("password"), surface.Origin(c))
 	if err != nil {
-		view, verr := p.security(c)
+		view, verr := p.securityView(c)
 		if verr != nil {
 			return verr
 		}
 		return surface.FormError(c, err, p.Layout, "auth/security", "Security settings", view)
 	}
 	surface.SetSession(c, got.Token, got.Session)
-	return surface.Redirect(c, p.Prefix+"/security", "Your password is changed. All other sessions have ended.")
+	return surface.Redirect(c, p.security(), "Your password is changed. All other sessions have ended.")
 }
 
-type proveView struct{ Prefix, Next string }
+type proveView struct{ Security, Next string }
 
 func (p *Pages) showProve(c *fiber.Ctx) error {
-	return surface.Render(c, p.Layout, "auth/prove", "Your password, please", proveView{Prefix: p.Prefix, Next: surface.LocalPath(c.Query("next"), p.Prefix+"/security")})
+	return surface.Render(c, p.Layout, "auth/prove", "Your password, please", proveView{Security: p.security(), Next: surface.LocalPath(c.Query("next"), p.security())})
 }
 
 func (p *Pages) prove(c *fiber.Ctx) error {
@@ -119,10 +120,10 @@ func (p *Pages) prove(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	next := surface.LocalPath(c.FormValue("next"), p.Prefix+"/security")
+	next := surface.LocalPath(c.FormValue("next"), p.security())
 	got, err := p.desk().Prove(c.UserContext(), p.Plane(c), surface.Binding(c), surface.SessionToken(c), person, c.FormValue("current"), surface.Origin(c))
 	if err != nil {
-		return surface.FormError(c, err, p.Layout, "auth/prove", "Your password, please", proveView{Prefix: p.Prefix, Next: next})
+		return surface.FormError(c, err, p.Layout, "auth/prove", "Your password, please", proveView{Security: p.security(), Next: next})
 	}
 	surface.SetSession(c, got.Token, got.Session)
 	return surface.Redirect(c, next, "")
@@ -134,11 +135,11 @@ func (p *Pages) proveFirst(c *fiber.Ctx, err error) error {
 	if !fault.Is(err, "session.not_fresh") {
 		return err
 	}
-	back := p.Prefix + "/security"
+	back := p.security()
 	if c.Method() == fiber.MethodGet {
 		back = c.Path()
 	}
-	return surface.Redirect(c, withNext(p.Prefix+"/security/prove", back), "")
+	return surface.Redirect(c, withNext(p.security()+"/prove", back), "")
 }
 
 func (p *Pages) removeTOTP(c *fiber.Ctx) error {
@@ -154,7 +155,7 @@ func (p *Pages) removeTOTP(c *fiber.Ctx) error {
 	if got.Session.Stage == identity.StageEnrol {
 		return surface.Redirect(c, p.Prefix+"/sign-in/set-up", "The second factor is removed. Please set up the new one.")
 	}
-	return surface.Redirect(c, p.Prefix+"/security", "The second factor is removed.")
+	return surface.Redirect(c, p.security(), "The second factor is removed.")
 }
 
 func (p *Pages) renewCodes(c *fiber.Ctx) error {
@@ -166,7 +167,7 @@ func (p *Pages) renewCodes(c *fiber.Ctx) error {
 	if err != nil {
 		return p.proveFirst(c, err)
 	}
-	return surface.Render(c, "auth", "auth/recovery_codes", "Your recovery codes", codesView{Prefix: p.Prefix, Next: p.Prefix + "/security", Codes: codes})
+	return surface.Render(c, "auth", "auth/recovery_codes", "Your recovery codes", codesView{Prefix: p.Prefix, Next: p.security(), Codes: codes})
 }
 
 func (p *Pages) endSession(c *fiber.Ctx) error {
@@ -185,7 +186,7 @@ func (p *Pages) endSession(c *fiber.Ctx) error {
 	if !found {
 		return fault.New(fault.NotFound, "session.not_found", "This session has ended already.")
 	}
-	return surface.Redirect(c, p.Prefix+"/security", "The session has ended.")
+	return surface.Redirect(c, p.security(), "The session has ended.")
 }
 
 func (p *Pages) endOthers(c *fiber.Ctx) error {
@@ -196,7 +197,7 @@ func (p *Pages) endOthers(c *fiber.Ctx) error {
 	if err := p.Sessions.RevokeOthers(c.UserContext(), p.World, surface.Binding(c).Tenant, person.ID, s.Handle); err != nil {
 		return err
 	}
-	return surface.Redirect(c, p.Prefix+"/security", "All other sessions have ended.")
+	return surface.Redirect(c, p.security(), "All other sessions have ended.")
 }
 
 // Device is a browser and system in words, as far as the user agent tells.

@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -42,11 +43,12 @@ type Parts struct {
 // Pages are the pages of one world.
 type Pages struct {
 	Parts
-	World  identity.World
-	Prefix string // of the paths: empty or "/manage"
-	Layout string // of the pages for people who are signed in
-	Home   string // where a person goes after signing in
-	Plane  func(*fiber.Ctx) identity.Plane
+	World    identity.World
+	Prefix   string // of the paths: empty or "/manage"
+	Layout   string // of the pages for people who are signed in
+	Home     string // where a person goes after signing in
+	Security string // path of the security page; empty: Prefix + "/security"
+	Plane    func(*fiber.Ctx) identity.Plane
 	// SignUp adds what belongs to a new person, such as an account; nil: people cannot
 	// sign up by themselves here.
 	SignUp func(ctx context.Context, tx tenancy.Statements, t tenancy.Tenant, p identity.Person, company string) error
@@ -57,6 +59,7 @@ func (p *Pages) Routes() []surface.Route {
 	at := func(method, path string, needs identity.Permission, h fiber.Handler) surface.Route {
 		return surface.Route{Method: method, Path: p.Prefix + path, Needs: needs, Handler: h}
 	}
+	security := strings.TrimPrefix(p.security(), p.Prefix)
 	all := []surface.Route{
 		at("GET", "/sign-in", identity.Public, p.showSignIn),
 		at("POST", "/sign-in", identity.Public, p.signIn),
@@ -69,16 +72,16 @@ func (p *Pages) Routes() []surface.Route {
 		at("POST", "/forgot", identity.Public, p.forgot),
 		at("GET", "/link/:purpose/:token", identity.Public, p.showLink),
 		at("POST", "/link/:purpose/:token", identity.Public, p.takeLink),
-		at("GET", "/security", identity.SignedIn, p.showSecurity),
-		at("POST", "/security/password", identity.SignedIn, p.changePassword),
-		at("GET", "/security/prove", identity.SignedIn, p.showProve),
-		at("POST", "/security/prove", identity.SignedIn, p.prove),
-		at("GET", "/security/second-factor", identity.SignedIn, p.showSetUp),
-		at("POST", "/security/second-factor", identity.SignedIn, p.confirmSetUp),
-		at("POST", "/security/second-factor/remove", identity.SignedIn, p.removeTOTP),
-		at("POST", "/security/recovery-codes", identity.SignedIn, p.renewCodes),
-		at("POST", "/security/sessions/end-others", identity.SignedIn, p.endOthers),
-		at("POST", "/security/sessions/:handle/end", identity.SignedIn, p.endSession),
+		at("GET", security, identity.SignedIn, p.showSecurity),
+		at("POST", security+"/password", identity.SignedIn, p.changePassword),
+		at("GET", security+"/prove", identity.SignedIn, p.showProve),
+		at("POST", security+"/prove", identity.SignedIn, p.prove),
+		at("GET", security+"/second-factor", identity.SignedIn, p.showSetUp),
+		at("POST", security+"/second-factor", identity.SignedIn, p.confirmSetUp),
+		at("POST", security+"/second-factor/remove", identity.SignedIn, p.removeTOTP),
+		at("POST", security+"/recovery-codes", identity.SignedIn, p.renewCodes),
+		at("POST", security+"/sessions/end-others", identity.SignedIn, p.endOthers),
+		at("POST", security+"/sessions/:handle/end", identity.SignedIn, p.endSession),
 	}
 	if p.SignUp != nil {
 		all = append(all,
@@ -86,6 +89,14 @@ func (p *Pages) Routes() []surface.Route {
 			at("POST", "/sign-up", identity.Public, p.signUp))
 	}
 	return all
+}
+
+// security is the path of the security page.
+func (p *Pages) security() string {
+	if p.Security != "" {
+		return p.Security
+	}
+	return p.Prefix + "/security"
 }
 
 // desk is where the world's people come in.
@@ -188,7 +199,7 @@ func (p *Pages) tellOwner(c *fiber.Ctx, person identity.Person) error {
 			Key: "new_sign_in/" + o.RequestID, Template: mail.NewSignIn, To: person.Email,
 			Data: map[string]string{
 				"name": person.Name, "when": tx.Now().Format("2 January 2006, 15:04 MST"), "ip": o.IP,
-				"device": Device(o.UserAgent), "link": p.Prefix + "/security",
+				"device": Device(o.UserAgent), "link": p.security(),
 			},
 		})
 	})

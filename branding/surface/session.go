@@ -212,6 +212,9 @@ func (s *Surface) guardForms(c *fiber.Ctx) error {
 	if err := sameOrigin(c); err != nil {
 		return fault.Wrap(err, fault.Forbidden, "form.foreign", "This form was sent from another site. Please open the page here and try again.")
 	}
+	if err := SessionError(c); err != nil {
+		return err // which token to expect is not known
+	}
 	given := c.Get("X-CSRF-Token")
 	if given == "" {
 		given = c.FormValue("_csrf")

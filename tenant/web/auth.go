@@ -17,7 +17,7 @@ import (
 func (s *Site) authRoutes() []surface.Route {
 	plane := func(c *fiber.Ctx) identity.Plane { return identity.InTenant(surface.DB(c)) }
 	customers := &signin.Pages{
-		Parts: s.SignIn, World: identity.Customer, Layout: "client", Home: "/client", Plane: plane, SignUp: openAccount,
+		Parts: s.SignIn, World: identity.Customer, Layout: "client", Home: "/client", Security: "/client/security", Plane: plane, SignUp: openAccount,
 	}
 	team := &signin.Pages{Parts: s.SignIn, World: identity.Reseller, Prefix: "/manage", Layout: "manage", Home: "/manage", Plane: plane}
 	return append(team.Routes(), customers.Routes()...)
