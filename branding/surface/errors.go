@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -147,7 +148,7 @@ func (s *Surface) errorFragment(c *fiber.Ctx, status int, f *fault.Fault) error 
 }
 
 func (s *Surface) errorPage(c *fiber.Ctx, status int, f *fault.Fault) error {
-	title := errorTitle(f.Kind)
+	title := errorTitle(f)
 	p := Page{
 		Title: title, Surface: "state", Path: c.Path(), Locale: "en", RequestID: RequestID(c), Errors: f.Fields,
 		View: StateView{State: "error", Status: status, Code: f.Code, Text: f.Message},
@@ -167,8 +168,11 @@ func (s *Surface) errorPage(c *fiber.Ctx, status int, f *fault.Fault) error {
 	return nil
 }
 
-func errorTitle(k fault.Kind) string {
-	switch k {
+func errorTitle(f *fault.Fault) string {
+	if strings.HasPrefix(f.Code, "form.") {
+		return "Please send that form again"
+	}
+	switch f.Kind {
 	case fault.NotFound:
 		return "There is no such page"
 	case fault.Forbidden:
