@@ -1,13 +1,19 @@
 package domain
 
 import (
+	"os"
 	"testing"
 
 	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
 )
 
-func TestMain(m *testing.M) { tenancytest.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		os.Exit(runChild())
+	}
+	tenancytest.Main(m)
+}
 
 func testKeyring(t testing.TB) *secrets.Keyring {
 	t.Helper()

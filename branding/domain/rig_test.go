@@ -37,6 +37,7 @@ type rig struct {
 	pf    *Preflight
 }
 
+// staffBy is who does things in tests.
 var staffBy = By{Actor: audit.Actor{Kind: "staff", ID: "1", Name: "Sam"}, IP: "192.0.2.9", RequestID: "r1"}
 
 func newRig(t testing.TB) *rig {

@@ -61,6 +61,7 @@ type Lab struct {
 	url    string
 	roots  *x509.CertPool
 	root   []byte
+	own    []byte
 	cancel context.CancelFunc
 }
 
@@ -118,6 +119,7 @@ func (l *Lab) serveACME(o Options) error {
 	}
 	l.roots = x509.NewCertPool()
 	l.roots.AddCert(cert.Leaf)
+	l.own = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Leaf.Raw})
 	// The root's fingerprint is in the directory's address, so that certificates of an
 	// earlier start, whose root is gone, are another authority's to every client.
 	sum := sha256.Sum256(l.root)
@@ -193,6 +195,9 @@ func (l *Lab) Directory() string { return l.url }
 
 // Roots trust the authority's own HTTPS address.
 func (l *Lab) Roots() *x509.CertPool { return l.roots }
+
+// DirectoryPEM is the certificate of the authority's own HTTPS address.
+func (l *Lab) DirectoryPEM() []byte { return l.own }
 
 // RootPEM is the certificate that signs what the authority issues.
 func (l *Lab) RootPEM() []byte { return l.root }
