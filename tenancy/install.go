@@ -1,6 +1,7 @@
 package tenancy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -358,32 +359,33 @@ func openDoors(ctx context.Context, c *pgx.Conn) error {
 
 // raiseWalls takes from everyone what a plain SELECT could otherwise use to leave
 // its tenant, and gives it back to the platform's logins that need it. Only a
-// superuser may; without one the rest still holds (see CheckWalls).
+// superuser may; without one the rest still holds (see CheckWalls). To anyone else
+// Postgres answers with an error or, for some, a mere warning: so we look.
 func raiseWalls(ctx context.Context, c *pgx.Conn) ([]Refusal, error) {
-	const advisory = `pg_catalog.pg_advisory_lock(bigint), pg_catalog.pg_advisory_lock(int, int),
-		pg_catalog.pg_try_advisory_lock(bigint), pg_catalog.pg_try_advisory_lock(int, int),
-		pg_catalog.pg_advisory_lock_shared(bigint), pg_catalog.pg_advisory_lock_shared(int, int),
-		pg_catalog.pg_try_advisory_lock_shared(bigint), pg_catalog.pg_try_advisory_lock_shared(int, int)`
-	owner := pgx.Identifier{c.Config().User}.Sanitize()
-	trusted := CentralLogin + ", " + RiverLogin + ", " + owner
+	owners, err := ownersOf(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("install: walls: %w", err)
+	}
 	var refused []Refusal
-	// The grants go first: a revoke must never stand without them.
-	for _, sql := range []string{
-		"GRANT EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) TO " + RiverLogin + ", " + owner,
-		"REVOKE EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM PUBLIC",
-		"REVOKE UPDATE ON pg_catalog.pg_settings FROM PUBLIC",
-		"GRANT EXECUTE ON FUNCTION pg_catalog.pg_notify(text, text) TO " + trusted,
-		"REVOKE EXECUTE ON FUNCTION pg_catalog.pg_notify(text, text) FROM PUBLIC",
-		"GRANT EXECUTE ON FUNCTION " + advisory + " TO " + trusted,
-		"REVOKE EXECUTE ON FUNCTION " + advisory + " FROM PUBLIC",
-	} {
-		err := execAgain(ctx, c, sql)
-		switch {
-		case IsDenied(err):
-			refused = append(refused, Refusal{Statement: sql, Err: err})
-		case err != nil:
-			return nil, err
+	for _, w := range catalogWalls(owners) {
+		// One statement at a time, grants first: a revoke must never stand without them.
+		var denied error
+		for _, sql := range strings.Split(strings.TrimSuffix(w.mend, ";"), "; ") {
+			err := execAgain(ctx, c, sql)
+			if err != nil && !IsDenied(err) {
+				return nil, err
+			}
+			denied = errors.Join(denied, err)
+		}
+		f, err := w.check(ctx, c)
+		if err != nil {
+			return nil, fmt.Errorf("install: wall %s: %w", w.name, err)
+		}
+		if f.State != WallHolds {
+			refused = append(refused, Refusal{Statement: w.mend, Err: cmp.Or(denied, errNotRaised)})
 		}
 	}
 	return refused, nil
 }
+
+var errNotRaised = errors.New("only a superuser may, and this owner is none")
