@@ -170,14 +170,23 @@ END $$;
 REVOKE EXECUTE ON FUNCTION door.claim FROM PUBLIC;
 
 -- Notes how far the schema of a tenant of the asking lane has come, in the
--- transaction that brought it there.
-CREATE OR REPLACE FUNCTION door.migrated(tenant bigint, version int) RETURNS void
+-- transaction that brought it there. It fails, and the transaction with it, when the
+-- schema no longer stands where the migrator believed.
+DROP FUNCTION IF EXISTS door.migrated(bigint, int);
+CREATE OR REPLACE FUNCTION door.migrated(tenant bigint, was int, version int) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE moved boolean;
 BEGIN
   IF current_setting('role') <> 'none' OR NOT pg_has_role(session_user, 't_' || migrated.tenant, 'MEMBER') THEN
     RAISE insufficient_privilege USING MESSAGE = 'not a tenant of this lane';
   END IF;
-  UPDATE central.tenants t SET schema_version = migrated.version, migration_error = NULL WHERE t.id = migrated.tenant;
-  UPDATE central.spares s SET schema_version = migrated.version WHERE s.id = migrated.tenant;
+  UPDATE central.tenants t SET schema_version = migrated.version, migration_error = NULL
+  WHERE t.id = migrated.tenant AND t.schema_version = migrated.was;
+  moved := FOUND;
+  UPDATE central.spares s SET schema_version = migrated.version
+  WHERE s.id = migrated.tenant AND s.schema_version = migrated.was;
+  IF NOT (moved OR FOUND) THEN
+    RAISE serialization_failure USING MESSAGE = 'the schema is at another version by now';
+  END IF;
 END $$;
 REVOKE EXECUTE ON FUNCTION door.migrated FROM PUBLIC;
