@@ -23,8 +23,8 @@ func exec(t testing.TB, c *pgx.Conn, sql string, args ...any) {
 
 func addDomain(t testing.TB, w *tenancytest.World, who tenancy.Tenant, host string) {
 	t.Helper()
-	exec(t, w.Owner, `INSERT INTO central.domains (id, tenant_id, host, state, verify_token, edge_label, serving, created_by, created_at, changed_at)
-		VALUES (gen_random_uuid(), $1, $2, 'active', 'x', 'e', true, 'test', now(), now())`, who.ID.Number(), host)
+	exec(t, w.Owner, `INSERT INTO central.domains (id, tenant_id, host, state, verify_token, edge_label, serving, created_by, pending_since, created_at, changed_at)
+		VALUES (gen_random_uuid(), $1, $2, 'active', 'x', 'e', true, 'test', now(), now(), now())`, who.ID.Number(), host)
 }
 
 func TestDirectory(t *testing.T) {
