@@ -2,13 +2,11 @@ package branding
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"regexp"
 	"sync"
 
-	"github.com/uptrace/bun"
-
+	"github.com/ezscale/ezscale/branding/media"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 )
@@ -44,7 +42,7 @@ func (d *Desk) Brand(ctx context.Context, db *tenancy.DB) (Brand, error) {
 func resolve(ctx context.Context, tx tenancy.Statements, t tenancy.Tenant, v Version) (Brand, error) {
 	c := v.Content
 	b := Brand{Name: t.Name, Number: v.Number, Theme: c.Theme, Tokens: c.Tokens, Texts: c.Texts, CustomCSS: c.CustomCSS}
-	urls, err := uploadURLs(ctx, tx, c.Tokens.Logo, c.Tokens.LogoDark, c.Tokens.Favicon)
+	urls, err := media.Paths(ctx, tx, c.Tokens.Logo, c.Tokens.LogoDark, c.Tokens.Favicon)
 	if err != nil {
 		return Brand{}, err
 	}
@@ -110,36 +108,9 @@ func (d *Desk) StylesheetNamed(ctx context.Context, db *tenancy.DB, hash string)
 	return css, err
 }
 
-// uploadURLs is the address of each upload there is, by id. Empty ids are left out.
-func uploadURLs(ctx context.Context, tx tenancy.Statements, ids ...string) (map[string]string, error) {
-	var wanted []string
-	for _, id := range ids {
-		if id != "" {
-			wanted = append(wanted, id)
-		}
-	}
-	urls := map[string]string{}
-	if len(wanted) == 0 {
-		return urls, nil
-	}
-	var rows []struct {
-		ID        string `bun:"id"`
-		MediaType string `bun:"media_type"`
-		SHA       []byte `bun:"sha256"`
-	}
-	err := tx.NewRaw("SELECT id::text AS id, media_type, sha256 FROM uploads WHERE id IN (?)", bun.In(wanted)).Scan(ctx, &rows)
-	if err != nil {
-		return nil, fmt.Errorf("read uploads: %w", err)
-	}
-	for _, r := range rows {
-		urls[r.ID] = "/media/" + r.ID + "/" + hex.EncodeToString(r.SHA) + extensions[r.MediaType]
-	}
-	return urls, nil
-}
-
 // checkUploads refuses pictures that this tenant does not have.
 func checkUploads(ctx context.Context, tx tenancy.Statements, t Tokens) error {
-	urls, err := uploadURLs(ctx, tx, t.Logo, t.LogoDark, t.Favicon)
+	urls, err := media.Paths(ctx, tx, t.Logo, t.LogoDark, t.Favicon)
 	if err != nil {
 		return err
 	}

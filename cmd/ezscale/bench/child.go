@@ -21,7 +21,7 @@ type childSpec struct {
 	Conns   int32  `json:"conns,omitempty"`
 	Tenants int    `json:"tenants,omitempty"`
 	Body    []byte `json:"body,omitempty"`
-	Dir     string `json:"dir,omitempty"`
+	Key     string `json:"key,omitempty"` // master keys
 }
 
 // child is a server in a process of its own, so that its processor time is its own.

@@ -8,10 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -37,55 +34,26 @@ func get(host, path string) []byte {
 }
 
 func (l load) run(ctx context.Context) (outcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.duration)
-	defer cancel()
-	var (
-		wg    sync.WaitGroup
-		next  atomic.Int64
-		mu    sync.Mutex
-		took  []time.Duration
-		fails error
-	)
-	start := time.Now()
-	for range l.conns {
-		wg.Go(func() {
-			mine, err := l.client(ctx, &next)
-			mu.Lock()
-			defer mu.Unlock()
-			took, fails = append(took, mine...), errors.Join(fails, err)
-		})
+	type line struct {
+		c  net.Conn
+		in *bufio.Reader
 	}
-	wg.Wait()
-	elapsed := time.Since(start)
-	if fails != nil {
-		return outcome{}, fails
-	}
-	if len(took) == 0 {
-		return outcome{}, errors.New("no request was answered")
-	}
-	slices.Sort(took)
-	return outcome{len(took), float64(len(took)) / elapsed.Seconds(), took[len(took)/2], took[len(took)*99/100]}, nil
-}
-
-func (l load) client(ctx context.Context, next *atomic.Int64) ([]time.Duration, error) {
-	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.addr)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close() //nolint:errcheck // read only
-	in := bufio.NewReaderSize(c, 64<<10)
-	var took []time.Duration
-	for ctx.Err() == nil {
-		at := time.Now()
-		if _, err := c.Write(l.request(int(next.Add(1)))); err != nil {
-			return took, err
+	lines := make([]line, l.conns)
+	for n := range lines {
+		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.addr)
+		if err != nil {
+			return outcome{}, err
 		}
-		if err := answer(in); err != nil {
-			return took, err
-		}
-		took = append(took, time.Since(at))
+		defer c.Close() //nolint:errcheck // read only
+		lines[n] = line{c, bufio.NewReaderSize(c, 64<<10)}
 	}
-	return took, nil
+	return repeat(ctx, l.conns, l.duration, func(_ context.Context, worker, n int) error {
+		at := lines[worker]
+		if _, err := at.c.Write(l.request(n)); err != nil {
+			return err
+		}
+		return answer(at.in)
+	})
 }
 
 var contentLength = []byte("Content-Length: ")

@@ -7,5 +7,8 @@ func servers() map[string]server {
 		"list-unbound": serveListUnbound,
 		"touch-bound":  serveTouchBound,
 		"touch-shared": serveTouchShared,
+		"page-bare":    servePageBare,
+		"tls-front":    serveTLSFront,
+		"tls-bare":     serveTLSBare,
 	}
 }
