@@ -1,0 +1,333 @@
+package surface
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"hash/maphash"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/ezscale/ezscale/tenancy"
+)
+
+// PageCacheConfig says what is kept.
+type PageCacheConfig struct {
+	// Paths are the public pages: exact, or with a trailing "*" everything that begins
+	// so. A page that is not named here is never kept.
+	Paths []string
+	// Query are the parameters that choose what a page shows. A request with any other
+	// is not answered from the cache, but for Ignored ones, which change nothing.
+	Query, Ignored []string
+	MaxBytes       int64 // of all pages together; 0: 64 MiB
+}
+
+// PageCache keeps rendered pages of anonymous visitors in memory. A page is kept for a
+// tenant, an address with its allowed parameters, language and currency, and is good
+// as long as the tenant's brand and content versions are those it was made under: the
+// resolver's entry carries them, so that a change on any node turns up here with the
+// directory's notification, and a hit asks nobody. When a page cannot be made anew
+// because something of ours is down, the last one is shown.
+//
+// Nothing is kept of a visitor: a page is made as for somebody without cookies, and
+// an answer that sets one, or is not 200, is not kept.
+type PageCache struct {
+	cfg    PageCacheConfig
+	seed   maphash.Seed
+	shards [cacheShards]cacheShard
+	making singleflight.Group
+	hits   atomic.Int64
+	misses atomic.Int64
+	stale  atomic.Int64
+}
+
+const (
+	cacheShards   = 16
+	cacheDefault  = 64 << 20
+	cacheOverhead = 512 // of an entry beside its body, about
+)
+
+// cacheShard is a part of the cache with a lock of its own.
+type cacheShard struct {
+	mu    sync.Mutex
+	pages *simplelru.LRU[string, *cachedPage]
+	bytes int64
+	limit int64
+}
+
+// cachedPage is immutable.
+type cachedPage struct {
+	brand, content int64
+	body           []byte
+	etag           string
+	headers        [][2]string
+	route          any // for logs and metrics
+}
+
+// keptHeaders are those a page may bring; all others belong to one answer.
+var keptHeaders = []string{fiber.HeaderContentType, fiber.HeaderContentLanguage, "Link", "X-Robots-Tag"}
+
+// NewPageCache makes an empty cache.
+func NewPageCache(cfg PageCacheConfig) *PageCache {
+	if cfg.MaxBytes <= 0 {
+		cfg.MaxBytes = cacheDefault
+	}
+	p := &PageCache{cfg: cfg, seed: maphash.MakeSeed()}
+	for i := range p.shards {
+		s := &p.shards[i]
+		s.limit = cfg.MaxBytes / cacheShards
+		// The bytes bound it; the count only must be positive.
+		s.pages, _ = simplelru.NewLRU(1<<30, func(key string, page *cachedPage) { s.bytes -= page.size(key) })
+	}
+	return p
+}
+
+func (c *cachedPage) size(key string) int64 {
+	return int64(len(key)+len(c.body)) + cacheOverhead
+}
+
+// CachePages answers from the cache where it may and keeps what it may. It stands
+// behind the middleware that binds the tenant and before everything that asks who
+// the visitor is.
+func (p *PageCache) CachePages(c *fiber.Ctx) error {
+	t, ok := Tenant(c)
+	if !ok || !p.mayKeep(c) {
+		return c.Next()
+	}
+	var buf [256]byte
+	key, ok := p.key(buf[:0], c, t)
+	if !ok {
+		return c.Next()
+	}
+	shard := &p.shards[maphash.Bytes(p.seed, key)%cacheShards]
+	old := shard.get(key)
+	if old != nil && old.brand == t.BrandVersion && old.content == t.ContentVersion {
+		p.hits.Add(1)
+		return old.send(c)
+	}
+	p.misses.Add(1)
+	if c.Method() == fiber.MethodHead {
+		return c.Next() // nothing to keep, and nobody should wait for it
+	}
+	return p.make(c, t, string(key), shard, old)
+}
+
+// mayKeep reports whether the request could be anybody's and asks for a public page.
+func (p *PageCache) mayKeep(c *fiber.Ctx) bool {
+	m := c.Method()
+	return (m == fiber.MethodGet || m == fiber.MethodHead) && p.public(c.Path()) &&
+		!isHTMX(c) && len(c.Request().Header.Peek(fiber.HeaderAuthorization)) == 0 && Anonymous(c)
+}
+
+func (p *PageCache) public(path string) bool {
+	for _, want := range p.cfg.Paths {
+		if begins, ok := strings.CutSuffix(want, "*"); ok && strings.HasPrefix(path, begins) || path == want {
+			return true
+		}
+	}
+	return false
+}
+
+// key appends what the page depends on besides the versions. Pages name their own
+// address, therefore host, port and scheme count.
+func (p *PageCache) key(buf []byte, c *fiber.Ctx, t tenancy.Tenant) ([]byte, bool) {
+	at, _ := c.Locals(arrivalKey).(arrival)
+	path, query := c.Request().URI().Path(), c.Request().URI().QueryString()
+	if bytes.IndexByte(path, 0) >= 0 || bytes.Contains(query, []byte("%00")) {
+		return nil, false // the parts of a key are kept apart by zeros
+	}
+	port := at.authority[strings.LastIndexByte(at.authority, ':')+1:]
+	if len(port) == len(at.authority) {
+		port = ""
+	}
+	buf = strconv.AppendInt(buf, t.ID.Number(), 10)
+	for _, part := range []string{at.scheme, at.host, port, t.Locale, t.Currency, t.Theme, t.PrimaryHost} {
+		buf = append(append(buf, 0), part...)
+	}
+	buf = append(append(buf, 0), path...)
+	if len(query) == 0 {
+		return buf, true
+	}
+	values, err := url.ParseQuery(string(query))
+	if err != nil {
+		return nil, false
+	}
+	known := 0
+	for _, name := range p.cfg.Query {
+		for _, v := range values[name] {
+			buf = append(append(append(append(buf, 0), name...), '='), v...)
+		}
+		if _, there := values[name]; there {
+			known++
+		}
+	}
+	for _, name := range p.cfg.Ignored {
+		if _, there := values[name]; there {
+			known++
+		}
+	}
+	return buf, known == len(values)
+}
+
+func (s *cacheShard) get(key []byte) *cachedPage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	page, _ := s.pages.Get(string(key))
+	return page
+}
+
+// put keeps a page, unless a newer one is there or it would take too much of the room.
+func (s *cacheShard) put(key string, page *cachedPage) {
+	size := page.size(key)
+	if size > s.limit/2 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old, ok := s.pages.Peek(key); ok {
+		if old.content > page.content || old.brand > page.brand {
+			return
+		}
+		s.pages.Remove(key)
+	}
+	s.pages.Add(key, page)
+	for s.bytes += size; s.bytes > s.limit; {
+		s.pages.RemoveOldest()
+	}
+}
+
+// make has the page made, once for all who ask for it now.
+func (p *PageCache) make(c *fiber.Ctx, t tenancy.Tenant, key string, shard *cacheShard, old *cachedPage) error {
+	mine := false
+	var made error
+	version := key + "\x00" + strconv.FormatInt(t.BrandVersion, 10) + "." + strconv.FormatInt(t.ContentVersion, 10)
+	page, err, _ := p.making.Do(version, func() (any, error) {
+		mine = true
+		// As for somebody without cookies: what they would put in is nobody else's.
+		c.Request().Header.DelAllCookies()
+		if made = c.Next(); made != nil {
+			return (*cachedPage)(nil), nil
+		}
+		page := capture(c, t)
+		if page != nil {
+			shard.put(key, page)
+		}
+		return page, nil
+	})
+	if err != nil {
+		return err
+	}
+	fresh, _ := page.(*cachedPage)
+	switch {
+	case fresh != nil:
+		return fresh.send(c)
+	case !mine:
+		return c.Next() // what one got was not for all
+	case old != nil && ours(c, made):
+		p.stale.Add(1)
+		c.Response().ResetBody()
+		c.Status(fiber.StatusOK)
+		c.Set("Warning", `110 - "shown from memory"`)
+		return old.send(c)
+	default:
+		return made
+	}
+}
+
+// ours reports whether the page is missing for a fault of ours.
+func ours(c *fiber.Ctx, err error) bool {
+	if err != nil {
+		return classify(err).Kind.Status() >= fiber.StatusInternalServerError
+	}
+	return c.Response().StatusCode() >= fiber.StatusInternalServerError
+}
+
+// capture copies an answer that may be kept; nil: it may not.
+func capture(c *fiber.Ctx, t tenancy.Tenant) *cachedPage {
+	res := c.Response()
+	if c.Locals(formTokenKey) != nil || res.StatusCode() != fiber.StatusOK || res.IsBodyStream() ||
+		len(res.Header.Peek(fiber.HeaderSetCookie)) > 0 || len(res.Header.Peek(fiber.HeaderContentEncoding)) > 0 {
+		return nil
+	}
+	body := append([]byte(nil), res.Body()...)
+	sum := sha256.Sum256(body)
+	page := &cachedPage{
+		brand: t.BrandVersion, content: t.ContentVersion, body: body,
+		etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, route: c.Locals(routeKey),
+	}
+	for _, name := range keptHeaders {
+		if v := res.Header.Peek(name); len(v) > 0 {
+			page.headers = append(page.headers, [2]string{name, string(v)})
+		}
+	}
+	return page
+}
+
+// send answers with the page, or with 304 when the visitor has it.
+func (c *cachedPage) send(ctx *fiber.Ctx) error {
+	ctx.Locals(routeKey, c.route)
+	res := ctx.Response()
+	for _, h := range c.headers {
+		res.Header.Set(h[0], h[1])
+	}
+	res.Header.Set(fiber.HeaderETag, c.etag)
+	// A browser may keep it and asks each time; the same address shows people who are
+	// signed in something else.
+	res.Header.Set(fiber.HeaderCacheControl, "private, no-cache")
+	res.Header.Set(fiber.HeaderVary, "Cookie")
+	if matches(ctx.Request().Header.Peek(fiber.HeaderIfNoneMatch), c.etag) {
+		res.ResetBody()
+		ctx.Status(fiber.StatusNotModified)
+		return nil
+	}
+	res.SetBodyRaw(c.body)
+	return nil
+}
+
+// matches reports whether an If-None-Match header names the tag.
+func matches(header []byte, etag string) bool {
+	for len(header) > 0 {
+		var one []byte
+		one, header = cutComma(header)
+		if s := strings.TrimPrefix(strings.TrimSpace(string(one)), "W/"); s == etag || s == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+func cutComma(b []byte) (first, rest []byte) {
+	for i := range b {
+		if b[i] == ',' {
+			return b[:i], b[i+1:]
+		}
+	}
+	return b, nil
+}
+
+// PageCacheStats is how the cache does.
+type PageCacheStats struct {
+	Hits, Misses, Stale int64
+	Pages               int
+	Bytes               int64
+}
+
+// Stats is how the cache does since it was made.
+func (p *PageCache) Stats() PageCacheStats {
+	s := PageCacheStats{Hits: p.hits.Load(), Misses: p.misses.Load(), Stale: p.stale.Load()}
+	for i := range p.shards {
+		shard := &p.shards[i]
+		shard.mu.Lock()
+		s.Pages += shard.pages.Len()
+		s.Bytes += shard.bytes
+		shard.mu.Unlock()
+	}
+	return s
+}
