@@ -104,10 +104,10 @@ func shade(s string) Color {
 	return c
 }
 
-// groundOf is the neutral ground of a scheme; a chosen light background tints the dark one.
+// groundOf is the neutral ground of a scheme, the same as in themes/assets/css/tokens.css; a chosen light background tints the dark one.
 func groundOf(t Tokens, s Scheme) ground {
 	if s == Dark {
-		g := ground{shade("#0f1318"), shade("#171c23"), shade("#e8ebef"), shade("#4cc38a"), shade("#e3b341"), shade("#f2777a"), shade("#6cb2f2")}
+		g := ground{shade("#0e1013"), shade("#15181c"), shade("#e9ebee"), shade("#4cc38a"), shade("#e8a93e"), shade("#ff8581"), shade("#74adff")}
 		if bg, err := ParseColor(t.Background); err == nil {
 			o := bg.oklch()
 			g.background = oklch{0.19, min(o.c, 0.035), o.h}.color()
@@ -115,7 +115,7 @@ func groundOf(t Tokens, s Scheme) ground {
 		}
 		return g
 	}
-	g := ground{shade("#f7f8fa"), white, shade("#1b2230"), shade("#13795b"), shade("#8f5b00"), shade("#c02b37"), shade("#1d63b8")}
+	g := ground{white, white, shade("#16181d"), shade("#0b7a46"), shade("#8f5700"), shade("#c0262c"), shade("#1d5dbd")}
 	set := func(to *Color, from string) {
 		if c, err := ParseColor(from); err == nil {
 			*to = c

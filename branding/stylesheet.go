@@ -29,23 +29,10 @@ type Brand struct {
 // reseller's own CSS below the shop's root. The hash names it: other bytes, other name.
 func Stylesheet(b Brand) (css []byte, hash string) {
 	var s strings.Builder
-	light, _ := PaletteFor(b.Tokens, Light)
-	dark, _ := PaletteFor(b.Tokens, Dark)
-	s.WriteString(":root{")
 	for _, p := range shape(b.Tokens) {
-		fmt.Fprintf(&s, "%s:%s;", p[0], p[1])
+		fmt.Fprintf(&s, ":root{%s:%s}\n", p[0], p[1])
 	}
-	s.WriteString("}\n")
-	switch b.Tokens.Scheme {
-	case "light":
-		fmt.Fprintf(&s, ":root{color-scheme:light;%s}\n", colors(light))
-	case "dark":
-		fmt.Fprintf(&s, ":root{color-scheme:dark;%s}\n", colors(dark))
-	default:
-		fmt.Fprintf(&s, ":root{color-scheme:light;%s}\n", colors(light))
-		fmt.Fprintf(&s, "@media (prefers-color-scheme:dark){:root:not([data-theme=light]){color-scheme:dark;%s}}\n", colors(dark))
-		fmt.Fprintf(&s, ":root[data-theme=dark]{color-scheme:dark;%s}\n", colors(dark))
-	}
+	s.WriteString(schemes(b.Tokens))
 	// What is stored passed ScopeCSS when it was saved. If the lists have grown
 	// stricter since, the page goes without it rather than with it.
 	if scoped, err := ScopeCSS(b.CustomCSS); err == nil {
@@ -56,13 +43,39 @@ func Stylesheet(b Brand) (css []byte, hash string) {
 	return css, hex.EncodeToString(sum[:16])
 }
 
-// shape is everything about the brand that no scheme changes.
-func shape(t Tokens) [][2]string {
-	return [][2]string{
-		{"--ez-font", pick(Fonts, t.Font, "system")},
-		{"--ez-radius", pick(Radii, t.Radius, "medium")},
-		{"--ez-density", pick(Densities, t.Density, "comfortable")},
+// schemes is the brand's colours. Where nothing was chosen the theme's own stay.
+func schemes(t Tokens) string {
+	var light, dark string
+	if t.Brand != "" || t.Accent != "" || t.Background != "" || t.Surface != "" || t.Text != "" {
+		l, _ := PaletteFor(t, Light)
+		d, _ := PaletteFor(t, Dark)
+		light, dark = colors(l), colors(d)
 	}
+	switch {
+	case t.Scheme == string(Light):
+		return ":root{color-scheme:light;" + light + "}\n"
+	case t.Scheme == string(Dark):
+		return ":root{color-scheme:dark;" + dark + "}\n"
+	case light == "":
+		return ""
+	}
+	return ":root{" + light + "}\n" +
+		"@media (prefers-color-scheme:dark){:root:not([data-theme=light]){" + dark + "}}\n" +
+		":root[data-theme=dark]{" + dark + "}\n"
+}
+
+// shape is what was chosen about the brand that no scheme changes.
+func shape(t Tokens) [][2]string {
+	var all [][2]string
+	put := func(name, key string, choices []Choice) {
+		if v := pick(choices, key, ""); key != "" && v != "" {
+			all = append(all, [2]string{name, v})
+		}
+	}
+	put("--ez-font", t.Font, Fonts)
+	put("--ez-radius", t.Radius, Radii)
+	put("--ez-density", t.Density, Densities)
+	return all
 }
 
 // Shape is the font stack and the radius the tokens choose, as CSS values of ours.

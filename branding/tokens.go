@@ -12,7 +12,7 @@ import (
 )
 
 // defaultBrand is the colour of a brand that chose none.
-const defaultBrand = "#1f5fbf"
+const defaultBrand = "#2f5bea"
 
 // Tokens are what a reseller chooses about its looks. Every field may be empty:
 // the theme then decides. Colours are "#rrggbb".

@@ -41,31 +41,34 @@ var claims = map[string]string{
 	"image/webp": "image/webp", "image/svg+xml": "image/svg+xml",
 }
 
-func (o Offer) refuse(kind fault.Kind, code, message string) error {
-	return &fault.Fault{Kind: kind, Code: code, Message: message, Fields: map[string]string{string(o.Purpose): message}}
+// at ties a fault to the field of what the picture is for.
+func (o Offer) at(err error) error {
+	f := fault.From(err)
+	f.Fields = map[string]string{string(o.Purpose): f.Message}
+	return err
 }
 
 // recognise says what the bytes are, and refuses them when their name or their
 // declared type says something else.
 func recognise(o Offer) (string, error) {
 	if len(o.Bytes) == 0 {
-		return "", o.refuse(fault.Invalid, "upload.empty", "Choose a file: this one is empty.")
+		return "", o.at(fault.New(fault.Invalid, "upload.empty", "Choose a file: this one is empty."))
 	}
 	if len(o.Bytes) > MaxBytes {
-		return "", o.refuse(fault.TooLarge, "upload.too_large", fmt.Sprintf("This file has %.1f MB; 2 MB fit.", float64(len(o.Bytes))/(1<<20)))
+		return "", o.at(fault.New(fault.TooLarge, "upload.too_large", fmt.Sprintf("This file has %.1f MB; 2 MB fit.", float64(len(o.Bytes))/(1<<20))))
 	}
 	kind := sniff(o.Bytes)
 	if kind == "" {
-		return "", o.refuse(fault.Invalid, "upload.not_a_picture",
-			fmt.Sprintf("This is not a PNG, JPEG, WebP or SVG picture; it looks like %s.", likely(o.Bytes)))
+		return "", o.at(fault.New(fault.Invalid, "upload.not_a_picture",
+			fmt.Sprintf("This is not a PNG, JPEG, WebP or SVG picture; it looks like %s.", likely(o.Bytes))))
 	}
 	ext := strings.ToLower(path.Ext(fileName(o.FileName)))
 	if claim, ok := claims[ext]; o.FileName != "" && (!ok || claim != kind) {
-		return "", o.refuse(fault.Invalid, "upload.lies", fmt.Sprintf("The file is called %s, but it holds a %s picture.", fileName(o.FileName), names[kind]))
+		return "", o.at(fault.New(fault.Invalid, "upload.lies", fmt.Sprintf("The file is called %s, but it holds a %s picture.", fileName(o.FileName), names[kind])))
 	}
 	declared, _, _ := strings.Cut(strings.ToLower(o.MediaType), ";")
 	if declared = strings.TrimSpace(declared); declared != "" && declared != "application/octet-stream" && claims[declared] != kind {
-		return "", o.refuse(fault.Invalid, "upload.lies", fmt.Sprintf("The file was sent as %.60q, but it holds a %s picture.", declared, names[kind]))
+		return "", o.at(fault.New(fault.Invalid, "upload.lies", fmt.Sprintf("The file was sent as %.60q, but it holds a %s picture.", declared, names[kind])))
 	}
 	return kind, nil
 }
@@ -110,7 +113,7 @@ func likely(b []byte) string {
 // and writes it anew.
 func remake(o Offer, kind string, box int) (made, error) {
 	broken := func(err error) error {
-		f := o.refuse(fault.Invalid, "upload.broken", fmt.Sprintf("This %s picture cannot be read; it may be cut off. Save it again and upload that.", names[kind]))
+		f := o.at(fault.New(fault.Invalid, "upload.broken", fmt.Sprintf("This %s picture cannot be read; it may be cut off. Save it again and upload that.", names[kind])))
 		fault.From(f).Err = err
 		return f
 	}
@@ -122,8 +125,8 @@ func remake(o Offer, kind string, box int) (made, error) {
 		return made{}, broken(err)
 	}
 	if conf.Width > maxSide || conf.Height > maxSide || conf.Width*conf.Height > maxPixels || conf.Width < 1 || conf.Height < 1 {
-		return made{}, o.refuse(fault.Invalid, "upload.too_many_pixels",
-			fmt.Sprintf("This picture measures %d × %d pixels; make it smaller than 8 million pixels and %d on a side.", conf.Width, conf.Height, maxSide))
+		return made{}, o.at(fault.New(fault.Invalid, "upload.too_many_pixels",
+			fmt.Sprintf("This picture measures %d × %d pixels; make it smaller than 8 million pixels and %d on a side.", conf.Width, conf.Height, maxSide)))
 	}
 	img, err := decode(kind, o.Bytes)
 	if err != nil {
@@ -198,11 +201,11 @@ func structure(o Offer, kind string) error {
 	}
 	switch {
 	case end == 0:
-		return o.refuse(fault.Invalid, "upload.broken", fmt.Sprintf("This %s picture cannot be read; it may be cut off. Save it again and upload that.", names[kind]))
+		return o.at(fault.New(fault.Invalid, "upload.broken", fmt.Sprintf("This %s picture cannot be read; it may be cut off. Save it again and upload that.", names[kind])))
 	case end < len(o.Bytes):
-		return o.refuse(fault.Invalid, "upload.hidden_data", fmt.Sprintf("There are %d bytes behind the picture's end that belong to something else. Save the picture again and upload that.", len(o.Bytes)-end))
+		return o.at(fault.New(fault.Invalid, "upload.hidden_data", fmt.Sprintf("There are %d bytes behind the picture's end that belong to something else. Save the picture again and upload that.", len(o.Bytes)-end)))
 	case scans > maxScans:
-		return o.refuse(fault.Invalid, "upload.broken", "This JPEG is cut into so many scans that it takes minutes to show. Save it again and upload that.")
+		return o.at(fault.New(fault.Invalid, "upload.broken", "This JPEG is cut into so many scans that it takes minutes to show. Save it again and upload that."))
 	}
 	return nil
 }

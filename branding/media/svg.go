@@ -83,12 +83,12 @@ func (r *svgReader) line() int {
 }
 
 func (r *svgReader) active(format string, args ...any) error {
-	return r.offer.refuse(fault.Invalid, "upload.active_content",
-		fmt.Sprintf("Line %d of this SVG has %s, which a picture here must not have. Export it as a plain SVG, or as PNG.", r.line(), fmt.Sprintf(format, args...)))
+	return r.offer.at(fault.New(fault.Invalid, "upload.active_content",
+		fmt.Sprintf("Line %d of this SVG has %s, which a picture here must not have. Export it as a plain SVG, or as PNG.", r.line(), fmt.Sprintf(format, args...))))
 }
 
 func (r *svgReader) broken(err error) error {
-	f := r.offer.refuse(fault.Invalid, "upload.broken", fmt.Sprintf("This SVG cannot be read beyond line %d. Save it as plain SVG in UTF-8.", r.line()))
+	f := r.offer.at(fault.New(fault.Invalid, "upload.broken", fmt.Sprintf("This SVG cannot be read beyond line %d. Save it as plain SVG in UTF-8.", r.line())))
 	fault.From(f).Err = err
 	return f
 }
@@ -147,7 +147,7 @@ func (r *svgReader) read() (*node, error) {
 // start makes the node of an element; nil for one that is left out.
 func (r *svgReader) start(t xml.StartElement, parent *node) (*node, error) {
 	if r.count++; r.count > maxElements {
-		return nil, r.offer.refuse(fault.Invalid, "upload.too_many_elements", "This SVG has more than 20,000 elements. Simplify it, or upload it as PNG.")
+		return nil, r.offer.at(fault.New(fault.Invalid, "upload.too_many_elements", "This SVG has more than 20,000 elements. Simplify it, or upload it as PNG."))
 	}
 	name := t.Name.Local
 	lower := strings.ToLower(name)
@@ -290,10 +290,10 @@ func (r *svgReader) checkUses(root *node) error {
 				continue
 			}
 			if holds[target] || target == root {
-				return r.offer.refuse(fault.Invalid, "upload.active_content", "This SVG reuses shapes that reuse others, which can draw millions from a few lines. Export it with shapes expanded, or as PNG.")
+				return r.offer.at(fault.New(fault.Invalid, "upload.active_content", "This SVG reuses shapes that reuse others, which can draw millions from a few lines. Export it with shapes expanded, or as PNG."))
 			}
 			if total += target.size; total > maxReused {
-				return r.offer.refuse(fault.Invalid, "upload.too_many_elements", "This SVG draws more than 100,000 shapes. Simplify it, or upload it as PNG.")
+				return r.offer.at(fault.New(fault.Invalid, "upload.too_many_elements", "This SVG draws more than 100,000 shapes. Simplify it, or upload it as PNG."))
 			}
 		}
 	}

@@ -4,7 +4,9 @@
 package web
 
 import (
+	"github.com/ezscale/ezscale/branding"
 	"github.com/ezscale/ezscale/branding/domain"
+	"github.com/ezscale/ezscale/branding/media"
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
 )
@@ -14,6 +16,8 @@ type Site struct {
 	SignIn  signin.Parts // what the sign-in pages share
 	Brands  Brands       // the published brand of each tenant
 	Domains *domain.Desk // names the reseller brings
+	Brand   *branding.Desk
+	Media   *media.Library // pictures of the brand
 
 	shown shownSites
 }
@@ -26,5 +30,7 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.shopRoutes()...)
 	all = append(all, s.clientRoutes()...)
 	all = append(all, s.domainRoutes()...)
+	all = append(all, s.brandRoutes()...)
+	all = append(all, s.brandFileRoutes()...)
 	return all
 }
