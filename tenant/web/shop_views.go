@@ -214,4 +214,3 @@ func viewPrice(p catalog.Price) priceView {
 	}
 	return v
 }
-

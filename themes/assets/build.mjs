@@ -105,5 +105,6 @@ function write() {
 }
 
 await bundles();
+files.set("favicon.svg", readFileSync(join(here, "favicon.svg")));
 sprite();
 write();

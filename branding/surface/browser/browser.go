@@ -37,8 +37,17 @@ var (
 	PhoneDark   = View{Name: "phone-dark", Width: 390, Height: 844, Phone: true, Dark: true}
 )
 
-// Views are all four.
-func Views() []View { return []View{Desktop, DesktopDark, Phone, PhoneDark} }
+// Views is how a page is looked at in a test: each width and each scheme once, and all
+// four when screenshots are taken.
+func Views() []View {
+	if os.Getenv(screenshots) != "" {
+		return []View{Desktop, DesktopDark, Phone, PhoneDark}
+	}
+	return []View{Desktop, PhoneDark}
+}
+
+// screenshots names the folder that pictures go to; without it none are taken.
+const screenshots = "EZSCALE_SCREENSHOTS"
 
 // patience bounds each wait for something to appear.
 const patience = 20 * time.Second

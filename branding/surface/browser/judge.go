@@ -14,6 +14,7 @@ import (
 const axeRun = `() => axe.run(document, {
 	runOnly: {type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']},
 	resultTypes: ['violations'],
+	preload: false, // it would add styles of its own, which the page's policy forbids
 }).then(r => JSON.stringify(r.violations.map(v => ({id: v.id, help: v.help, nodes: v.nodes.slice(0, 4).map(n => n.target.join(' ') + ' — ' + n.failureSummary)}))))`
 
 // Check fails the test for everything that went wrong since the page was opened or
@@ -101,7 +102,7 @@ func (p *Page) axeViolations() []string {
 // that variable it does nothing, so that tests leave no files behind.
 func (p *Page) Screenshot(name string) {
 	p.t.Helper()
-	folder := os.Getenv("EZSCALE_SCREENSHOTS")
+	folder := os.Getenv(screenshots)
 	if folder == "" {
 		return
 	}
