@@ -77,11 +77,16 @@ func (a *app) keep(name string, loop func(context.Context) error) {
 		if a.loopCtx.Err() != nil {
 			return
 		}
-		select {
-		case a.failed <- fmt.Errorf("%s ended: %w", name, err):
-		default:
-		}
+		a.fail(fmt.Errorf("%s ended: %w", name, err))
 	})
+}
+
+// fail says that the program cannot go on; the first reason counts.
+func (a *app) fail(err error) {
+	select {
+	case a.failed <- err:
+	default:
+	}
 }
 
 // close stops the loops and closes every part in reverse. Each part has the time

@@ -140,6 +140,7 @@ type edgeConfig struct {
 	Domain    string       `env:"EDGE_DOMAIN" about:"CNAME targets are made below this name; empty: edge.<platform>."`
 	IPv4      []netip.Addr `env:"EDGE_IPV4" about:"Addresses for A records of names that cannot have a CNAME."`
 	IPv6      []netip.Addr `env:"EDGE_IPV6" about:"The same for AAAA records."`
+	TLDs      []string     `env:"EDGE_TLDS" about:"Top-level domains that are taken although no public list knows them, for a laboratory: test."`
 	Resolvers []string     `env:"DNS_RESOLVERS" about:"Resolvers that checks of customers' records use, host:port; empty: the system's, then public ones."`
 }
 
@@ -199,8 +200,9 @@ func (c *traceConfig) Validate() error {
 }
 
 type workConfig struct {
-	Workers int `env:"WORKERS" envDefault:"10" about:"Jobs at once, a process."`
-	Spares  int `env:"SPARES" envDefault:"2" about:"Empty tenants kept ready for each lane, so that creating one takes milliseconds."`
+	Workers   int    `env:"WORKERS" envDefault:"10" about:"Jobs at once, a process."`
+	Spares    int    `env:"SPARES" envDefault:"2" about:"Empty tenants kept ready for each lane, so that creating one takes milliseconds."`
+	ExportDir string `env:"EXPORT_DIR" envDefault:"/var/lib/ezscale/exports" about:"Where the archive of a reseller is kept before it is dropped."`
 }
 
 // Validate checks what the types cannot.

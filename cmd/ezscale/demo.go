@@ -12,9 +12,11 @@ import (
 	"github.com/valyala/fasthttp/fasthttpadaptor"
 
 	"github.com/ezscale/ezscale/branding"
+	"github.com/ezscale/ezscale/branding/media"
 	"github.com/ezscale/ezscale/cmd/ezscale/demo"
 	"github.com/ezscale/ezscale/cmd/ezscale/setting"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/identity"
 )
 
@@ -92,7 +94,7 @@ func runDemo(ctx context.Context, t *terminal, cfg *demoCommandConfig, lab *demo
 // serveDemo seeds what is missing, opens the sites with the demo's own pages beside
 // them, and prints the guide.
 func (a *app) serveDemo(ctx context.Context, t *terminal, c demoConfig, lab *demo.Lab, began time.Time) (func(context.Context) error, error) {
-	s, err := a.openSites(ctx)
+	s, err := a.openSites(ctx, trust{directory: lab.ACME.Roots(), sites: lab.ACME.SiteRoots()})
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +123,9 @@ func (a *app) serveDemo(ctx context.Context, t *terminal, c demoConfig, lab *dem
 	shut, err := a.serve(ctx, s)
 	if err != nil {
 		return nil, err
+	}
+	if err := a.work(ctx, s.domains, s.desk); err != nil {
+		return nil, errors.Join(err, shut(ctx))
 	}
 	guide.Print(t.out, time.Since(began))
 	return shut, nil
@@ -155,7 +160,8 @@ func demoServeConfig(cfg *demoCommandConfig, lab *demo.Lab) (*serveConfig, error
 		"EZSCALE_HTTP_ADDR=" + local(cfg.Demo.HTTP), "EZSCALE_HTTPS_ADDR=" + local(cfg.Demo.HTTPS), "EZSCALE_PLAIN_HTTP=true",
 		fmt.Sprintf("EZSCALE_PUBLIC_HTTPS_PORT=%d", cfg.Demo.HTTPS), "EZSCALE_METRICS_ADDR=" + local(cfg.Demo.Metrics),
 		"EZSCALE_ACME_DIRECTORY=" + lab.ACME.Directory(), "EZSCALE_ACME_CAA=ca.acmelab.test", "EZSCALE_ACME_EMAIL=demo@ezscale.test", "EZSCALE_ACME_PROFILE=default",
-		"EZSCALE_DNS_RESOLVERS=" + lab.ACME.DNS(), "EZSCALE_EDGE_IPV4=127.0.0.1",
+		"EZSCALE_DNS_RESOLVERS=" + lab.ACME.DNS(), "EZSCALE_EDGE_IPV4=127.0.0.1", "EZSCALE_EDGE_DOMAIN=edge.ezscale.test", "EZSCALE_EDGE_TLDS=test",
+		"EZSCALE_EXPORT_DIR=" + filepath.Join(dir, "exports"),
 		"EZSCALE_SMTP_URL=smtp+plain://" + lab.Mails.Addr(), "EZSCALE_STORAGE_URL=file://" + filepath.Join(dir, "uploads"),
 		"EZSCALE_DRAIN=0s", "EZSCALE_GRACE=5s", "EZSCALE_LOG_LEVEL=" + cfg.Log.Level, "EZSCALE_LOG_FORMAT=" + cfg.Log.Format,
 	}, nil)
@@ -167,6 +173,10 @@ func (a *app) demoDoors(s *sites) demo.Doors {
 	return demo.Doors{
 		Resellers: *newResellerDesk(a.central, a.pool, a.cfg.Hosts.Platform, newOutboxes(a.ring)),
 		Brands:    s.desk, Pool: a.pool, Central: a.central, Passwords: s.passwords, Clock: a.clock,
+		Upload: func(ctx context.Context, db *tenancy.DB, purpose, name string, body []byte) (string, error) {
+			u, err := s.media.Add(ctx, db, media.Offer{Purpose: media.Purpose(purpose), FileName: name, MediaType: "image/svg+xml", Bytes: body, By: audit.System("demo")})
+			return u.ID.String(), err
+		},
 		Factors: identity.Factors{People: identity.People{World: identity.Staff}, Keys: a.ring, Clock: a.clock},
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/central/reseller"
 	"github.com/ezscale/ezscale/tenancy"
-	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/secrets"
+	"github.com/ezscale/ezscale/tenant/setup"
 )
 
 // outboxes is where letters are put.
@@ -20,10 +20,7 @@ func newResellerDesk(central *tenancy.Central, pool *tenancy.Pool, platform stri
 	return &reseller.Desk{Central: central, Platform: platform, Claimer: pool, Seed: letters.seedTenant}
 }
 
-// seedTenant is what a new tenant begins with: its owner, who is invited to set a
-// password.
+// seedTenant is what a new tenant begins with: a brand, and its owner, who is invited.
 func (o outboxes) seedTenant(ctx context.Context, t tenancy.Tenant, tx *tenancy.Tx, owner reseller.Owner) error {
-	people := identity.People{World: identity.Reseller}
-	_, err := people.Add(ctx, tx, identity.NewPerson{Email: owner.Email, Name: owner.Name, Role: identity.ResellerOwner, Locale: owner.Locale}, "")
-	return err
+	return setup.Kit{Mail: o.box}.Seed(ctx, t, tx, setup.Owner(owner))
 }

@@ -36,6 +36,7 @@ variables: see docs/configuration.md and ezscale config.`
 // commands is the command line.
 type commands struct {
 	Serve   serveCmd   `cmd:"" help:"Serve the sites: shops, client areas, consoles, TLS."`
+	Work    workCmd    `cmd:"" help:"Do the work behind them: jobs, schedules, certificates, spares, mail."`
 	Demo    demoCmd    `cmd:"" help:"Run everything on this machine, with nothing else installed."`
 	Tenant  tenantCmd  `cmd:"" help:"Create and look after resellers."`
 	Lanes   lanesCmd   `cmd:"" help:"Show or change the number of lanes the tenants are spread over."`

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/valyala/fasthttp"
+	"github.com/ezscale/ezscale/branding/domain"
 )
 
 type serveCmd struct{}
@@ -25,7 +25,7 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.openSites(ctx)
+	s, err := a.openSites(ctx, trust{})
 	if err != nil {
 		return errors.Join(err, a.close(ctx))
 	}
@@ -40,16 +40,33 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 // serve opens the sites and listens. What it returns stops listening and waits for
 // the requests in flight.
 func (a *app) serve(_ context.Context, s *sites) (shut func(context.Context) error, err error) {
-	srv := &fasthttp.Server{
-		Handler: a.handler(s), NoDefaultServerHeader: true, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
-		IdleTimeout: 2 * time.Minute, ReadBufferSize: 16 << 10, MaxRequestBodySize: 8 << 20, CloseOnShutdown: true,
+	front, err := s.domains.NewFront(domain.FrontConfig{App: a.handler(s), PlainApp: a.cfg.HTTP.Plain, MaxBody: 8 << 20})
+	if err != nil {
+		return nil, err
 	}
-	ln, err := net.Listen("tcp", a.cfg.HTTP.Addr)
+	plain, err := net.Listen("tcp", a.cfg.HTTP.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for HTTP (EZSCALE_HTTP_ADDR): %w", err)
 	}
-	a.keep("http", func(context.Context) error { return srv.Serve(ln) })
-	return srv.ShutdownWithContext, nil
+	secure, err := net.Listen("tcp", a.cfg.HTTP.TLSAddr)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listen for HTTPS (EZSCALE_HTTPS_ADDR): %w", err), plain.Close())
+	}
+	a.serving("http", func() error { return front.ServeHTTP(plain) })
+	a.serving("https", func() error { return front.ServeHTTPS(secure) })
+	a.keep("ticket keys", front.Run)
+	a.keep("certificates", s.domains.KeepFresh)
+	return front.Shutdown, nil
+}
+
+// serving runs a listener. Unlike a loop it ends by its own shutdown, before the
+// loops do.
+func (a *app) serving(name string, serve func() error) {
+	go func() {
+		if err := serve(); err != nil && !a.health.IsDraining() {
+			a.fail(fmt.Errorf("%s ended: %w", name, err))
+		}
+	}()
 }
 
 // openMetrics serves /metrics, /healthz and /readyz to the operator, from the start

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"runtime"
 	"time"
@@ -10,7 +9,9 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/ezscale/ezscale/branding"
+	"github.com/ezscale/ezscale/branding/domain"
 	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/branding/media"
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
 	centralweb "github.com/ezscale/ezscale/central/web"
@@ -31,11 +32,15 @@ type sites struct {
 	sessions  *identity.Sessions
 	passwords *identity.Passwords
 	desk      *branding.Desk
+	domains   *domain.Service
+	media     *media.Library
+	signIn    signin.Parts
+	tenant    *tenantweb.Site
 	front     *surface.Front
 }
 
 // openSites builds the surfaces and the front that chooses among them.
-func (a *app) openSites(_ context.Context) (*sites, error) {
+func (a *app) openSites(ctx context.Context, t trust) (*sites, error) {
 	s := &sites{sessions: identity.NewSessions(a.redis, a.clock), desk: branding.NewDesk(themeNames)}
 	var err error
 	if s.dist, err = fs.Sub(themes.Dist, "dist"); err != nil {
@@ -50,6 +55,18 @@ func (a *app) openSites(_ context.Context) (*sites, error) {
 	if s.passwords, err = identity.NewPasswords(max(2, runtime.NumCPU())); err != nil {
 		return nil, err
 	}
+	outbox := mail.NewOutbox(a.ring)
+	s.signIn = signin.Parts{
+		Passwords: s.passwords, Sessions: s.sessions, Throttle: identity.NewThrottle(a.redis, a.ring.DeriveKey("throttle"), a.clock),
+		Keys: a.ring, Clock: a.clock, Mail: outbox,
+	}
+	if s.domains, err = a.openDomains(ctx, outbox, t); err != nil {
+		return nil, err
+	}
+	if s.media, err = a.openMedia(); err != nil {
+		return nil, err
+	}
+	s.tenant = &tenantweb.Site{SignIn: s.signIn, Brands: s.desk, Domains: s.domains.Desk}
 	tenants, err := surface.New(a.tenantSurface(s))
 	if err != nil {
 		return nil, err
@@ -83,7 +100,7 @@ func (a *app) tenantSurface(s *sites) surface.Config {
 		{Name: "shop", World: identity.Customer, SignIn: "/sign-in", Themed: true},
 	}
 	c.Routes = (&tenantweb.Site{SignIn: a.signInParts(s)}).Routes()
-	c.Site = func(ctx context.Context, db *tenancy.DB) (surface.Site, error) { return brandedSite(ctx, s.desk, db) }
+	c.Site = s.tenant.Shown
 	return c
 }
 
@@ -103,18 +120,6 @@ func (a *app) signInParts(s *sites) signin.Parts {
 		Passwords: s.passwords, Sessions: s.sessions, Keys: a.ring, Clock: a.clock, Mail: mail.NewOutbox(a.ring),
 		Throttle: identity.NewThrottle(a.redis, a.ring.DeriveKey("devices"), a.clock),
 	}
-}
-
-// brandedSite is what the pages show of a tenant's brand.
-func brandedSite(ctx context.Context, desk *branding.Desk, db *tenancy.DB) (surface.Site, error) {
-	b, err := desk.Brand(ctx, db)
-	if err != nil {
-		return surface.Site{}, fmt.Errorf("site: %w", err)
-	}
-	return surface.Site{
-		Name: b.Name, Theme: b.Theme, StylesheetURL: b.StylesheetURL, LogoURL: b.LogoURL, LogoDarkURL: b.LogoDarkURL,
-		FaviconURL: b.FaviconURL,
-	}, nil
 }
 
 // handler is every request's way in: health for load balancers on any host, then

@@ -151,9 +151,6 @@ func (s *seeder) brand(ctx context.Context, db *tenancy.DB, b business) error {
 		purpose, svg string
 		id           *string
 	}{{"logo", b.logo, &content.Tokens.Logo}, {"logo_dark", b.logoDark, &content.Tokens.LogoDark}, {"favicon", b.favicon, &content.Tokens.Favicon}}
-	if s.Upload == nil {
-		pictures = nil
-	}
 	for _, picture := range pictures {
 		if *picture.id, err = s.Upload(ctx, db, picture.purpose, picture.purpose+".svg", []byte(picture.svg)); err != nil {
 			return fmt.Errorf("upload the %s: %w", picture.purpose, err)

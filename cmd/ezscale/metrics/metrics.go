@@ -59,12 +59,8 @@ func (s *Set) InFlight(surface string) func() {
 	return g.Dec
 }
 
-// Job counts a job that was worked.
-func (s *Set) Job(kind string, err error, took time.Duration) {
-	outcome := "done"
-	if err != nil {
-		outcome = "failed"
-	}
+// JobEnded counts an attempt at a job.
+func (s *Set) JobEnded(kind, outcome string, _, took time.Duration) {
 	s.jobs.WithLabelValues(kind, outcome).Inc()
 	s.jobTime.WithLabelValues(kind).Observe(took.Seconds())
 }

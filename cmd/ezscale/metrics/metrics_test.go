@@ -22,8 +22,8 @@ func TestMetrics(t *testing.T) {
 	s.Observe("shop", "GET", "/products/:slug", 200, 3*time.Millisecond)
 	s.Observe("shop", "GET", "/products/:slug", 404, time.Millisecond)
 	done := s.InFlight("shop")
-	s.Job("mail.send", nil, time.Second)
-	s.Job("mail.send", errors.New("no"), time.Second)
+	s.JobEnded("mail.send", "done", 0, time.Second)
+	s.JobEnded("mail.send", "failed", 0, time.Second)
 	s.Denied("unknown_host")
 	s.Gauge("ezscale_spares", "Spares.", nil, func() float64 { return 3 })
 	s.Group("ezscale_domains", "Domains by state.", "state", func() ([]metrics.Sample, error) {

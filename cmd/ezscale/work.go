@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ezscale/ezscale/branding"
+	"github.com/ezscale/ezscale/branding/domain"
+	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/central/reseller"
+	"github.com/ezscale/ezscale/cmd/ezscale/metrics"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/queue"
+	"github.com/ezscale/ezscale/themes"
+)
+
+type workCmd struct{}
+
+// Run works until it is told to stop.
+func (c *workCmd) Run(ctx context.Context, t *terminal) error {
+	cfg, err := configure[serveConfig]()
+	if err != nil {
+		return err
+	}
+	log := newLogger(cfg.Log, t.err)
+	logConfiguration(log, cfg)
+	a, err := newApp(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	err = a.openWork(ctx)
+	if err != nil {
+		return errors.Join(err, a.close(ctx))
+	}
+	log.Info("working", "jobs", cfg.Work.Workers, "metrics", cfg.Metrics.Addr)
+	return a.runUntilStopped(ctx)
+}
+
+// openWork opens what work needs of its own and starts working.
+func (a *app) openWork(ctx context.Context) error {
+	domains, err := a.openDomains(ctx, mail.NewOutbox(a.ring), trust{})
+	if err != nil {
+		return err
+	}
+	return a.work(ctx, domains, branding.NewDesk(themeNames))
+}
+
+// The platform's own jobs that the clock enqueues.
+type (
+	stockJob  struct{}
+	trialsJob struct{}
+	trailJob  struct{}
+)
+
+// Kind names the job.
+func (stockJob) Kind() string { return "platform.fill_stock" }
+
+// Kind names the job.
+func (trialsJob) Kind() string { return "platform.end_trials" }
+
+// Kind names the job.
+func (trailJob) Kind() string { return "platform.complete_trail" }
+
+// work starts the jobs, the clock and the domain worker.
+func (a *app) work(ctx context.Context, domains *domain.Service, brands *branding.Desk) error {
+	letters, err := mail.LoadLetters(themes.Files, themeNames)
+	if err != nil {
+		return err
+	}
+	transport, err := openTransport(a.cfg.SMTP)
+	if err != nil {
+		return err
+	}
+	if transport == nil {
+		transport = noTransport{}
+	}
+	postman := &mail.Postman{Sealer: a.ring, Letters: letters, Senders: a.senders(brands), Transport: transport, Log: a.log}
+	desk := newResellerDesk(a.central, a.pool, a.cfg.Hosts.Platform, newOutboxes(a.ring))
+	w := queue.NewWorkers()
+	// Every job of the program, on one screen.
+	queue.Handle(w, postman.Send)
+	queue.HandleCentral(w, postman.SendCentral)
+	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, _ stockJob) error {
+		return a.fillStock(ctx, a.wantedSpares())
+	}, queue.Timeout(10*time.Minute))
+	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, _ trialsJob) error {
+		_, err := desk.EndDueTrials(ctx)
+		return err
+	})
+	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, _ trailJob) error {
+		_, err := desk.CompleteTrail(ctx)
+		return err
+	})
+	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, job reseller.DropJob) error {
+		return desk.CarryOut(ctx, job, &dropper{app: a})
+	}, queue.Timeout(time.Hour))
+	if err := a.startQueue(ctx, w); err != nil {
+		return err
+	}
+	a.keep("domain worker", domains.Worker.Run)
+	return nil
+}
+
+// wantedSpares is how large the stock is to be.
+func (a *app) wantedSpares() int { return max(1, a.cfg.Work.Spares*a.pool.Lanes()) }
+
+func (a *app) startQueue(ctx context.Context, w *queue.Workers) error {
+	db := tenancyConfig(a.cfg.Database, a.ring, a.clock)
+	q, err := queue.Open(ctx, queue.Config{
+		Database: db, Pool: a.pool, Central: a.central, Tenants: a.resolver, Queues: map[string]int{"default": a.cfg.Work.Workers},
+		Grace: a.cfg.HTTP.Grace, Log: a.log, Metrics: a.metrics,
+	}, w)
+	if err != nil {
+		return err
+	}
+	a.onClose("queue", func(context.Context) error { q.Close(); return nil })
+	s, err := queue.NewScheduler(queue.ScheduleConfig{
+		Central: a.central, Log: a.log,
+		Session: func(ctx context.Context) (*pgx.Conn, error) { return tenancy.OpenSession(ctx, db, tenancy.RiverLogin) },
+	}, w)
+	if err != nil {
+		return err
+	}
+	for _, tick := range []struct {
+		name  string
+		every time.Duration
+		job   tenancy.Job
+	}{{"stock", time.Minute, stockJob{}}, {"trials", 5 * time.Minute, trialsJob{}}, {"trail", 5 * time.Minute, trailJob{}}} {
+		if err := queue.Schedule(s, tick.name, tick.every, tick.job); err != nil {
+			return err
+		}
+	}
+	a.keep("queue", q.Run)
+	a.keep("clock", s.Run)
+	jobs := q.Jobs()
+	a.metrics.Group("ezscale_jobs", "Jobs by state.", "state", func() ([]metrics.Sample, error) {
+		ctx, cancel := context.WithTimeout(a.loopCtx, 2*time.Second)
+		defer cancel()
+		counts, err := jobs.Count(ctx)
+		var all []metrics.Sample
+		for state, n := range counts {
+			all = append(all, metrics.Sample{Label: string(state), Value: float64(n)})
+		}
+		return all, err
+	})
+	return nil
+}
+
+// dropper removes what an archived tenant leaves, after it was exported.
+type dropper struct{ app *app }
+
+// Drop exports the tenant to the export directory and then removes it.
+func (d *dropper) Drop(ctx context.Context, id tenancy.ID, now time.Time) error {
+	owner, err := pgx.Connect(ctx, d.app.cfg.Database.URL)
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	defer owner.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost
+	return tenancy.Drop(ctx, owner, id, tenancy.DropOptions{Now: now, Export: func(ctx context.Context) error { return d.app.export(ctx, id, now) }})
+}
