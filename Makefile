@@ -46,7 +46,7 @@ node_modules/.ready: package-lock.json
 	@scripts/setup.sh npm
 	@touch $@
 
-themes/dist/manifest.json: node_modules/.ready $(shell find themes/assets -type f 2>/dev/null)
+themes/dist/manifest.json: node_modules/.ready $(shell find themes -type f -not -path "themes/dist/*" 2>/dev/null)
 	node themes/assets/build.mjs
 	@touch $@
 

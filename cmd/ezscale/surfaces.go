@@ -56,10 +56,7 @@ func (a *app) openSites(ctx context.Context, t trust) (*sites, error) {
 		return nil, err
 	}
 	outbox := mail.NewOutbox(a.ring)
-	s.signIn = signin.Parts{
-		Passwords: s.passwords, Sessions: s.sessions, Throttle: identity.NewThrottle(a.redis, a.ring.DeriveKey("throttle"), a.clock),
-		Keys: a.ring, Clock: a.clock, Mail: outbox,
-	}
+	s.signIn = a.signInParts(s, outbox)
 	if s.domains, err = a.openDomains(ctx, outbox, t); err != nil {
 		return nil, err
 	}
@@ -99,7 +96,7 @@ func (a *app) tenantSurface(s *sites) surface.Config {
 		{Name: "client", Prefix: "/client", World: identity.Customer, SignIn: "/sign-in", Themed: true},
 		{Name: "shop", World: identity.Customer, SignIn: "/sign-in", Themed: true},
 	}
-	c.Routes = (&tenantweb.Site{SignIn: a.signInParts(s)}).Routes()
+	c.Routes = s.tenant.Routes()
 	c.Site = s.tenant.Shown
 	return c
 }
@@ -107,7 +104,7 @@ func (a *app) tenantSurface(s *sites) surface.Config {
 func (a *app) consoleSurface(s *sites) surface.Config {
 	c := a.common(s, "console")
 	c.Areas = []surface.Area{{Name: "console", World: identity.Staff, SignIn: "/sign-in", MustTOTP: func(tenancy.Tenant) bool { return true }}}
-	c.Routes = (&centralweb.Console{Central: a.central, SignIn: a.signInParts(s)}).Routes()
+	c.Routes = (&centralweb.Console{Central: a.central, SignIn: s.signIn, Domains: s.domains.Overview}).Routes()
 	c.Site = func(context.Context, *tenancy.DB) (surface.Site, error) {
 		return surface.Site{Name: "EZSCALE", Theme: "base"}, nil
 	}
@@ -115,9 +112,9 @@ func (a *app) consoleSurface(s *sites) surface.Config {
 }
 
 // signInParts is what the sign-in pages of all worlds share.
-func (a *app) signInParts(s *sites) signin.Parts {
+func (a *app) signInParts(s *sites, outbox *mail.Outbox) signin.Parts {
 	return signin.Parts{
-		Passwords: s.passwords, Sessions: s.sessions, Keys: a.ring, Clock: a.clock, Mail: mail.NewOutbox(a.ring),
+		Passwords: s.passwords, Sessions: s.sessions, Keys: a.ring, Clock: a.clock, Mail: outbox,
 		Throttle: identity.NewThrottle(a.redis, a.ring.DeriveKey("devices"), a.clock),
 	}
 }
