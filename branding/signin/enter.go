@@ -90,6 +90,7 @@ func (p *Pages) at(c *fiber.Ctx, stage identity.Stage) (identity.Session, identi
 
 type setUpView struct {
 	Prefix, Next, Action string
+	Security             string
 	Secret, URL          string
 	QR                   template.URL
 	Required             bool // before anything else
@@ -113,7 +114,7 @@ func (p *Pages) setUpLayout(v setUpView) string {
 }
 
 func (p *Pages) setUp(c *fiber.Ctx) (setUpView, identity.Person, error) {
-	view := setUpView{Prefix: p.Prefix, Next: surface.LocalPath(c.Query("next", c.FormValue("next")), ""), Action: c.Path()}
+	view := setUpView{Prefix: p.Prefix, Next: surface.LocalPath(c.Query("next", c.FormValue("next")), ""), Action: c.Path(), Security: p.security()}
 	view.Required = c.Path() == p.Prefix+"/sign-in/set-up"
 	stage := identity.StageFull
 	if view.Required {

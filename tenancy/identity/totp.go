@@ -8,6 +8,9 @@ import (
 	"encoding/base32"
 	"encoding/base64"
 	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
 	"image/png"
 	"net/url"
 	"strings"
@@ -86,13 +89,16 @@ func enrolment(secret, issuer, account string) (Enrolment, error) {
 	if err != nil {
 		return Enrolment{}, fmt.Errorf("draw the code: %w", err)
 	}
-	size := code.Bounds().Dx() * 5
+	const module, quiet = 5, 4 * 5 // pixels; scanners want four white modules around it
+	size := code.Bounds().Dx() * module
 	code, err = barcode.Scale(code, size, size)
 	if err != nil {
 		return Enrolment{}, fmt.Errorf("draw the code: %w", err)
 	}
+	picture := image.NewPaletted(image.Rect(0, 0, size+2*quiet, size+2*quiet), color.Palette{color.White, color.Black})
+	draw.Draw(picture, code.Bounds().Add(image.Pt(quiet, quiet)), code, code.Bounds().Min, draw.Src)
 	var out bytes.Buffer
-	if err := png.Encode(&out, code); err != nil {
+	if err := png.Encode(&out, picture); err != nil {
 		return Enrolment{}, fmt.Errorf("draw the code: %w", err)
 	}
 	return Enrolment{Secret: grouped(secret, " "), URL: u, QR: "data:image/png;base64," + base64.StdEncoding.EncodeToString(out.Bytes())}, nil
