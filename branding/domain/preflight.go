@@ -72,6 +72,21 @@ func (p *Preflight) Wanted(d Domain) []Record {
 	return records
 }
 
+// resolved is p with the addresses that our own target has now, for a platform whose
+// addresses change and are not configured.
+func (p *Preflight) resolved(ctx context.Context, label string) *Preflight {
+	own := *p
+	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		_, found, _ := agreed(p.Resolvers.ask(ctx, p.Edge.Target(label), qtype))
+		for _, v := range found {
+			if a, err := netip.ParseAddr(v); err == nil {
+				own.Edge.Addresses = append(own.Edge.Addresses, a)
+			}
+		}
+	}
+	return &own
+}
+
 func (p *Preflight) addresses(kind string) []string {
 	var all []string
 	for _, a := range p.Edge.Addresses {
@@ -86,6 +101,9 @@ func (p *Preflight) addresses(kind string) []string {
 // Look asks DNS, and HTTP when configured, about the domain.
 func (p *Preflight) Look(ctx context.Context, d Domain, now time.Time) Observation {
 	o := Observation{At: now, Reached: true}
+	if len(p.Edge.Addresses) == 0 {
+		p = p.resolved(ctx, d.EdgeLabel)
+	}
 	o.owner(ctx, p, d)
 	o.direction(ctx, p, d)
 	o.permission(ctx, p, d.Host)

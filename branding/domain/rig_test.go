@@ -172,7 +172,7 @@ func (r *rig) authority(assets Assets, log *slog.Logger) *Authority {
 func (n *node) listen(plain net.Listener) {
 	t := n.rig.t
 	t.Helper()
-	self := &SelfTest{Secret: []byte("probe"), Resolvers: n.rig.pf.Resolvers}
+	self := &SelfTest{Secret: []byte("probe"), Resolvers: n.rig.pf.Resolvers, Only: n.rig.pf.Edge.Addresses}
 	var err error
 	n.front, err = NewFront(FrontConfig{App: testApp, Hosts: n.resolver, Certificates: n.certs, Authority: n.auth, Self: self,
 		Tickets: &Tickets{Central: n.rig.world.Central, Sealer: n.rig.ring}})

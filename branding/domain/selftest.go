@@ -28,7 +28,7 @@ const ProbePath = "/.well-known/ezscale-probe/"
 type SelfTest struct {
 	Secret    []byte
 	Resolvers Resolvers
-	Only      []netip.Addr   // the addresses we may connect to: ours. Empty: any
+	Only      []netip.Addr   // the addresses we may connect to: ours. Empty: any public one
 	HTTPPort  int            // 0: 80
 	HTTPSPort int            // 0: 443
 	Roots     *x509.CertPool // nil: the system's
@@ -116,7 +116,13 @@ func (s *SelfTest) dial(ctx context.Context, addr string) (net.Conn, error) {
 // mayDial keeps a zone from sending us to an address inside our own network.
 func (s *SelfTest) mayDial(ip string) bool {
 	a, err := netip.ParseAddr(ip)
-	return err == nil && (len(s.Only) == 0 || slices.Contains(s.Only, a.Unmap()))
+	if err != nil {
+		return false
+	}
+	if a = a.Unmap(); len(s.Only) > 0 {
+		return slices.Contains(s.Only, a)
+	}
+	return a.IsGlobalUnicast() && !a.IsPrivate()
 }
 
 func explainProbe(err error) error {
