@@ -273,8 +273,8 @@ func (s *siege) unbound(t *testing.T) {
 func (s *siege) catalog(t *testing.T) {
 	ctx := t.Context()
 	for _, sql := range []string{
-		"SELECT nspname FROM pg_namespace", "SELECT rolname FROM pg_roles", "SELECT relname FROM pg_class", "SELECT proname FROM pg_proc",
-		"SELECT conname FROM pg_constraint", "SELECT description FROM pg_description", "SELECT description FROM pg_shdescription",
+		"SELECT nspname FROM pg_namespace", "SELECT rolname FROM pg_roles", "SELECT relname FROM pg_class", "SELECT proname FROM pg_proc WHERE oid >= 16384",
+		"SELECT conname FROM pg_constraint", "SELECT description FROM pg_description WHERE objoid >= 16384", "SELECT description FROM pg_shdescription",
 		"SELECT setting FROM pg_settings", "SELECT query FROM pg_stat_activity", "SELECT coalesce(application_name, '') FROM pg_stat_activity",
 		"SELECT coalesce(most_common_vals::text, '') FROM pg_stats", "SELECT name FROM pg_cursors", "SELECT statement FROM pg_prepared_statements",
 		"SELECT table_name FROM information_schema.tables", "SELECT coalesce(column_default, '') FROM information_schema.columns",
