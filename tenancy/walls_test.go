@@ -75,8 +75,8 @@ func TestWallsSeeEachGap(t *testing.T) {
 		{"tenant_schemas", "ALTER TABLE " + n + ".accounts OWNER TO landlord", "ALTER TABLE " + n + ".accounts OWNER TO " + n},
 		{"unbound_path", "ALTER ROLE " + own + " IN DATABASE house RESET search_path", "ALTER ROLE " + own + " IN DATABASE house SET search_path = tpl, pg_temp"},
 		{"memberships", "GRANT " + n + " TO " + other, "REVOKE " + n + " FROM " + other},
-		{"memberships", "REVOKE " + n + " FROM " + own, "GRANT " + n + " TO " + own},
-		{"memberships", "GRANT landlord TO " + own, "REVOKE landlord FROM " + own},
+		{"memberships", "SET ROLE landlord; REVOKE " + n + " FROM " + own + "; RESET ROLE", "SET ROLE landlord; GRANT " + n + " TO " + own + "; RESET ROLE"},
+		{"memberships", "GRANT ez_central TO " + own, "REVOKE ez_central FROM " + own},
 		{"memberships", "GRANT " + n + " TO ez_central", "REVOKE " + n + " FROM ez_central"},
 	} {
 		t.Run(test.wreck, func(t *testing.T) {
