@@ -28,7 +28,7 @@ func (s *Site) brandFileRoutes() []surface.Route {
 // stylesheet handles GET /brand/<hash>.css.
 func (s *Site) stylesheet(c *fiber.Ctx) error {
 	hash, _ := strings.CutSuffix(c.Params("file"), ".css")
-	css, err := s.Brand.StylesheetNamed(c.UserContext(), surface.DB(c), hash)
+	css, err := s.Brands.StylesheetNamed(c.UserContext(), surface.DB(c), hash)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (s *Site) sharedPreview(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	c.Set("X-Robots-Tag", "noindex, nofollow")
 	c.Set(fiber.HeaderReferrerPolicy, "no-referrer") // the address is the key
-	b, err := s.Brand.Preview(c.UserContext(), surface.DB(c), c.Params("token"))
+	b, err := s.Brands.Preview(c.UserContext(), surface.DB(c), c.Params("token"))
 	if err != nil {
 		return err
 	}

@@ -62,20 +62,20 @@ func showBrand(c *fiber.Ctx, view brandView) error {
 
 // brandView reads the draft as the page shows it.
 func (s *Site) brandView(c *fiber.Ctx) (brandView, error) {
-	draft, published, err := s.Brand.Draft(c.UserContext(), surface.DB(c))
+	draft, published, err := s.Brands.Draft(c.UserContext(), surface.DB(c))
 	if err != nil {
 		return brandView{}, err
 	}
-	current, err := s.Brand.Current(c.UserContext(), surface.DB(c))
+	current, err := s.Brands.Current(c.UserContext(), surface.DB(c))
 	if err != nil {
 		return brandView{}, err
 	}
-	b, err := s.Brand.DraftBrand(c.UserContext(), surface.DB(c))
+	b, err := s.Brands.DraftBrand(c.UserContext(), surface.DB(c))
 	if err != nil {
 		return brandView{}, err
 	}
 	person, _ := surface.Principal(c)
-	v := newBrandView(draft.Content, s.Brand.Themes())
+	v := newBrandView(draft.Content, s.Brands.Themes())
 	v.Revision, v.Published = draft.Revision, published
 	v.PublishedAt, v.SavedAt, v.SavedBy = current.PublishedAt, draft.ChangedAt, draft.CreatedBy
 	v.Changes = branding.Diff(current.Content, draft.Content)
@@ -89,13 +89,13 @@ func (s *Site) brandView(c *fiber.Ctx) (brandView, error) {
 
 // saveBrand handles POST /manage/brand: the button, and htmx after every change.
 func (s *Site) saveBrand(c *fiber.Ctx) error {
-	draft, _, err := s.Brand.Draft(c.UserContext(), surface.DB(c))
+	draft, _, err := s.Brands.Draft(c.UserContext(), surface.DB(c))
 	if err != nil {
 		return err
 	}
 	content, err := contentOf(c, draft.Content)
 	if err == nil {
-		_, err = s.Brand.SaveDraft(c.UserContext(), surface.DB(c), branding.Edit{Content: content, Revision: number(c.FormValue("revision")), By: actorOf(c)})
+		_, err = s.Brands.SaveDraft(c.UserContext(), surface.DB(c), branding.Edit{Content: content, Revision: number(c.FormValue("revision")), By: actorOf(c)})
 	}
 	quietly := c.Get("HX-Request") == "true"
 	if err == nil && !quietly {
@@ -144,7 +144,7 @@ func (s *Site) addPicture(c *fiber.Ctx) error {
 		}
 		id = u.ID.String()
 	}
-	draft, _, err := s.Brand.Draft(c.UserContext(), surface.DB(c))
+	draft, _, err := s.Brands.Draft(c.UserContext(), surface.DB(c))
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (s *Site) addPicture(c *fiber.Ctx) error {
 	default:
 		return fault.New(fault.Malformed, "brand.unknown_picture", "Choose which picture it is.")
 	}
-	_, err = s.Brand.SaveDraft(c.UserContext(), surface.DB(c), branding.Edit{Content: draft.Content, Revision: draft.Revision, By: actorOf(c)})
+	_, err = s.Brands.SaveDraft(c.UserContext(), surface.DB(c), branding.Edit{Content: draft.Content, Revision: draft.Revision, By: actorOf(c)})
 	if err != nil {
 		return s.brandError(c, err)
 	}
@@ -197,7 +197,7 @@ func (s *Site) brandError(c *fiber.Ctx, err error) error {
 // shareBrand handles POST /manage/brand/preview-link. The link is shown once: only
 // its hash is kept.
 func (s *Site) shareBrand(c *fiber.Ctx) error {
-	token, err := s.Brand.PreviewLink(c.UserContext(), surface.DB(c))
+	token, err := s.Brands.PreviewLink(c.UserContext(), surface.DB(c))
 	if err != nil {
 		return s.brandError(c, err)
 	}
@@ -211,7 +211,7 @@ func (s *Site) shareBrand(c *fiber.Ctx) error {
 
 // discardBrand handles POST /manage/brand/discard.
 func (s *Site) discardBrand(c *fiber.Ctx) error {
-	if err := s.Brand.DiscardDraft(c.UserContext(), surface.DB(c), number(c.FormValue("revision")), actorOf(c)); err != nil {
+	if err := s.Brands.DiscardDraft(c.UserContext(), surface.DB(c), number(c.FormValue("revision")), actorOf(c)); err != nil {
 		return s.brandError(c, err)
 	}
 	return surface.Redirect(c, "/manage/brand", "Draft discarded. You see what is published.")
@@ -219,7 +219,7 @@ func (s *Site) discardBrand(c *fiber.Ctx) error {
 
 // publishBrand handles POST /manage/brand/publish.
 func (s *Site) publishBrand(c *fiber.Ctx) error {
-	v, err := s.Brand.Publish(c.UserContext(), surface.DB(c), branding.PublishOrder{Revision: number(c.FormValue("revision")),
+	v, err := s.Brands.Publish(c.UserContext(), surface.DB(c), branding.PublishOrder{Revision: number(c.FormValue("revision")),
 		Published: number(c.FormValue("published")), Note: c.FormValue("note"), By: actorOf(c)})
 	if err != nil {
 		return s.brandError(c, err)
@@ -229,7 +229,7 @@ func (s *Site) publishBrand(c *fiber.Ctx) error {
 
 // previewBrand handles GET /manage/brand/preview: the draft, in the page's frame.
 func (s *Site) previewBrand(c *fiber.Ctx) error {
-	b, err := s.Brand.DraftBrand(c.UserContext(), surface.DB(c))
+	b, err := s.Brands.DraftBrand(c.UserContext(), surface.DB(c))
 	if err != nil {
 		return err
 	}
@@ -238,7 +238,7 @@ func (s *Site) previewBrand(c *fiber.Ctx) error {
 
 // brandHistory handles GET /manage/brand/history.
 func (s *Site) brandHistory(c *fiber.Ctx) error {
-	all, err := s.Brand.History(c.UserContext(), surface.DB(c))
+	all, err := s.Brands.History(c.UserContext(), surface.DB(c))
 	if err != nil {
 		return err
 	}
@@ -257,11 +257,11 @@ func (s *Site) brandVersion(c *fiber.Ctx) error {
 func (s *Site) versionView(c *fiber.Ctx) (versionView, error) {
 	person, _ := surface.Principal(c)
 	view := versionView{Number: number(c.Params("number")), CanPublish: person.May(identity.BrandPublish)}
-	current, err := s.Brand.Current(c.UserContext(), surface.DB(c))
+	current, err := s.Brands.Current(c.UserContext(), surface.DB(c))
 	if err != nil {
 		return view, err
 	}
-	all, err := s.Brand.History(c.UserContext(), surface.DB(c))
+	all, err := s.Brands.History(c.UserContext(), surface.DB(c))
 	if err != nil {
 		return view, err
 	}
@@ -280,7 +280,7 @@ func (s *Site) versionView(c *fiber.Ctx) (versionView, error) {
 
 // rollBackBrand handles POST /manage/brand/history/<number>/rollback.
 func (s *Site) rollBackBrand(c *fiber.Ctx) error {
-	v, err := s.Brand.Rollback(c.UserContext(), surface.DB(c), branding.RollbackOrder{To: number(c.Params("number")),
+	v, err := s.Brands.Rollback(c.UserContext(), surface.DB(c), branding.RollbackOrder{To: number(c.Params("number")),
 		Published: number(c.FormValue("published")), Note: c.FormValue("note"), By: actorOf(c)})
 	if err == nil {
 		return surface.Redirect(c, "/manage/brand/history", fmt.Sprintf("Version %d is published: it is version %s again.", v.Number, c.Params("number")))

@@ -10,11 +10,6 @@ import (
 	"github.com/ezscale/ezscale/tenant/catalog"
 )
 
-// Brands is where the site learns how a tenant looks; branding.Desk answers.
-type Brands interface {
-	Brand(ctx context.Context, db *tenancy.DB) (branding.Brand, error)
-}
-
 // maxShown bounds the sites kept in memory; one is a few hundred bytes.
 const maxShown = 2048
 

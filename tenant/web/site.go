@@ -13,10 +13,9 @@ import (
 
 // Site serves every tenant's host. Its fields are what its pages need; cmd fills them.
 type Site struct {
-	SignIn  signin.Parts // what the sign-in pages share
-	Brands  Brands       // the published brand of each tenant
-	Domains *domain.Desk // names the reseller brings
-	Brand   *branding.Desk
+	SignIn  signin.Parts   // what the sign-in pages share
+	Brands  *branding.Desk // how each tenant looks
+	Domains *domain.Desk   // names the reseller brings
 	Media   *media.Library // pictures of the brand
 
 	shown shownSites

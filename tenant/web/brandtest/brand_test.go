@@ -105,7 +105,7 @@ func newShop(t *testing.T) *shop {
 	t.Cleanup(func() { _ = dir.Close() })
 	s := &shop{World: w, store: &flaky{Store: dir}}
 	desk := branding.NewDesk(names)
-	site := &web.Site{Brands: desk, Brand: desk, Media: media.NewLibrary(s.store, 0), SignIn: signin.Parts{
+	site := &web.Site{Brands: desk, Media: media.NewLibrary(s.store, 0), SignIn: signin.Parts{
 		Passwords: passwords, Sessions: identity.NewSessions(rdb, w.Clock.Now), Keys: ring, Clock: w.Clock.Now, Mail: mail.NewOutbox(ring),
 		Throttle: identity.NewThrottle(rdb, ring.DeriveKey("devices"), w.Clock.Now),
 	}}
