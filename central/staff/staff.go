@@ -83,6 +83,11 @@ func (d *Desk) Enable(ctx context.Context, id uuid.UUID, by roster.By) error {
 	return d.Central.Update(ctx, func(tx *tenancy.CentralTx) error { return Roster().Enable(ctx, tx, id, by) })
 }
 
+// Remove takes a colleague off the roster; the trail keeps what they did.
+func (d *Desk) Remove(ctx context.Context, id uuid.UUID, by roster.By) error {
+	return d.Central.Update(ctx, func(tx *tenancy.CentralTx) error { return Roster().Remove(ctx, tx, id, by) })
+}
+
 // ResetFactor takes a colleague's second factor away.
 func (d *Desk) ResetFactor(ctx context.Context, id uuid.UUID, by roster.By) error {
 	return d.Central.Update(ctx, func(tx *tenancy.CentralTx) error { return Roster().ResetFactor(ctx, tx, id, by) })

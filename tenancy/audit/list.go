@@ -16,6 +16,7 @@ const MaxPage = 200
 // Filter narrows a list. Zero fields do not.
 type Filter struct {
 	ActorKind, ActorID   string
+	Actor                string // part of the actor's name
 	TargetKind, TargetID string
 	Action               string    // exact, or a prefix when it ends with a dot: "tenant."
 	From, Until          time.Time // half-open
@@ -32,6 +33,9 @@ func List(ctx context.Context, tx tenancy.Statements, f Filter) ([]Recorded, err
 		if value != "" {
 			q = q.Where("? = ?", bun.Ident(column), clean(value))
 		}
+	}
+	if f.Actor != "" {
+		q = q.Where("position(lower(?) IN lower(actor_name)) > 0", clean(f.Actor))
 	}
 	if f.Action != "" {
 		if f.Action[len(f.Action)-1] == '.' {

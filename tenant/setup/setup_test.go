@@ -56,7 +56,7 @@ func seed(t testing.TB, w *tenancytest.World, k setup.Kit) {
 func TestANewShop(t *testing.T) {
 	w, ctx := tenancytest.New(t), t.Context()
 	seed(t, w, setup.Kit{Mail: outbox(t)})
-	members, total, err := (&team.Desk{}).List(ctx, w.DB(w.A), roster.Filter{})
+	members, total, err := (&team.Desk{DB: w.DB(w.A)}).List(ctx, roster.Filter{})
 	if err != nil || total != 1 || members[0].Role != identity.ResellerOwner || members[0].State != roster.Invited || members[0].LinkExpires.IsZero() {
 		t.Errorf("team: %+v, %v", members, err)
 	}
@@ -84,39 +84,38 @@ func TestTheOwnerIsProtected(t *testing.T) {
 	w, ctx := tenancytest.New(t), t.Context()
 	k := setup.Kit{Mail: outbox(t)}
 	seed(t, w, k)
-	d := &team.Desk{Invite: func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
+	d := &team.Desk{DB: w.DB(w.A), Invite: func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
 		return signin.Invite(ctx, tx, k.Mail, "/manage", to, inviter)
 	}}
-	db := w.DB(w.A)
-	members, _, err := d.List(ctx, db, roster.Filter{})
+	members, _, err := d.List(ctx, roster.Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	owner := members[0]
 	asOwner := roster.By{Origin: by, Person: owner.ID, Role: owner.Role}
-	admin, err := d.Add(ctx, db, roster.Invitation{Name: "Ada", Email: "ada@alpha.test", Role: identity.ResellerAdmin}, asOwner)
+	admin, err := d.Add(ctx, roster.Invitation{Name: "Ada", Email: "ada@alpha.test", Role: identity.ResellerAdmin}, asOwner)
 	if err != nil {
 		t.Fatal(err)
 	}
 	asAdmin := roster.By{Origin: by, Person: admin.ID, Role: admin.Role}
 	for name, err := range map[string]error{
-		"disable": d.Disable(ctx, db, owner.ID, asAdmin), "remove": d.Remove(ctx, db, owner.ID, asAdmin),
-		"demote": d.SetRole(ctx, db, owner.ID, identity.ResellerAgent, asAdmin), "factor": d.ResetFactor(ctx, db, owner.ID, asAdmin),
+		"disable": d.Disable(ctx, owner.ID, asAdmin), "remove": d.Remove(ctx, owner.ID, asAdmin),
+		"demote": d.SetRole(ctx, owner.ID, identity.ResellerAgent, asAdmin), "factor": d.ResetFactor(ctx, owner.ID, asAdmin),
 	} {
 		if !fault.Is(err, "member.above") {
 			t.Errorf("an admin may %s the owner: %v", name, err)
 		}
 	}
-	if err := d.Disable(ctx, w.DB(w.B), owner.ID, roster.By{Origin: by}); !fault.Is(err, "person.not_found") {
+	if err := (&team.Desk{DB: w.DB(w.B)}).Disable(ctx, owner.ID, roster.By{Origin: by}); !fault.Is(err, "person.not_found") {
 		t.Errorf("from the neighbour: %v", err)
 	}
-	if err := d.InviteAgain(ctx, db, admin.ID, asOwner); err != nil {
+	if err := d.InviteAgain(ctx, admin.ID, asOwner); err != nil {
 		t.Error(err)
 	}
-	if err := d.Remove(ctx, db, admin.ID, asOwner); err != nil {
+	if err := d.Remove(ctx, admin.ID, asOwner); err != nil {
 		t.Error(err)
 	}
-	if _, total, err := d.List(ctx, db, roster.Filter{}); err != nil || total != 1 {
+	if _, total, err := d.List(ctx, roster.Filter{}); err != nil || total != 1 {
 		t.Errorf("%d are left, %v", total, err)
 	}
 }

@@ -19,15 +19,16 @@ func Roster() roster.Roster {
 	return roster.Roster{World: identity.Reseller, Keeper: identity.ResellerOwner, Noun: "team"}
 }
 
-// Desk is where a team is looked after. It is safe for concurrent use.
+// Desk is where one reseller's team is looked after. It is safe for concurrent use.
 type Desk struct {
+	DB *tenancy.DB
 	// Invite sends the letter with the link, within the transaction.
 	Invite func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error
 }
 
 // List returns one page of the team, and how many there are in all.
-func (d *Desk) List(ctx context.Context, db *tenancy.DB, f roster.Filter) (members []roster.Member, total int, err error) {
-	err = db.View(ctx, func(tx *tenancy.Tx) error {
+func (d *Desk) List(ctx context.Context, f roster.Filter) (members []roster.Member, total int, err error) {
+	err = d.DB.View(ctx, func(tx *tenancy.Tx) error {
 		members, total, err = Roster().List(ctx, tx, f)
 		return err
 	})
@@ -35,8 +36,8 @@ func (d *Desk) List(ctx context.Context, db *tenancy.DB, f roster.Filter) (membe
 }
 
 // Get returns one of the team, or the fault person.not_found.
-func (d *Desk) Get(ctx context.Context, db *tenancy.DB, id uuid.UUID) (m roster.Member, err error) {
-	err = db.View(ctx, func(tx *tenancy.Tx) error {
+func (d *Desk) Get(ctx context.Context, id uuid.UUID) (m roster.Member, err error) {
+	err = d.DB.View(ctx, func(tx *tenancy.Tx) error {
 		m, err = Roster().Get(ctx, tx, id)
 		return err
 	})
@@ -44,8 +45,8 @@ func (d *Desk) Get(ctx context.Context, db *tenancy.DB, id uuid.UUID) (m roster.
 }
 
 // Add invites somebody; see roster.Roster.Invite.
-func (d *Desk) Add(ctx context.Context, db *tenancy.DB, in roster.Invitation, by roster.By) (p identity.Person, err error) {
-	err = db.Update(ctx, func(tx *tenancy.Tx) error {
+func (d *Desk) Add(ctx context.Context, in roster.Invitation, by roster.By) (p identity.Person, err error) {
+	err = d.DB.Update(ctx, func(tx *tenancy.Tx) error {
 		if p, err = Roster().Invite(ctx, tx, in, by); err != nil {
 			return err
 		}
@@ -55,8 +56,8 @@ func (d *Desk) Add(ctx context.Context, db *tenancy.DB, in roster.Invitation, by
 }
 
 // InviteAgain sends a new invitation; the links sent before end.
-func (d *Desk) InviteAgain(ctx context.Context, db *tenancy.DB, id uuid.UUID, by roster.By) error {
-	return db.Update(ctx, func(tx *tenancy.Tx) error {
+func (d *Desk) InviteAgain(ctx context.Context, id uuid.UUID, by roster.By) error {
+	return d.DB.Update(ctx, func(tx *tenancy.Tx) error {
 		p, err := Roster().InviteAgain(ctx, tx, id, by)
 		if err != nil {
 			return err
@@ -66,26 +67,26 @@ func (d *Desk) InviteAgain(ctx context.Context, db *tenancy.DB, id uuid.UUID, by
 }
 
 // SetRole changes somebody's role.
-func (d *Desk) SetRole(ctx context.Context, db *tenancy.DB, id uuid.UUID, role identity.Role, by roster.By) error {
-	return db.Update(ctx, func(tx *tenancy.Tx) error { return Roster().SetRole(ctx, tx, id, role, by) })
+func (d *Desk) SetRole(ctx context.Context, id uuid.UUID, role identity.Role, by roster.By) error {
+	return d.DB.Update(ctx, func(tx *tenancy.Tx) error { return Roster().SetRole(ctx, tx, id, role, by) })
 }
 
 // Disable keeps somebody out.
-func (d *Desk) Disable(ctx context.Context, db *tenancy.DB, id uuid.UUID, by roster.By) error {
-	return db.Update(ctx, func(tx *tenancy.Tx) error { return Roster().Disable(ctx, tx, id, by) })
+func (d *Desk) Disable(ctx context.Context, id uuid.UUID, by roster.By) error {
+	return d.DB.Update(ctx, func(tx *tenancy.Tx) error { return Roster().Disable(ctx, tx, id, by) })
 }
 
 // Enable lets somebody in again.
-func (d *Desk) Enable(ctx context.Context, db *tenancy.DB, id uuid.UUID, by roster.By) error {
-	return db.Update(ctx, func(tx *tenancy.Tx) error { return Roster().Enable(ctx, tx, id, by) })
+func (d *Desk) Enable(ctx context.Context, id uuid.UUID, by roster.By) error {
+	return d.DB.Update(ctx, func(tx *tenancy.Tx) error { return Roster().Enable(ctx, tx, id, by) })
 }
 
 // Remove takes somebody off the team.
-func (d *Desk) Remove(ctx context.Context, db *tenancy.DB, id uuid.UUID, by roster.By) error {
-	return db.Update(ctx, func(tx *tenancy.Tx) error { return Roster().Remove(ctx, tx, id, by) })
+func (d *Desk) Remove(ctx context.Context, id uuid.UUID, by roster.By) error {
+	return d.DB.Update(ctx, func(tx *tenancy.Tx) error { return Roster().Remove(ctx, tx, id, by) })
 }
 
 // ResetFactor takes somebody's second factor away.
-func (d *Desk) ResetFactor(ctx context.Context, db *tenancy.DB, id uuid.UUID, by roster.By) error {
-	return db.Update(ctx, func(tx *tenancy.Tx) error { return Roster().ResetFactor(ctx, tx, id, by) })
+func (d *Desk) ResetFactor(ctx context.Context, id uuid.UUID, by roster.By) error {
+	return d.DB.Update(ctx, func(tx *tenancy.Tx) error { return Roster().ResetFactor(ctx, tx, id, by) })
 }

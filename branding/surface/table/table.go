@@ -123,46 +123,51 @@ func (r Request) With(filter, value string) string { return r.link(map[string]st
 // Cleared is the list with nothing searched or filtered.
 func (r Request) Cleared() string { return r.Path }
 
-// Head is a column's head that orders the list.
-type Head struct{ Label, Href, Order string }
-
-// Head makes a column's head; asking for the order it has turns it round.
-func (r Request) Head(label, column string) Head {
-	h := Head{Label: label}
-	dir := ""
+// Head makes a column's head, as the partial sort-head takes it; asking for the order
+// it has turns it round.
+func (r Request) Head(label, column string) map[string]string {
+	order, dir := "", ""
 	if r.Sort == column {
-		h.Order = "asc"
+		order = "asc"
 		if r.Desc {
-			h.Order = "desc"
+			order = "desc"
 		} else {
 			dir = "desc"
 		}
 	}
-	h.Href = r.link(map[string]string{"sort": column, "dir": dir})
-	return h
+	return map[string]string{"Label": label, "Order": order, "Href": r.link(map[string]string{"sort": column, "dir": dir})}
 }
 
-// Pages are the links under a list.
-type Pages struct {
-	Prev, Next string
-	Text       string
-	Total      int
-}
-
-// Pages makes the links for a list of so many rows.
-func (r Request) Pages(total int) Pages {
-	p := Pages{Total: total}
+// Pages makes the links under a list of so many rows, as the partial pages takes them.
+func (r Request) Pages(total int) map[string]string {
+	p := map[string]string{}
 	last := max((total+PerPage-1)/PerPage, 1)
 	if last > 1 || r.Page > 1 {
-		p.Text = "Page " + strconv.Itoa(r.Page) + " of " + strconv.Itoa(last)
+		p["Text"] = "Page " + strconv.Itoa(r.Page) + " of " + strconv.Itoa(last)
 	}
 	if r.Page > 1 {
-		p.Prev = r.link(map[string]string{"page": strconv.Itoa(min(r.Page-1, last))})
+		p["Prev"] = r.link(map[string]string{"page": strconv.Itoa(min(r.Page-1, last))})
 	}
 	if r.Page < last {
-		p.Next = r.link(map[string]string{"page": strconv.Itoa(r.Page + 1)})
+		p["Next"] = r.link(map[string]string{"page": strconv.Itoa(r.Page + 1)})
 	}
 	return p
+}
+
+// Collect reads a whole list for a file, page by page, up to CSVRows.
+func Collect[T any](fetch func(offset, limit int) (rows []T, total int, err error)) ([]T, error) {
+	const step = 200
+	var all []T
+	for len(all) < CSVRows {
+		rows, _, err := fetch(len(all), step)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, rows...); len(rows) < step {
+			break
+		}
+	}
+	return all, nil
 }
 
 // Before makes the link to the next page of a list that is read backwards from a
