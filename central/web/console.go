@@ -13,6 +13,7 @@ import (
 type Console struct {
 	Central *tenancy.Central
 	SignIn  signin.Parts
+	Office  *Office          // resellers, staff and the platform
 	Domains *domain.Overview // all tenants' domains
 }
 
@@ -21,6 +22,7 @@ func (s *Console) Routes() []surface.Route {
 	var all []surface.Route
 	// One line a part: its routes stand in the file named for it.
 	all = append(all, s.authRoutes()...)
+	all = append(all, s.officeRoutes()...)
 	all = append(all, s.domainRoutes()...)
 	return all
 }

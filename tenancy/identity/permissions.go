@@ -47,9 +47,11 @@ const (
 	SiteDomains   Permission = "domains.manage"
 	TeamManage    Permission = "team.manage"
 	CustomersRead Permission = "customers.read"
+	CustomersEdit Permission = "customers.edit" // disable, send links
 	CatalogRead   Permission = "catalog.read"
 	TenantAudit   Permission = "activity.read"
 	MailsRead     Permission = "mails.read"
+	SiteSettings  Permission = "settings.edit"
 )
 
 // grants maps world and role to what they may do.
@@ -61,10 +63,10 @@ var grants = map[World]map[Role][]Permission{
 		StaffReadOnly: {ResellersRead, DomainsRead, JobsRead, SystemRead},
 	},
 	Reseller: {
-		ResellerOwner:  {DashboardRead, BrandRead, BrandWrite, BrandPublish, SiteDomains, TeamManage, CustomersRead, CatalogRead, TenantAudit, MailsRead},
-		ResellerAdmin:  {DashboardRead, BrandRead, BrandWrite, BrandPublish, SiteDomains, TeamManage, CustomersRead, CatalogRead, TenantAudit, MailsRead},
+		ResellerOwner:  {DashboardRead, BrandRead, BrandWrite, BrandPublish, SiteDomains, TeamManage, CustomersRead, CustomersEdit, CatalogRead, TenantAudit, MailsRead, SiteSettings},
+		ResellerAdmin:  {DashboardRead, BrandRead, BrandWrite, BrandPublish, SiteDomains, TeamManage, CustomersRead, CustomersEdit, CatalogRead, TenantAudit, MailsRead, SiteSettings},
 		ResellerDesign: {DashboardRead, BrandRead, BrandWrite},
-		ResellerAgent:  {DashboardRead, BrandRead, CustomersRead, CatalogRead, MailsRead},
+		ResellerAgent:  {DashboardRead, BrandRead, CustomersRead, CustomersEdit, CatalogRead, MailsRead},
 	},
 	Customer: {CustomerMember: {}},
 }

@@ -17,6 +17,7 @@ type Site struct {
 	Brands  *branding.Desk // how each tenant looks
 	Domains *domain.Desk   // names the reseller brings
 	Media   *media.Library // pictures of the brand
+	Office  *Office        // the pages for the reseller's team
 
 	shown shownSites
 }
@@ -31,5 +32,6 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.domainRoutes()...)
 	all = append(all, s.brandRoutes()...)
 	all = append(all, s.brandFileRoutes()...)
+	all = append(all, s.officeRoutes()...)
 	return all
 }

@@ -1,0 +1,227 @@
+package web
+
+import (
+	"context"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/branding/office"
+	"github.com/ezscale/ezscale/branding/signin"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/overview"
+	"github.com/ezscale/ezscale/tenant/settings"
+	"github.com/ezscale/ezscale/tenant/team"
+)
+
+// Office is what the pages for the reseller's team need.
+type Office struct {
+	Hosts     func(tenancy.ID) []string // every host of a tenant, from memory
+	Refresh   func(ctx context.Context, ids ...tenancy.ID) error
+	MailAgain func(ctx context.Context, tx tenancy.Statements, id uuid.UUID) error
+}
+
+// officeRoutes are the pages for the reseller's team, on one screen.
+func (s *Site) officeRoutes() []surface.Route {
+	if s.Office == nil {
+		return nil
+	}
+	at := func(method, path string, needs identity.Permission, h fiber.Handler) surface.Route {
+		return surface.Route{Method: method, Path: "/manage" + path, Needs: needs, Handler: h}
+	}
+	all := []surface.Route{
+		at("GET", "", identity.DashboardRead, s.dashboard),
+		at("GET", "/customers", identity.CustomersRead, s.listCustomers),
+		at("GET", "/customers/:customer", identity.CustomersRead, s.showCustomer),
+		at("POST", "/customers/:customer/disable", identity.CustomersEdit, s.customerChange("%s cannot sign in any more.", (*account.Desk).Disable)),
+		at("POST", "/customers/:customer/enable", identity.CustomersEdit, s.customerChange("%s can sign in again.", (*account.Desk).Enable)),
+		at("POST", "/customers/:customer/verify", identity.CustomersEdit, s.customerChange("Sent %s a new link.", (*account.Desk).ResendVerification)),
+		at("GET", "/catalog", identity.CatalogRead, s.showCatalog),
+		at("GET", "/settings", identity.SiteSettings, s.showSettings),
+		at("POST", "/settings", identity.SiteSettings, s.saveSettings),
+	}
+	plane := func(c *fiber.Ctx) identity.Plane { return identity.InTenant(surface.DB(c)) }
+	people := &office.Members{
+		Path: "/manage/team", Layout: "manage", Title: "Team", Lead: "Who works for you here, and what they may do.",
+		Needs: identity.TeamManage, Roles: teamRoles(), Desk: s.teamDesk,
+	}
+	trail := &office.Trail{
+		Path: "/manage/activity", Layout: "manage", Title: "Activity", Lead: "Everything that was changed in your shop, by whom.",
+		Needs: identity.TenantAudit, Plane: plane, Href: activityHref,
+	}
+	mails := &office.Mails{
+		Path: "/manage/mails", Layout: "manage", Lead: "What your shop wrote to people. The letters themselves are not kept.",
+		Needs: identity.MailsRead, Plane: plane, Again: s.Office.MailAgain,
+	}
+	all = append(all, people.Routes()...)
+	all = append(all, trail.Routes()...)
+	return append(all, mails.Routes()...)
+}
+
+func (s *Site) teamDesk(c *fiber.Ctx) office.Desk {
+	return &team.Desk{DB: surface.DB(c), Invite: func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
+		return signin.Invite(ctx, tx, s.SignIn.Mail, "/manage", to, inviter)
+	}}
+}
+
+func (s *Site) customerDesk() *account.Desk {
+	return &account.Desk{Verify: func(ctx context.Context, tx tenancy.Statements, to identity.Person) error {
+		return signin.Verify(ctx, tx, s.SignIn.Mail, "", to)
+	}}
+}
+
+func teamRoles() []office.Role {
+	return []office.Role{
+		{Value: identity.ResellerOwner, Label: "Owner", Says: "Everything. Only an owner changes an owner."},
+		{Value: identity.ResellerAdmin, Label: "Admin", Says: "Everything but the owners."},
+		{Value: identity.ResellerDesign, Label: "Designer", Says: "Works on the brand and cannot publish it."},
+		{Value: identity.ResellerAgent, Label: "Support", Says: "Sees customers, catalog and mails."},
+	}
+}
+
+func activityHref(t audit.Target) string {
+	switch t.Kind {
+	case "brand":
+		return "/manage/brand"
+	case "domain":
+		return "/manage/domains/" + t.ID
+	case "settings":
+		return "/manage/settings"
+	}
+	return ""
+}
+
+// Nav is the navigation of /manage, as far as the person may go.
+func Nav(p identity.Principal) []surface.NavItem {
+	var nav []surface.NavItem
+	for _, item := range []struct {
+		needs identity.Permission
+		surface.NavItem
+	}{
+		{identity.DashboardRead, surface.NavItem{Label: "Overview", Href: "/manage", Icon: "layout-dashboard"}},
+		{identity.CustomersRead, surface.NavItem{Label: "Customers", Href: "/manage/customers", Icon: "users"}},
+		{identity.CatalogRead, surface.NavItem{Label: "Catalog", Href: "/manage/catalog", Icon: "package"}},
+		{identity.BrandRead, surface.NavItem{Label: "Brand", Href: "/manage/brand", Icon: "palette", Group: "Your shop"}},
+		{identity.SiteDomains, surface.NavItem{Label: "Domains", Href: "/manage/domains", Icon: "world", Group: "Your shop"}},
+		{identity.MailsRead, surface.NavItem{Label: "Mails", Href: "/manage/mails", Icon: "mail", Group: "Your shop"}},
+		{identity.TeamManage, surface.NavItem{Label: "Team", Href: "/manage/team", Icon: "user-cog", Group: "Your business"}},
+		{identity.SiteSettings, surface.NavItem{Label: "Settings", Href: "/manage/settings", Icon: "settings", Group: "Your business"}},
+		{identity.TenantAudit, surface.NavItem{Label: "Activity", Href: "/manage/activity", Icon: "history", Group: "Your business"}},
+	} {
+		if p.May(item.needs) {
+			nav = append(nav, item.NavItem)
+		}
+	}
+	return nav
+}
+
+// todo is one thing the shop lacks, or has.
+type todo struct {
+	Done              bool
+	Title, Says, Href string
+	Action            string
+}
+
+type dashboardView struct {
+	Figures overview.Figures
+	Shop    overview.Shop
+	Todo    []todo
+	Open    int // how many are not done
+	Domains int // of the reseller's own that serve
+	Greet   string
+}
+
+func (s *Site) dashboard(c *fiber.Ctx) error {
+	f, shop, err := overview.Look(c.UserContext(), surface.DB(c))
+	if err != nil {
+		return err
+	}
+	t, _ := surface.Tenant(c)
+	p, _ := surface.Principal(c)
+	v := dashboardView{Figures: f, Shop: shop, Greet: t.Name}
+	if s.Office.Hosts != nil {
+		v.Domains = max(len(s.Office.Hosts(t.ID))-1, 0) // the first is the shop's own for ever
+	}
+	v.Todo = todos(v, p)
+	for _, x := range v.Todo {
+		if !x.Done {
+			v.Open++
+		}
+	}
+	return surface.Render(c, "manage", "manage/dashboard", "Overview", v)
+}
+
+// todos is what a shop needs before it is worth visiting, as far as the person can
+// do something about it.
+func todos(v dashboardView, p identity.Principal) []todo {
+	var out []todo
+	add := func(needs identity.Permission, x todo) {
+		if p.May(needs) {
+			out = append(out, x)
+		}
+	}
+	add(identity.BrandWrite, todo{v.Shop.BrandNumber > 1, "Publish your brand", "Logo, colours and the first words visitors read.", "/manage/brand", "Open the brand"})
+	add(identity.SiteDomains, todo{v.Domains > 0, "Bring your own domain", "Your shop also answers at the address it came with.", "/manage/domains", "Add a domain"})
+	add(identity.BrandWrite, todo{v.Shop.Sender, "Say who your mails are from", "Until then they come from the platform's address.", "/manage/brand", "Set the sender"})
+	add(identity.BrandWrite, todo{v.Shop.Legal(), "Add your legal texts", missing(v.Shop), "/manage/brand", "Write them"})
+	add(identity.SignedIn, todo{p.HasTOTP, "Set up your second factor", "A code from an app beside your password.", "/manage/security", "Set it up"})
+	return out
+}
+
+func missing(s overview.Shop) string {
+	says := "Missing:"
+	for _, x := range []struct {
+		there bool
+		name  string
+	}{{s.Imprint, "imprint"}, {s.Terms, "terms"}, {s.Privacy, "privacy"}} {
+		if !x.there {
+			if says != "Missing:" {
+				says += ","
+			}
+			says += " " + x.name
+		}
+	}
+	if s.Legal() {
+		return "Imprint, terms and privacy are there."
+	}
+	return says + "."
+}
+
+type catalogView struct {
+	Products []catalog.Product
+	Currency string
+	Locale   string
+}
+
+// showCatalog shows what visitors are offered, in the shop's currency.
+func (s *Site) showCatalog(c *fiber.Ctx) error {
+	t, _ := surface.Tenant(c)
+	v := catalogView{Currency: t.Currency, Locale: t.Locale}
+	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) (err error) {
+		v.Products, err = catalog.Public(c.UserContext(), tx, t.Currency)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "manage", "manage/catalog", "Catalog", v)
+}
+
+type settingsView struct {
+	settings.Form
+	Locales, Currencies, Zones any
+	RequireTOTP                bool
+	OwnHost                    string
+}
+
+func (s *Site) settingsView(c *fiber.Ctx, f settings.Form) settingsView {
+	t, _ := surface.Tenant(c)
+	v := settingsView{Form: f, RequireTOTP: t.RequireTOTP, OwnHost: t.PrimaryHost}
+	v.Locales, v.Currencies, v.Zones = choices(f)
+	return v
+}

@@ -1,0 +1,146 @@
+package web
+
+import (
+	"context"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/branding/office"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/branding/surface/table"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenant/account"
+)
+
+type customerRow struct {
+	account.Customer
+	Status map[string]any
+}
+
+func customerStatus(x account.Customer) map[string]any {
+	switch x.State {
+	case account.Unverified:
+		return office.Status("warn", "Not confirmed")
+	case account.Disabled:
+		m := office.Status("idle", "Disabled")
+		m["Since"] = x.DisabledAt
+		return m
+	}
+	return office.Status("good", "Active")
+}
+
+type customersView struct {
+	List  table.Request
+	Rows  []customerRow
+	Total int
+}
+
+func (s *Site) listCustomers(c *fiber.Ctx) error {
+	r := table.Read(c, "state")
+	f := account.Filter{Text: r.Text, State: account.State(r.Filters["state"]), Sort: r.Sort, Desc: r.Desc, Offset: r.Offset(), Limit: r.Limit()}
+	if r.CSV {
+		return s.customersCSV(c, f)
+	}
+	found, total, err := s.customerDesk().List(c.UserContext(), surface.DB(c), f)
+	if err != nil {
+		return err
+	}
+	v := customersView{List: r, Total: total}
+	for _, x := range found {
+		v.Rows = append(v.Rows, customerRow{x, customerStatus(x)})
+	}
+	return surface.Render(c, "manage", "manage/customers", "Customers", v)
+}
+
+func (s *Site) customersCSV(c *fiber.Ctx, f account.Filter) error {
+	all, err := table.Collect(func(offset, limit int) ([]account.Customer, int, error) {
+		f.Offset, f.Limit = offset, limit
+		return s.customerDesk().List(c.UserContext(), surface.DB(c), f)
+	})
+	if err != nil {
+		return err
+	}
+	rows := make([][]string, len(all))
+	for i, x := range all {
+		rows[i] = []string{x.Name, x.Email, x.AccountName, string(x.State), table.Time(x.LastSignIn), table.Time(x.CreatedAt)}
+	}
+	return table.CSV(c, "customers", []string{"name", "email", "account", "state", "last sign-in", "since"}, rows)
+}
+
+type signInRow struct {
+	account.SignIn
+	Status map[string]any
+}
+
+type customerView struct {
+	X       account.Detail
+	Status  map[string]any
+	SignIns []signInRow
+	MayEdit bool
+}
+
+func customerID(c *fiber.Ctx) (uuid.UUID, error) {
+	id, err := uuid.Parse(c.Params("customer"))
+	if err != nil {
+		return uuid.Nil, fault.New(fault.NotFound, "customer.not_found", "There is no such customer.")
+	}
+	return id, nil
+}
+
+func (s *Site) showCustomer(c *fiber.Ctx) error {
+	id, err := customerID(c)
+	if err != nil {
+		return err
+	}
+	x, err := s.customerDesk().Get(c.UserContext(), surface.DB(c), id)
+	if err != nil {
+		return err
+	}
+	p, _ := surface.Principal(c)
+	v := customerView{X: x, Status: customerStatus(x.Customer), MayEdit: p.May(identity.CustomersEdit)}
+	for _, in := range x.SignIns {
+		v.SignIns = append(v.SignIns, signInRow{in, signInStatus(in.Outcome)})
+	}
+	return surface.Render(c, "manage", "manage/customer", x.Name, v)
+}
+
+func signInStatus(outcome string) map[string]any {
+	switch outcome {
+	case "ok":
+		return office.Status("good", "Signed in")
+	case "recovery_code":
+		return office.Status("warn", "Signed in with a recovery code")
+	case "wrong_password":
+		return office.Status("bad", "Wrong password")
+	case "wrong_code":
+		return office.Status("bad", "Wrong code")
+	case "throttled":
+		return office.Status("warn", "Held back after many attempts")
+	case "disabled":
+		return office.Status("idle", "Refused: disabled")
+	}
+	return office.Status("idle", outcome)
+}
+
+func (s *Site) customerChange(done string, do func(*account.Desk, context.Context, *tenancy.DB, uuid.UUID, audit.Origin) error) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		id, err := customerID(c)
+		if err != nil {
+			return err
+		}
+		back := "/manage/customers/" + id.String()
+		if err := do(s.customerDesk(), c.UserContext(), surface.DB(c), id, office.By(c)); err != nil {
+			return office.Refused(c, err, back)
+		}
+		x, err := s.customerDesk().Get(c.UserContext(), surface.DB(c), id)
+		if err != nil {
+			return err
+		}
+		return surface.Redirect(c, back, strings.Replace(done, "%s", x.Name, 1))
+	}
+}
