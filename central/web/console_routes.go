@@ -57,9 +57,6 @@ type Office struct {
 
 // officeRoutes are the pages about resellers, staff and the platform, on one screen.
 func (s *Console) officeRoutes() []surface.Route {
-	if s.Office == nil {
-		return nil
-	}
 	at := func(method, path string, needs identity.Permission, h fiber.Handler) surface.Route {
 		return surface.Route{Method: method, Path: path, Needs: needs, Handler: h}
 	}
@@ -96,7 +93,9 @@ func (s *Console) officeRoutes() []surface.Route {
 	}
 	mails := &office.Mails{
 		Path: "/mails", Layout: "console", Lead: "What the platform itself wrote. Resellers see their own shop's mails.",
-		Needs: identity.SystemRead, Plane: plane, Again: s.Office.MailAgain,
+		Needs: identity.SystemRead, Plane: plane, Again: func(ctx context.Context, tx tenancy.Statements, id uuid.UUID) error {
+			return s.Office.MailAgain(ctx, tx, id)
+		},
 	}
 	all = append(all, people.Routes()...)
 	all = append(all, trail.Routes()...)

@@ -28,9 +28,6 @@ type Office struct {
 
 // officeRoutes are the pages for the reseller's team, on one screen.
 func (s *Site) officeRoutes() []surface.Route {
-	if s.Office == nil {
-		return nil
-	}
 	at := func(method, path string, needs identity.Permission, h fiber.Handler) surface.Route {
 		return surface.Route{Method: method, Path: "/manage" + path, Needs: needs, Handler: h}
 	}
@@ -56,7 +53,9 @@ func (s *Site) officeRoutes() []surface.Route {
 	}
 	mails := &office.Mails{
 		Path: "/manage/mails", Layout: "manage", Lead: "What your shop wrote to people. The letters themselves are not kept.",
-		Needs: identity.MailsRead, Plane: plane, Again: s.Office.MailAgain,
+		Needs: identity.MailsRead, Plane: plane, Again: func(ctx context.Context, tx tenancy.Statements, id uuid.UUID) error {
+			return s.Office.MailAgain(ctx, tx, id)
+		},
 	}
 	all = append(all, people.Routes()...)
 	all = append(all, trail.Routes()...)
