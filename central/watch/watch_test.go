@@ -41,8 +41,8 @@ func TestOverview(t *testing.T) {
 	if _, got := look(t, w); got != "" {
 		t.Errorf("all is well, and yet: %s", got)
 	}
-	const domain = `INSERT INTO central.domains (id, tenant_id, host, state, verify_token, edge_label, serving, not_after, created_by, created_at, changed_at)
-		VALUES (gen_random_uuid(), $1, $2, $3, '', '', $4, $5, '', now(), now())`
+	const domain = `INSERT INTO central.domains (id, tenant_id, host, state, verify_token, edge_label, serving, not_after, created_by, created_at, changed_at, pending_since)
+		VALUES (gen_random_uuid(), $1, $2, $3, '', '', $4, $5, '', now(), now(), now())`
 	now := w.Clock.Now()
 	exec(t, w, domain, w.A.ID.Number(), "fine.alpha.test", "active", true, now.AddDate(0, 2, 0))
 	exec(t, w, domain, w.A.ID.Number(), "old.alpha.test", "active", true, now.AddDate(0, 0, 3))
