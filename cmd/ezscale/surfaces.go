@@ -63,7 +63,7 @@ func (a *app) openSites(ctx context.Context, t trust) (*sites, error) {
 	if s.media, err = a.openMedia(); err != nil {
 		return nil, err
 	}
-	s.tenant = &tenantweb.Site{SignIn: s.signIn, Brands: s.desk, Domains: s.domains.Desk}
+	s.tenant = &tenantweb.Site{SignIn: s.signIn, Brands: s.desk, Brand: s.desk, Media: s.media, Domains: s.domains.Desk}
 	tenants, err := surface.New(a.tenantSurface(s))
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func (a *app) tenantSurface(s *sites) surface.Config {
 	c := a.common(s, "tenant")
 	c.Areas = []surface.Area{
 		{Name: "manage", Prefix: "/manage", World: identity.Reseller, SignIn: "/manage/sign-in", MustTOTP: func(t tenancy.Tenant) bool { return t.RequireTOTP }},
-		{Name: "client", Prefix: "/client", World: identity.Customer, SignIn: "/sign-in", Themed: true},
+		{Name: "client", Prefix: "/client", World: identity.Customer, SignIn: "/sign-in", Themed: true, Nav: tenantweb.ClientNav},
 		{Name: "shop", World: identity.Customer, SignIn: "/sign-in", Themed: true},
 	}
 	c.Routes = s.tenant.Routes()

@@ -1,0 +1,113 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+
+	"github.com/ezscale/ezscale/branding/surface/browser"
+)
+
+// maxPages bounds what one person's walk looks at.
+const maxPages = 60
+
+// TestScreenshots walks every page that a visitor, a customer, a reseller and staff
+// can reach by links, at each width and in each scheme, and judges each. With
+// -screenshots it keeps the pictures.
+func TestScreenshots(t *testing.T) {
+	g := demo(t)
+	drive := browser.Open(t)
+	for _, s := range g.Sites {
+		if s.Slug == "" {
+			continue
+		}
+		t.Run("visitor of "+s.Slug, func(t *testing.T) { walk(t, drive, nil, s.HTTP, "visitor_"+s.Slug) })
+	}
+	seen := map[string]bool{}
+	for _, l := range g.Logins {
+		kind := l.World + " " + l.Tenant
+		if seen[kind] {
+			continue
+		}
+		seen[kind] = true
+		t.Run(kind, func(t *testing.T) {
+			tab := drive.Page(t, l.URL, browser.Desktop)
+			signIn(t, tab, l)
+			walk(t, drive, tab, tab.MustInfo().URL, strings.ReplaceAll(strings.TrimSpace(kind), " ", "_"))
+		})
+	}
+}
+
+// signIn fills the sign-in page the tab shows and proves the second factor where one is asked for.
+func signIn(t *testing.T, tab *browser.Page, l login) {
+	t.Helper()
+	tab.Check("sign-in")
+	tab.Fill("email", l.Email)
+	tab.Fill("password", l.Password)
+	tab.Follow(`form[action$="/sign-in"] button[type="submit"]`)
+	if l.Secret == "" {
+		return
+	}
+	code, err := totp.GenerateCode(l.Secret, time.Now())
+	must(t, err)
+	tab.Fill("code", code)
+	tab.Follow(`main form button[type="submit"]`)
+}
+
+// links are the addresses of this host that the page leads to.
+const links = `() => JSON.stringify([...document.querySelectorAll('a[href]')].filter(a => a.origin === location.origin && !a.hasAttribute('download')).map(a => a.pathname + a.search))`
+
+var (
+	changing = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,}|\b\d+\b`)
+	shelf    = regexp.MustCompile(`^/products/`)
+	notPages = regexp.MustCompile(`^/(media|brand|assets)/|\.(csv|json|xml|svg|txt|pem)(\?|$)|sign-out|/events$|preview`)
+)
+
+// pattern is what pages of one kind have in common, so that one of a hundred resellers is looked at.
+func pattern(path string) string {
+	bare, _, _ := strings.Cut(path, "?")
+	if shelf.MatchString(bare) {
+		return "/products" + strings.Repeat("/N", strings.Count(bare, "/")-1)
+	}
+	return changing.ReplaceAllString(bare, "N")
+}
+
+// walk looks at every page that can be reached from start. tab carries the session;
+// nil is a visitor.
+func walk(t *testing.T, drive *browser.Browser, tab *browser.Page, start, name string) {
+	t.Helper()
+	if tab == nil {
+		tab = drive.Page(t, start, browser.Desktop)
+	}
+	at, err := url.Parse(start)
+	must(t, err)
+	queue, known := []string{at.RequestURI()}, map[string]bool{pattern(at.Path): true}
+	for n := 0; n < len(queue); n++ {
+		if n == maxPages {
+			t.Fatalf("more than %d kinds of page: %v", maxPages, queue)
+		}
+		path := queue[n]
+		tab.Go(at.Scheme + "://" + at.Host + path)
+		for _, view := range browser.Views() {
+			tab.Look(view)
+			tab.Check(path)
+			tab.Screenshot(name + strings.TrimSuffix(strings.ReplaceAll(pattern(path), "/", "_"), "_"))
+		}
+		found, err := tab.Eval(links)
+		must(t, err)
+		var paths []string
+		must(t, json.Unmarshal([]byte(found.Value.Str()), &paths))
+		for _, p := range paths {
+			if !notPages.MatchString(p) && !known[pattern(p)] {
+				known[pattern(p)] = true
+				queue = append(queue, p)
+			}
+		}
+	}
+	t.Logf("%s: %d pages", name, len(queue))
+}
