@@ -63,7 +63,7 @@ func (a *app) openSites(ctx context.Context, t trust) (*sites, error) {
 	if s.media, err = a.openMedia(); err != nil {
 		return nil, err
 	}
-	s.tenant = &tenantweb.Site{SignIn: s.signIn, Brands: s.desk, Brand: s.desk, Media: s.media, Domains: s.domains.Desk}
+	s.tenant = &tenantweb.Site{SignIn: s.signIn, Brands: s.desk, Media: s.media, Domains: s.domains.Desk}
 	tenants, err := surface.New(a.tenantSurface(s))
 	if err != nil {
 		return nil, err
