@@ -78,6 +78,9 @@ func runDemo(ctx context.Context, t *terminal, cfg *demoCommandConfig, lab *demo
 	if _, err := install(ctx, serve.Database, serve.Keys); err != nil {
 		return err
 	}
+	if err := migrateFleet(ctx, &adminConfig{Database: serve.Database, Keys: serve.Keys}); err != nil {
+		return err
+	}
 	a, err := newApp(ctx, serve, log)
 	if err != nil {
 		return err

@@ -98,6 +98,12 @@ func (a *app) tenantSurface(s *sites) surface.Config {
 	}
 	c.Routes = s.tenant.Routes()
 	c.Site = s.tenant.Shown
+	if mb := a.cfg.HTTP.PageCacheMB; mb > 0 {
+		c.Cache = surface.NewPageCache(surface.PageCacheConfig{
+			Paths: tenantweb.PublicPages(), MaxBytes: int64(mb) << 20,
+			Ignored: []string{"utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "gclid", "fbclid", "msclkid"},
+		}).CachePages
+	}
 	return c
 }
 
