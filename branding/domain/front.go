@@ -50,6 +50,8 @@ type Front struct {
 	plain  *fasthttp.Server
 	h2     *http2.Server
 	h2base *http.Server
+
+	strangers allowance // challenges looked up for hosts that are not known
 }
 
 const (
@@ -66,7 +68,7 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = 4 << 20
 	}
-	f := &Front{cfg: cfg, tls: cfg.Certificates.TLSConfig()}
+	f := &Front{cfg: cfg, tls: cfg.Certificates.TLSConfig(), strangers: allowance{most: 20, now: cfg.Certificates.cfg.Clock}}
 	f.secure = f.server(f.overTLS)
 	f.plain = f.server(f.overPlain)
 	f.h2 = &http2.Server{MaxConcurrentStreams: h2Streams, IdleTimeout: idleTimeout}
@@ -181,9 +183,10 @@ func (f *Front) overPlain(ctx *fasthttp.RequestCtx) {
 	known := err == nil && f.cfg.Hosts.Known(host)
 	path := string(ctx.Path())
 	switch {
-	case known && strings.HasPrefix(path, ChallengePath):
+	case err == nil && strings.HasPrefix(path, ChallengePath) && (known || f.strangers.take()):
+		// A name that was verified a moment ago may not have reached this node's directory yet.
 		f.challenge(ctx, host, path)
-	case known && f.probe(ctx, host):
+	case err == nil && f.probe(ctx, host): // tells nothing to who does not share the secret
 	case f.cfg.PlainApp:
 		f.cfg.App(ctx)
 	case !known:

@@ -110,3 +110,23 @@ func (l *limiter) count(a net.Addr) {
 		l.seen[p]++
 	}
 }
+
+// allowance is so many in a second, for all together.
+type allowance struct {
+	most int
+	now  func() time.Time
+
+	mu     sync.Mutex
+	second int64
+	taken  int
+}
+
+func (a *allowance) take() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := a.now().Unix(); s != a.second {
+		a.second, a.taken = s, 0
+	}
+	a.taken++
+	return a.taken <= a.most
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
 )
 
 // Letters writes to a tenant's owner when something happens to a domain that they
@@ -16,7 +17,7 @@ type Letters struct {
 	Outbox *mail.Outbox
 	// Link is the address of the tenant's page about its domains.
 	Link func(slug string) string
-	Keep time.Duration // how long a drifted name is served
+	Keep time.Duration // how long a drifted name is served; 0: as Pace has it
 }
 
 var _ News = (*Letters)(nil)
@@ -56,11 +57,21 @@ func (l *Letters) DomainChanged(ctx context.Context, tx *tenancy.CentralTx, d Do
 		return err
 	}
 	day := tx.Now().Format("2006-01-02") // one letter of a kind about a name in a day
-	return l.Outbox.Enqueue(ctx, tx, mail.Message{
-		Key: strings.Join([]string{"domain", d.ID.String(), template, day}, " "), Template: template, To: owner.OwnerEmail,
-		Data: map[string]string{
-			"name": owner.Name, "host": d.Host, "reason": or(e.Detail, d.Error), "link": l.Link(owner.Slug),
-			"until": tx.Now().Add(l.Keep).Format("2 January 2006"),
-		},
+	all := map[string]string{
+		"name": owner.Name, "host": d.Host, "reason": or(e.Detail, d.Error), "link": l.Link(owner.Slug),
+		"until": tx.Now().Add(l.keep()).Format("2 January 2006"),
+	}
+	data := map[string]string{}
+	for _, key := range mail.Templates[template] {
+		data[key] = all[key]
+	}
+	err = l.Outbox.Enqueue(ctx, tx, mail.Message{
+		Key: strings.Join([]string{"domain", d.ID.String(), template, day}, " "), Template: template, To: owner.OwnerEmail, Data: data,
 	})
+	if fault.Is(err, "mail.bad_address") {
+		return nil // a domain does not wait for an address that somebody mistyped
+	}
+	return err
 }
+
+func (l *Letters) keep() time.Duration { return Pace{KeepDrift: l.Keep}.orUsual().KeepDrift }
