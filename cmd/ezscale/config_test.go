@@ -141,7 +141,7 @@ func TestExitStatus(t *testing.T) {
 }
 
 func TestHelpOfEveryCommand(t *testing.T) {
-	for _, name := range []string{"config", "secrets", "secrets new", "bench", "version", "tenant", "tenant create", "tenant drop", "migrate", "lanes", "serve"} {
+	for _, name := range []string{"config", "secrets", "secrets new", "bench", "version", "tenant", "tenant create", "tenant drop", "migrate", "lanes", "serve", "work", "demo", "doctor", "staff create"} {
 		out, complaint, code := command(t, append(strings.Fields(name), "--help")...)
 		if code != exitDone || !strings.Contains(out, "Usage: ezscale "+name) {
 			t.Errorf("%s --help: %d %s%s", name, code, out, complaint)

@@ -17,6 +17,7 @@ import (
 	"github.com/ezscale/ezscale/cmd/ezscale/setting"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/fleet"
 	"github.com/ezscale/ezscale/tenancy/identity"
 )
 
@@ -75,7 +76,7 @@ func runDemo(ctx context.Context, t *terminal, cfg *demoCommandConfig, lab *demo
 	defer logFile.Close() //nolint:errcheck // a log
 	log := newLogger(serve.Log, logFile)
 	logConfiguration(log, serve)
-	if _, err := install(ctx, serve.Database, serve.Keys); err != nil {
+	if err := bringUpToDate(ctx, serve); err != nil {
 		return err
 	}
 	if err := migrateFleet(ctx, &adminConfig{Database: serve.Database, Keys: serve.Keys}); err != nil {
@@ -94,10 +95,27 @@ func runDemo(ctx context.Context, t *terminal, cfg *demoCommandConfig, lab *demo
 	return err
 }
 
+// bringUpToDate does what ezscale migrate does.
+func bringUpToDate(ctx context.Context, c *serveConfig) error {
+	if _, err := install(ctx, c.Database, c.Keys); err != nil {
+		return err
+	}
+	m, done, err := openMigrator(ctx, &adminConfig{Database: c.Database, Keys: c.Keys})
+	if err != nil {
+		return err
+	}
+	defer done()
+	r, err := m.Run(ctx, fleet.Options{})
+	if err == nil && !r.Complete() {
+		err = fmt.Errorf("migrate: %s %v", r.Stopped, r.Failures)
+	}
+	return err
+}
+
 // serveDemo seeds what is missing, opens the sites with the demo's own pages beside
 // them, and prints the guide.
 func (a *app) serveDemo(ctx context.Context, t *terminal, c demoConfig, lab *demo.Lab, began time.Time) (func(context.Context) error, error) {
-	s, err := a.openSites(ctx, trust{directory: lab.ACME.Roots(), sites: lab.ACME.SiteRoots()})
+	s, err := a.openSites(ctx, trust{sites: lab.ACME.SiteRoots()})
 	if err != nil {
 		return nil, err
 	}
@@ -156,19 +174,23 @@ func demoServeConfig(cfg *demoCommandConfig, lab *demo.Lab) (*serveConfig, error
 		return nil, err
 	}
 	local := func(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
-	c := new(serveConfig)
-	err = setting.Load(c, []string{
+	environ := []string{
 		"EZSCALE_DATABASE_URL=" + lab.DSN(), "EZSCALE_LANES=4", "EZSCALE_REDIS_URL=redis://" + lab.Redis.Addr(), "EZSCALE_MASTER_KEYS=" + key,
 		"EZSCALE_PLATFORM_DOMAIN=" + demoPlatform, "EZSCALE_CONSOLE_HOST=console.ezscale." + demoPlatform, "EZSCALE_PARTNER_HOST=partners.ezscale." + demoPlatform,
 		"EZSCALE_HTTP_ADDR=" + local(cfg.Demo.HTTP), "EZSCALE_HTTPS_ADDR=" + local(cfg.Demo.HTTPS), "EZSCALE_PLAIN_HTTP=true",
 		fmt.Sprintf("EZSCALE_PUBLIC_HTTPS_PORT=%d", cfg.Demo.HTTPS), "EZSCALE_METRICS_ADDR=" + local(cfg.Demo.Metrics),
-		"EZSCALE_ACME_DIRECTORY=" + lab.ACME.Directory(), "EZSCALE_ACME_CAA=ca.acmelab.test", "EZSCALE_ACME_EMAIL=demo@ezscale.test", "EZSCALE_ACME_PROFILE=default",
+		"EZSCALE_ACME_DIRECTORY=" + lab.ACME.Directory(), "EZSCALE_ACME_CAA=ca.acmelab.test", "EZSCALE_ACME_EMAIL=demo@ezscale.test", "EZSCALE_ACME_PROFILE=default", "EZSCALE_ACME_ROOTS=" + lab.AuthorityPEM(),
 		"EZSCALE_DNS_RESOLVERS=" + lab.ACME.DNS(), "EZSCALE_EDGE_IPV4=127.0.0.1", "EZSCALE_EDGE_DOMAIN=edge.ezscale.test", "EZSCALE_EDGE_TLDS=test",
 		"EZSCALE_EXPORT_DIR=" + filepath.Join(dir, "exports"),
 		"EZSCALE_SMTP_URL=smtp+plain://" + lab.Mails.Addr(), "EZSCALE_STORAGE_URL=file://" + filepath.Join(dir, "uploads"),
 		"EZSCALE_DRAIN=0s", "EZSCALE_GRACE=5s", "EZSCALE_LOG_LEVEL=" + cfg.Log.Level, "EZSCALE_LOG_FORMAT=" + cfg.Log.Format,
-	}, nil)
-	return c, err
+	}
+	// The other commands work on a running demo with: set -a; . .demo/env
+	if err := demo.SaveEnv(dir, environ); err != nil {
+		return nil, err
+	}
+	c := new(serveConfig)
+	return c, setting.Load(c, environ, nil)
 }
 
 // demoDoors are the doors the seed goes through.

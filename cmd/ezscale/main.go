@@ -41,6 +41,8 @@ type commands struct {
 	Tenant  tenantCmd  `cmd:"" help:"Create and look after resellers."`
 	Lanes   lanesCmd   `cmd:"" help:"Show or change the number of lanes the tenants are spread over."`
 	Migrate migrateCmd `cmd:"" help:"Install or update the database: platform, template, spares, then every tenant."`
+	Staff   staffCmd   `cmd:"" help:"Create people who work at the console."`
+	Doctor  doctorCmd  `cmd:"" help:"Say what is wrong and which command mends it."`
 	Secrets secretsCmd `cmd:"" help:"Make and check master keys."`
 	Config  configCmd  `cmd:"" help:"Print the configuration that serve and work would use, without its secrets."`
 	Bench   benchCmd   `cmd:"" help:"Measure what is promised to be fast."`

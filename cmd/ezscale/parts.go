@@ -20,19 +20,20 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 )
 
-// trust is whose certificates are believed besides the system's; the demo adds its
-// own authority's.
-type trust struct{ directory, sites *x509.CertPool }
+// trust is whose sites' certificates are believed by self tests besides the
+// system's; the demo adds its own authority's.
+type trust struct{ sites *x509.CertPool }
 
 // openDomains joins what looks after domains and certificates.
 func (a *app) openDomains(ctx context.Context, outbox *mail.Outbox, t trust) (*domain.Service, error) {
 	c := a.cfg
-	if t.directory == nil && c.ACME.Roots != "" {
+	var directory *x509.CertPool
+	if c.ACME.Roots != "" {
 		pem, err := os.ReadFile(c.ACME.Roots)
 		if err != nil {
 			return nil, &usageError{setting.Problem{Name: "EZSCALE_ACME_ROOTS", Text: "cannot be read: " + err.Error()}}
 		}
-		if t.directory = x509.NewCertPool(); !t.directory.AppendCertsFromPEM(pem) {
+		if directory = x509.NewCertPool(); !directory.AppendCertsFromPEM(pem) {
 			return nil, &usageError{setting.Problem{Name: "EZSCALE_ACME_ROOTS", Text: "holds no certificate"}}
 		}
 	}
@@ -46,7 +47,7 @@ func (a *app) openDomains(ctx context.Context, outbox *mail.Outbox, t trust) (*d
 		Central: a.central, Hosts: a.resolver,
 		Storage: domain.StorageConfig{DSN: c.Database.URL, Password: a.ring.DerivePassword, Sealer: a.ring},
 		Authority: domain.AuthorityConfig{
-			Directory: c.ACME.Directory, Roots: t.directory, SiteRoots: t.sites, Email: c.ACME.Email, Profile: c.ACME.Profile,
+			Directory: c.ACME.Directory, Roots: directory, SiteRoots: t.sites, Email: c.ACME.Email, Profile: c.ACME.Profile,
 			ExternalID: c.ACME.ExternalKID, ExternalKey: c.ACME.ExternalMAC, Identity: c.ACME.Identities, TLSALPN: c.ACME.Challenge == "tls-alpn-01",
 		},
 		Zone: c.Hosts.Platform, OwnHosts: []string{c.Hosts.Console, c.Hosts.Partner},

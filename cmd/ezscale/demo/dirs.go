@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/ezscale/ezscale/tenancy/secrets"
@@ -45,6 +46,17 @@ func MasterKey(dir string) (string, error) {
 	return key, os.WriteFile(path, []byte(key), 0o600)
 }
 
+// SaveEnv writes the variables of a running demo to dir/env, for a shell to read: the
+// other commands then work on the demo.
+func SaveEnv(dir string, environ []string) error {
+	var b strings.Builder
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		b.WriteString(name + "='" + strings.ReplaceAll(value, "'", `'\''`) + "'\n")
+	}
+	return os.WriteFile(filepath.Join(dir, "env"), []byte(b.String()), 0o600)
+}
+
 // Reset removes everything a demo in dir stored. A running demo is refused.
 func Reset(dir, data string) error {
 	if data == "" {
@@ -64,7 +76,7 @@ func Reset(dir, data string) error {
 	if err := os.RemoveAll(data); err != nil {
 		return err
 	}
-	for _, name := range []string{"pg", "uploads", "zone.json", "root.pem", "master.key", "logins.json", "log.json", "lock"} {
+	for _, name := range []string{"pg", "uploads", "zone.json", "root.pem", "authority.pem", "master.key", "logins.json", "log.json", "env", "exports", "lock"} {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return err
 		}

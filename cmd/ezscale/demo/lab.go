@@ -7,6 +7,8 @@ package demo
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -242,6 +244,9 @@ func (l *Lab) startACME(context.Context) error {
 		return err
 	}
 	l.onClose(l.ACME.Close)
+	if err := l.saveAuthority(); err != nil {
+		return err
+	}
 	return os.WriteFile(filepath.Join(l.options.Dir, "root.pem"), l.ACME.RootPEM(), 0o644) //nolint:gosec // a certificate is public
 }
 
@@ -253,4 +258,18 @@ func (l *Lab) startMails(context.Context) error {
 	}
 	l.onClose(l.Mails.Close)
 	return nil
+}
+
+// AuthorityPEM is the file with the certificate of the authority's own address.
+func (l *Lab) AuthorityPEM() string { return filepath.Join(l.options.Dir, "authority.pem") }
+
+func (l *Lab) saveAuthority() error {
+	address := fmt.Sprintf("127.0.0.1:%d", l.options.ACME.Number)
+	conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: l.ACME.Roots(), MinVersion: tls.VersionTLS12})
+	if err != nil {
+		return fmt.Errorf("read the authority's certificate: %w", err)
+	}
+	defer conn.Close() //nolint:errcheck // read only
+	block := &pem.Block{Type: "CERTIFICATE", Bytes: conn.ConnectionState().PeerCertificates[0].Raw}
+	return os.WriteFile(l.AuthorityPEM(), pem.EncodeToMemory(block), 0o644) //nolint:gosec // a certificate is public
 }
