@@ -226,8 +226,9 @@ func (b *Builder) makeTables(ctx context.Context, tx pgx.Tx, id ID, lanes int) e
 	switch {
 	case err != nil:
 		return err
-	case done:
-		return nil
+	case done: // by a healer in between; the owner joined again for nothing
+		_, err := tx.Conn().PgConn().Exec(ctx, "SELECT"+b.owner.leave(id)).ReadAll()
+		return err
 	case now != lanes:
 		return errLanesMoved
 	}

@@ -285,3 +285,38 @@ func TestHealFinishesEveryHalf(t *testing.T) {
 		delete(halves, c.ID)
 	}
 }
+
+// Builders and healers of several nodes at the same numbers: each spare is built once,
+// and the owner, who joins the tenants' roles for a moment, stays in none.
+func TestBuildersAndHealersTogether(t *testing.T) {
+	p := startPlatform(t, "", 4)
+	ctx := t.Context()
+	var wg sync.WaitGroup
+	for range 3 {
+		b := newBuilder(t, p.dsn)
+		wg.Go(func() {
+			for range 8 {
+				if _, err := b.Build(ctx); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		healer := newBuilder(t, p.dsn)
+		wg.Go(func() {
+			for range 12 {
+				if _, err := healer.Heal(ctx); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := scalar[int](t, p.owner, "SELECT count(*) FROM central.spares"); n != 24 {
+		t.Errorf("%d spares, want 24", n)
+	}
+	for name, f := range walls(t, p.super) {
+		if name == "memberships" || name == "tenant_schemas" {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
