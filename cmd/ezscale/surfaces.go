@@ -36,6 +36,7 @@ type sites struct {
 	media     *media.Library
 	signIn    signin.Parts
 	tenant    *tenantweb.Site
+	office    *centralweb.Office
 	front     *surface.Front
 }
 
@@ -63,7 +64,10 @@ func (a *app) openSites(ctx context.Context, t trust) (*sites, error) {
 	if s.media, err = a.openMedia(); err != nil {
 		return nil, err
 	}
-	s.tenant = &tenantweb.Site{SignIn: s.signIn, Brands: s.desk, Media: s.media, Domains: s.domains.Desk}
+	if s.office, err = a.staffOffice(ctx, outbox); err != nil {
+		return nil, err
+	}
+	s.tenant = &tenantweb.Site{Office: a.teamOffice(outbox), SignIn: s.signIn, Brands: s.desk, Media: s.media, Domains: s.domains.Desk}
 	tenants, err := surface.New(a.tenantSurface(s))
 	if err != nil {
 		return nil, err
@@ -92,7 +96,7 @@ func (a *app) common(s *sites, name string) surface.Config {
 func (a *app) tenantSurface(s *sites) surface.Config {
 	c := a.common(s, "tenant")
 	c.Areas = []surface.Area{
-		{Name: "manage", Prefix: "/manage", World: identity.Reseller, SignIn: "/manage/sign-in", MustTOTP: func(t tenancy.Tenant) bool { return t.RequireTOTP }},
+		{Name: "manage", Prefix: "/manage", World: identity.Reseller, SignIn: "/manage/sign-in", Nav: tenantweb.Nav, MustTOTP: func(t tenancy.Tenant) bool { return t.RequireTOTP }},
 		{Name: "client", Prefix: "/client", World: identity.Customer, SignIn: "/sign-in", Themed: true, Nav: tenantweb.ClientNav},
 		{Name: "shop", World: identity.Customer, SignIn: "/sign-in", Themed: true},
 	}
@@ -109,8 +113,8 @@ func (a *app) tenantSurface(s *sites) surface.Config {
 
 func (a *app) consoleSurface(s *sites) surface.Config {
 	c := a.common(s, "console")
-	c.Areas = []surface.Area{{Name: "console", World: identity.Staff, SignIn: "/sign-in", MustTOTP: func(tenancy.Tenant) bool { return true }}}
-	c.Routes = (&centralweb.Console{Central: a.central, SignIn: s.signIn, Domains: s.domains.Overview}).Routes()
+	c.Areas = []surface.Area{{Name: "console", World: identity.Staff, SignIn: "/sign-in", Nav: centralweb.Nav, MustTOTP: func(tenancy.Tenant) bool { return true }}}
+	c.Routes = (&centralweb.Console{Central: a.central, Office: s.office, SignIn: s.signIn, Domains: s.domains.Overview}).Routes()
 	c.Site = func(context.Context, *tenancy.DB) (surface.Site, error) {
 		return surface.Site{Name: "EZSCALE", Theme: "base"}, nil
 	}

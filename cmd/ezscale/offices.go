@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/branding/signin"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/central/reseller"
+	"github.com/ezscale/ezscale/central/staff"
+	"github.com/ezscale/ezscale/central/watch"
+	centralweb "github.com/ezscale/ezscale/central/web"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenancy/identity/roster"
+	"github.com/ezscale/ezscale/tenancy/queue"
+	"github.com/ezscale/ezscale/tenant/overview"
+	"github.com/ezscale/ezscale/tenant/team"
+	tenantweb "github.com/ezscale/ezscale/tenant/web"
+)
+
+// staffOffice wires what the console's pages about the platform need.
+func (a *app) staffOffice(ctx context.Context, outbox *mail.Outbox) (*centralweb.Office, error) {
+	_, version, err := tenancy.TenantScript()
+	if err != nil {
+		return nil, err
+	}
+	jobs, err := queue.OpenJobs(ctx, tenancyConfig(a.cfg.Database, a.ring, a.clock), 2)
+	if err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	a.onClose("jobs of the console", func(context.Context) error { jobs.Close(); return nil })
+	return &centralweb.Office{
+		Resellers: newResellerDesk(a.central, a.pool, a.cfg.Hosts.Platform, newOutboxes(a.ring)),
+		Staff: &staff.Desk{Central: a.central, Invite: func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
+			return signin.Invite(ctx, tx, outbox, "", to, inviter)
+		}},
+		Watch: &watch.Watch{Central: a.central, SchemaVersion: version},
+		Jobs:  jobs, Peek: a.peek, Parts: a.parts, MailAgain: outbox.Again, SiteURL: siteURL,
+	}, nil
+}
+
+// teamOffice wires what the pages for a reseller's team need.
+func (a *app) teamOffice(outbox *mail.Outbox) *tenantweb.Office {
+	return &tenantweb.Office{Hosts: a.resolver.Hosts, Refresh: a.resolver.RefreshTenant, MailAgain: outbox.Again}
+}
+
+// peek looks into a reseller's own schema for staff.
+func (a *app) peek(ctx context.Context, id tenancy.ID) (centralweb.Inside, error) {
+	t, ok := a.resolver.ByID(id)
+	if !ok {
+		return centralweb.Inside{}, fmt.Errorf("peek: tenant %s is not in the directory", id)
+	}
+	db := a.pool.Bind(t)
+	f, err := overview.Count(ctx, db)
+	if err != nil {
+		return centralweb.Inside{}, fmt.Errorf("peek: %w", err)
+	}
+	members, _, err := (&team.Desk{DB: db}).List(ctx, roster.Filter{})
+	if err != nil {
+		return centralweb.Inside{}, fmt.Errorf("peek: %w", err)
+	}
+	return centralweb.Inside{
+		Inside:  reseller.Inside{Team: f.Team, Customers: f.Customers, Accounts: f.Accounts, LastSignIn: f.LastSignIn, LastCustomerSignIn: f.LastCustomerSignIn},
+		Members: members,
+	}, nil
+}
+
+// parts are what this node needs and how each is.
+func (a *app) parts(ctx context.Context) []centralweb.Part {
+	said := a.health.Ask(ctx).Parts
+	all := make([]centralweb.Part, 0, len(said)+1)
+	for name, word := range said {
+		all = append(all, centralweb.Part{Name: name, OK: word == "ok", Detail: word})
+	}
+	slices.SortFunc(all, func(x, y centralweb.Part) int { return strings.Compare(x.Name, y.Name) })
+	tenants, hosts := a.resolver.Size()
+	return append(all, centralweb.Part{Name: "hosts in memory", OK: !a.resolver.Loaded().IsZero(),
+		Detail: fmt.Sprintf("%d hosts of %d tenants on this node", hosts, tenants)})
+}
+
+// siteURL is a reseller's site by the scheme and port the console was asked by.
+func siteURL(c *fiber.Ctx, host string) string {
+	scheme, rest, _ := strings.Cut(surface.BaseURL(c), "://")
+	if _, port, ok := strings.Cut(rest, ":"); ok {
+		host += ":" + port
+	}
+	return scheme + "://" + host
+}
