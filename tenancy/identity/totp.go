@@ -270,3 +270,31 @@ func grouped(s, sep string) string {
 	}
 	return b.String()
 }
+
+// Rewrap seals again, with the newest master key, the secrets that an older one
+// sealed, and reports how many. It may be repeated.
+func (f Factors) Rewrap(ctx context.Context, tx tenancy.Statements) (int, error) {
+	var rows []struct {
+		ID     uuid.UUID `bun:"id"`
+		Sealed []byte    `bun:"totp_secret"`
+	}
+	err := tx.NewRaw("SELECT id, totp_secret FROM people WHERE world = ? AND totp_secret IS NOT NULL ORDER BY id FOR UPDATE", f.People.World).Scan(ctx, &rows)
+	if err != nil {
+		return 0, fmt.Errorf("rewrap second factors: %w", err)
+	}
+	changed := 0
+	for _, r := range rows {
+		sealed, fresh, err := f.Keys.Rewrap(totpPurpose, r.ID[:], r.Sealed)
+		if err != nil {
+			return 0, fmt.Errorf("rewrap the second factor of %s: %w", r.ID, err)
+		}
+		if !fresh {
+			continue
+		}
+		if _, err := tx.NewRaw("UPDATE people SET totp_secret = ? WHERE id = ?", sealed, r.ID).Exec(ctx); err != nil {
+			return 0, fmt.Errorf("rewrap the second factor of %s: %w", r.ID, err)
+		}
+		changed++
+	}
+	return changed, nil
+}
