@@ -175,17 +175,16 @@ REVOKE EXECUTE ON FUNCTION door.claim FROM PUBLIC;
 DROP FUNCTION IF EXISTS door.migrated(bigint, int);
 CREATE OR REPLACE FUNCTION door.migrated(tenant bigint, was int, version int) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE moved boolean;
 BEGIN
   IF current_setting('role') <> 'none' OR NOT pg_has_role(session_user, 't_' || migrated.tenant, 'MEMBER') THEN
     RAISE insufficient_privilege USING MESSAGE = 'not a tenant of this lane';
   END IF;
   UPDATE central.tenants t SET schema_version = migrated.version, migration_error = NULL
   WHERE t.id = migrated.tenant AND t.schema_version = migrated.was;
-  moved := FOUND;
+  IF FOUND THEN RETURN; END IF; -- a claim makes one of the other, in one transaction
   UPDATE central.spares s SET schema_version = migrated.version
   WHERE s.id = migrated.tenant AND s.schema_version = migrated.was;
-  IF NOT (moved OR FOUND) THEN
+  IF NOT FOUND THEN
     RAISE serialization_failure USING MESSAGE = 'the schema is at another version by now';
   END IF;
 END $$;
