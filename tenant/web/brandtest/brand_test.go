@@ -10,6 +10,7 @@ import (
 	"html"
 	"image"
 	"image/png"
+	"io/fs"
 	"log/slog"
 	"mime/multipart"
 	"net"
@@ -98,7 +99,13 @@ func newShop(t *testing.T) *shop {
 	passwords, err := identity.NewPasswords(4)
 	must(t, err)
 	names := []string{"base", "aurora", "forge"}
-	pages, err := branding.LoadThemes(themes.Files, names, branding.Funcs(branding.FuncOptions{Now: w.Clock.Now}))
+	dist, err := fs.Sub(themes.Dist, "dist")
+	must(t, err)
+	assets, err := branding.OpenAssets(dist) // nil where nothing was built: the words do not depend on them
+	if !errors.Is(err, branding.ErrNotBuilt) {
+		must(t, err)
+	}
+	pages, err := branding.LoadThemes(themes.Files, names, branding.Funcs(branding.FuncOptions{Now: w.Clock.Now, Assets: assets}))
 	must(t, err)
 	dir, err := media.OpenDir(t.TempDir())
 	must(t, err)
@@ -110,7 +117,7 @@ func newShop(t *testing.T) *shop {
 		Throttle: identity.NewThrottle(rdb, ring.DeriveKey("devices"), w.Clock.Now),
 	}}
 	tenants, err := surface.New(surface.Config{
-		Name: "tenant", Themes: pages, Sessions: site.SignIn.Sessions, Central: w.Central, Log: slog.New(slog.DiscardHandler), Clock: w.Clock.Now,
+		Name: "tenant", Themes: pages, Assets: dist, Sessions: site.SignIn.Sessions, Central: w.Central, Log: slog.New(slog.DiscardHandler), Clock: w.Clock.Now,
 		FormKey: ring.DeriveKey("forms"), BodyLimit: 8 << 20, Routes: site.Routes(), Site: site.Shown,
 		Areas: []surface.Area{
 			{Name: "manage", Prefix: "/manage", World: identity.Reseller, SignIn: "/manage/sign-in"},
@@ -133,8 +140,8 @@ func newShop(t *testing.T) *shop {
 	return s
 }
 
-// browser keeps cookies and the last page.
-type browser struct {
+// visitor keeps cookies and the last page.
+type visitor struct {
 	t       *testing.T
 	shop    *shop
 	host    string
@@ -146,11 +153,11 @@ type browser struct {
 	header  fasthttp.ResponseHeader
 }
 
-func (s *shop) browse(t *testing.T, of tenancy.Tenant) *browser {
-	return &browser{t: t, shop: s, host: of.PrimaryHost, cookies: map[string]string{}}
+func (s *shop) browse(t *testing.T, of tenancy.Tenant) *visitor {
+	return &visitor{t: t, shop: s, host: of.PrimaryHost, cookies: map[string]string{}}
 }
 
-func (s *shop) signIn(t *testing.T, of tenancy.Tenant, email string) *browser {
+func (s *shop) signIn(t *testing.T, of tenancy.Tenant, email string) *visitor {
 	t.Helper()
 	b := s.browse(t, of)
 	b.get("/manage/sign-in").post("/manage/sign-in", "email", email, "password", password)
@@ -160,7 +167,7 @@ func (s *shop) signIn(t *testing.T, of tenancy.Tenant, email string) *browser {
 	return b
 }
 
-func (b *browser) send(method, path, kind, body string) *browser {
+func (b *visitor) send(method, path, kind, body string) *visitor {
 	b.t.Helper()
 	var req fasthttp.Request
 	req.Header.SetMethod(method)
@@ -191,12 +198,12 @@ func (b *browser) send(method, path, kind, body string) *browser {
 	return b
 }
 
-func (b *browser) get(path string) *browser { b.t.Helper(); return b.send("GET", path, "", "") }
+func (b *visitor) get(path string) *visitor { b.t.Helper(); return b.send("GET", path, "", "") }
 
 var field = regexp.MustCompile(`name="(_csrf|revision|published)" value="([^"]*)"`)
 
 // post sends the form of the page in view: its hidden fields come along.
-func (b *browser) post(path string, fields ...string) *browser {
+func (b *visitor) post(path string, fields ...string) *visitor {
 	b.t.Helper()
 	form := url.Values{}
 	for _, m := range field.FindAllStringSubmatch(b.page, -1) {
@@ -208,7 +215,7 @@ func (b *browser) post(path string, fields ...string) *browser {
 	return b.send("POST", path, "application/x-www-form-urlencoded", form.Encode())
 }
 
-func (b *browser) upload(purpose, name, kind string, file []byte) *browser {
+func (b *visitor) upload(purpose, name, kind string, file []byte) *visitor {
 	b.t.Helper()
 	var body bytes.Buffer
 	w := multipart.NewWriter(&body)
@@ -227,7 +234,7 @@ func (b *browser) upload(purpose, name, kind string, file []byte) *browser {
 	return b.send("POST", "/manage/brand/pictures", w.FormDataContentType(), body.String())
 }
 
-func (b *browser) want(what string, status int, contains string) *browser {
+func (b *visitor) want(what string, status int, contains string) *visitor {
 	b.t.Helper()
 	text := html.UnescapeString(b.page)
 	if b.status != status || !strings.Contains(text+" "+b.where, contains) {
