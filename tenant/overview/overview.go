@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ezscale/ezscale/branding"
 	"github.com/ezscale/ezscale/tenancy"
 )
 
@@ -28,7 +29,8 @@ type Figures struct {
 
 // Shop is what the to-do list looks at.
 type Shop struct {
-	BrandNumber int // of the published version; 1 is what the shop began with
+	BrandNumber int  // of the published version; 0: none
+	OwnBrand    bool // somebody published one; false: it is what the shop began with
 	Sender      bool
 	Support     bool
 	Imprint     bool
@@ -45,9 +47,9 @@ func Look(ctx context.Context, db *tenancy.DB) (f Figures, s Shop, err error) {
 		if f, err = count(ctx, tx); err != nil {
 			return err
 		}
-		err := tx.NewRaw(`SELECT number, coalesce(texts->>'sender_email', '') <> '', coalesce(texts->>'support_email', '') <> '',
+		err := tx.NewRaw(`SELECT number, note <> ?, coalesce(texts->>'sender_email', '') <> '', coalesce(texts->>'support_email', '') <> '',
 			coalesce(texts->>'imprint', '') <> '', coalesce(texts->>'terms', '') <> '', coalesce(texts->>'privacy', '') <> ''
-			FROM brand_versions WHERE state = 'published'`).Scan(ctx, &s.BrandNumber, &s.Sender, &s.Support, &s.Imprint, &s.Terms, &s.Privacy)
+			FROM brand_versions WHERE state = 'published'`, branding.FirstNote).Scan(ctx, &s.BrandNumber, &s.OwnBrand, &s.Sender, &s.Support, &s.Imprint, &s.Terms, &s.Privacy)
 		if tenancy.IsNoRows(err) {
 			return nil
 		}

@@ -164,7 +164,7 @@ func todos(v dashboardView, p identity.Principal) []todo {
 			out = append(out, x)
 		}
 	}
-	add(identity.BrandWrite, todo{v.Shop.BrandNumber > 1, "Publish your brand", "Logo, colours and the first words visitors read.", "/manage/brand", "Open the brand"})
+	add(identity.BrandWrite, todo{v.Shop.OwnBrand, "Publish your brand", "Logo, colours and the first words visitors read.", "/manage/brand", "Open the brand"})
 	add(identity.SiteDomains, todo{v.Domains > 0, "Bring your own domain", "Your shop also answers at the address it came with.", "/manage/domains", "Add a domain"})
 	add(identity.BrandWrite, todo{v.Shop.Sender, "Say who your mails are from", "Until then they come from the platform's address.", "/manage/brand", "Set the sender"})
 	add(identity.BrandWrite, todo{v.Shop.Legal(), "Add your legal texts", missing(v.Shop), "/manage/brand", "Write them"})
