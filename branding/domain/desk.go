@@ -37,6 +37,7 @@ type Desk struct {
 	Central   *tenancy.Central
 	Names     NamePolicy
 	Zone      string                  // the tenants' own hosts stand below it
+	HTTPSPort int                     // public; 0: 443
 	Limits    func(tenancy.ID) Limits // nil: DefaultLimits
 	Preflight *Preflight
 	News      News   // may be nil
@@ -63,6 +64,14 @@ func ParseID(s string) (uuid.UUID, error) {
 
 // OwnHost is where the tenant's shop answers without a domain of its own.
 func (k *Desk) OwnHost(t tenancy.Tenant) string { return t.Slug + "." + k.Zone }
+
+// Address is where a host is opened.
+func (k *Desk) Address(host string) string {
+	if k.HTTPSPort == 0 || k.HTTPSPort == 443 {
+		return "https://" + host + "/"
+	}
+	return fmt.Sprintf("https://%s:%d/", host, k.HTTPSPort)
+}
 
 func (k *Desk) wake() {
 	if k.Wake != nil {

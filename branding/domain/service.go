@@ -106,7 +106,7 @@ func (s *Service) join(cfg Config) {
 	s.Worker = NewWorker(WorkerConfig{Central: cfg.Central, Authority: s.Authority, Budget: s.Budget, Preflight: preflight, Platform: platform,
 		Serving: s.Certificates, News: cfg.News, Pace: cfg.Pace, Log: cfg.Log})
 	zones := []string{cfg.Zone, cfg.Edge.Zone}
-	s.Desk = &Desk{Central: cfg.Central, Names: NamePolicy{PlatformZones: append(zones, cfg.OwnHosts...), AllowedTLDs: cfg.AllowedTLDs}, Zone: cfg.Zone,
+	s.Desk = &Desk{Central: cfg.Central, Names: NamePolicy{PlatformZones: append(zones, cfg.OwnHosts...), AllowedTLDs: cfg.AllowedTLDs}, Zone: cfg.Zone, HTTPSPort: cfg.HTTPSPort,
 		Limits: cfg.Limits, Preflight: preflight, News: cfg.News, Wake: s.Worker.Wake}
 	s.Overview = &Overview{Central: cfg.Central, Budget: s.Budget}
 }

@@ -104,10 +104,12 @@ type domainView struct {
 	Sentence string
 	Tone     string // kind of the notice that says the sentence
 	NextTry  string
-	Every    string // how often the page asks for news
-	Seen     string // what the page has seen of the row
-	Valid    bool   // there is a certificate that holds
-	Ready    bool   // can become the main address
+	Address  string    // where it is opened
+	Since    time.Time // when it came into its state
+	Every    string    // how often the page asks for news
+	Seen     string    // what the page has seen of the row
+	Valid    bool      // there is a certificate that holds
+	Ready    bool      // can become the main address
 }
 
 type domainStep struct{ Label, Class, Note string }
@@ -130,7 +132,7 @@ func (s *Site) domainView(d domain.Domain, events []domain.Event) domainView {
 	now := s.Domains.Central.Now()
 	v := domainView{
 		Domain: d, Name: domain.Unicode(d.Host), Records: s.Domains.Records(d), Events: events, Sentence: d.Sentence(),
-		NextTry: d.NextTry(now), Every: "2s", Seen: strconv.FormatInt(d.ChangedAt.UnixMicro(), 36),
+		Address: s.Domains.Address(d.Host), Since: since(d, events), NextTry: d.NextTry(now), Every: "2s", Seen: strconv.FormatInt(d.ChangedAt.UnixMicro(), 36),
 		Valid: d.HasCertificate(now), Ready: d.State == domain.Active && !d.Primary, Steps: domainSteps(d, now),
 	}
 	switch d.Status().Kind {
@@ -142,6 +144,18 @@ func (s *Site) domainView(d domain.Domain, events []domain.Event) domainView {
 		v.Tone = "info"
 	}
 	return v
+}
+
+// since is when the domain came into its state; events are the newest first.
+func since(d domain.Domain, events []domain.Event) time.Time {
+	at := d.CreatedAt
+	for _, e := range events {
+		if e.To != d.State {
+			break
+		}
+		at = e.At
+	}
+	return at
 }
 
 // domainSteps is the way to a live domain, with where this one stands.
