@@ -43,32 +43,3 @@ func InspectTenant(ctx context.Context, central *tenancy.Central, db *tenancy.DB
 	})
 	return report, err
 }
-
-// Finding is a trail that does not hold, or could not be read.
-type Finding struct {
-	Tenant tenancy.Tenant // the zero one: the platform's own trail
-	Report Report
-	Err    error
-}
-
-// InspectAll verifies the platform's trail and every tenant's, and returns what is
-// wrong: nothing when all hold. One trail that cannot be read does not keep the
-// others from being looked at.
-func InspectAll(ctx context.Context, central *tenancy.Central, pool *tenancy.Pool, tenants func(yield func(tenancy.Tenant) bool)) (checked int, wrong []Finding) {
-	see := func(t tenancy.Tenant, r Report, err error) {
-		checked++
-		if err != nil || !r.Holds() {
-			wrong = append(wrong, Finding{Tenant: t, Report: r, Err: err})
-		}
-	}
-	r, err := InspectCentral(ctx, central)
-	see(tenancy.Tenant{}, r, err)
-	for t := range tenants {
-		r, err := InspectTenant(ctx, central, pool.Bind(t))
-		see(t, r, err)
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return checked, wrong
-}
