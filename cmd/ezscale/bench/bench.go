@@ -42,7 +42,7 @@ type Options struct {
 }
 
 // All are the benches by name, in the order that builds one fleet up once.
-func All() []string { return []string{"bound", "page", "tenant", "serve", "tls"} }
+func All() []string { return []string{"bound", "page", "migrate", "tenant", "serve", "tls"} }
 
 // Run runs the named benches (all when none is named) and returns what they measured.
 // A bench that cannot run is an error; a promise not kept is a result.
@@ -87,7 +87,7 @@ type run struct {
 
 func (r *run) steps() map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
-		"bound": r.bound, "page": r.page, "tenant": r.tenant, "serve": r.serve, "tls": r.tls,
+		"bound": r.bound, "page": r.page, "migrate": r.migrate, "tenant": r.tenant, "serve": r.serve, "tls": r.tls,
 	}
 }
 
