@@ -14,7 +14,7 @@ VERSION  ?= $(shell git describe --tags --always 2>/dev/null || echo development
 LDFLAGS  := -X main.release=$(VERSION)
 
 # Packages whose tests need neither a database nor a browser.
-FAST = $$($(GO) list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... | grep -v -e tenancytest -e pgembed -e browsertest -e /e2e | cut -d' ' -f1)
+FAST = $$($(GO) list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... | grep -v -e tenancytest -e pgembed -e surface/browser -e /e2e | cut -d' ' -f1)
 
 ##@ Use it
 .PHONY: help

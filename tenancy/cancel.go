@@ -29,7 +29,7 @@ func newCanceller(conn *pgconn.PgConn) ctxwatch.Handler { return &canceller{conn
 
 // HandleCancel is called when the context of a statement under way ends.
 func (c *canceller) HandleCancel(ended context.Context) {
-	deadline := time.Now().Add(cancelPatience)
+	deadline := time.Now().Add(cancelPatience) //nolint:forbidigo // a connection knows no other clock
 	_ = c.conn.Conn().SetDeadline(deadline)
 	c.sent = make(chan struct{})
 	go func() {

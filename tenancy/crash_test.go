@@ -105,7 +105,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 // by itself fails the test: what its predecessor left must not disturb it.
 func killVictim(t *testing.T, dsn string) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0]) //nolint:gosec,noctx // this binary; killed below
+	cmd := exec.Command(os.Args[0]) //nolint:gosec // this binary; killed below
 	cmd.Env = append(os.Environ(), "TENANCY_TEST_VICTIM="+dsn)
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -94,7 +94,9 @@ func execAgain(ctx context.Context, c *pgx.Conn, sql string) error {
 	for range 20 {
 		_, err = c.Exec(ctx, sql)
 		var pe *pgconn.PgError
-		if !errors.As(err, &pe) || !(pe.Code == "XX000" && strings.Contains(pe.Message, "concurrently") || pe.Code == "40001" || pe.Code == "23505") {
+		inTheWay := errors.As(err, &pe) &&
+			(pe.Code == "XX000" && strings.Contains(pe.Message, "concurrently") || pe.Code == "40001" || pe.Code == "23505")
+		if !inTheWay {
 			break
 		}
 	}

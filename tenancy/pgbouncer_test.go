@@ -56,7 +56,7 @@ max_client_conn = 300
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command(binary, filepath.Join(dir, "ini")) //nolint:gosec,noctx // ended below
+	cmd := exec.Command(binary, filepath.Join(dir, "ini")) //nolint:gosec // ended below
 	var log strings.Builder
 	cmd.Stderr = &log
 	if os.Geteuid() == 0 { // it refuses to be root, and the server's socket is for the server's user

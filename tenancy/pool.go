@@ -80,7 +80,7 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 }
 
 // wallClock is the one place where the running program's clock comes from.
-func wallClock() time.Time { return time.Now() }
+func wallClock() time.Time { return time.Now() } //nolint:forbidigo // somebody has to ask
 
 // openLanes makes the pools of lanes from up to, without to.
 func openLanes(ctx context.Context, cfg Config, from, to int) ([]lane, error) {

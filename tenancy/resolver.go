@@ -386,7 +386,7 @@ func (r *Resolver) listen(ctx context.Context) {
 	const shortest, longest = 50 * time.Millisecond, 800 * time.Millisecond
 	wait := shortest
 	for ctx.Err() == nil {
-		began := time.Now()
+		began := time.Now() //nolint:forbidigo // how long a connection lasted is real time
 		err := r.listenOnce(ctx)
 		if ctx.Err() != nil {
 			return

@@ -47,7 +47,7 @@ type statements struct {
 }
 
 // hollow makes bun's builders and has no database: builder.DB() leads nowhere.
-var hollow = bun.NewDB(sql.OpenDB(nowhere{}), pgdialect.New())
+var hollow = bun.NewDB(sql.OpenDB(nowhere{}), pgdialect.New()) //nolint:forbidigo // there is nothing behind it
 
 // nowhere connects to nothing. It answers with the refusal in the context, if any.
 type nowhere struct{}

@@ -50,7 +50,7 @@ func (o *Overview) List(ctx context.Context, f Filter) (all []Listed, err error)
 			LIMIT ?2`, like, string(f.State), f.Limit).Scan(ctx, &rows)
 	})
 	for _, r := range rows {
-		all = append(all, Listed{Domain: r.row.domain(), TenantName: r.TenantName, TenantSlug: r.TenantSlug})
+		all = append(all, Listed{Domain: r.domain(), TenantName: r.TenantName, TenantSlug: r.TenantSlug})
 	}
 	return all, err
 }

@@ -67,7 +67,7 @@ func (a *advisory) take(ctx context.Context, name, sql string, check func(bool) 
 
 // drop closes a session whose locks we cannot be sure of.
 func drop(conn *pgxpool.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second) //nolint:forbidigo // it is closed whatever its user still waits for
 	defer cancel()
 	_ = conn.Hijack().Close(ctx)
 }
@@ -195,7 +195,7 @@ func (l *leases) close() {
 	}
 	l.mu.Unlock()
 	for _, n := range names {
-		ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
+		ctx, cancel := context.WithTimeout(context.Background(), l.timeout) //nolint:forbidigo // at the end of the process nobody has a context left
 		_ = l.unlock(ctx, n)
 		cancel()
 	}

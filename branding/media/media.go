@@ -266,7 +266,7 @@ func Paths(ctx context.Context, tx tenancy.Statements, ids ...string) (map[strin
 		MediaType string `bun:"media_type"`
 		SHA       []byte `bun:"sha256"`
 	}
-	err := tx.NewRaw("SELECT id::text AS id, media_type, sha256 FROM uploads WHERE id IN (?)", bun.In(wanted)).Scan(ctx, &rows)
+	err := tx.NewRaw("SELECT id::text AS id, media_type, sha256 FROM uploads WHERE id IN (?)", bun.List(wanted)).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("read uploads: %w", err)
 	}

@@ -233,7 +233,6 @@ func (m *Members) remove(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	err = nil
 	if identity.EmailKey(c.FormValue("typed")) != identity.EmailKey(x.Email) {
 		err = fault.Field("typed", "member.not_confirmed", "Type "+x.Email+" to confirm.")
 	} else {

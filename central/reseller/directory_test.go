@@ -102,7 +102,7 @@ func TestChangesMissNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer late.Rollback(ctx) //nolint:errcheck // committed below
+	defer late.Rollback(ctx)
 	if _, err := late.Exec(ctx, "UPDATE central.tenants SET name = 'late' WHERE id = $1", w.A.ID.Number()); err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestMemoryServesWhilePostgresIsAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer install.Close(ctx) //nolint:errcheck // the server goes away with it
+	defer install.Close(ctx)
 	if _, err := tenancy.Install(ctx, install, tenancy.InstallOptions{Lanes: 1}); err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestMemoryServesWhilePostgresIsAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer again.Close(ctx) //nolint:errcheck // the server goes away with it
+	defer again.Close(ctx)
 	if a, ok := r.Lookup("alpha.localhost"); !ok || a.Slug != "alpha" {
 		t.Error("a restart of Postgres emptied the memory")
 	}

@@ -107,7 +107,7 @@ func (s *Console) domain(c *fiber.Ctx) error {
 	}
 	person, _ := surface.Principal(c)
 	return surface.Render(c, "console", "console/domain", l.Host, domainView{
-		Listed: l, Events: events, Sentence: l.Sentence(), NextTry: l.Domain.NextTry(s.now()), Removed: l.State == domain.Removed,
+		Listed: l, Events: events, Sentence: l.Sentence(), NextTry: l.NextTry(s.now()), Removed: l.State == domain.Removed,
 		MayWrite: person.May(identity.DomainsOperate),
 	})
 }

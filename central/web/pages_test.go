@@ -145,7 +145,7 @@ func (h *house) send(method, path string, form url.Values) answer {
 	must(h.t, err)
 	res, err := http.ReadResponse(bufio.NewReader(&out), nil)
 	must(h.t, err)
-	defer res.Body.Close() //nolint:errcheck // a buffer's
+	defer res.Body.Close()
 	var body bytes.Buffer
 	_, err = body.ReadFrom(res.Body)
 	must(h.t, err)

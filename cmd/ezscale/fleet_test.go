@@ -58,7 +58,7 @@ func TestMigrateCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer owner.Close(t.Context()) //nolint:errcheck // the server goes away with it
+	defer owner.Close(t.Context())
 	if _, err := owner.Exec(t.Context(), "UPDATE central.spares SET schema_version = 0"); err != nil {
 		t.Fatal(err)
 	}

@@ -165,7 +165,7 @@ func TestTheTemplateIsEmpty(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer lane.Close(t.Context()) //nolint:errcheck // the test is over
+	defer lane.Close(t.Context())
 	if _, err := lane.Exec(t.Context(), "SELECT id FROM accounts"); !tenancy.IsDenied(err) {
 		t.Error("unbound, a lane reads the template: ", err)
 	}
@@ -257,7 +257,7 @@ func TestSomebodyInTheWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer watch.Close(t.Context()) //nolint:errcheck // the test is over
+	defer watch.Close(t.Context())
 	for scalar[int](t, watch, "SELECT count(*) FROM central.tenants WHERE schema_version = 9001") == 0 {
 		if len(done) > 0 {
 			t.Fatalf("the run ended without any tenant: %+v", <-done)

@@ -148,7 +148,7 @@ func strip(prefix string, next http.Handler) http.Handler {
 
 // rootOf asks the authority's management handler, the only way to its root.
 func rootOf(front *wfe.WebFrontEndImpl) []byte {
-	req, err := http.NewRequest(http.MethodGet, wfe.RootCertPath+"0", nil)
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, wfe.RootCertPath+"0", nil)
 	if err != nil {
 		return nil
 	}

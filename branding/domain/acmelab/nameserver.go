@@ -1,6 +1,7 @@
 package acmelab
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"time"
@@ -27,11 +28,12 @@ func serveDNS(addr string, zone *Zone) (*nameServer, error) {
 }
 
 func listenDNS(addr string, zone *Zone) (*nameServer, error) {
-	pc, err := net.ListenPacket("udp", addr)
+	var lc net.ListenConfig
+	pc, err := lc.ListenPacket(context.Background(), "udp", addr)
 	if err != nil {
 		return nil, err
 	}
-	ln, err := net.Listen("tcp", pc.LocalAddr().String())
+	ln, err := lc.Listen(context.Background(), "tcp", pc.LocalAddr().String())
 	if err != nil {
 		_ = pc.Close()
 		return nil, err

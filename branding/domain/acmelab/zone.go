@@ -140,7 +140,7 @@ func (r Record) clean() (Record, error) {
 		r.Value = canonical(r.Value)
 	}
 	if _, err := r.rr(r.Name); err != nil {
-		return r, fmt.Errorf("%w: %s %s: %v", ErrRecord, r.Type, r.Value, err)
+		return r, fmt.Errorf("%w: %s %s: %w", ErrRecord, r.Type, r.Value, err)
 	}
 	return r, nil
 }

@@ -20,7 +20,7 @@ func ask(t testing.TB, target string, answer func(*fiber.Ctx) error) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // a test's
+	defer res.Body.Close()
 	b, _ := io.ReadAll(res.Body)
 	return string(b)
 }

@@ -136,9 +136,9 @@ func serveListBound(ctx context.Context, spec childSpec) (string, func(), error)
 	if err != nil {
 		return "", nil, err
 	}
-	return listen(func(app *fiber.App) {
+	return listen(ctx, func(app *fiber.App) {
 		app.Get("/plans", func(c *fiber.Ctx) error {
-			label, _, _ := strings.Cut(c.Hostname(), ".") //nolint:forbidigo // a bench has no proxy before it
+			label, _, _ := strings.Cut(c.Hostname(), ".")
 			id, err := tenancy.ParseID(label)
 			if err != nil {
 				return err
@@ -169,8 +169,8 @@ func serveListUnbound(ctx context.Context, spec childSpec) (string, func(), erro
 	if err != nil {
 		return "", nil, err
 	}
-	db := bun.NewDB(stdlib.OpenDBFromPool(pool), pgdialect.New()) //nolint:forbidigo // the floor has no tenancy
-	return listen(func(app *fiber.App) {
+	db := bun.NewDB(stdlib.OpenDBFromPool(pool), pgdialect.New())
+	return listen(ctx, func(app *fiber.App) {
 		app.Get("/plans", func(c *fiber.Ctx) error {
 			rows, err := list(c.UserContext(), db.NewSelect())
 			if err != nil {
@@ -181,11 +181,16 @@ func serveListUnbound(ctx context.Context, spec childSpec) (string, func(), erro
 	}, pool.Close)
 }
 
+// loopback listens on a free port of the loopback interface.
+func loopback(ctx context.Context) (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+}
+
 // listen serves an app on a free port of the loopback interface.
-func listen(routes func(*fiber.App), closers ...func()) (string, func(), error) {
+func listen(ctx context.Context, routes func(*fiber.App), closers ...func()) (string, func(), error) {
 	app := fiber.New(fiber.Config{DisableStartupMessage: true, Immutable: true})
 	routes(app)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := loopback(ctx)
 	if err != nil {
 		return "", nil, err
 	}

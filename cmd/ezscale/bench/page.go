@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -50,7 +49,7 @@ func (s *site) start(ctx context.Context, r *run) (err error) {
 	if s.dir, err = os.MkdirTemp("", "ezbench"); err != nil {
 		return err
 	}
-	ports, err := freePorts(3)
+	ports, err := freePorts(ctx, 3)
 	if err != nil {
 		return err
 	}
@@ -119,10 +118,10 @@ func withoutSettings(env []string) []string {
 }
 
 // freePorts are addresses of the loopback interface that nobody listens on.
-func freePorts(n int) ([]string, error) {
+func freePorts(ctx context.Context, n int) ([]string, error) {
 	var all []string
 	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		ln, err := loopback(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -331,8 +330,8 @@ func awaitText(ctx context.Context, s *site, text string) error {
 }
 
 // servePageBare writes the same bytes as the page, and nothing else.
-func servePageBare(_ context.Context, spec childSpec) (string, func(), error) {
-	return listen(func(app *fiber.App) {
+func servePageBare(ctx context.Context, spec childSpec) (string, func(), error) {
+	return listen(ctx, func(app *fiber.App) {
 		app.Get("/", func(c *fiber.Ctx) error {
 			c.Set(fiber.HeaderContentType, fiber.MIMETextHTMLCharsetUTF8)
 			return c.Send(spec.Body)

@@ -14,7 +14,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -82,7 +81,7 @@ func (r *run) firstRequests(ctx context.Context, spec childSpec) error {
 	}
 	defer c.stop()
 	took, err := timeEach(tlsNames, func(n int) error {
-		conn, err := (&tls.Dialer{Config: tlsClient(tlsName(n), "http/1.1")}).DialContext(ctx, "tcp", c.addr)
+		conn, err := (&tls.Dialer{Config: tlsClient(tlsName(n))}).DialContext(ctx, "tcp", c.addr)
 		if err != nil {
 			return err
 		}
@@ -240,7 +239,7 @@ func serveTLSFront(ctx context.Context, spec childSpec) (string, func(), error) 
 	if err != nil {
 		return "", nil, err
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := loopback(ctx)
 	if err != nil {
 		return "", nil, err
 	}

@@ -17,15 +17,15 @@ import (
 
 // tlsClient is a client's side of a handshake for name that checks nothing: the
 // certificate is the server's business here, and the check would be our own cost.
-func tlsClient(name, proto string) *tls.Config {
-	return &tls.Config{ServerName: name, InsecureSkipVerify: true, NextProtos: []string{proto}, MinVersion: tls.VersionTLS13} //nolint:gosec // load
+func tlsClient(name string) *tls.Config {
+	return &tls.Config{ServerName: name, InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS13} //nolint:gosec // load
 }
 
 // handshakes opens connections one after the other over as many workers as asked,
 // sends one request on each and closes it: no resumption, no reuse.
 func handshakes(ctx context.Context, addr string, workers int, d time.Duration, name func(int) string) (outcome, error) {
 	return repeat(ctx, workers, d, func(ctx context.Context, _, n int) error {
-		c, err := (&tls.Dialer{Config: tlsClient(name(n), "http/1.1")}).DialContext(ctx, "tcp", addr)
+		c, err := (&tls.Dialer{Config: tlsClient(name(n))}).DialContext(ctx, "tcp", addr)
 		if err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func refusals(ctx context.Context, addr string, workers, perSecond int, d time.D
 			return err
 		}
 		defer raw.Close() //nolint:errcheck // read only
-		if err := tls.Client(raw, tlsClient(fmt.Sprintf("nobody-%d.invalid.test", n), "http/1.1")).HandshakeContext(ctx); err == nil {
+		if err := tls.Client(raw, tlsClient(fmt.Sprintf("nobody-%d.invalid.test", n))).HandshakeContext(ctx); err == nil {
 			return errors.New("an unknown name was let in")
 		}
 		return nil
@@ -83,7 +83,7 @@ func keepAlive(ctx context.Context, addr string, workers int, d time.Duration, n
 	lines := make([]line, workers)
 	for n := range lines {
 		host := name(n)
-		c, err := (&tls.Dialer{Config: tlsClient(host, "http/1.1")}).DialContext(ctx, "tcp", addr)
+		c, err := (&tls.Dialer{Config: tlsClient(host)}).DialContext(ctx, "tcp", addr)
 		if err != nil {
 			return outcome{}, err
 		}

@@ -87,7 +87,7 @@ func serveTouchBound(ctx context.Context, spec childSpec) (string, func(), error
 	if err != nil {
 		return "", nil, err
 	}
-	return listen(func(*fiber.App) {}, pool.Close)
+	return listen(ctx, func(*fiber.App) {}, pool.Close)
 }
 
 // serveTouchShared does the same over one pool whose login may become every tenant.
@@ -120,5 +120,5 @@ func serveTouchShared(ctx context.Context, spec childSpec) (string, func(), erro
 	if err != nil {
 		return "", nil, err
 	}
-	return listen(func(*fiber.App) {}, pool.Close)
+	return listen(ctx, func(*fiber.App) {}, pool.Close)
 }

@@ -265,7 +265,7 @@ func (l *Lab) AuthorityPEM() string { return filepath.Join(l.options.Dir, "autho
 
 func (l *Lab) saveAuthority() error {
 	address := fmt.Sprintf("127.0.0.1:%d", l.options.ACME.Number)
-	conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: l.ACME.Roots(), MinVersion: tls.VersionTLS12})
+	conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: l.ACME.Roots(), MinVersion: tls.VersionTLS12}) //nolint:noctx // in this process
 	if err != nil {
 		return fmt.Errorf("read the authority's certificate: %w", err)
 	}
