@@ -51,7 +51,7 @@ func (c *redisConfig) Validate() error {
 }
 
 type keysConfig struct {
-	Master string `env:"MASTER_KEYS" need:"true" secret:"true" about:"Master keys as id:base64, separated by commas; the first seals, all open. Make one with ezscale secrets new. Passwords of the lanes are derived from the first."`
+	Master string `env:"MASTER_KEYS" need:"true" secret:"true" about:"Master keys as id:base64, separated by commas; the first seals, all open. Make one with ezscale secrets new. Passwords of the database logins are derived from the last."`
 }
 
 // hostsConfig is which names the platform itself answers to.

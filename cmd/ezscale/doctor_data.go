@@ -167,10 +167,7 @@ func (d *doctor) trails(ctx context.Context) error {
 	}
 	entries, tenants := r.Entries, 0
 	if d.allTrails {
-		var ids []tenancy.ID
-		err := d.tools.central.View(ctx, func(tx *tenancy.CentralTx) error {
-			return tx.NewRaw("SELECT id FROM tenants WHERE status <> 'dropped' ORDER BY id").Scan(ctx, &ids)
-		})
+		ids, err := d.tools.tenants(ctx)
 		if err != nil {
 			return err
 		}

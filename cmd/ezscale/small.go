@@ -75,6 +75,8 @@ func (c *configCmd) Run(t *terminal) error {
 type secretsCmd struct {
 	New   secretsNewCmd   `cmd:"" help:"Print a new master key, to be put first in EZSCALE_MASTER_KEYS."`
 	Check secretsCheckCmd `cmd:"" help:"Check that EZSCALE_MASTER_KEYS can be read and opens what it sealed."`
+
+	Rotate secretsRotateCmd `cmd:"" help:"Seal everything again with the first of EZSCALE_MASTER_KEYS, so that the others can go."`
 }
 
 type secretsNewCmd struct {

@@ -15,6 +15,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -125,6 +126,21 @@ func (r *Keyring) Rewrap(purpose string, aad, sealed []byte) ([]byte, bool, erro
 	}
 	fresh, err := r.Seal(purpose, aad, plain)
 	return fresh, err == nil, err
+}
+
+// First is the id of the key that seals.
+func (r *Keyring) First() string { return r.keys[0].id }
+
+// Holds reports whether the ring can open what the key of that id sealed.
+func (r *Keyring) Holds(id string) bool {
+	return slices.ContainsFunc(r.keys, func(k key) bool { return k.id == id })
+}
+
+// KeyIDSQL is the SQL for the id of the key that sealed a column's value, so that what
+// an old key sealed is found without opening everything. The column comes from the
+// program, never from outside.
+func KeyIDSQL(column string) string {
+	return "CASE WHEN length(" + column + ") < 2 THEN '' ELSE encode(substring(" + column + " FROM 3 FOR get_byte(" + column + ", 1)), 'escape') END"
 }
 
 // DerivePassword is the password of one of the platform's own database logins. It

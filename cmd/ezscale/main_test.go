@@ -1,0 +1,9 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/ezscale/ezscale/tenancy/tenancytest"
+)
+
+func TestMain(m *testing.M) { tenancytest.Main(m) }
