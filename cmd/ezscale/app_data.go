@@ -139,6 +139,7 @@ func (a *app) openRedis(context.Context) error {
 	}
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = 2*time.Second, time.Second, time.Second
 	o.MaxRetries = 1
+	quietRedis(a.log)
 	a.redis = redis.NewClient(o)
 	a.onClose("redis", func(context.Context) error { return a.redis.Close() })
 	a.health.Part("redis", func(ctx context.Context) error { return a.redis.Ping(ctx).Err() })

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/textproto"
@@ -28,6 +29,7 @@ func (d *doctor) redis(ctx context.Context) error {
 		return errors.New("EZSCALE_REDIS_URL cannot be read")
 	}
 	o.MaxRetries, o.DialTimeout = -1, 3*time.Second
+	quietRedis(slog.New(slog.DiscardHandler)) // the error says it
 	c := redis.NewClient(o)
 	defer c.Close() //nolint:errcheck // nothing is lost
 	began := time.Now()

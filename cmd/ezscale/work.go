@@ -95,6 +95,10 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 		_, err := desk.CompleteTrail(ctx)
 		return err
 	})
+	queue.HandleCentral(w, func(ctx context.Context, central *tenancy.Central, _ pruneJob) error {
+		_, err := pruneLogins(ctx, central, a.pool)
+		return err
+	}, queue.Timeout(time.Hour))
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, job reseller.DropJob) error {
 		return desk.CarryOut(ctx, job, &dropper{app: a})
 	}, queue.Timeout(time.Hour))
@@ -129,7 +133,7 @@ func (a *app) startQueue(ctx context.Context, w *queue.Workers) error {
 		name  string
 		every time.Duration
 		job   tenancy.Job
-	}{{"stock", time.Minute, stockJob{}}, {"trials", 5 * time.Minute, trialsJob{}}, {"trail", 5 * time.Minute, trailJob{}}} {
+	}{{"stock", time.Minute, stockJob{}}, {"trials", 5 * time.Minute, trialsJob{}}, {"trail", 5 * time.Minute, trailJob{}}, {"logins", 24 * time.Hour, pruneJob{}}} {
 		if err := queue.Schedule(s, tick.name, tick.every, tick.job); err != nil {
 			return err
 		}
