@@ -189,6 +189,9 @@ func (w *Worker) nextLook(now time.Time, d Domain) *time.Time {
 	return &at
 }
 
+// renewalRest is how long a fresh certificate is not renewed.
+const renewalRest = 12 * time.Hour
+
 // obtain orders under the budget and says in words what went wrong.
 func (w *Worker) obtain(ctx context.Context, name, known string, renewal bool) (Certificate, time.Time, *trouble) {
 	hinted, hint := withRetryHint(ctx)
@@ -201,7 +204,13 @@ func (w *Worker) obtain(ctx context.Context, name, known string, renewal bool) (
 		}
 		return Certificate{}, time.Time{}, &t
 	}
-	return cert, w.renewal(ctx, cert), nil
+	// Whatever the authority wishes, a fresh certificate is let be for a while: a wish
+	// that lies in the past would otherwise be one for another order at once.
+	renewAt := w.renewal(ctx, cert)
+	if earliest := w.Central.Now().Add(renewalRest); renewAt.Before(earliest) {
+		renewAt = earliest
+	}
+	return cert, renewAt, nil
 }
 
 // fail keeps a failed first order.

@@ -128,7 +128,7 @@ func (l *Lab) serveACME(o Options) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	l.cancel = cancel
 	l.acme = &http.Server{
-		Handler:           strip(prefix, l.faults.wrap(front.Handler())),
+		Handler:           strip(prefix, l.faults.wrap(front.Handler(), newReuse(front.Handler(), store.GetOrderByID))),
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          logger,
 		BaseContext:       func(net.Listener) context.Context { return ctx },

@@ -89,7 +89,7 @@ func (f *Faults) count(m map[string]int, name string) int {
 }
 
 // wrap stands between the clients and the authority.
-func (f *Faults) wrap(next http.Handler) http.Handler {
+func (f *Faults) wrap(next http.Handler, orders *reuse) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
 		if err != nil {
@@ -100,7 +100,14 @@ func (f *Faults) wrap(next http.Handler) http.Handler {
 			return
 		}
 		rec := &statusWriter{ResponseWriter: w}
-		next.ServeHTTP(rec, r)
+		switch {
+		case r.URL.Path != "/order-plz":
+			next.ServeHTTP(rec, r)
+		case orders.again(rec, r, body):
+			return
+		default:
+			orders.take(rec, r, body)
+		}
 		f.record(r.URL.Path, rec.status, body)
 	})
 }
