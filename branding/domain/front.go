@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,8 +38,11 @@ type FrontConfig struct {
 	// PlainApp serves the app over plain HTTP as well, for a demo or behind a proxy that
 	// ends TLS; else plain HTTP redirects.
 	PlainApp bool
-	MaxBody  int // bytes; 0: 4 MiB
-	Log      *slog.Logger
+	// PlainPaths are answered by the app over plain HTTP in any case and for any host: a
+	// load balancer asks by address whether we are well.
+	PlainPaths []string
+	MaxBody    int // bytes; 0: 4 MiB
+	Log        *slog.Logger
 }
 
 // Front is the listeners: HTTPS with HTTP/2, and plain HTTP for the authority's
@@ -187,7 +191,7 @@ func (f *Front) overPlain(ctx *fasthttp.RequestCtx) {
 		// A name that was verified a moment ago may not have reached this node's directory yet.
 		f.challenge(ctx, host, path)
 	case err == nil && f.probe(ctx, host): // tells nothing to who does not share the secret
-	case f.cfg.PlainApp:
+	case f.cfg.PlainApp || slices.Contains(f.cfg.PlainPaths, path):
 		f.cfg.App(ctx)
 	case !known:
 		misdirected(ctx, fasthttp.StatusMisdirectedRequest)

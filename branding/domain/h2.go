@@ -73,6 +73,9 @@ func answer2(w http.ResponseWriter, from *fasthttp.Response) bool {
 			head.Add(name, string(v))
 		}
 	})
+	if from.ConnectionClose() && from.StatusCode() != http.StatusMisdirectedRequest {
+		head.Set("Connection", "close") // not sent: it has the server say goodbye on this connection
+	}
 	if from.IsBodyStream() {
 		head.Del("Content-Length")
 		w.WriteHeader(from.StatusCode())

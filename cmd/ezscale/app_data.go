@@ -60,15 +60,20 @@ func (a *app) openDatabase(ctx context.Context) error {
 	if a.pool, err = tenancy.Open(a.loopCtx, bound); err != nil {
 		return err
 	}
+	a.countLanes()
 	a.onClose("lanes", func(context.Context) error { a.pool.Close(); return nil })
-	a.health.Part("database", func(ctx context.Context) error {
+	a.health.Shared("database", func(ctx context.Context) error {
 		return a.central.View(ctx, func(tx *tenancy.CentralTx) error {
 			var one int
 			return tx.NewRaw("SELECT 1").Scan(ctx, &one)
 		})
 	})
 	a.health.Part("migrations", func(ctx context.Context) error {
-		return a.central.View(ctx, func(tx *tenancy.CentralTx) error { return centralBehind(ctx, tx) })
+		err := a.central.View(ctx, func(tx *tenancy.CentralTx) error { return centralBehind(ctx, tx) })
+		if errors.Is(err, errBehind) {
+			return err
+		}
+		return nil // what cannot be asked is the part database's to tell
 	})
 	return nil
 }
@@ -110,6 +115,9 @@ func lanesOf(ctx context.Context, dsn string) (int, error) {
 	return tenancy.LanesOf(ctx, owner)
 }
 
+// errBehind says that the program is newer than its database.
+var errBehind = errors.New("run ezscale migrate")
+
 // centralBehind is nil when every central migration this program knows is applied.
 func centralBehind(ctx context.Context, tx *tenancy.CentralTx) error {
 	known, err := tenancy.CentralMigrations()
@@ -126,7 +134,7 @@ func centralBehind(ctx context.Context, tx *tenancy.CentralTx) error {
 	}
 	for _, m := range known {
 		if !done[m.Version] {
-			return fmt.Errorf("central migration %s is missing: run ezscale migrate", m.Name)
+			return fmt.Errorf("central migration %s is missing: %w", m.Name, errBehind)
 		}
 	}
 	return nil
@@ -142,7 +150,7 @@ func (a *app) openRedis(context.Context) error {
 	quietRedis(a.log)
 	a.redis = redis.NewClient(o)
 	a.onClose("redis", func(context.Context) error { return a.redis.Close() })
-	a.health.Part("redis", func(ctx context.Context) error { return a.redis.Ping(ctx).Err() })
+	a.health.Shared("redis", func(ctx context.Context) error { return a.redis.Ping(ctx).Err() })
 	return nil
 }
 
@@ -162,7 +170,7 @@ func (a *app) openDirectory(ctx context.Context) error {
 	}
 	a.keep("directory", a.resolver.Run)
 	a.keep("lanes", a.followLanes)
-	a.health.Part("directory", func(context.Context) error {
+	a.health.Shared("directory", func(context.Context) error {
 		switch at := a.resolver.Loaded(); {
 		case at.IsZero():
 			return errors.New("not loaded yet")

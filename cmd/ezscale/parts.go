@@ -61,6 +61,7 @@ func (a *app) openDomains(ctx context.Context, outbox *mail.Outbox, t trust) (*d
 	if err != nil {
 		return nil, fmt.Errorf("domains: %w", err)
 	}
+	a.countTLS(s.Certificates)
 	a.onClose("domains", func(context.Context) error { s.Close(); return nil })
 	return s, nil
 }

@@ -40,7 +40,7 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 // serve opens the sites and listens. What it returns stops listening and waits for
 // the requests in flight.
 func (a *app) serve(_ context.Context, s *sites) (shut func(context.Context) error, err error) {
-	front, err := s.domains.NewFront(domain.FrontConfig{App: a.handler(s), PlainApp: a.cfg.HTTP.Plain, MaxBody: 8 << 20})
+	front, err := s.domains.NewFront(domain.FrontConfig{App: a.handler(s), PlainApp: a.cfg.HTTP.Plain, PlainPaths: []string{"/healthz", "/readyz"}, MaxBody: 8 << 20})
 	if err != nil {
 		return nil, err
 	}

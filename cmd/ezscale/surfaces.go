@@ -103,10 +103,12 @@ func (a *app) tenantSurface(s *sites) surface.Config {
 	c.Routes = s.tenant.Routes()
 	c.Site = s.tenant.Shown
 	if mb := a.cfg.HTTP.PageCacheMB; mb > 0 {
-		c.Cache = surface.NewPageCache(surface.PageCacheConfig{
+		pages := surface.NewPageCache(surface.PageCacheConfig{
 			Paths: tenantweb.PublicPages(), MaxBytes: int64(mb) << 20,
 			Ignored: []string{"utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "gclid", "fbclid", "msclkid"},
-		}).CachePages
+		})
+		a.countPages(pages)
+		c.Cache = pages.CachePages
 	}
 	return c
 }
@@ -149,16 +151,21 @@ func (a *app) handler(s *sites) fasthttp.RequestHandler {
 	}
 }
 
-// publicReadiness says whether, and not why: the reasons are for the operator, at
-// the metrics address.
+// publicReadiness tells a load balancer whether to send visitors here, and not why:
+// the reasons are for the operator, at the metrics address. Without the database or
+// Redis every node is "degraded" and yet has its pages in memory: were this 503, a
+// balancer would take all of them out and nobody would see anything.
 func (a *app) publicReadiness(ctx *fasthttp.RequestCtx) {
 	c, cancel := context.WithTimeout(a.loopCtx, 3*time.Second)
 	defer cancel()
 	ctx.Response.Header.Set("Cache-Control", "no-store")
-	if !a.health.Ask(c).Ready {
+	switch said := a.health.Ask(c); {
+	case !said.Serves:
 		ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
 		ctx.SetBodyString("not ready\n")
-		return
+	case !said.Ready:
+		ctx.SetBodyString("degraded\n")
+	default:
+		ctx.SetBodyString("ready\n")
 	}
-	ctx.SetBodyString("ready\n")
 }

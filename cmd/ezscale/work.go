@@ -12,7 +12,6 @@ import (
 	"github.com/ezscale/ezscale/branding/domain"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/central/reseller"
-	"github.com/ezscale/ezscale/cmd/ezscale/metrics"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/queue"
 	"github.com/ezscale/ezscale/themes"
@@ -105,6 +104,7 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 	if err := a.startQueue(ctx, w); err != nil {
 		return err
 	}
+	a.countDomains(domains.Overview)
 	a.keep("domain worker", domains.Worker.Run)
 	return nil
 }
@@ -140,17 +140,7 @@ func (a *app) startQueue(ctx context.Context, w *queue.Workers) error {
 	}
 	a.keep("queue", q.Run)
 	a.keep("clock", s.Run)
-	jobs := q.Jobs()
-	a.metrics.Group("ezscale_jobs", "Jobs by state.", "state", func() ([]metrics.Sample, error) {
-		ctx, cancel := context.WithTimeout(a.loopCtx, 2*time.Second)
-		defer cancel()
-		counts, err := jobs.Count(ctx)
-		var all []metrics.Sample
-		for state, n := range counts {
-			all = append(all, metrics.Sample{Label: string(state), Value: float64(n)})
-		}
-		return all, err
-	})
+	a.countWork(q.Jobs())
 	return nil
 }
 

@@ -40,18 +40,30 @@ type Report struct {
 }
 
 type part struct {
-	name  string
-	check func(context.Context) error
+	name   string
+	shared bool
+	check  func(context.Context) error
 }
 
 // New makes a report of a process that is starting.
 func New() *Report { return &Report{state: Starting} }
 
-// Part registers the check of a part.
+// Part registers the check of a part without which this process must get no visitors.
 func (r *Report) Part(name string, check func(context.Context) error) {
+	r.add(part{name: name, check: check})
+}
+
+// Shared registers the check of a part that every process leans on, such as the
+// database: when it is away it is away for all, and a process that still answers from
+// memory must not be taken out of service together with every other.
+func (r *Report) Shared(name string, check func(context.Context) error) {
+	r.add(part{name: name, shared: true, check: check})
+}
+
+func (r *Report) add(p part) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.parts = append(r.parts, part{name: name, check: check})
+	r.parts = append(r.parts, p)
 }
 
 // Serving says that everything is built.
@@ -75,9 +87,10 @@ func (r *Report) set(s State) {
 
 // Answer is what /readyz says.
 type Answer struct {
-	Ready bool              `json:"ready"`
-	State State             `json:"state"`
-	Parts map[string]string `json:"parts"` // "ok", or what is wrong
+	Ready  bool              `json:"ready"`  // everything is well
+	Serves bool              `json:"serves"` // visitors may be sent here: no part of its own is missing
+	State  State             `json:"state"`
+	Parts  map[string]string `json:"parts"` // "ok", or what is wrong
 }
 
 // Ask runs the checks, all at once.
@@ -85,9 +98,11 @@ func (r *Report) Ask(ctx context.Context) Answer {
 	r.mu.Lock()
 	state, parts := r.state, slices.Clone(r.parts)
 	r.mu.Unlock()
-	a := Answer{State: state, Parts: r.run(ctx, parts), Ready: state == Ready}
-	for _, said := range a.Parts {
-		a.Ready = a.Ready && said == "ok"
+	a := Answer{State: state, Parts: r.run(ctx, parts), Ready: state == Ready, Serves: state == Ready}
+	for _, p := range parts {
+		well := a.Parts[p.name] == "ok"
+		a.Ready = a.Ready && well
+		a.Serves = a.Serves && (well || p.shared)
 	}
 	return a
 }

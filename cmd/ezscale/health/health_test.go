@@ -40,11 +40,14 @@ func TestReadiness(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := health.New()
 			r.Part("database", well)
-			r.Part("redis", test.redis)
+			r.Shared("redis", test.redis)
 			test.state(r)
 			code, a := ask(t, r)
 			if code != test.want || a.Ready != (test.want == 200) {
 				t.Errorf("got %d %+v, want %d", code, a, test.want)
+			}
+			if want := test.name == "serving" || test.name == "serving without Redis"; a.Serves != want {
+				t.Errorf("may serve: %v, want %v", a.Serves, want)
 			}
 			if a.Parts["database"] != "ok" {
 				t.Errorf("the database is said to be %q", a.Parts["database"])
