@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -89,10 +90,39 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 
 func (f *Front) server(h fasthttp.RequestHandler) *fasthttp.Server {
 	return &fasthttp.Server{
-		Handler: h, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxRequestBodySize: f.cfg.MaxBody,
+		Handler: oneHost(h), ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxRequestBodySize: f.cfg.MaxBody,
 		NoDefaultServerHeader: true, CloseOnShutdown: true, Logger: quiet{f.cfg.Log},
 		ReadBufferSize: 16 << 10, // 4 kB of cookies and a long address must fit
 	}
+}
+
+// oneHost refuses requests that name more than one host: in two Host headers, or in the
+// request line and the header. Whoever stands before us may have read another one.
+func oneHost(next fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		h := &ctx.Request.Header
+		if !bytes.EqualFold(ctx.URI().Host(), h.Host()) || manyHosts(h.RawHeaders()) {
+			misdirected(ctx, fasthttp.StatusBadRequest)
+			return
+		}
+		next(ctx)
+	}
+}
+
+// manyHosts reports whether a request's header lines hold more than one Host.
+func manyHosts(lines []byte) bool {
+	found := 0
+	for len(lines) > 0 {
+		if len(lines) > 5 && lines[0]|0x20 == 'h' && bytes.EqualFold(lines[:5], []byte("host:")) {
+			found++
+		}
+		end := bytes.IndexByte(lines, '\n')
+		if end < 0 {
+			break
+		}
+		lines = lines[end+1:]
+	}
+	return found > 1
 }
 
 // quiet keeps what strangers' connections make a server say out of the log's way.
