@@ -151,7 +151,7 @@ func TestPostgresGoneAndBack(t *testing.T) {
 	n.wantPublic("ready")
 	n.eventually("a page that was not cached", beta+"/", http.StatusOK, "Beta")
 	// A change made elsewhere arrives: the directory listens again.
-	h.run("tenant", "suspend", "beta", "--note", "unpaid")
+	h.run("tenant", "suspend", "beta", "--reason", "unpaid")
 	n.eventually("a change", beta+"/", http.StatusServiceUnavailable, "")
 	h.run("tenant", "resume", "beta")
 	n.eventually("and back", beta+"/", http.StatusOK, "Beta")
