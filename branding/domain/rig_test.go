@@ -49,7 +49,7 @@ func newRig(t testing.TB) *rig {
 	r.plain, err = net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	t.Cleanup(func() { _ = r.plain.Close() })
-	r.lab, err = acmelab.Start(acmelab.Options{HTTPPort: r.plain.Addr().(*net.TCPAddr).Port, TLSPort: 1})
+	r.lab, err = acmelab.Start(acmelab.Options{HTTPPort: r.plain.Addr().(*net.TCPAddr).Port, TLSPort: 1, Updates: labUpdates})
 	must(t, err)
 	t.Cleanup(func() { _ = r.lab.Close() })
 	resolvers := Resolvers{Servers: []string{r.lab.DNS()}}

@@ -73,6 +73,14 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 	if len(cfg.Resolvers.Servers) == 0 {
 		cfg.Resolvers.Servers = SystemResolvers()
 	}
+	if cfg.Wildcard && cfg.Authority.DNS == nil {
+		return nil, errors.New("domain: a wildcard needs Authority.DNS")
+	}
+	if d := cfg.Authority.DNS; d != nil && d.Seen == nil && d.Settle == 0 {
+		proof := *d
+		proof.Seen = cfg.Resolvers.sees
+		cfg.Authority.DNS = &proof
+	}
 	s := &Service{cfg: cfg}
 	var err error
 	if s.Storage, err = OpenStorage(ctx, cfg.Storage); err != nil {

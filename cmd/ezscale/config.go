@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ezscale/ezscale/branding/domain"
 	"github.com/ezscale/ezscale/cmd/ezscale/setting"
 )
 
@@ -135,6 +136,33 @@ func (c *acmeConfig) Validate() error {
 	return errors.Join(kind, urlOf("EZSCALE_ACME_DIRECTORY", c.Directory, "https"), between("EZSCALE_ACME_BUDGET", c.Budget, 1, 1_000_000), between("EZSCALE_ACME_RESERVE", c.Reserve, 0, 1_000_000))
 }
 
+// dns01Config is how our own zone is edited, for a wildcard below the platform's name.
+type dns01Config struct {
+	Provider  string `env:"ACME_DNS01" about:"rfc2136: one wildcard certificate serves all resellers' own hosts below the platform's name, proved by signed dynamic updates of its zone; empty: each host gets its own."`
+	Server    string `env:"ACME_DNS01_SERVER" about:"Primary name server of the zone, host:port; it takes updates over TCP."`
+	Zone      string `env:"ACME_DNS01_ZONE" about:"The zone as the name server knows it; empty: the platform's name."`
+	KeyName   string `env:"ACME_DNS01_KEY" about:"Name of the TSIG key that may set TXT records."`
+	Secret    string `env:"ACME_DNS01_SECRET" secret:"true" about:"Secret of the TSIG key, base64."`
+	Algorithm string `env:"ACME_DNS01_ALGORITHM" envDefault:"hmac-sha256" about:"Algorithm of the TSIG key: hmac-sha224, -sha256, -sha384 or -sha512."`
+}
+
+// Validate checks what the types cannot.
+func (c *dns01Config) Validate() error {
+	if c.Provider == "" {
+		return nil
+	}
+	all := []error{oneOf("EZSCALE_ACME_DNS01", c.Provider, "rfc2136"), address("EZSCALE_ACME_DNS01_SERVER", c.Server),
+		oneOf("EZSCALE_ACME_DNS01_ALGORITHM", c.Algorithm, domain.TSIGAlgorithms()...)}
+	if c.KeyName == "" || c.Secret == "" {
+		all = append(all, setting.Problem{Name: "EZSCALE_ACME_DNS01_KEY", Text: "and EZSCALE_ACME_DNS01_SECRET are needed with EZSCALE_ACME_DNS01"})
+	}
+	if c.Zone != "" {
+		c.Zone = strings.ToLower(strings.TrimSuffix(c.Zone, "."))
+		all = append(all, hostName("EZSCALE_ACME_DNS01_ZONE", c.Zone))
+	}
+	return errors.Join(all...)
+}
+
 // edgeConfig is where customers' names must point.
 type edgeConfig struct {
 	Domain    string       `env:"EDGE_DOMAIN" about:"CNAME targets are made below this name; empty: edge.<platform>."`
@@ -231,6 +259,7 @@ type serveConfig struct {
 	Hosts    hostsConfig    `group:"Names"`
 	HTTP     httpConfig     `group:"HTTP"`
 	ACME     acmeConfig     `group:"Certificates"`
+	DNS01    dns01Config    `group:"Certificates"`
 	Edge     edgeConfig     `group:"Customers' domains"`
 	SMTP     smtpConfig     `group:"Mail"`
 	Storage  storageConfig  `group:"Uploads"`

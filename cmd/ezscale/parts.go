@@ -37,6 +37,10 @@ func (a *app) openDomains(ctx context.Context, outbox *mail.Outbox, t trust) (*d
 			return nil, &usageError{setting.Problem{Name: "EZSCALE_ACME_ROOTS", Text: "holds no certificate"}}
 		}
 	}
+	proof, err := a.dnsProof()
+	if err != nil {
+		return nil, err
+	}
 	edge := c.Edge.Domain
 	if edge == "" {
 		edge = "edge." + c.Hosts.Platform
@@ -49,8 +53,10 @@ func (a *app) openDomains(ctx context.Context, outbox *mail.Outbox, t trust) (*d
 		Authority: domain.AuthorityConfig{
 			Directory: c.ACME.Directory, Roots: directory, SiteRoots: t.sites, Email: c.ACME.Email, Profile: c.ACME.Profile,
 			ExternalID: c.ACME.ExternalKID, ExternalKey: c.ACME.ExternalMAC, Identity: c.ACME.Identities, TLSALPN: c.ACME.Challenge == "tls-alpn-01",
+			DNS: proof,
 		},
-		Zone: c.Hosts.Platform, OwnHosts: []string{c.Hosts.Console, c.Hosts.Partner},
+		Wildcard: proof != nil,
+		Zone:     c.Hosts.Platform, OwnHosts: []string{c.Hosts.Console, c.Hosts.Partner},
 		Edge:        domain.Edge{Zone: edge, Addresses: append(c.Edge.IPv4, c.Edge.IPv6...)},
 		Resolvers:   domain.Resolvers{Servers: c.Edge.Resolvers, Authoritative: len(c.Edge.Resolvers) == 0},
 		AllowedTLDs: c.Edge.TLDs, ProbeSecret: a.ring.DeriveKey("domain probe"),
@@ -64,6 +70,27 @@ func (a *app) openDomains(ctx context.Context, outbox *mail.Outbox, t trust) (*d
 	a.countTLS(s.Certificates)
 	a.onClose("domains", func(context.Context) error { s.Close(); return nil })
 	return s, nil
+}
+
+// dnsProof is how a wildcard for the platform's own name is proved; nil when every host
+// below it gets its own certificate.
+func (a *app) dnsProof() (*domain.DNSProof, error) {
+	c := a.cfg.DNS01
+	if c.Provider == "" {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	zone := c.Zone
+	if zone == "" {
+		zone = a.cfg.Hosts.Platform
+	}
+	if p := a.cfg.Hosts.Platform; p != zone && !strings.HasSuffix(p, "."+zone) {
+		return nil, &usageError{setting.Problem{Name: "EZSCALE_ACME_DNS01_ZONE", Text: "must be EZSCALE_PLATFORM_DOMAIN or a name above it"}}
+	}
+	update, err := domain.NewDynamicUpdate(domain.DynamicUpdateConfig{Server: c.Server, Key: c.KeyName, Secret: c.Secret, Algorithm: c.Algorithm, Clock: a.clock})
+	if err != nil {
+		return nil, &usageError{setting.Problem{Name: "EZSCALE_ACME_DNS01_KEY", Text: "cannot be used: " + err.Error()}}
+	}
+	return &domain.DNSProof{Zone: zone, Provider: update}, nil
 }
 
 func portOf(addr string) int {

@@ -49,6 +49,7 @@ type Options struct {
 	TLSPort   int           // where TLS-ALPN-01 connects to; 443 on the real internet
 	Validity  time.Duration // of certificates; 0: 90 days
 	ZoneFile  string        // keeps the zone between starts; empty: in memory only
+	Updates   UpdateKey     // who may change the zone by dynamic updates; zero: nobody
 	LogOutput io.Writer     // nil: nothing
 }
 
@@ -85,7 +86,7 @@ func Start(o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := serveDNS(or(o.DNSAddr, "127.0.0.1:0"), zone)
+	names, err := serveDNS(or(o.DNSAddr, "127.0.0.1:0"), zone, o.Updates)
 	if err != nil {
 		return nil, err
 	}

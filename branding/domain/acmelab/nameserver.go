@@ -15,10 +15,10 @@ type nameServer struct {
 	servers []*dns.Server
 }
 
-func serveDNS(addr string, zone *Zone) (*nameServer, error) {
+func serveDNS(addr string, zone *Zone, key UpdateKey) (*nameServer, error) {
 	var lastErr error
 	for range 10 { // a free UDP port may be taken for TCP
-		s, err := listenDNS(addr, zone)
+		s, err := listenDNS(addr, zone, key)
 		if err == nil {
 			return s, nil
 		}
@@ -27,7 +27,7 @@ func serveDNS(addr string, zone *Zone) (*nameServer, error) {
 	return nil, fmt.Errorf("acmelab: the name server's address: %w", lastErr)
 }
 
-func listenDNS(addr string, zone *Zone) (*nameServer, error) {
+func listenDNS(addr string, zone *Zone, key UpdateKey) (*nameServer, error) {
 	var lc net.ListenConfig
 	pc, err := lc.ListenPacket(context.Background(), "udp", addr)
 	if err != nil {
@@ -39,12 +39,19 @@ func listenDNS(addr string, zone *Zone) (*nameServer, error) {
 		return nil, err
 	}
 	s := &nameServer{addr: pc.LocalAddr().String()}
-	h := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) { _ = w.WriteMsg(reply(zone, q)) })
+	h := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		if q.Opcode == dns.OpcodeUpdate {
+			_ = w.WriteMsg(update(zone, w, q))
+			return
+		}
+		_ = w.WriteMsg(reply(zone, q))
+	})
 	for _, srv := range []*dns.Server{
 		{PacketConn: pc, Handler: h},
 		{Listener: ln, Handler: h, IdleTimeout: func() time.Duration { return time.Minute }},
 	} {
 		started := make(chan struct{})
+		srv.TsigSecret, srv.MsgAcceptFunc = key.secrets(), acceptUpdates
 		srv.NotifyStartedFunc = func() { close(started) }
 		go func() { _ = srv.ActivateAndServe() }()
 		<-started
