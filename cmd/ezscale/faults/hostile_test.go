@@ -161,6 +161,11 @@ func TestHostileRequests(t *testing.T) {
 	}
 	t.Run("the name of the connection and the host", func(t *testing.T) { crossed(t, n, secure) })
 	n.want("afterwards", alpha+"/", http.StatusOK, "Alpha")
+	for _, name := range []string{"ezscale_tls_refusals_total", "ezscale_tls_certificates", "ezscale_lane_connections_idle"} {
+		if n.figure(name) == 0 {
+			t.Errorf("%s is nothing", name)
+		}
+	}
 	for line := range strings.Lines(n.log.String()) {
 		if strings.Contains(line, `"panic"`) || strings.Contains(line, "request failed") {
 			t.Errorf("the log has %s", short(line))

@@ -1,13 +1,17 @@
 package faults
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/ezscale/ezscale/branding/mail/mailtrap"
 	"github.com/ezscale/ezscale/tenancy"
@@ -87,6 +91,7 @@ func TestRedisGoneAndBack(t *testing.T) {
 		t.Fatalf("a wrong password: %d %s", a.status, short(a.body))
 	}
 
+	calm := n.crowd()
 	h.redis.Close()
 	n.wantPart("redis", false)
 	n.wantPublic("degraded")
@@ -122,8 +127,63 @@ func TestRedisGoneAndBack(t *testing.T) {
 		}
 		return nil
 	})
+	calm()
 	n.alive()
 	n.stop()
+}
+
+// crowd has visitors ask, all the time, for pages that are in memory and pages that
+// are never, as strangers and with sessions. Until they are calmed they may be asked
+// to come back later, and nothing worse.
+func (n *node) crowd() (calm func()) {
+	n.house.t.Helper()
+	var all sync.WaitGroup
+	stop := make(chan struct{})
+	var mu sync.Mutex
+	got := map[string]int{}
+	for _, visit := range []struct{ url, cookie string }{
+		{alpha + "/", ""}, {beta + "/?fresh", ""}, {alpha + "/?fresh", ""}, {alpha + "/client", "ez_customer=" + strings.Repeat("b", 43)}, {beta + "/manage/sign-in", ""},
+	} {
+		all.Go(func() {
+			c := n.client()
+			defer c.CloseIdleConnections()
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(5 * time.Millisecond):
+				}
+				req, _ := http.NewRequest(http.MethodGet, visit.url, nil)
+				if visit.cookie != "" {
+					req.Header.Set("Cookie", visit.cookie)
+				}
+				said := ""
+				if res, err := c.Do(req); err != nil {
+					said = err.Error()
+				} else {
+					_, _ = io.Copy(io.Discard, res.Body)
+					_ = res.Body.Close()
+					said = res.Status
+				}
+				mu.Lock()
+				got[visit.url+" "+said]++
+				mu.Unlock()
+			}
+		})
+	}
+	return func() {
+		n.house.t.Helper()
+		close(stop)
+		all.Wait()
+		for said, times := range got {
+			if !strings.Contains(said, " 200 ") && !strings.Contains(said, " 503 ") && !strings.Contains(said, " 303 ") {
+				n.house.t.Errorf("%d times: %s\n%s", times, said, n.log.complaints())
+			}
+		}
+		if said := alpha + "/ 503 Service Unavailable"; got[said] > 0 {
+			n.house.t.Errorf("%d times a page in memory was not shown", got[said])
+		}
+	}
 }
 
 func TestPostgresGoneAndBack(t *testing.T) {
@@ -132,13 +192,20 @@ func TestPostgresGoneAndBack(t *testing.T) {
 	n.want("before", alpha+"/", http.StatusOK, "Alpha")
 	n.eventually("before, with a certificate", "https://alpha.localhost/", http.StatusOK, "Alpha")
 
+	calm := n.crowd()
+	must(t, h.pg.Restart(context.Background()))
+	n.eventually("after a restart", beta+"/?fresh", http.StatusOK, "Beta")
+	must(t, ignoreExit(h.pg.Restart(context.Background())))
+	n.eventually("after another", beta+"/?fresh", http.StatusOK, "Beta")
+	n.want("nobody kept the page", beta+"/?fresh", http.StatusOK, "Beta")
+
 	again := h.stopPostgres()
 	n.wantPart("database", false)
 	n.wantPublic("degraded")
 	for range 3 {
 		n.want("a cached page", alpha+"/", http.StatusOK, "Alpha")
 		n.want("a certificate, a new handshake and a cached page", "https://alpha.localhost/", http.StatusOK, "Alpha")
-		n.want("a page that was not cached", beta+"/", http.StatusServiceUnavailable, down)
+		n.want("a page that is not cached", beta+"/?fresh", http.StatusServiceUnavailable, down)
 		n.want("an unknown host", "http://gamma.localhost/", http.StatusNotFound, "")
 	}
 	if a := n.post(n.visitor(), alpha+"/sign-in", alpha+"/sign-in", credentials()); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, down) {
@@ -149,7 +216,8 @@ func TestPostgresGoneAndBack(t *testing.T) {
 	n.wantPart("database", true)
 	w.wantPart("database", true)
 	n.wantPublic("ready")
-	n.eventually("a page that was not cached", beta+"/", http.StatusOK, "Beta")
+	n.eventually("a page that is not cached", beta+"/?fresh", http.StatusOK, "Beta")
+	calm()
 	// A change made elsewhere arrives: the directory listens again.
 	h.run("tenant", "suspend", "beta", "--reason", "unpaid")
 	n.eventually("a change", beta+"/", http.StatusServiceUnavailable, "")
