@@ -317,16 +317,20 @@ func ask(c *http.Client, method, url, form string) (answer, error) {
 	return answer{res.StatusCode, string(b), res.Header}, err
 }
 
-// get asks the node over new connections.
+// get asks the node over new connections; that there is no answer is a failure.
 func (n *node) get(url string) answer {
 	n.house.t.Helper()
-	c := n.client()
-	defer c.CloseIdleConnections()
-	a, err := ask(c, http.MethodGet, url, "")
+	a, err := n.try(url)
 	if err != nil {
 		n.house.t.Fatalf("GET %s: %v\n%s", url, err, n.log.complaints())
 	}
 	return a
+}
+
+func (n *node) try(url string) (answer, error) {
+	c := n.client()
+	defer c.CloseIdleConnections()
+	return ask(c, http.MethodGet, url, "")
 }
 
 // want checks a page.
@@ -342,8 +346,9 @@ func (n *node) eventually(what, url string, status int, says string) {
 	n.house.t.Helper()
 	n.house.until(what, func() error {
 		n.alive()
-		if a := n.get(url); a.status != status || !strings.Contains(a.body, says) {
-			return fmt.Errorf("GET %s: %d, want %d with %q\n%s\n%s", url, a.status, status, says, short(a.body), n.log.complaints())
+		// Without a certificate yet there is no connection.
+		if a, err := n.try(url); err != nil || a.status != status || !strings.Contains(a.body, says) {
+			return fmt.Errorf("GET %s: %d %w, want %d with %q\n%s\n%s", url, a.status, err, status, says, short(a.body), n.log.complaints())
 		}
 		return nil
 	})
