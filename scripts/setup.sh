@@ -19,7 +19,7 @@ npm_packages() {
   npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 
-chromium() {
+find_chromium() {
   local c
   for c in "${EZSCALE_CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable; do
     [ -n "$c" ] && have "$c" && { command -v "$c"; return; }
@@ -30,7 +30,7 @@ chromium() {
   return 1
 }
 
-pgbouncer() { PATH=$PATH:/usr/sbin command -v pgbouncer; }
+find_pgbouncer() { PATH=$PATH:/usr/sbin command -v pgbouncer; }
 
 # apt_own runs apt-get with all its state below .tools.
 apt_own() {
@@ -93,17 +93,17 @@ install_packages() {
 }
 
 test_tools() {
-  if ! chromium >/dev/null; then
+  if ! find_chromium >/dev/null; then
     install_packages chromium fonts-dejavu-core
     have chromium || { [ -x "$root/usr/lib/chromium/chromium" ] && wrap chromium "$root/usr/lib/chromium/chromium"; }
-    chromium >/dev/null || { say "no Chromium: install it and name it in EZSCALE_CHROMIUM"; exit 1; }
+    find_chromium >/dev/null || { say "no Chromium: install it and name it in EZSCALE_CHROMIUM"; exit 1; }
   fi
-  if ! pgbouncer >/dev/null; then
+  if ! find_pgbouncer >/dev/null; then
     install_packages pgbouncer
-    pgbouncer >/dev/null || { [ -x "$root/usr/sbin/pgbouncer" ] && wrap pgbouncer "$root/usr/sbin/pgbouncer"; }
-    pgbouncer >/dev/null || { say "no PgBouncer: install it"; exit 1; }
+    find_pgbouncer >/dev/null || { [ -x "$root/usr/sbin/pgbouncer" ] && wrap pgbouncer "$root/usr/sbin/pgbouncer"; }
+    find_pgbouncer >/dev/null || { say "no PgBouncer: install it"; exit 1; }
   fi
-  say "Chromium $(chromium), PgBouncer $(pgbouncer)"
+  say "Chromium $(find_chromium), PgBouncer $(find_pgbouncer)"
 }
 
 case ${1:-} in
