@@ -146,7 +146,9 @@ func (d *doctor) spares(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if o.SparesLow() {
+	if o.SparesBehind > 0 {
+		d.note("spares", warning, "ezscale migrate", "%d of %d have an older schema; none of them is given out until they are migrated", o.SparesBehind, o.Spares)
+	} else if o.SparesLow() {
 		d.note("spares", warning, "run ezscale work, which builds them", "%d are left; a new reseller may have to wait for one", o.Spares)
 	} else {
 		d.note("spares", well, "", "%d wait for new resellers", o.Spares)
@@ -204,19 +206,42 @@ func (d *doctor) jobs(ctx context.Context) error {
 	return nil
 }
 
+// mailWaits is how long a mail may wait: a mail server may be away for a while.
+const mailWaits = time.Hour
+
+// mails looks for letters that wait too long or failed, of the platform and of every tenant.
 func (d *doctor) mails(ctx context.Context) error {
-	var queued, failed int
-	err := d.owner.QueryRow(ctx, `SELECT count(*) FILTER (WHERE state = 'queued' AND created_at < now() - interval '10 minutes'),
-		count(*) FILTER (WHERE state = 'failed' AND created_at > now() - interval '7 days') FROM central.mails`).Scan(&queued, &failed)
-	switch {
-	case err != nil:
+	ctx = context.WithoutCancel(ctx) // as long as it takes: a moment for each tenant
+	var all, queued, failed int
+	look := func(tx tenancy.Statements) error {
+		var n struct{ Queued, Failed int }
+		err := tx.NewRaw(`SELECT count(*) FILTER (WHERE state = 'queued' AND created_at < ?) AS queued,
+			count(*) FILTER (WHERE state = 'failed' AND created_at > ?) AS failed FROM mails`, tx.Now().Add(-mailWaits), tx.Now().AddDate(0, 0, -7)).Scan(ctx, &n)
+		if n.Queued+n.Failed > 0 {
+			all++
+		}
+		queued, failed = queued+n.Queued, failed+n.Failed
 		return err
+	}
+	if err := d.tools.central.View(ctx, func(tx *tenancy.CentralTx) error { return look(tx) }); err != nil {
+		return err
+	}
+	ids, err := d.tools.tenants(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := d.tools.pool.Bind(tenancy.Tenant{ID: id}).View(ctx, func(tx *tenancy.Tx) error { return look(tx) }); err != nil {
+			return fmt.Errorf("tenant %s: %w", id, err)
+		}
+	}
+	switch {
 	case queued > 0:
-		d.note("mails", warning, "see the check smtp", "%d of the platform's mails have waited for more than ten minutes", queued)
+		d.note("mails", warning, "see the check smtp, and run ezscale work", "%d have waited for more than an hour and %d failed this week, in %d of %d outboxes", queued, failed, all, len(ids)+1)
 	case failed > 0:
-		d.note("mails", warning, "look at the console under Mails", "%d of the platform's mails could not be delivered this week", failed)
+		d.note("mails", warning, "look at Mails, in the console or at the reseller's /manage, mend the cause and send them again there", "%d could not be delivered this week, in %d of %d outboxes", failed, all, len(ids)+1)
 	default:
-		d.note("mails", well, "", "none waits")
+		d.note("mails", well, "", "none waits too long and none failed this week, in %d outboxes", len(ids)+1)
 	}
 	return nil
 }

@@ -117,13 +117,21 @@ func (d *doctor) resolvers(ctx context.Context) error {
 	return nil
 }
 
-func (d *doctor) uploads(context.Context) error {
+// uploads writes into a directory; of a bucket it asks whether it may be used.
+func (d *doctor) uploads(ctx context.Context) error {
 	u, err := url.Parse(d.cfg.Storage.URL)
 	if err != nil {
 		return errors.New("EZSCALE_STORAGE_URL cannot be read")
 	}
 	if u.Scheme != "file" {
-		d.note("uploads", well, "", "kept at %s (not tried: that would write there)", u.Host)
+		store, err := openBucket(u)
+		if err != nil {
+			return err
+		}
+		if err := store.Check(ctx); err != nil {
+			return err
+		}
+		d.note("uploads", well, "", "the bucket at %s answers", u.Host)
 		return nil
 	}
 	f, err := os.CreateTemp(u.Path, ".doctor-*")

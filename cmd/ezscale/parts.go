@@ -121,6 +121,15 @@ func (a *app) openMedia() (*media.Library, error) {
 		a.onClose("uploads", func(context.Context) error { return dir.Close() })
 		return media.NewLibrary(dir, 0), nil
 	}
+	store, err := openBucket(u)
+	if err != nil {
+		return nil, err
+	}
+	return media.NewLibrary(store, 0), nil
+}
+
+// openBucket is the store that an s3:// address names. It connects to nothing.
+func openBucket(u *url.URL) (*s3store.Store, error) {
 	secret, _ := u.User.Password()
 	bucket, prefix, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
 	store, err := s3store.New(s3store.Config{
@@ -130,7 +139,7 @@ func (a *app) openMedia() (*media.Library, error) {
 	if err != nil {
 		return nil, &usageError{setting.Problem{Name: "EZSCALE_STORAGE_URL", Text: "cannot be used: " + err.Error()}}
 	}
-	return media.NewLibrary(store, 0), nil
+	return store, nil
 }
 
 // openTransport is the way to the mail server; nil when none is configured.
