@@ -60,10 +60,16 @@ wrap() { # name, program
   mkdir -p "$tools/bin"
   local libs
   libs=$(find "$root" -name '*.so*' -type f -exec dirname {} + 2>/dev/null | sort -u | paste -sd: -)
+  # The packages' own scripts did not run, so that fontconfig is told where the fonts are.
+  cat >"$tools/fonts.conf" <<FONTS
+<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
+<fontconfig><dir>/usr/share/fonts</dir><dir>$root/usr/share/fonts</dir><cachedir>$tools/fontcache</cachedir></fontconfig>
+FONTS
   cat >"$tools/bin/$1" <<WRAP
 #!/bin/sh
 export LD_LIBRARY_PATH='$libs'"\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
-[ -d '$root/etc/fonts' ] && export FONTCONFIG_PATH='$root/etc/fonts' FONTCONFIG_SYSROOT='$root'
+export FONTCONFIG_FILE='$tools/fonts.conf'
 exec '$2' "\$@"
 WRAP
   chmod +x "$tools/bin/$1"
