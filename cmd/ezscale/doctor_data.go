@@ -147,7 +147,7 @@ func (d *doctor) spares(ctx context.Context) error {
 		return err
 	}
 	if o.SparesBehind > 0 {
-		d.note("spares", warning, "ezscale migrate", "%d of %d have an older schema; none of them is given out until they are migrated", o.SparesBehind, o.Spares)
+		d.note("spares", warning, "ezscale migrate", "%d of %d have an older schema", o.SparesBehind, o.Spares)
 	} else if o.SparesLow() {
 		d.note("spares", warning, "run ezscale work, which builds them", "%d are left; a new reseller may have to wait for one", o.Spares)
 	} else {
