@@ -47,19 +47,45 @@ func (d *Desk) Current(ctx context.Context, db *tenancy.DB) (Version, error) {
 // is published. published is the number of that version.
 func (d *Desk) Draft(ctx context.Context, db *tenancy.DB) (draft Version, published int, err error) {
 	err = db.View(ctx, func(tx *tenancy.Tx) error {
-		all, err := versions(ctx, tx, "state IN ('draft', 'published')")
-		if err != nil {
-			return err
-		}
-		now, _ := inState(all, statePublished)
+		var now Version
+		draft, now, err = draftOf(ctx, tx)
 		published = now.Number
-		var ok bool
-		if draft, ok = inState(all, stateDraft); !ok {
-			draft = Version{State: stateDraft, Content: now.Content, BasedOn: now.Number}
-		}
-		return nil
+		return err
 	})
 	return draft, published, err
+}
+
+// draftOf is the draft as Draft gives it, and what is published.
+func draftOf(ctx context.Context, tx *tenancy.Tx) (draft, published Version, err error) {
+	all, err := versions(ctx, tx, "state IN ('draft', 'published')")
+	if err != nil {
+		return Version{}, Version{}, err
+	}
+	published, _ = inState(all, statePublished)
+	draft, ok := inState(all, stateDraft)
+	if !ok {
+		draft = Version{State: stateDraft, Content: published.Content, BasedOn: published.Number}
+	}
+	return draft, published, nil
+}
+
+// Bench is all that who works on a brand has in front of them, of one moment.
+type Bench struct {
+	Draft     Version // as Desk.Draft gives it
+	Published Version // as Desk.Current gives it
+	Brand     Brand   // the draft's
+}
+
+// Bench reads it.
+func (d *Desk) Bench(ctx context.Context, db *tenancy.DB) (w Bench, err error) {
+	err = db.View(ctx, func(tx *tenancy.Tx) error {
+		if w.Draft, w.Published, err = draftOf(ctx, tx); err != nil {
+			return err
+		}
+		w.Brand, err = resolve(ctx, tx, db.Tenant(), w.Draft)
+		return err
+	})
+	return w, err
 }
 
 // Edit is a draft to be saved.
@@ -360,14 +386,6 @@ func (d *Desk) Preview(ctx context.Context, db *tenancy.DB, token string) (Brand
 
 // DraftBrand is the draft as a brand, for those who work on it.
 func (d *Desk) DraftBrand(ctx context.Context, db *tenancy.DB) (Brand, error) {
-	draft, _, err := d.Draft(ctx, db)
-	if err != nil {
-		return Brand{}, err
-	}
-	var b Brand
-	err = db.View(ctx, func(tx *tenancy.Tx) (err error) {
-		b, err = resolve(ctx, tx, db.Tenant(), draft)
-		return err
-	})
-	return b, err
+	w, err := d.Bench(ctx, db)
+	return w.Brand, err
 }

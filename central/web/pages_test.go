@@ -1,12 +1,8 @@
 package web_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"html"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -16,12 +12,12 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
-	"github.com/valyala/fasthttp"
 
 	"github.com/ezscale/ezscale/branding"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/branding/surface/surfacetest"
 	"github.com/ezscale/ezscale/central/reseller"
 	"github.com/ezscale/ezscale/central/staff"
 	"github.com/ezscale/ezscale/central/watch"
@@ -63,7 +59,12 @@ const host = "console.localhost"
 
 func open(t testing.TB, role identity.Role) *house {
 	t.Helper()
-	w, ctx := tenancytest.New(t), t.Context()
+	return openOver(t, tenancytest.New(t), role)
+}
+
+func openOver(t testing.TB, w *tenancytest.World, role identity.Role) *house {
+	t.Helper()
+	ctx := t.Context()
 	rdb := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
 	t.Cleanup(func() { _ = rdb.Close() })
 	key, err := secrets.NewKey("k")
@@ -115,6 +116,7 @@ func open(t testing.TB, role identity.Role) *house {
 	return h
 }
 
+// answer is an answer, in the words of these tests.
 type answer struct {
 	status int
 	where  string
@@ -122,34 +124,14 @@ type answer struct {
 	head   http.Header
 }
 
+func (h *house) client() *surfacetest.Client {
+	return &surfacetest.Client{Front: h.front, Host: host, Cookies: h.cookies, CSRF: h.csrf}
+}
+
 func (h *house) send(method, path string, form url.Values) answer {
 	h.t.Helper()
-	var req fasthttp.Request
-	req.Header.SetMethod(method)
-	req.SetRequestURI(path)
-	req.Header.SetHost(host)
-	if method != "GET" && method != "HEAD" {
-		req.Header.SetContentType("application/x-www-form-urlencoded")
-		req.SetBodyString(form.Encode())
-		req.Header.Set("Origin", "http://"+host)
-		req.Header.Set("X-CSRF-Token", h.csrf)
-	}
-	for k, v := range h.cookies {
-		req.Header.SetCookie(k, v)
-	}
-	var ctx fasthttp.RequestCtx
-	ctx.Init(&req, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}, nil)
-	h.front.Handler()(&ctx)
-	var out bytes.Buffer
-	_, err := ctx.Response.WriteTo(&out)
-	must(h.t, err)
-	res, err := http.ReadResponse(bufio.NewReader(&out), nil)
-	must(h.t, err)
-	defer res.Body.Close()
-	var body bytes.Buffer
-	_, err = body.ReadFrom(res.Body)
-	must(h.t, err)
-	return answer{res.StatusCode, res.Header.Get("Location"), html.UnescapeString(body.String()), res.Header}
+	a := h.client().Send(h.t, method, path, form)
+	return answer{a.Status, a.Where, a.Page, a.Head}
 }
 
 func (h *house) get(path string) answer { h.t.Helper(); return h.send("GET", path, nil) }

@@ -90,9 +90,16 @@ type World struct {
 // New makes a world: a copy of the installed template, removed when the test ends.
 func New(t testing.TB) *World {
 	t.Helper()
-	w := &World{DSN: NewDatabase(t), Clock: &Clock{now: Start}}
+	dsn := NewDatabase(t)
+	return worldOver(t, dsn, dsn)
+}
+
+// worldOver opens the planes at dsn; the owner comes in at its own.
+func worldOver(t testing.TB, ownerDSN, dsn string) *World {
+	t.Helper()
+	w := &World{DSN: dsn, Clock: &Clock{now: Start}}
 	ctx := context.Background()
-	owner, err := pgx.Connect(ctx, w.DSN)
+	owner, err := pgx.Connect(ctx, ownerDSN)
 	must(t, err)
 	w.Owner = owner
 	t.Cleanup(func() { _ = owner.Close(ctx) })

@@ -62,21 +62,14 @@ func showBrand(c *fiber.Ctx, view brandView) error {
 
 // brandView reads the draft as the page shows it.
 func (s *Site) brandView(c *fiber.Ctx) (brandView, error) {
-	draft, published, err := s.Brands.Draft(c.UserContext(), surface.DB(c))
+	bench, err := s.Brands.Bench(c.UserContext(), surface.DB(c))
 	if err != nil {
 		return brandView{}, err
 	}
-	current, err := s.Brands.Current(c.UserContext(), surface.DB(c))
-	if err != nil {
-		return brandView{}, err
-	}
-	b, err := s.Brands.DraftBrand(c.UserContext(), surface.DB(c))
-	if err != nil {
-		return brandView{}, err
-	}
+	draft, current, b := bench.Draft, bench.Published, bench.Brand
 	person, _ := surface.Principal(c)
 	v := newBrandView(draft.Content, s.Brands.Themes())
-	v.Revision, v.Published = draft.Revision, published
+	v.Revision, v.Published = draft.Revision, current.Number
 	v.PublishedAt, v.SavedAt, v.SavedBy = current.PublishedAt, draft.ChangedAt, draft.CreatedBy
 	v.Changes = branding.Diff(current.Content, draft.Content)
 	v.CanWrite, v.CanPublish = person.May(identity.BrandWrite), person.May(identity.BrandPublish)

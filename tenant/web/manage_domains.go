@@ -200,7 +200,7 @@ func (s *Site) domain(c *fiber.Ctx) error {
 func (s *Site) domainState(c *fiber.Ctx) error {
 	_, v, err := s.theDomain(c)
 	if fault.Is(err, "domain.not_found") {
-		return surface.Redirect(c, "/manage/domains", "") // removed, or moved to its owner
+		c.Set("HX-Redirect", "/manage/domains") // removed, or moved to its owner: the page that asks has nothing more to show
 	}
 	if err != nil {
 		return err

@@ -1,0 +1,86 @@
+package surfacetest
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/ezscale/ezscale/branding/surface"
+)
+
+// Junk is what is sent to every route.
+type Junk struct {
+	IDs    []string          // besides the usual, in the place of every parameter
+	Fields []string          // names of forms and queries
+	Known  map[string]string // parameters that keep a value of their own, by name with the colon
+	Each   func()            // before every route; nil: nothing
+}
+
+func usualIDs() []string {
+	return []string{"0", "-1", "x", "4294967295", "99999999999999999999", "%00", "%ff", "..", "a'b", strings.Repeat("9", 3000), "018f3c2e-0000-7000-8000-000000000000"}
+}
+
+func values() []string {
+	return []string{"\x00", "\xff\xfe", strings.Repeat("é", 5000), "'; DROP TABLE tenants; --", "-1", "{{.}}", "<script>", "\u202e", "%", "1e400", "NaN", "2026-99-99"}
+}
+
+// Try sends junk to every route and fails the test for each answer that is an error
+// of ours. It returns how many requests were made.
+func (j Junk) Try(t testing.TB, c *Client, routes []surface.Route) (tried int) {
+	t.Helper()
+	all := values()
+	for _, r := range routes {
+		if j.Each != nil {
+			j.Each()
+		}
+		for i, path := range j.paths(r.Path) {
+			form := url.Values{}
+			for k, f := range j.Fields {
+				form.Set(f, all[(i+k)%len(all)])
+			}
+			query := path + "?" + form.Encode()
+			for _, a := range []struct {
+				what, method, path string
+				form               url.Values
+			}{
+				{"as it is", r.Method, path, nil},
+				{"with a form of junk", r.Method, path, form},
+				{"with a query of junk", r.Method, query, form},
+				{"by another method", "DELETE", path, form},
+				{"by POST", "POST", query, form},
+			} {
+				tried++
+				if got := c.Send(t, a.method, a.path, a.form); got.Status >= 500 {
+					t.Errorf("%s %.80s %s: %d\n%.600s", a.method, path, a.what, got.Status, got.Page)
+				}
+			}
+		}
+	}
+	return tried
+}
+
+// paths is the route's path once with each id.
+func (j Junk) paths(pattern string) []string {
+	if !strings.Contains(pattern, ":") {
+		return []string{pattern}
+	}
+	var all []string
+	for _, id := range append(usualIDs(), j.IDs...) {
+		all = append(all, Fill(pattern, j.Known, id))
+	}
+	return all
+}
+
+// Fill puts values into a route's path by the parameters' names; rest is for those
+// that have none.
+func Fill(pattern string, known map[string]string, rest string) string {
+	parts := strings.Split(pattern, "/")
+	for i, p := range parts {
+		if v, ok := known[p]; ok {
+			parts[i] = v
+		} else if strings.HasPrefix(p, ":") {
+			parts[i] = rest
+		}
+	}
+	return strings.Join(parts, "/")
+}
