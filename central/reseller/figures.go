@@ -55,29 +55,46 @@ type Inside struct {
 // catalog's own indexes and does not grow with the number of tenants.
 func (d *Desk) Figures(ctx context.Context, id tenancy.ID) (f Figures, err error) {
 	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		// pg_depend leads from a schema to its tables by an index; pg_class does not.
-		err := tx.NewRaw(`SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint, count(*)::int
-			FROM pg_depend d JOIN pg_class c ON c.oid = d.objid AND c.relkind IN ('r', 'p')
-			WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_namespace'::regclass
-			AND d.refobjid = (SELECT oid FROM pg_namespace WHERE nspname = ?)`, id.Schema()).Scan(ctx, &f.SizeBytes, &f.Tables)
-		if err != nil {
-			return err
-		}
-		if f.Domains, err = domainsOf(ctx, tx, id); err != nil {
-			return err
-		}
-		var lanes int
-		err = tx.NewRaw(`SELECT (SELECT count(*) FROM usage_events WHERE tenant_id = ?),
-			(SELECT value::int FROM settings WHERE name = 'lanes')`, id).Scan(ctx, &f.UsageRows, &lanes)
-		if err == nil && lanes > 0 {
-			f.Lane = id.Lane(lanes)
-		}
+		f, err = figuresOf(ctx, tx, id)
 		return err
 	})
 	if err != nil {
 		return Figures{}, fmt.Errorf("figures of %s: %w", id, err)
 	}
 	return f, nil
+}
+
+// Look is Get and Figures of one moment.
+func (d *Desk) Look(ctx context.Context, id tenancy.ID) (r Reseller, f Figures, err error) {
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
+		if r, err = byID(ctx, tx, id, ""); err != nil {
+			return err
+		}
+		f, err = figuresOf(ctx, tx, id)
+		return err
+	})
+	return r, f, err
+}
+
+func figuresOf(ctx context.Context, tx *tenancy.CentralTx, id tenancy.ID) (f Figures, err error) {
+	// pg_depend leads from a schema to its tables by an index; pg_class does not.
+	err = tx.NewRaw(`SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint, count(*)::int
+		FROM pg_depend d JOIN pg_class c ON c.oid = d.objid AND c.relkind IN ('r', 'p')
+		WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_namespace'::regclass
+		AND d.refobjid = (SELECT oid FROM pg_namespace WHERE nspname = ?)`, id.Schema()).Scan(ctx, &f.SizeBytes, &f.Tables)
+	if err != nil {
+		return f, err
+	}
+	if f.Domains, err = domainsOf(ctx, tx, id); err != nil {
+		return f, err
+	}
+	var lanes int
+	err = tx.NewRaw(`SELECT (SELECT count(*) FROM usage_events WHERE tenant_id = ?),
+		(SELECT value::int FROM settings WHERE name = 'lanes')`, id).Scan(ctx, &f.UsageRows, &lanes)
+	if err == nil && lanes > 0 {
+		f.Lane = id.Lane(lanes)
+	}
+	return f, err
 }
 
 func domainsOf(ctx context.Context, tx *tenancy.CentralTx, id tenancy.ID) (found []Domain, err error) {

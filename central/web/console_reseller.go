@@ -77,14 +77,12 @@ func (s *Console) resellerView(c *fiber.Ctx, r reseller.Reseller, active string)
 }
 
 func (s *Console) showReseller(c *fiber.Ctx) error {
-	r, err := s.one(c)
+	r, figures, err := s.look(c)
 	if err != nil {
 		return err
 	}
 	v := s.resellerView(c, r, "")
-	if v.Figures, err = s.Office.Resellers.Figures(c.UserContext(), r.ID); err != nil {
-		return err
-	}
+	v.Figures = figures
 	s.peek(c, &v)
 	return surface.Render(c, "console", "console/reseller", r.Name, v)
 }
@@ -103,14 +101,12 @@ func (s *Console) peek(c *fiber.Ctx, v *resellerView) {
 }
 
 func (s *Console) showResellerDomains(c *fiber.Ctx) error {
-	r, err := s.one(c)
+	r, figures, err := s.look(c)
 	if err != nil {
 		return err
 	}
 	v := s.resellerView(c, r, "/domains")
-	if v.Figures, err = s.Office.Resellers.Figures(c.UserContext(), r.ID); err != nil {
-		return err
-	}
+	v.Figures = figures
 	for _, d := range v.Figures.Domains {
 		row := domainRow{d, domainStatus(d.State)}
 		row.Status["Since"] = d.ChangedAt

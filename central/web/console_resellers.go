@@ -144,3 +144,12 @@ func (s *Console) one(c *fiber.Ctx) (reseller.Reseller, error) {
 	}
 	return s.Office.Resellers.Get(c.UserContext(), id)
 }
+
+// look is one with its figures.
+func (s *Console) look(c *fiber.Ctx) (reseller.Reseller, reseller.Figures, error) {
+	id, err := tenancy.ParseID(c.Params("id"))
+	if err != nil {
+		return reseller.Reseller{}, reseller.Figures{}, fault.New(fault.NotFound, "tenant.unknown", "There is no such reseller.")
+	}
+	return s.Office.Resellers.Look(c.UserContext(), id)
+}
