@@ -7,12 +7,13 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/ezscale/ezscale/branding/media"
 	"github.com/ezscale/ezscale/tenancy"
 )
 
 // export keeps a tenant's archive below the export directory. A name says whose and
 // when; half an archive never has it.
-func (a *app) export(ctx context.Context, id tenancy.ID, now time.Time) error {
+func (a *app) export(ctx context.Context, id tenancy.ID, now time.Time, library *media.Library) error {
 	t, ok := a.resolver.ByID(id)
 	if !ok {
 		return fmt.Errorf("export %s: the directory does not know it", id)
@@ -27,7 +28,11 @@ func (a *app) export(ctx context.Context, id tenancy.ID, now time.Time) error {
 	}
 	defer os.Remove(f.Name()) //nolint:errcheck // renamed when all went well
 	defer f.Close()           //nolint:errcheck // closed below when all went well
-	if _, err := a.pool.Bind(t).Export(ctx, f); err != nil {
+	files, err := library.Files(ctx, a.pool.Bind(t))
+	if err != nil {
+		return fmt.Errorf("export %s: %w", id, err)
+	}
+	if _, err := a.pool.Bind(t).Export(ctx, f, files...); err != nil {
 		return fmt.Errorf("export %s: %w", id, err)
 	}
 	if err := f.Sync(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/ezscale/ezscale/branding"
 	"github.com/ezscale/ezscale/branding/domain"
 	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/branding/media"
 	"github.com/ezscale/ezscale/central/reseller"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/queue"
@@ -78,6 +79,10 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 		transport = noTransport{}
 	}
 	postman := &mail.Postman{Sealer: a.ring, Letters: letters, Senders: a.senders(brands), Transport: transport, Log: a.log}
+	library, err := a.openMedia()
+	if err != nil {
+		return err
+	}
 	desk := newResellerDesk(a.central, a.pool, a.cfg.Hosts.Platform, newOutboxes(a.ring))
 	w := queue.NewWorkers()
 	// Every job of the program, on one screen.
@@ -99,7 +104,7 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 		return err
 	}, queue.Timeout(time.Hour))
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, job reseller.DropJob) error {
-		return desk.CarryOut(ctx, job, &dropper{app: a})
+		return desk.CarryOut(ctx, job, &dropper{app: a, library: library})
 	}, queue.Timeout(time.Hour))
 	if err := a.startQueue(ctx, w); err != nil {
 		return err
@@ -145,14 +150,25 @@ func (a *app) startQueue(ctx context.Context, w *queue.Workers) error {
 }
 
 // dropper removes what an archived tenant leaves, after it was exported.
-type dropper struct{ app *app }
+type dropper struct {
+	app     *app
+	library *media.Library
+}
 
-// Drop exports the tenant to the export directory and then removes it.
+// Drop exports the tenant to the export directory and then removes it, its uploads
+// last: what is interrupted goes on when it is tried again.
 func (d *dropper) Drop(ctx context.Context, id tenancy.ID, now time.Time) error {
 	owner, err := pgx.Connect(ctx, d.app.cfg.Database.URL)
 	if err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
 	defer owner.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost
-	return tenancy.Drop(ctx, owner, id, tenancy.DropOptions{Now: now, Export: func(ctx context.Context) error { return d.app.export(ctx, id, now) }})
+	export := func(ctx context.Context) error { return d.app.export(ctx, id, now, d.library) }
+	if err := tenancy.Drop(ctx, owner, id, tenancy.DropOptions{Now: now, Export: export}); err != nil {
+		return err
+	}
+	if err := d.library.Forget(ctx, id); err != nil {
+		return fmt.Errorf("drop %s: uploads: %w", id.Schema(), err)
+	}
+	return nil
 }
