@@ -70,6 +70,7 @@ func setUpSecondFactor(t *testing.T, g guide, drive *browser.Browser) {
 		lookAt(tab, "customer_security")
 		tab.Go(home + "/client/security/second-factor")
 		lookAt(tab, "customer_second_factor")
+		tab.ClickText("summary", "cannot scan") // the secret stands behind it
 		secret := secretShown.FindString(tab.Text("main"))
 		if secret == "" {
 			t.Fatalf("the page shows no secret: %s", tab.Text("main"))
