@@ -271,7 +271,8 @@ func (b *Builder) Heal(ctx context.Context) (Healed, error) {
 		healed.Finished = append(healed.Finished, id)
 	}
 	undead, err := queryIDs(ctx, conn, `SELECT t.id FROM central.tenants t WHERE t.status = 'dropped'
-		AND EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = 't_' || t.id) ORDER BY 1`)
+		AND (EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = 't_' || t.id)
+			OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 't_' || t.id)) ORDER BY 1`)
 	if err != nil {
 		return healed, fmt.Errorf("heal: %w", err)
 	}
