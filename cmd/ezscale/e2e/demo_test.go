@@ -24,7 +24,7 @@ import (
 
 var (
 	screenshots = flag.String("screenshots", "", "folder to write pictures of every page to")
-	running     = flag.String("demo", "", "folder of a demo that runs already, such as .demo; empty: one is started")
+	attached    = flag.String("demo", "", "folder of a demo that runs already, such as .demo; empty: one is started")
 )
 
 func TestMain(m *testing.M) {
@@ -35,18 +35,37 @@ func TestMain(m *testing.M) {
 			os.Exit(2)
 		}
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := theDemo.stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // guide is what the demo writes to logins.json.
 type guide struct {
 	Sites []struct {
-		Name, Slug, HTTP, About string
+		Name, Slug, HTTP, HTTPS, About string
 	} `json:"sites"`
-	Logins []login `json:"logins"`
-	Index  string  `json:"index"`
-	DNS    string  `json:"dns"`
-	Mail   string  `json:"mail"`
+	Logins  []login `json:"logins"`
+	Index   string  `json:"index"`
+	DNS     string  `json:"dns"`
+	Mail    string  `json:"mail"`
+	Root    string  `json:"root_certificate"`
+	TLSPort int     `json:"https_port"`
+}
+
+// login is who signs in to a world; of a tenant's, the first one.
+func (g guide) login(t *testing.T, world, tenant string) login {
+	t.Helper()
+	for _, l := range g.Logins {
+		if l.World == world && l.Tenant == tenant {
+			return l
+		}
+	}
+	t.Fatalf("nobody signs in to %s %s", world, tenant)
+	return login{}
 }
 
 type login struct {
@@ -62,81 +81,134 @@ type login struct {
 // patience is how long a demo may take to come up on a busy machine.
 const patience = 90 * time.Second
 
-// demo is a running demo: its own, ended with the test, or the one -demo names.
+// theDemo is the one demo that all tests look at.
+var theDemo running
+
+// running is a demo in a process of its own.
+type running struct {
+	once  sync.Once
+	dir   string // of the program and the demo's files
+	data  string
+	cmd   *exec.Cmd
+	said  lockedBuffer
+	ended chan error
+	guide guide
+	err   error
+}
+
+// demo is the running demo: the one -demo names, or one started by the first test that
+// asks and stopped after the last.
 func demo(t *testing.T) guide {
 	t.Helper()
-	if *running != "" {
-		return mustGuide(t, filepath.Join(*running, "logins.json"))
+	theDemo.once.Do(func() {
+		if *attached != "" {
+			theDemo.guide, theDemo.err = readGuide(filepath.Join(*attached, "logins.json"))
+			return
+		}
+		theDemo.err = theDemo.start()
+	})
+	must(t, theDemo.err)
+	return theDemo.guide
+}
+
+func (d *running) start() (err error) {
+	if d.dir, err = os.MkdirTemp("", "ezwalk"); err != nil {
+		return err
 	}
-	dir := t.TempDir()
-	bin := filepath.Join(dir, "ezscale")
+	bin := filepath.Join(d.dir, "ezscale")
 	_, here, _, _ := runtime.Caller(0)
 	build := exec.Command("go", "build", "-o", bin, "..")
 	build.Dir = filepath.Dir(here)
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the program: %v\n%s", err, out)
+		return fmt.Errorf("build the program: %w\n%s", err, out)
 	}
 	// Root's Postgres runs as another user, who must be able to reach its data.
-	data, err := os.MkdirTemp("", "ezdemo")
-	must(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(data) })
-	run := exec.Command(bin, "demo")
-	run.Dir = dir
-	// The tests' own variables are none of the program's, which refuses what it does not know.
-	run.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "EZSCALE_SCREENSHOTS=") })
-	run.Env = append(run.Env, "EZSCALE_DEMO_DIR="+filepath.Join(dir, "demo"), "EZSCALE_DEMO_DATA="+filepath.Join(data, "pg"))
-	for _, name := range []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS"} {
-		run.Env = append(run.Env, "EZSCALE_DEMO_"+name+"="+strconv.Itoa(freePort(t)))
+	if d.data, err = os.MkdirTemp("", "ezdemo"); err != nil {
+		return err
 	}
-	must(t, os.Chmod(data, 0o755)) //nolint:gosec // see above
-	var said lockedBuffer
-	run.Stdout, run.Stderr = &said, &said
-	must(t, run.Start())
-	ended := make(chan error, 1)
-	go func() { ended <- run.Wait() }()
-	t.Cleanup(func() {
-		_ = run.Process.Signal(syscall.SIGINT)
-		select {
-		case <-ended:
-		case <-time.After(patience):
-			_ = run.Process.Kill()
-			t.Error("the demo did not end at Ctrl-C")
-		}
-	})
+	if err := os.Chmod(d.data, 0o755); err != nil { //nolint:gosec // see above
+		return err
+	}
+	cmd := exec.Command(bin, "demo")
+	cmd.Dir = d.dir
+	// The tests' own variables are none of the program's, which refuses what it does not know.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "EZSCALE_SCREENSHOTS=") })
+	cmd.Env = append(cmd.Env, "EZSCALE_DEMO_DIR="+filepath.Join(d.dir, "demo"), "EZSCALE_DEMO_DATA="+filepath.Join(d.data, "pg"))
+	ports, err := freePorts(6)
+	if err != nil {
+		return err
+	}
+	for i, name := range []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS"} {
+		cmd.Env = append(cmd.Env, "EZSCALE_DEMO_"+name+"="+strconv.Itoa(ports[i]))
+	}
+	cmd.Stdout, cmd.Stderr = &d.said, &d.said
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	d.cmd, d.ended = cmd, make(chan error, 1)
+	go func() { d.ended <- cmd.Wait() }()
 	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("the demo ended: %v\n%s", err, said.String())
+		case err := <-d.ended:
+			d.ended <- err
+			return fmt.Errorf("the demo ended: %w\n%s", err, d.said.String())
 		default:
 		}
-		if bytes.Contains([]byte(said.String()), []byte("ready in")) {
-			return mustGuide(t, filepath.Join(dir, "demo", "logins.json"))
+		if strings.Contains(d.said.String(), "ready in") {
+			d.guide, err = readGuide(filepath.Join(d.dir, "demo", "logins.json"))
+			return err
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the demo did not come up:\n%s", said.String())
+			return fmt.Errorf("the demo did not come up:\n%s", d.said.String())
 		}
 	}
 }
 
-func mustGuide(t *testing.T, file string) guide {
-	t.Helper()
-	b, err := os.ReadFile(file)
-	must(t, err)
-	var g guide
-	must(t, json.Unmarshal(b, &g))
-	if len(g.Sites) == 0 || len(g.Logins) == 0 {
-		t.Fatal(errors.New("the demo has no sites or nobody to sign in as"))
+// stop is Ctrl-C, and forgets what the demo stored.
+func (d *running) stop() (err error) {
+	if d.cmd != nil {
+		_ = d.cmd.Process.Signal(syscall.SIGINT)
+		select {
+		case err = <-d.ended:
+		case <-time.After(patience):
+			_ = d.cmd.Process.Kill()
+			err = errors.New("the demo did not end at Ctrl-C")
+		}
 	}
-	return g
+	for _, dir := range []string{d.dir, d.data} {
+		if dir != "" {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}
+	return err
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+func readGuide(file string) (guide, error) {
+	var g guide
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return g, err
+	}
+	if err := json.Unmarshal(b, &g); err != nil {
+		return g, err
+	}
+	if len(g.Sites) == 0 || len(g.Logins) == 0 {
+		return g, errors.New("the demo has no sites or nobody to sign in as")
+	}
+	return g, nil
+}
+
+// freePorts are n ports nobody listens at.
+func freePorts(n int) (ports []int, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // kept until all are chosen
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
 }
 
 // lockedBuffer is a buffer that a process writes while the test reads.

@@ -53,10 +53,25 @@ func signIn(t *testing.T, tab *browser.Page, l login) {
 	if l.Secret == "" {
 		return
 	}
-	code, err := totp.GenerateCode(l.Secret, time.Now())
-	must(t, err)
-	tab.Fill("code", code)
+	tab.Fill("code", code(t, l.Secret))
 	tab.Follow(`main form button[type="submit"]`)
+}
+
+// spent are the steps of time whose codes were used, by secret: each code is good once.
+var spent = map[string]int64{}
+
+// code is one that was not used yet; the server takes the next step's too.
+func code(t *testing.T, secret string) string {
+	t.Helper()
+	const period = 30
+	step := max(time.Now().Unix()/period, spent[secret]+1)
+	for step > time.Now().Unix()/period+1 {
+		time.Sleep(100 * time.Millisecond)
+	}
+	spent[secret] = step
+	c, err := totp.GenerateCode(secret, time.Unix(step*period, 0))
+	must(t, err)
+	return c
 }
 
 // links are the addresses of this host that the page leads to.
