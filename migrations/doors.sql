@@ -19,11 +19,59 @@ BEGIN
 END $$;
 
 -- Records usage once a key. Answers whether it is new.
-CREATE OR REPLACE FUNCTION door.record_usage(key text, sku text, kind text, quantity bigint, at timestamptz, detail jsonb) RETURNS boolean
+DROP FUNCTION IF EXISTS door.record_usage(text, text, text, bigint, timestamptz, jsonb);
+CREATE OR REPLACE FUNCTION door.record_usage(key text, subject text, sku text, kind text, quantity bigint, at timestamptz, detail jsonb) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  INSERT INTO central.usage_events (tenant_id, key, sku, kind, quantity, at, detail)
-  VALUES (door.tenant(), record_usage.key, record_usage.sku, record_usage.kind, record_usage.quantity, record_usage.at, record_usage.detail)
+  INSERT INTO central.usage_events (tenant_id, key, subject, sku, kind, quantity, at, detail)
+  VALUES (door.tenant(), record_usage.key, record_usage.subject, record_usage.sku, record_usage.kind, record_usage.quantity, record_usage.at, record_usage.detail)
+  ON CONFLICT DO NOTHING;
+  RETURN FOUND;
+END $$;
+
+-- Shows the platform how one of the tenant's services stands.
+CREATE OR REPLACE FUNCTION door.show_service(service jsonb) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO central.services AS s (tenant_id, service_id, sku, label, platform_id, region, ref, desired, observed, problem, address, began_at, ended_at, changed_at)
+  SELECT door.tenant(), r.id, r.sku, r.label, r.platform_id, r.region, r.ref, r.desired, r.observed, r.problem, r.address, r.began_at, r.ended_at, r.changed_at
+  FROM jsonb_to_record(show_service.service) AS r(id uuid, sku text, label text, platform_id uuid, region text, ref text, desired text, observed text,
+    problem text, address text, began_at timestamptz, ended_at timestamptz, changed_at timestamptz)
+  ON CONFLICT ON CONSTRAINT services_pkey DO UPDATE SET sku = excluded.sku, label = excluded.label, platform_id = excluded.platform_id, region = excluded.region,
+    ref = excluded.ref, desired = excluded.desired, observed = excluded.observed, problem = excluded.problem, address = excluded.address,
+    began_at = excluded.began_at, ended_at = excluded.ended_at, changed_at = excluded.changed_at
+  WHERE s.changed_at <= excluded.changed_at;
+END $$;
+
+-- Tells the platform of money taken or given back, once a key.
+CREATE OR REPLACE FUNCTION door.record_revenue(key text, kind text, currency text, amount bigint, at timestamptz) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO central.revenue_events (tenant_id, key, kind, currency, amount_minor, at)
+  VALUES (door.tenant(), record_revenue.key, record_revenue.kind, record_revenue.currency, record_revenue.amount, record_revenue.at)
+  ON CONFLICT DO NOTHING;
+  RETURN FOUND;
+END $$;
+
+-- Keeps a figure of the tenant where staff's overview reads it.
+CREATE OR REPLACE FUNCTION door.set_figure(name text, currency text, value bigint, at timestamptz) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO central.tenant_figures (tenant_id, name, currency, value, changed_at)
+  VALUES (door.tenant(), set_figure.name, set_figure.currency, set_figure.value, set_figure.at)
+  ON CONFLICT ON CONSTRAINT tenant_figures_pkey DO UPDATE SET value = excluded.value, changed_at = excluded.changed_at;
+END $$;
+
+-- Tells staff of something, once a key. Answers whether it is new.
+CREATE OR REPLACE FUNCTION door.raise_alert(id uuid, key text, kind text, text text, detail jsonb, at timestamptz) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE t bigint := door.tenant();
+BEGIN
+  IF length(raise_alert.kind) > 60 OR length(raise_alert.text) > 500 OR length(raise_alert.detail::text) > 4000 THEN
+    RAISE check_violation USING MESSAGE = 'an alert is short';
+  END IF;
+  INSERT INTO central.alerts (id, key, tenant_id, kind, text, detail, at)
+  VALUES (raise_alert.id, 'tenant ' || t || ' ' || raise_alert.key, t, raise_alert.kind, raise_alert.text, raise_alert.detail, raise_alert.at)
   ON CONFLICT DO NOTHING;
   RETURN FOUND;
 END $$;

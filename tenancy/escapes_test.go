@@ -31,7 +31,7 @@ func (s *siege) doors(t *testing.T) {
 	migrated := fmt.Sprintf("door.migrated(%s, %d, %d)", s.A.ID, version, version)
 	doors := map[string]door{
 		"tenant":          {"door.tenant()", true, false},
-		"record_usage":    {"door.record_usage('k', 'vps', 'start', 1, now(), '{\"tenant\": " + b + "}')", true, false},
+		"record_usage":    {"door.record_usage('k', '', 'vps', 'start', 1, now(), '{\"tenant\": " + b + "}')", true, false},
 		"set_agenda":      {"door.set_agenda('k', now())", true, false},
 		"touch_site":      {"door.touch_site(NULL)", true, false},
 		"anchor_audit":    {"door.anchor_audit(1, '')", true, false},

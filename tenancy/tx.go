@@ -112,31 +112,6 @@ func enqueue(ctx context.Context, s *statements, door string, job Job, o JobOpti
 	return id.Valid, nil
 }
 
-// Usage is something used that the platform will bill the reseller for.
-type Usage struct {
-	Key      string // natural key, unique in the tenant
-	SKU      string
-	Kind     string // start, change, stop or quantity
-	Quantity int64
-	At       time.Time
-	Detail   map[string]any
-}
-
-// RecordUsage writes a usage event to the central ledger with the transaction. It
-// reports false when the tenant already recorded one with this key.
-func (tx *Tx) RecordUsage(ctx context.Context, u Usage) (bool, error) {
-	detail, err := json.Marshal(u.Detail)
-	if err != nil {
-		return false, fmt.Errorf("record usage %s: %w", u.Key, err)
-	}
-	if u.Detail == nil {
-		detail = []byte("{}")
-	}
-	var fresh bool
-	err = tx.NewRaw("SELECT door.record_usage(?, ?, ?, ?, ?, ?::jsonb)", u.Key, u.SKU, u.Kind, u.Quantity, u.At, string(detail)).Scan(ctx, &fresh)
-	return fresh, err
-}
-
 // SetAgenda says when the tenant next has work of a kind; the zero time, that it has none.
 func (tx *Tx) SetAgenda(ctx context.Context, kind string, due time.Time) error {
 	_, err := tx.NewRaw("SELECT door.set_agenda(?, ?)", kind, bun.NullZero(due)).Exec(ctx)

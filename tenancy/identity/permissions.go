@@ -13,6 +13,7 @@ const (
 	ResellerAdmin  Role = "admin"
 	ResellerDesign Role = "designer"
 	ResellerAgent  Role = "support"
+	PartnerOwner   Role = "owner"
 	CustomerMember Role = "member" // what a member may do in an account stands in its memberships
 )
 
@@ -36,6 +37,11 @@ const (
 	PlatformAudit  Permission = "audit.read"
 	StaffManage    Permission = "staff.manage"
 	SystemRead     Permission = "system.read"
+	WholesaleRead  Permission = "wholesale.read"  // price book, runs, invoices, evidence
+	WholesaleWrite Permission = "wholesale.write" // prices, tiers, terms, runs, payments taken by hand
+	PlatformsRead  Permission = "platforms.read"  // platforms, capacity, services of all tenants
+	PlatformsWrite Permission = "platforms.write" // connect, test, map, drain, repair
+	AlertsManage   Permission = "alerts.manage"
 )
 
 // What a reseller's team does at /manage.
@@ -52,22 +58,38 @@ const (
 	TenantAudit   Permission = "activity.read"
 	MailsRead     Permission = "mails.read"
 	SiteSettings  Permission = "settings.edit"
+	CatalogWrite  Permission = "catalog.write"
+	SalesRead     Permission = "sales.read"  // orders, subscriptions, invoices, payments
+	SalesWrite    Permission = "sales.write" // cancel, confirm a transfer, refund
+	ServicesRead  Permission = "services.read"
+	ServicesRun   Permission = "services.operate" // suspend, release, retry, terminate
+	GatewaysWrite Permission = "gateways.write"   // keys of payment gateways
+	MailsWrite    Permission = "mails.write"      // texts of mails
+	HooksManage   Permission = "webhooks.manage"
+	ReportsRead   Permission = "reports.read" // revenue, cost, margin
+)
+
+// What a partner, a reseller as EZSCALE's customer, does at the partner centre.
+const (
+	StatementRead Permission = "statement.read" // wholesale invoices, evidence, price list
+	StatementPay  Permission = "statement.pay"  // cards, paying
 )
 
 // grants maps world and role to what they may do.
 var grants = map[World]map[Role][]Permission{
 	Staff: {
-		StaffAdmin:    {ResellersRead, ResellersWrite, DomainsRead, DomainsOperate, JobsRead, JobsOperate, PlatformAudit, StaffManage, SystemRead},
-		StaffSupport:  {ResellersRead, DomainsRead, DomainsOperate, JobsRead, JobsOperate, SystemRead},
-		StaffBilling:  {ResellersRead, SystemRead},
-		StaffReadOnly: {ResellersRead, DomainsRead, JobsRead, SystemRead},
+		StaffAdmin:    {ResellersRead, ResellersWrite, DomainsRead, DomainsOperate, JobsRead, JobsOperate, PlatformAudit, StaffManage, SystemRead, WholesaleRead, WholesaleWrite, PlatformsRead, PlatformsWrite, AlertsManage},
+		StaffSupport:  {ResellersRead, DomainsRead, DomainsOperate, JobsRead, JobsOperate, SystemRead, PlatformsRead},
+		StaffBilling:  {ResellersRead, SystemRead, WholesaleRead, WholesaleWrite, PlatformsRead},
+		StaffReadOnly: {ResellersRead, DomainsRead, JobsRead, SystemRead, WholesaleRead, PlatformsRead},
 	},
 	Reseller: {
-		ResellerOwner:  {DashboardRead, BrandRead, BrandWrite, BrandPublish, SiteDomains, TeamManage, CustomersRead, CustomersEdit, CatalogRead, TenantAudit, MailsRead, SiteSettings},
-		ResellerAdmin:  {DashboardRead, BrandRead, BrandWrite, BrandPublish, SiteDomains, TeamManage, CustomersRead, CustomersEdit, CatalogRead, TenantAudit, MailsRead, SiteSettings},
+		ResellerOwner:  {DashboardRead, BrandRead, BrandWrite, BrandPublish, SiteDomains, TeamManage, CustomersRead, CustomersEdit, CatalogRead, TenantAudit, MailsRead, SiteSettings, CatalogWrite, SalesRead, SalesWrite, ServicesRead, ServicesRun, GatewaysWrite, MailsWrite, HooksManage, ReportsRead},
+		ResellerAdmin:  {DashboardRead, BrandRead, BrandWrite, BrandPublish, SiteDomains, TeamManage, CustomersRead, CustomersEdit, CatalogRead, TenantAudit, MailsRead, SiteSettings, CatalogWrite, SalesRead, SalesWrite, ServicesRead, ServicesRun, GatewaysWrite, MailsWrite, HooksManage, ReportsRead},
 		ResellerDesign: {DashboardRead, BrandRead, BrandWrite},
-		ResellerAgent:  {DashboardRead, BrandRead, CustomersRead, CustomersEdit, CatalogRead, MailsRead},
+		ResellerAgent:  {DashboardRead, BrandRead, CustomersRead, CustomersEdit, CatalogRead, MailsRead, SalesRead, ServicesRead, ServicesRun},
 	},
+	Partner:  {PartnerOwner: {StatementRead, StatementPay}},
 	Customer: {CustomerMember: {}},
 }
 
@@ -97,6 +119,8 @@ func Roles(w World) []Role {
 		return []Role{StaffAdmin, StaffSupport, StaffBilling, StaffReadOnly}
 	case Reseller:
 		return []Role{ResellerOwner, ResellerAdmin, ResellerDesign, ResellerAgent}
+	case Partner:
+		return []Role{PartnerOwner}
 	case Customer:
 		return []Role{CustomerMember}
 	}

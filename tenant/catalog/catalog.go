@@ -25,39 +25,19 @@ const (
 )
 
 // Cycle is how often a price is due.
-type Cycle string
+type Cycle = billing.Cycle
 
 // The cycles, the shortest first.
 const (
-	Hourly     Cycle = "hourly"
-	Monthly    Cycle = "monthly"
-	Quarterly  Cycle = "quarterly"
-	SemiAnnual Cycle = "semi_annual"
-	Annual     Cycle = "annual"
-	Biennial   Cycle = "biennial"
-	Triennial  Cycle = "triennial"
-	OneTime    Cycle = "one_time"
+	Hourly     = billing.Hourly
+	Monthly    = billing.Monthly
+	Quarterly  = billing.Quarterly
+	SemiAnnual = billing.SemiAnnual
+	Annual     = billing.Annual
+	Biennial   = billing.Biennial
+	Triennial  = billing.Triennial
+	OneTime    = billing.OneTime
 )
-
-// Months is how many months a cycle has; 0 for hours and what is paid once.
-func (c Cycle) Months() int64 {
-	switch c {
-	case Monthly:
-		return 1
-	case Quarterly:
-		return 3
-	case SemiAnnual:
-		return 6
-	case Annual:
-		return 12
-	case Biennial:
-		return 24
-	case Triennial:
-		return 36
-	default:
-		return 0
-	}
-}
 
 // Product is one thing on the shelf, with the plans anyone may see, in the
 // reseller's order.

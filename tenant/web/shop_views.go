@@ -208,7 +208,7 @@ func viewPrice(p catalog.Price) priceView {
 	v := priceView{Amount: p.Amount, Setup: p.Setup, Per: words[0], Cycle: words[1]}
 	if months := p.Cycle.Months(); months > 1 {
 		// What a longer cycle comes to a month; shown beside the price, never charged.
-		if monthly, err := p.Amount.Ratio(1, months); err == nil {
+		if monthly, err := p.Amount.Ratio(1, int64(months)); err == nil {
 			v.Monthly = &monthly
 		}
 	}

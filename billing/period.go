@@ -1,0 +1,65 @@
+package billing
+
+import "time"
+
+// Cycle is how often a price is due.
+type Cycle string
+
+// The cycles, the shortest first.
+const (
+	Hourly     Cycle = "hourly"
+	Monthly    Cycle = "monthly"
+	Quarterly  Cycle = "quarterly"
+	SemiAnnual Cycle = "semi_annual"
+	Annual     Cycle = "annual"
+	Biennial   Cycle = "biennial"
+	Triennial  Cycle = "triennial"
+	OneTime    Cycle = "one_time"
+)
+
+// Months is how many months a cycle has; 0 for hours and what is paid once.
+func (c Cycle) Months() int {
+	switch c {
+	case Monthly:
+		return 1
+	case Quarterly:
+		return 3
+	case SemiAnnual:
+		return 6
+	case Annual:
+		return 12
+	case Biennial:
+		return 24
+	case Triennial:
+		return 36
+	default:
+		return 0
+	}
+}
+
+// Period is a time from its first moment up to, and without, its last: [From, To), UTC.
+type Period struct{ From, To time.Time }
+
+// Contains reports whether t lies in the period.
+func (p Period) Contains(t time.Time) bool { return !t.Before(p.From) && t.Before(p.To) }
+
+// Period is the nth period, from 0, of a subscription that began at the anchor. Each
+// keeps the anchor's day and time of day in zone, and in a month that has no such day
+// falls on its last: 31 January is followed by 28 February and that by 31 March. A
+// cycle without months has one period without end: To is zero.
+func (c Cycle) Period(anchor time.Time, n int, zone *time.Location) Period {
+	months := c.Months()
+	if months == 0 {
+		return Period{From: anchor.UTC()}
+	}
+	return Period{From: addMonths(anchor, n*months, zone), To: addMonths(anchor, (n+1)*months, zone)}
+}
+
+// addMonths moves t by whole months in zone, keeping its day where the month has it.
+func addMonths(t time.Time, months int, zone *time.Location) time.Time {
+	local := t.In(zone)
+	year, month, day := local.Date()
+	first := time.Date(year, month+time.Month(months), 1, 0, 0, 0, 0, zone)
+	last := first.AddDate(0, 1, -1).Day()
+	return time.Date(first.Year(), first.Month(), min(day, last), local.Hour(), local.Minute(), local.Second(), local.Nanosecond(), zone).UTC()
+}
