@@ -25,6 +25,9 @@ type Area struct {
 	World  identity.World // who signs in here
 	SignIn string         // path of the sign-in page
 	Themed bool           // pages follow the tenant's theme; the consoles always use base
+	// Machines says that programs call here, which prove themselves with a token or a
+	// signature: cookies and forms do not count, and errors are problem documents.
+	Machines bool
 	Nav    func(identity.Principal) []NavItem
 	// MustTOTP says who must have a second factor here; nil: nobody. The tenant is the
 	// zero one on the platform's own hosts.

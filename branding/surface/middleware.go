@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
 )
 
 // arrive puts what Front found out where handlers find it, names the request and
@@ -138,6 +139,9 @@ func (s *Surface) state(c *fiber.Ctx) error {
 	status, retry := stateAnswer(t.Status)
 	retryAfter(&c.Response().Header, retry)
 	area, _ := areaOf(c)
+	if area.Machines {
+		return s.problem(c, status, fault.From(fault.New(fault.Unavailable, "site.not_serving", "This site is not available at the moment.")))
+	}
 	view := StateView{State: page, Status: status, Manage: area.Prefix == "/manage"}
 	if view.Manage {
 		view.Note = t.StatusNote
@@ -154,7 +158,7 @@ func areaOf(c *fiber.Ctx) (Area, bool) {
 
 // wantsJSON reports whether a program asks, and not a person.
 func wantsJSON(c *fiber.Ctx) bool {
-	if strings.HasPrefix(c.Path(), "/api/") {
+	if area, _ := areaOf(c); area.Machines || strings.HasPrefix(c.Path(), "/api/") {
 		return true
 	}
 	accept := c.Get(fiber.HeaderAccept)

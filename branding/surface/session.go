@@ -102,7 +102,7 @@ func Session(c *fiber.Ctx) (identity.Session, bool) {
 // asked it remembers why, and only pages that need a person fail.
 func (s *Surface) identify(c *fiber.Ctx) error {
 	token := SessionToken(c)
-	if s.cfg.Sessions == nil || token == "" {
+	if area, _ := areaOf(c); area.Machines || s.cfg.Sessions == nil || token == "" {
 		return c.Next()
 	}
 	session, err := s.cfg.Sessions.Resume(c.UserContext(), Binding(c), token)
@@ -208,6 +208,9 @@ func (s *Surface) guardForms(c *fiber.Ctx) error {
 	switch c.Method() {
 	case fiber.MethodGet, fiber.MethodHead, fiber.MethodOptions:
 		return c.Next()
+	}
+	if area, _ := areaOf(c); area.Machines {
+		return c.Next() // a cookie gives no right there, so there is none to misuse
 	}
 	if err := sameOrigin(c); err != nil {
 		return fault.Wrap(err, fault.Forbidden, "form.foreign", "This form was sent from another site. Please open the page here and try again.")

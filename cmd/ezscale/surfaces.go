@@ -98,6 +98,8 @@ func (a *app) tenantSurface(s *sites) surface.Config {
 	c.Areas = []surface.Area{
 		{Name: "manage", Prefix: "/manage", World: identity.Reseller, SignIn: "/manage/sign-in", Nav: tenantweb.Nav, MustTOTP: func(t tenancy.Tenant) bool { return t.RequireTOTP }},
 		{Name: "client", Prefix: "/client", World: identity.Customer, SignIn: "/sign-in", Themed: true, Nav: tenantweb.ClientNav},
+		{Name: "api", Prefix: "/api", World: identity.Customer, Machines: true},
+		{Name: "hooks", Prefix: "/hooks", World: identity.Customer, Machines: true},
 		{Name: "shop", World: identity.Customer, SignIn: "/sign-in", Themed: true},
 	}
 	c.Routes = s.tenant.Routes()
