@@ -1,0 +1,252 @@
+// Package access owns the API tokens of a reseller's customers and what keeps a
+// program's writes from happening twice: the tables api_tokens and idempotency_keys. A
+// token acts for one account and never does more than the person who made it may. How
+// people sign in is tenancy/identity's; what a call does is its slice's.
+package access
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/fault"
+)
+
+// Scope is one thing a token may be made for.
+type Scope string
+
+// The scopes.
+const (
+	ServicesRead  Scope = "services:read"
+	ServicesWrite Scope = "services:write" // power, rebuild, rename; never credentials
+	BillingRead   Scope = "billing:read"   // invoices and their PDFs, orders
+	OrdersWrite   Scope = "orders:write"
+)
+
+// Scopes lists them all, with what each lets a program do.
+func Scopes() []struct {
+	Scope Scope
+	Label string
+} {
+	return []struct {
+		Scope Scope
+		Label string
+	}{
+		{ServicesRead, "See services and their state"},
+		{ServicesWrite, "Start, stop, rebuild and rename services"},
+		{BillingRead, "See orders and invoices, download PDFs"},
+		{OrdersWrite, "Place orders, paid with the saved method"},
+	}
+}
+
+// roles says which membership of the account each scope needs, whoever made the token.
+var roles = map[Scope][]string{
+	ServicesRead:  {"owner", "admin", "technical", "billing", "read_only"},
+	ServicesWrite: {"owner", "admin", "technical"},
+	BillingRead:   {"owner", "admin", "billing", "read_only"},
+	OrdersWrite:   {"owner", "admin", "billing"},
+}
+
+// Token is a token as its owner sees it; the secret itself is shown once, by Create.
+type Token struct {
+	ID         uuid.UUID
+	Name       string
+	Scopes     []Scope
+	Hint       string // its last four characters
+	MadeBy     string
+	CreatedAt  time.Time
+	ExpiresAt  time.Time // zero: never
+	LastUsedAt time.Time // zero: never; to the minute
+	RevokedAt  time.Time
+}
+
+// Works reports whether the token opens anything at the time now.
+func (t Token) Works(now time.Time) bool {
+	return t.RevokedAt.IsZero() && (t.ExpiresAt.IsZero() || now.Before(t.ExpiresAt))
+}
+
+const (
+	maxTokens = 50 // that work, of one account
+	maxName   = 80
+	// Prefix lets leaked tokens be found by scanners. It names no brand.
+	Prefix = "tok_"
+)
+
+// New is what a token is made from.
+type New struct {
+	AccountID uuid.UUID
+	PersonID  uuid.UUID
+	Name      string
+	Scopes    []Scope
+	Lifetime  time.Duration // 0: until it is revoked
+}
+
+func (n *New) check() error {
+	fields := map[string]string{}
+	n.Name = strings.TrimSpace(n.Name)
+	switch {
+	case n.Name == "":
+		fields["name"] = "Give the token a name, so that you know later what uses it."
+	case !utf8.ValidString(n.Name) || strings.ContainsRune(n.Name, 0) || utf8.RuneCountInString(n.Name) > maxName:
+		fields["name"] = fmt.Sprintf("At most %d characters, please.", maxName)
+	}
+	slices.Sort(n.Scopes)
+	n.Scopes = slices.Compact(n.Scopes)
+	if len(n.Scopes) == 0 {
+		fields["scopes"] = "Choose what the token may do."
+	}
+	for _, s := range n.Scopes {
+		if roles[s] == nil {
+			fields["scopes"] = "There is no such scope."
+		}
+	}
+	if n.Lifetime < 0 || n.Lifetime > 5*365*24*time.Hour {
+		fields["expires"] = "Choose a time from the list."
+	}
+	if len(fields) > 0 {
+		return fault.Fields("token.invalid", fields)
+	}
+	return nil
+}
+
+// Create makes a token and returns its secret, which is kept nowhere. Faults:
+// token.invalid with fields, token.scope_beyond_role, token.too_many.
+func Create(ctx context.Context, db *tenancy.DB, n New, by audit.Origin) (t Token, secret string, err error) {
+	if err := n.check(); err != nil {
+		return Token{}, "", err
+	}
+	raw := make([]byte, 32)
+	if _, err := rand.Read(raw); err != nil {
+		return Token{}, "", fmt.Errorf("make a token: %w", err)
+	}
+	secret = Prefix + base64.RawURLEncoding.EncodeToString(raw)
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Token{}, "", err
+	}
+	scopes, err := json.Marshal(n.Scopes)
+	if err != nil {
+		return Token{}, "", err
+	}
+	err = db.Update(ctx, func(tx *tenancy.Tx) error {
+		role, err := lockedRole(ctx, tx, n.AccountID, n.PersonID)
+		if err != nil {
+			return err
+		}
+		for _, s := range n.Scopes {
+			if !slices.Contains(roles[s], role) {
+				return fault.New(fault.Forbidden, "token.scope_beyond_role", "Your role in this account does not include that.")
+			}
+		}
+		var working int
+		err = tx.NewRaw("SELECT count(*) FROM api_tokens WHERE account_id = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)", n.AccountID, tx.Now()).Scan(ctx, &working)
+		if err != nil {
+			return fmt.Errorf("count tokens: %w", err)
+		}
+		if working >= maxTokens {
+			return fault.New(fault.Conflict, "token.too_many", fmt.Sprintf("An account has at most %d tokens. Revoke one that nothing uses.", maxTokens))
+		}
+		t = Token{ID: id, Name: n.Name, Scopes: n.Scopes, Hint: secret[len(secret)-4:], CreatedAt: tx.Now()}
+		var expires *time.Time
+		if n.Lifetime > 0 {
+			t.ExpiresAt = tx.Now().Add(n.Lifetime)
+			expires = &t.ExpiresAt
+		}
+		_, err = tx.NewRaw(`INSERT INTO api_tokens (id, account_id, person_id, name, scopes, token_hash, hint, created_at, expires_at)
+			VALUES (?, ?, ?, ?, ?::jsonb, ?, ?, ?, ?)`, id, n.AccountID, n.PersonID, n.Name, string(scopes), hash(secret), t.Hint, t.CreatedAt, expires).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("keep a token: %w", err)
+		}
+		return by.Record(ctx, tx, "token.created", audit.Target{Kind: "account", ID: n.AccountID.String()}, map[string]any{"token": id, "name": n.Name, "scopes": n.Scopes})
+	})
+	if err != nil {
+		return Token{}, "", err
+	}
+	return t, secret, nil
+}
+
+// lockedRole is the person's role in the account, which does not change until the
+// transaction ends; the fault is account.not_found.
+func lockedRole(ctx context.Context, tx *tenancy.Tx, accountID, personID uuid.UUID) (role string, err error) {
+	err = tx.NewRaw("SELECT role FROM memberships WHERE account_id = ? AND person_id = ? FOR SHARE", accountID, personID).Scan(ctx, &role)
+	if tenancy.IsNoRows(err) {
+		return "", fault.New(fault.NotFound, "account.not_found", "There is no such account.")
+	}
+	if err != nil {
+		return "", fmt.Errorf("read a membership: %w", err)
+	}
+	return role, nil
+}
+
+func hash(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
+
+// List returns an account's tokens, the newest first, also those that no longer work.
+func List(ctx context.Context, tx *tenancy.Tx, accountID uuid.UUID) ([]Token, error) {
+	var rows []struct {
+		ID         uuid.UUID
+		Name       string
+		Scopes     []byte
+		Hint       string
+		MadeBy     string
+		CreatedAt  time.Time
+		ExpiresAt  *time.Time
+		LastUsedAt *time.Time
+		RevokedAt  *time.Time
+	}
+	err := tx.NewRaw(`SELECT t.id, t.name, t.scopes, t.hint, p.name AS made_by, t.created_at, t.expires_at, t.last_used_at, t.revoked_at
+		FROM api_tokens t JOIN people p ON p.id = t.person_id WHERE t.account_id = ? ORDER BY t.created_at DESC, t.id LIMIT 200`, accountID).Scan(ctx, &rows)
+	if err != nil {
+		return nil, fmt.Errorf("list tokens: %w", err)
+	}
+	found := make([]Token, len(rows))
+	for i, r := range rows {
+		found[i] = Token{ID: r.ID, Name: r.Name, Hint: r.Hint, MadeBy: r.MadeBy, CreatedAt: r.CreatedAt, ExpiresAt: timeOf(r.ExpiresAt), LastUsedAt: timeOf(r.LastUsedAt), RevokedAt: timeOf(r.RevokedAt)}
+		if err := json.Unmarshal(r.Scopes, &found[i].Scopes); err != nil {
+			return nil, fmt.Errorf("list tokens: scopes of %s: %w", r.ID, err)
+		}
+	}
+	return found, nil
+}
+
+func timeOf(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// Revoke ends a token at once; one that was revoked stays so. The fault is token.not_found.
+func Revoke(ctx context.Context, db *tenancy.DB, accountID, id uuid.UUID, by audit.Origin) error {
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		var name string
+		err := tx.NewRaw("UPDATE api_tokens SET revoked_at = ? WHERE id = ? AND account_id = ? AND revoked_at IS NULL RETURNING name", tx.Now(), id, accountID).Scan(ctx, &name)
+		if tenancy.IsNoRows(err) {
+			var there bool
+			if err := tx.NewRaw("SELECT EXISTS (SELECT FROM api_tokens WHERE id = ? AND account_id = ?)", id, accountID).Scan(ctx, &there); err != nil {
+				return fmt.Errorf("look for a token: %w", err)
+			}
+			if there {
+				return nil
+			}
+			return fault.New(fault.NotFound, "token.not_found", "There is no such token.")
+		}
+		if err != nil {
+			return fmt.Errorf("revoke a token: %w", err)
+		}
+		return by.Record(ctx, tx, "token.revoked", audit.Target{Kind: "account", ID: accountID.String()}, map[string]any{"token": id, "name": name})
+	})
+}
