@@ -210,10 +210,10 @@ type Listed struct {
 
 // Image is an operating system that can be installed.
 type Image struct {
-	Code      string // stable, ours: debian-13
-	Name      string
-	Group     string
-	Parameter string // the platform's id
+	Code      string `json:"code"` // stable, ours: debian-13
+	Name      string `json:"name"`
+	Group     string `json:"group"`
+	Parameter string `json:"parameter"` // the platform's id
 }
 
 var (
