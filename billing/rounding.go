@@ -18,20 +18,24 @@ func scale(n, num, den int64) (int64, error) {
 	if den <= 0 {
 		return 0, ErrNoRatio
 	}
-	product := new(big.Int).Mul(big.NewInt(n), big.NewInt(num))
-	negative := product.Sign() < 0
-	product.Abs(product)
-	// floor((2·|n·num| + den) / (2·den)) is |n·num|/den rounded half up, and the sign
-	// put back makes that half away from zero.
-	product.Lsh(product, 1).Add(product, big.NewInt(den))
-	product.Quo(product, new(big.Int).Lsh(big.NewInt(den), 1))
+	return divide(new(big.Int).Mul(big.NewInt(n), big.NewInt(num)), big.NewInt(den))
+}
+
+// divide is n/d, rounded half away from zero; d is positive. It may change n.
+func divide(n, d *big.Int) (int64, error) {
+	negative := n.Sign() < 0
+	n.Abs(n)
+	// floor((2·|n| + d) / 2·d) is |n|/d rounded half up, and the sign put back makes
+	// that half away from zero.
+	n.Lsh(n, 1).Add(n, d)
+	n.Quo(n, new(big.Int).Lsh(d, 1))
 	if negative {
-		product.Neg(product)
+		n.Neg(n)
 	}
-	if !product.IsInt64() {
+	if !n.IsInt64() {
 		return 0, ErrOverflow
 	}
-	return product.Int64(), nil
+	return n.Int64(), nil
 }
 
 func addChecked(a, b int64) (int64, error) {

@@ -1,0 +1,154 @@
+package wholesale
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/fault"
+)
+
+var tierName = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?$`)
+
+// Tier is what a tier costs and gives in one currency, from a day on.
+type Tier struct {
+	Tier        string
+	Name        string
+	Fee         billing.Money // a month
+	DiscountPPM int64         // off services and metered units, parts per million
+	From, To    time.Time     // zero To: until another follows
+}
+
+// Percent is the discount as people write it: 12.5.
+func (t Tier) Percent() string { return percent(t.DiscountPPM) }
+
+// At reports whether these terms of the tier hold at t.
+func (t Tier) At(at time.Time) bool { return period{t.From, t.To}.at(at) }
+
+// percent writes parts per million as per cent.
+func percent(ppm int64) string {
+	s := fmt.Sprintf("%d.%04d", ppm/10_000, ppm%10_000)
+	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
+}
+
+// parsePercent reads per cent with up to four decimals, from 0 to 100.
+func parsePercent(s string) (ppm int64, ok bool) {
+	whole, part, _ := strings.Cut(strings.TrimSpace(s), ".")
+	if whole == "" || len(whole) > 3 || len(part) > 4 || strings.Trim(whole+part, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(whole+part+strings.Repeat("0", 4-len(part)), 10, 64)
+	return n, err == nil && n <= 1_000_000
+}
+
+type tierRow struct {
+	Tier, Currency, Name string
+	FeeMinor             int64
+	DiscountPPM          int64 `bun:"discount_ppm"`
+	ValidFrom, ValidTo   time.Time
+}
+
+const tierColumns = "t.tier, t.currency, t.name, t.fee_minor, (t.discount_percent * 10000)::bigint AS discount_ppm, t.valid_from, t.valid_to"
+
+func (r tierRow) tier() Tier {
+	return Tier{r.Tier, r.Name, billing.Money{Minor: r.FeeMinor, Currency: r.Currency}, r.DiscountPPM, r.ValidFrom.UTC(), utcOrZero(r.ValidTo)}
+}
+
+// Tiers are all tiers with all their days, the newest first within a tier and currency.
+func (d *Desk) Tiers(ctx context.Context) (all []Tier, err error) {
+	var rows []tierRow
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
+		return tx.NewRaw("SELECT "+tierColumns+" FROM tiers t ORDER BY t.tier, t.currency, t.valid_from DESC").Scan(ctx, &rows)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list tiers: %w", err)
+	}
+	for _, r := range rows {
+		all = append(all, r.tier())
+	}
+	return all, nil
+}
+
+// NewTier is a tier as a person sets it.
+type NewTier struct {
+	Tier     string
+	Currency string
+	Name     string
+	Fee      string // a decimal of whole units, a month
+	Percent  string // discount, 0 to 100
+	From     time.Time
+}
+
+// SetTier lets a tier cost and give this from a day on, as SetPrice does. The fault
+// tier.invalid is about fields; another is price.closed.
+func (d *Desk) SetTier(ctx context.Context, n NewTier, by audit.Origin) error {
+	wrong := map[string]string{}
+	if n.Tier = strings.TrimSpace(n.Tier); !tierName.MatchString(n.Tier) {
+		wrong["tier"] = "Use lower-case letters, digits, dashes and underscores: partner."
+	}
+	n.Name = line("name", n.Name, 60, wrong)
+	fee, err := billing.Parse(strings.TrimSpace(n.Fee), n.Currency)
+	switch {
+	case err != nil && wrongCurrency(n.Currency):
+		wrong["currency"] = "Choose a currency."
+	case err != nil || fee.Minor < 0 || fee.Minor > 1e12:
+		wrong["fee"] = "Enter an amount such as 49.00, not negative."
+	}
+	ppm, ok := parsePercent(n.Percent)
+	if !ok {
+		wrong["percent"] = "Enter a percentage from 0 to 100."
+	}
+	if n.From.IsZero() || n.From.Year() < 2000 || n.From.Year() > 2200 {
+		wrong["from"] = "Choose the day from which it holds."
+	}
+	if err := fault.Fields("tier.invalid", wrong); err != nil {
+		return err
+	}
+	t := Tier{Tier: n.Tier, Name: n.Name, Fee: fee, DiscountPPM: ppm, From: n.From}
+	err = d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
+		if err := mustBeOpen(ctx, tx, n.From); err != nil {
+			return err
+		}
+		return storeTier(ctx, tx, t, by)
+	})
+	if err != nil {
+		return fmt.Errorf("set tier: %w", err)
+	}
+	return nil
+}
+
+func storeTier(ctx context.Context, tx *tenancy.CentralTx, t Tier, by audit.Origin) error {
+	const same = " tier = ? AND currency = ? "
+	_, err := tx.NewRaw("UPDATE tiers SET valid_to = ? WHERE"+same+"AND valid_from < ? AND (valid_to IS NULL OR valid_to > ?)",
+		t.From, t.Tier, t.Fee.Currency, t.From, t.From).Exec(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = tx.NewRaw(`INSERT INTO tiers (tier, currency, name, fee_minor, discount_percent, valid_from, valid_to)
+		VALUES (?, ?, ?, ?, ?::numeric, ?, (SELECT min(valid_from) FROM tiers WHERE`+same+`AND valid_from > ?))
+		ON CONFLICT (tier, currency, valid_from) DO UPDATE SET name = excluded.name, fee_minor = excluded.fee_minor,
+			discount_percent = excluded.discount_percent, valid_to = excluded.valid_to`,
+		t.Tier, t.Fee.Currency, t.Name, t.Fee.Minor, t.Percent(), t.From, t.Tier, t.Fee.Currency, t.From).Exec(ctx)
+	if err != nil {
+		return err
+	}
+	return by.Record(ctx, tx, "tier.set", tierTarget(t.Tier), map[string]any{"fee": t.Fee.String(), "discount": t.Percent(), "from": day(t.From)})
+}
+
+// mustKnowTier refuses a tier that was never set in the currency.
+func mustKnowTier(ctx context.Context, tx *tenancy.CentralTx, tier, currency string) error {
+	var known bool
+	if err := tx.NewRaw("SELECT EXISTS (SELECT FROM tiers WHERE tier = ? AND currency = ?)", plain(tier), plain(currency)).Scan(ctx, &known); err != nil {
+		return err
+	}
+	if !known {
+		return fault.Field("tier", "tier.unknown", "There is no such tier in that currency.")
+	}
+	return nil
+}
