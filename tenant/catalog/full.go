@@ -1,0 +1,269 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+)
+
+// Visibility says who may see and buy something.
+type Visibility string
+
+// The visibilities. What is hidden can be bought by whoever has its address; what is
+// archived cannot be bought and stays with those who have it.
+const (
+	Shown    Visibility = "public"
+	Hidden   Visibility = "hidden"
+	Archived Visibility = "archived"
+)
+
+// FullPlan is a plan with everything that decides what it costs and what is delivered.
+type FullPlan struct {
+	ID                uuid.UUID
+	ProductID         uuid.UUID
+	Product           string // its slug
+	ProductName       string
+	Type              Type
+	ProductVisibility Visibility
+	Slug              string
+	Name              string
+	Summary           string
+	Facts             []Fact
+	Recommended       bool
+	Position          int
+	Visibility        Visibility
+	SKU               string // empty: nothing is delivered by a platform
+	Stock             *int   // nil: as many as the platform takes
+	Delivery          Delivery
+	Prices            []FullPrice // all currencies, the shortest cycle first
+	Options           []Option    // of the product, in order, without the archived
+	ChangedAt         time.Time
+}
+
+// Delivery narrows where a plan is offered and with which images; empty: all there are.
+type Delivery struct {
+	Regions []string `json:"regions,omitempty"`
+	Images  []string `json:"images,omitempty"`
+}
+
+// FullPrice is what a plan costs a cycle in one currency.
+type FullPrice struct {
+	Currency string `json:"currency"`
+	Cycle    Cycle  `json:"cycle"`
+	Amount   int64  `json:"amount"`
+	Setup    int64  `json:"setup"`
+}
+
+// The kinds of options.
+const (
+	OneOf    = "choice"
+	Quantity = "quantity"
+)
+
+// Option is what a customer may choose on top of a plan. A choice has one of its
+// choices; of a quantity there is one choice, whose prices are those of one step.
+type Option struct {
+	ID         uuid.UUID  `json:"id"`
+	Code       string     `json:"code"`
+	Label      string     `json:"label"`
+	Help       string     `json:"help"`
+	Kind       string     `json:"kind"`
+	Resource   string     `json:"resource"` // what of the service it adds to; empty: nothing
+	Minimum    int        `json:"minimum"`
+	Maximum    int        `json:"maximum"`
+	Step       int        `json:"step"`
+	Choices    []Choice   `json:"choices"`
+	Position   int        `json:"position"`
+	Visibility Visibility `json:"visibility"`
+}
+
+// Choice is one of an option's. Amount is what it adds to the resource; prices are minor
+// units by currency and cycle. A choice without any price costs nothing; one with prices
+// but none for a currency is not sold in it. A cycle without a price of its own costs
+// its months' worth.
+type Choice struct {
+	Code   string                     `json:"code"`
+	Label  string                     `json:"label"`
+	Amount int                        `json:"amount"`
+	Prices map[string]map[Cycle]int64 `json:"prices,omitempty"`
+}
+
+// Price is what the choice costs a cycle; false when it is not sold so.
+func (c Choice) Price(currency string, cycle Cycle) (billing.Money, bool) {
+	if len(c.Prices) == 0 {
+		return billing.Money{Currency: currency}, true
+	}
+	at := c.Prices[currency]
+	if minor, ok := at[cycle]; ok {
+		return billing.Money{Minor: minor, Currency: currency}, true
+	}
+	monthly, ok := at[Monthly]
+	if months := cycle.Months(); ok && months > 0 {
+		m, err := billing.Money{Minor: monthly, Currency: currency}.Times(int64(months))
+		return m, err == nil
+	}
+	return billing.Money{}, false
+}
+
+// Path names a plan as its address does.
+type Path struct{ Product, Plan string }
+
+// InCurrency are the plan's prices in one currency.
+func (p FullPlan) InCurrency(currency string) []Price {
+	var out []Price
+	for _, x := range p.Prices {
+		if x.Currency == currency {
+			out = append(out, Price{Cycle: x.Cycle, Amount: billing.Money{Minor: x.Amount, Currency: currency}, Setup: billing.Money{Minor: x.Setup, Currency: currency}})
+		}
+	}
+	return out
+}
+
+// Price is what the plan costs a cycle in a currency.
+func (p FullPlan) Price(currency string, cycle Cycle) (Price, bool) {
+	for _, x := range p.InCurrency(currency) {
+		if x.Cycle == cycle {
+			return x, true
+		}
+	}
+	return Price{}, false
+}
+
+// ForSale reports whether the plan may be bought: public or known by its address.
+func (p FullPlan) ForSale() bool { return p.Visibility != Archived && p.ProductVisibility != Archived }
+
+type fullRow struct {
+	ID                uuid.UUID
+	ProductID         uuid.UUID
+	Product           string
+	ProductName       string
+	Type              Type
+	ProductVisibility Visibility
+	Slug              string
+	Name              string
+	Summary           string
+	Facts             []byte
+	Recommended       bool
+	Position          int
+	Visibility        Visibility
+	SKU               *string `bun:"sku"`
+	Stock             *int
+	Delivery          []byte
+	Prices            []byte
+	Options           []byte
+	ChangedAt         time.Time
+}
+
+// fullRows reads plans with their prices and options in one statement.
+const fullRows = `
+SELECT pl.id, pl.product_id, p.slug AS product, p.name AS product_name, p.type, p.visibility AS product_visibility,
+       pl.slug, pl.name, pl.summary, pl.facts, pl.recommended, pl.position, pl.visibility, pl.sku, pl.stock, pl.delivery,
+       greatest(p.changed_at, pl.changed_at) AS changed_at,
+       (SELECT jsonb_agg(jsonb_build_object('currency', pr.currency, 'cycle', pr.cycle, 'amount', pr.amount_minor, 'setup', pr.setup_minor)
+          ORDER BY pr.currency, array_position(ARRAY['hourly','monthly','quarterly','semi_annual','annual','biennial','triennial','one_time'], pr.cycle))
+        FROM prices pr WHERE pr.plan_id = pl.id) AS prices,
+       (SELECT jsonb_agg(jsonb_build_object('id', o.id, 'code', o.code, 'label', o.label, 'help', o.help, 'kind', o.kind, 'resource', o.resource,
+          'minimum', o.minimum, 'maximum', o.maximum, 'step', o.step, 'choices', o.choices, 'position', o.position, 'visibility', o.visibility) ORDER BY o.position, o.code)
+        FROM options o WHERE o.product_id = p.id AND o.visibility <> 'archived') AS options
+FROM plans pl JOIN products p ON p.id = pl.product_id
+WHERE `
+
+func full(ctx context.Context, tx *tenancy.Tx, where string, args ...any) ([]FullPlan, error) {
+	var rows []fullRow
+	if err := tx.NewRaw(fullRows+where, args...).Scan(ctx, &rows); err != nil {
+		return nil, fmt.Errorf("read plans: %w", err)
+	}
+	all := make([]FullPlan, len(rows))
+	for i, r := range rows {
+		var err error
+		if all[i], err = r.plan(); err != nil {
+			return nil, fmt.Errorf("read plan %s: %w", r.ID, err)
+		}
+	}
+	return all, nil
+}
+
+func (r fullRow) plan() (FullPlan, error) {
+	p := FullPlan{
+		ID: r.ID, ProductID: r.ProductID, Product: r.Product, ProductName: r.ProductName, Type: r.Type, ProductVisibility: r.ProductVisibility,
+		Slug: r.Slug, Name: r.Name, Summary: r.Summary, Recommended: r.Recommended, Position: r.Position, Visibility: r.Visibility,
+		Stock: r.Stock, ChangedAt: r.ChangedAt,
+	}
+	if r.SKU != nil {
+		p.SKU = *r.SKU
+	}
+	for _, x := range []struct {
+		raw []byte
+		to  any
+	}{{r.Facts, &p.Facts}, {r.Delivery, &p.Delivery}, {r.Prices, &p.Prices}, {r.Options, &p.Options}} {
+		if len(x.raw) == 0 {
+			continue
+		}
+		if err := json.Unmarshal(x.raw, x.to); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+var errNoPlan = fault.New(fault.NotFound, "plan.not_found", "There is no such plan.")
+
+// ByPath returns a plan by its address, whatever its visibility. The fault is plan.not_found.
+func ByPath(ctx context.Context, tx *tenancy.Tx, at Path) (FullPlan, error) {
+	all, err := ByPaths(ctx, tx, []Path{at})
+	if err == nil && len(all) == 0 {
+		err = errNoPlan
+	}
+	if err != nil {
+		return FullPlan{}, err
+	}
+	return all[0], nil
+}
+
+// ByPaths returns those of the plans that there are, whatever their visibility, in one statement.
+func ByPaths(ctx context.Context, tx *tenancy.Tx, at []Path) ([]FullPlan, error) {
+	var args []any
+	where := ""
+	for _, x := range at {
+		if slugs.MatchString(x.Product) && slugs.MatchString(x.Plan) {
+			if where != "" {
+				where += " OR "
+			}
+			where += "(p.slug = ? AND pl.slug = ?)"
+			args = append(args, x.Product, x.Plan)
+		}
+	}
+	if where == "" {
+		return nil, nil
+	}
+	return full(ctx, tx, where, args...)
+}
+
+// ByID returns a plan by its id, whatever its visibility. The fault is plan.not_found.
+func ByID(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (FullPlan, error) {
+	all, err := full(ctx, tx, "pl.id = ?", id)
+	if err == nil && len(all) == 0 {
+		err = errNoPlan
+	}
+	if err != nil {
+		return FullPlan{}, err
+	}
+	return all[0], nil
+}
+
+// Find is the plan of that address among all.
+func Find(all []FullPlan, at Path) (FullPlan, bool) {
+	i := slices.IndexFunc(all, func(p FullPlan) bool { return p.Product == at.Product && p.Slug == at.Plan })
+	if i < 0 {
+		return FullPlan{}, false
+	}
+	return all[i], true
+}

@@ -1,0 +1,128 @@
+// Package checkout turns what a customer chose into an order: a quote with its price to
+// the cent, the order placed on it once, and what follows when it is paid or is not. It
+// owns the tables quotes and orders. What is sold is the catalog's, the invoice is
+// invoicing's, the subscription renewal's, the running thing hosting's, and room at the
+// platforms is asked of the Supply.
+package checkout
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/provisioners"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/catalog"
+)
+
+// Supply keeps room at platforms for what is ordered. Each call is idempotent in the key
+// and made outside any transaction.
+type Supply interface {
+	// Hold keeps room for one piece until a time; asked again it keeps it no shorter.
+	// Faults: platform.unknown_region, platform.full.
+	Hold(ctx context.Context, tenant tenancy.ID, r HoldRequest) (Placement, error)
+	// Use says that the service is being made.
+	Use(ctx context.Context, tenant tenancy.ID, key string) error
+	// Free gives the room back, unless it was used.
+	Free(ctx context.Context, tenant tenancy.ID, key string) error
+}
+
+// HoldRequest asks to keep room for one piece.
+type HoldRequest struct {
+	Key    string
+	SKU    string
+	Region string
+	Until  time.Time
+}
+
+// Placement is where room is kept.
+type Placement struct {
+	PlatformID uuid.UUID
+	Region     string
+}
+
+// Ask is a cart to be priced for an account.
+type Ask struct {
+	AccountID uuid.UUID
+	Items     []catalog.Picked
+}
+
+// Item is one thing that is ordered, as it was priced. The last fields are known once
+// the order is placed.
+type Item struct {
+	PlanID     uuid.UUID         `json:"plan_id"`
+	Type       catalog.Type      `json:"type"`
+	SKU        string            `json:"sku,omitempty"`
+	Label      string            `json:"label"`
+	Picked     catalog.Picked    `json:"picked"`
+	RegionName string            `json:"region_name,omitempty"`
+	ImageName  string            `json:"image_name,omitempty"`
+	Spec       provisioners.Spec `json:"spec"`
+	Parts      []catalog.Item    `json:"parts"` // what a cycle's amount is made of
+	Chosen     []catalog.Fact    `json:"chosen,omitempty"`
+	Amount     billing.Money     `json:"amount"` // a cycle
+	Setup      billing.Money     `json:"setup"`
+
+	SubscriptionID uuid.UUID `json:"subscription_id,omitzero"`
+	PlatformID     uuid.UUID `json:"platform_id,omitzero"`
+	SSHKeys        []string  `json:"ssh_keys,omitempty"`
+}
+
+// Quote is an offer with its price, to the cent, until it expires. Accepted, it is one
+// order, however often.
+type Quote struct {
+	ID        uuid.UUID
+	AccountID uuid.UUID
+	Currency  string
+	Items     []Item
+	Country   string // tax is that of this country
+	Taxes     []Tax
+	Net       billing.Money
+	Tax       billing.Money
+	Total     billing.Money
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// Tax is what one rate comes to on the whole quote.
+type Tax struct {
+	Label  string        `json:"label"` // "VAT 19 %"
+	Note   string        `json:"note,omitempty"`
+	Amount billing.Money `json:"amount"`
+}
+
+// State is where an order stands.
+type State string
+
+// The states of an order.
+const (
+	AwaitingPayment State = "awaiting_payment"
+	PaidState       State = "paid"      // being delivered
+	Fulfilled       State = "fulfilled" // everything runs
+	Cancelled       State = "cancelled"
+)
+
+// Order is a quote somebody accepted.
+type Order struct {
+	ID        uuid.UUID
+	Number    int64
+	QuoteID   uuid.UUID
+	AccountID uuid.UUID
+	PersonID  uuid.UUID
+	State     State
+	InvoiceID *uuid.UUID // nil: nothing to pay
+	Currency  string
+	Total     billing.Money
+	Items     []Item
+	PlacedAt  time.Time
+	PaidAt    time.Time // zero: not paid
+	ChangedAt time.Time
+}
+
+// QuoteFor is how long a quote counts.
+const QuoteFor = 15 * time.Minute
+
+// LapseAfter is how long an order may wait for its payment.
+const LapseAfter = 7 * 24 * time.Hour
