@@ -191,7 +191,10 @@ func TestAWriteWithAKeyHappensOnce(t *testing.T) {
 	db := w.DB(w.A)
 	c := caller(t, db)
 	times := 0
-	write := func() (access.Answer, error) { times++; return access.Answer{Status: 201, Body: []byte(`{"id":1}`)}, nil }
+	write := func() (access.Answer, error) {
+		times++
+		return access.Answer{Status: 201, Body: []byte(`{"id":1}`)}, nil
+	}
 	for n := range 3 {
 		got, again, err := access.Once(t.Context(), db, c, "k", []byte("request"), write)
 		if err != nil || got.Status != 201 || string(got.Body) != `{"id":1}` || again != (n > 0) {

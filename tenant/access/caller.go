@@ -26,7 +26,9 @@ type Caller struct {
 }
 
 // May reports whether the token was made for the scope and its maker still may.
-func (c Caller) May(s Scope) bool { return slices.Contains(c.scopes, s) && slices.Contains(roles[s], c.Role) }
+func (c Caller) May(s Scope) bool {
+	return slices.Contains(c.scopes, s) && slices.Contains(roles[s], c.Role)
+}
 
 // Actor is how the trail names the caller.
 func (c Caller) Actor() audit.Actor {

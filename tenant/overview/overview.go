@@ -5,6 +5,7 @@ package overview
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -41,21 +42,9 @@ type Shop struct {
 // Legal reports whether all legal texts are there.
 func (s Shop) Legal() bool { return s.Imprint && s.Terms && s.Privacy }
 
-// Look reads both in two statements.
-func Look(ctx context.Context, db *tenancy.DB) (f Figures, s Shop, err error) {
-	err = db.View(ctx, func(tx *tenancy.Tx) error {
-		if f, err = count(ctx, tx); err != nil {
-			return err
-		}
-		err := tx.NewRaw(`SELECT number, note <> ?, coalesce(texts->>'sender_email', '') <> '', coalesce(texts->>'support_email', '') <> '',
-			coalesce(texts->>'imprint', '') <> '', coalesce(texts->>'terms', '') <> '', coalesce(texts->>'privacy', '') <> ''
-			FROM brand_versions WHERE state = 'published'`, branding.FirstNote).Scan(ctx, &s.BrandNumber, &s.OwnBrand, &s.Sender, &s.Support, &s.Imprint, &s.Terms, &s.Privacy)
-		if tenancy.IsNoRows(err) {
-			return nil
-		}
-		return err
-	})
-	if err != nil {
+// Look reads both in one statement.
+func Look(ctx context.Context, tx *tenancy.Tx) (f Figures, s Shop, err error) {
+	if f, s, err = look(ctx, tx); err != nil {
 		return Figures{}, Shop{}, fmt.Errorf("overview: %w", err)
 	}
 	return f, s, nil
@@ -64,18 +53,22 @@ func Look(ctx context.Context, db *tenancy.DB) (f Figures, s Shop, err error) {
 // Count is the figures alone, for the platform's page about a reseller.
 func Count(ctx context.Context, db *tenancy.DB) (f Figures, err error) {
 	err = db.View(ctx, func(tx *tenancy.Tx) error {
-		f, err = count(ctx, tx)
+		f, _, err = look(ctx, tx)
 		return err
 	})
 	return f, err
 }
 
-func count(ctx context.Context, tx *tenancy.Tx) (f Figures, err error) {
+func look(ctx context.Context, tx *tenancy.Tx) (f Figures, s Shop, err error) {
 	var team, customers *time.Time
+	var shop []byte // null: nothing was published
 	week, month := tx.Now().AddDate(0, 0, -7), tx.Now().AddDate(0, 0, -30)
 	err = tx.NewRaw(`SELECT p.customers, p.new, p.unverified, (SELECT count(*) FROM accounts), l.customers, p.team, p.without_factor,
 			(SELECT count(*) FROM products WHERE visibility = 'public'),
-			(SELECT count(*) FROM mails WHERE state = 'failed' AND created_at > ?), l.team_last, l.customers_last
+			(SELECT count(*) FROM mails WHERE state = 'failed' AND created_at > ?), l.team_last, l.customers_last,
+			(SELECT jsonb_build_object('BrandNumber', number, 'OwnBrand', note <> ?, 'Sender', coalesce(texts->>'sender_email', '') <> '',
+				'Support', coalesce(texts->>'support_email', '') <> '', 'Imprint', coalesce(texts->>'imprint', '') <> '',
+				'Terms', coalesce(texts->>'terms', '') <> '', 'Privacy', coalesce(texts->>'privacy', '') <> '') FROM brand_versions WHERE state = 'published')
 		FROM (SELECT count(*) FILTER (WHERE world = 'customer') AS customers,
 				count(*) FILTER (WHERE world = 'customer' AND created_at > ?) AS new,
 				count(*) FILTER (WHERE world = 'customer' AND email_verified_at IS NULL) AS unverified,
@@ -84,10 +77,10 @@ func count(ctx context.Context, tx *tenancy.Tx) (f Figures, err error) {
 			FROM people) p,
 			(SELECT count(*) FILTER (WHERE world = 'customer' AND at > ?) AS customers,
 				max(at) FILTER (WHERE world = 'reseller') AS team_last, max(at) FILTER (WHERE world = 'customer') AS customers_last
-			FROM logins WHERE outcome IN ('ok', 'recovery_code')) l`, week, month, week).
-		Scan(ctx, &f.Customers, &f.NewCustomers, &f.Unverified, &f.Accounts, &f.SignIns, &f.Team, &f.WithoutFactor, &f.Products, &f.MailsFailed, &team, &customers)
+			FROM logins WHERE outcome IN ('ok', 'recovery_code')) l`, week, branding.FirstNote, month, week).
+		Scan(ctx, &f.Customers, &f.NewCustomers, &f.Unverified, &f.Accounts, &f.SignIns, &f.Team, &f.WithoutFactor, &f.Products, &f.MailsFailed, &team, &customers, &shop)
 	if err != nil {
-		return Figures{}, fmt.Errorf("count: %w", err)
+		return Figures{}, Shop{}, fmt.Errorf("count: %w", err)
 	}
 	if team != nil {
 		f.LastSignIn = *team
@@ -95,5 +88,8 @@ func count(ctx context.Context, tx *tenancy.Tx) (f Figures, err error) {
 	if customers != nil {
 		f.LastCustomerSignIn = *customers
 	}
-	return f, nil
+	if shop == nil {
+		return f, Shop{}, nil
+	}
+	return f, s, json.Unmarshal(shop, &s)
 }

@@ -60,7 +60,9 @@ func TestANewShop(t *testing.T) {
 	if err != nil || total != 1 || members[0].Role != identity.ResellerOwner || members[0].State != roster.Invited || members[0].LinkExpires.IsZero() {
 		t.Errorf("team: %+v, %v", members, err)
 	}
-	f, s, err := overview.Look(ctx, w.DB(w.A))
+	var f overview.Figures
+	var s overview.Shop
+	err = w.DB(w.A).View(ctx, func(tx *tenancy.Tx) error { f, s, err = overview.Look(ctx, tx); return err })
 	if err != nil || s.BrandNumber != 1 || s.Legal() || s.Sender || f.Team != 1 || f.Customers != 0 {
 		t.Errorf("%+v, %+v, %v", f, s, err)
 	}
@@ -74,7 +76,7 @@ func TestANewShop(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	f, s, err = overview.Look(ctx, w.DB(w.B))
+	err = w.DB(w.B).View(ctx, func(tx *tenancy.Tx) error { f, s, err = overview.Look(ctx, tx); return err })
 	if err != nil || s.BrandNumber != 0 || f.Team != 0 {
 		t.Errorf("the neighbour: %+v, %+v, %v", f, s, err)
 	}

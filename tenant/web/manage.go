@@ -14,7 +14,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/catalog"
-	"github.com/ezscale/ezscale/tenant/overview"
+	"github.com/ezscale/ezscale/tenant/report"
 	"github.com/ezscale/ezscale/tenant/settings"
 	"github.com/ezscale/ezscale/tenant/team"
 )
@@ -24,6 +24,7 @@ type Office struct {
 	Hosts     func(tenancy.ID) []string // every host of a tenant, from memory
 	Refresh   func(ctx context.Context, ids ...tenancy.ID) error
 	MailAgain func(ctx context.Context, tx tenancy.Statements, id uuid.UUID) error
+	Costs     report.Costs // what running services cost the reseller; nil: no margins are shown
 }
 
 // officeRoutes are the pages for the reseller's team, on one screen.
@@ -33,6 +34,7 @@ func (s *Site) officeRoutes() []surface.Route {
 	}
 	all := []surface.Route{
 		at("GET", "", identity.DashboardRead, s.dashboard),
+		at("GET", "/reports", identity.ReportsRead, s.showReport),
 		at("GET", "/customers", identity.CustomersRead, s.listCustomers),
 		at("GET", "/customers/:customer", identity.CustomersRead, s.showCustomer),
 		at("POST", "/customers/:customer/disable", identity.CustomersEdit, s.customerChange("%s cannot sign in any more.", (*account.Desk).Disable)),
@@ -103,6 +105,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 		surface.NavItem
 	}{
 		{identity.DashboardRead, surface.NavItem{Label: "Overview", Href: "/manage", Icon: "layout-dashboard"}},
+		{identity.ReportsRead, surface.NavItem{Label: "Reports", Href: "/manage/reports", Icon: "chart-bar"}},
 		{identity.CustomersRead, surface.NavItem{Label: "Customers", Href: "/manage/customers", Icon: "users"}},
 		{identity.CatalogRead, surface.NavItem{Label: "Catalog", Href: "/manage/catalog", Icon: "package"}},
 		{identity.BrandRead, surface.NavItem{Label: "Brand", Href: "/manage/brand", Icon: "palette", Group: "Your shop"}},
@@ -117,78 +120,6 @@ func Nav(p identity.Principal) []surface.NavItem {
 		}
 	}
 	return nav
-}
-
-// todo is one thing the shop lacks, or has.
-type todo struct {
-	Done              bool
-	Title, Says, Href string
-	Action            string
-}
-
-type dashboardView struct {
-	Figures overview.Figures
-	Shop    overview.Shop
-	Todo    []todo
-	Open    int // how many are not done
-	Domains int // of the reseller's own that serve
-	Greet   string
-}
-
-func (s *Site) dashboard(c *fiber.Ctx) error {
-	f, shop, err := overview.Look(c.UserContext(), surface.DB(c))
-	if err != nil {
-		return err
-	}
-	t, _ := surface.Tenant(c)
-	p, _ := surface.Principal(c)
-	v := dashboardView{Figures: f, Shop: shop, Greet: t.Name}
-	if s.Office.Hosts != nil {
-		v.Domains = max(len(s.Office.Hosts(t.ID))-1, 0) // the first is the shop's own for ever
-	}
-	v.Todo = todos(v, p)
-	for _, x := range v.Todo {
-		if !x.Done {
-			v.Open++
-		}
-	}
-	return surface.Render(c, "manage", "manage/dashboard", "Overview", v)
-}
-
-// todos is what a shop needs before it is worth visiting, as far as the person can
-// do something about it.
-func todos(v dashboardView, p identity.Principal) []todo {
-	var out []todo
-	add := func(needs identity.Permission, x todo) {
-		if p.May(needs) {
-			out = append(out, x)
-		}
-	}
-	add(identity.BrandWrite, todo{v.Shop.OwnBrand, "Publish your brand", "Logo, colours and the first words visitors read.", "/manage/brand", "Open the brand"})
-	add(identity.SiteDomains, todo{v.Domains > 0, "Bring your own domain", "Your shop also answers at the address it came with.", "/manage/domains", "Add a domain"})
-	add(identity.BrandWrite, todo{v.Shop.Sender, "Say who your mails are from", "Until then they come from the platform's address.", "/manage/brand", "Set the sender"})
-	add(identity.BrandWrite, todo{v.Shop.Legal(), "Add your legal texts", missing(v.Shop), "/manage/brand", "Write them"})
-	add(identity.SignedIn, todo{p.HasTOTP, "Set up your second factor", "A code from an app beside your password.", "/manage/security", "Set it up"})
-	return out
-}
-
-func missing(s overview.Shop) string {
-	says := "Missing:"
-	for _, x := range []struct {
-		there bool
-		name  string
-	}{{s.Imprint, "imprint"}, {s.Terms, "terms"}, {s.Privacy, "privacy"}} {
-		if !x.there {
-			if says != "Missing:" {
-				says += ","
-			}
-			says += " " + x.name
-		}
-	}
-	if s.Legal() {
-		return "Imprint, terms and privacy are there."
-	}
-	return says + "."
 }
 
 type catalogView struct {

@@ -285,7 +285,10 @@ func TestEndpointsOfOthersAreNotThere(t *testing.T) {
 		"resume": func(db *tenancy.DB, o webhook.Owner) error { return webhook.Resume(t.Context(), db, o, e.ID, origin) },
 		"remove": func(db *tenancy.DB, o webhook.Owner) error { return webhook.Remove(t.Context(), db, o, e.ID, origin) },
 		"test":   func(db *tenancy.DB, o webhook.Owner) error { return webhook.SendTest(t.Context(), db, o, e.ID) },
-		"rotate": func(db *tenancy.DB, o webhook.Owner) error { _, err := desk.Rotate(t.Context(), db, o, e.ID, origin); return err },
+		"rotate": func(db *tenancy.DB, o webhook.Owner) error {
+			_, err := desk.Rotate(t.Context(), db, o, e.ID, origin)
+			return err
+		},
 		"list": func(db *tenancy.DB, o webhook.Owner) error {
 			return db.View(context.WithoutCancel(t.Context()), func(tx *tenancy.Tx) error {
 				_, err := webhook.Deliveries(t.Context(), tx, o, e.ID)

@@ -1,0 +1,240 @@
+// Package report is how a reseller's business does: recurring revenue, what was
+// invoiced, what it costs wholesale, what is left, what is owed and what wants a person
+// today. It reads other slices' tables, each figure in one statement, and owns none.
+package report
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+)
+
+// Costs is what a tenant's running services cost the reseller a month at today's
+// wholesale prices, by SKU; a SKU without a price is left out. cmd answers it from the
+// platform's price book. It is asked outside any transaction.
+type Costs interface {
+	Monthly(ctx context.Context, tenant tenancy.ID, running map[string]int64) (map[string]billing.Money, error)
+}
+
+// Figures are a shop's in one currency.
+type Figures struct {
+	Currency         string
+	MRR              billing.Money // of subscriptions that are paid for, net, a month
+	ARR              billing.Money
+	Cost             billing.Money // wholesale, a month, at today's prices; zero currency: unknown
+	Margin           billing.Money // MRR less cost; zero currency: unknown
+	MarginPercent    float64
+	Subscriptions    int
+	NewSubscriptions int // begun in 30 days
+	Ended            int // in 30 days
+	Churn            float64
+	Outstanding      billing.Money // issued and neither paid nor credited
+	Overdue          billing.Money
+	OverdueInvoices  int
+	Months           []Month // the last twelve, the oldest first
+	Others           []Other // recurring revenue in other currencies
+
+	running map[string]int64 // services by SKU
+}
+
+// Month is one calendar month in UTC.
+type Month struct {
+	From     time.Time
+	Invoiced billing.Money // net, less credit notes
+	Received billing.Money // gross, less refunds
+}
+
+// Other is recurring revenue in a currency that is not the shop's own.
+type Other struct {
+	MRR           billing.Money
+	Subscriptions int
+}
+
+// Read returns the figures in the currency. Costs may be nil: then there is no margin.
+func Read(ctx context.Context, db *tenancy.DB, currency string, costs Costs) (f Figures, err error) {
+	err = db.View(ctx, func(tx *tenancy.Tx) error {
+		f, err = Gather(ctx, tx, currency)
+		return err
+	})
+	if err != nil {
+		return Figures{}, err
+	}
+	return f, f.Compare(ctx, db.Tenant().ID, costs)
+}
+
+// Gather returns the figures without cost and margin, in three statements.
+func Gather(ctx context.Context, tx *tenancy.Tx, currency string) (Figures, error) {
+	f := Figures{Currency: currency}
+	for _, read := range []func(context.Context, *tenancy.Tx) error{f.recurring, f.sums, f.months} {
+		if err := read(ctx, tx); err != nil {
+			return Figures{}, fmt.Errorf("report: %w", err)
+		}
+	}
+	return f, nil
+}
+
+// recurring reads what subscriptions are worth a month. A cycle's price counts by its
+// months; what is paid once or by the hour is not recurring in this sense.
+func (f *Figures) recurring(ctx context.Context, tx *tenancy.Tx) error {
+	var rows []struct {
+		Currency    string
+		Cycle       billing.Cycle
+		AmountMinor int64
+		N           int
+		Begun       int
+	}
+	month := tx.Now().AddDate(0, 0, -30)
+	err := tx.NewRaw(`SELECT currency, cycle, sum(amount_minor) AS amount_minor, count(*) AS n, count(*) FILTER (WHERE anchor_at > ?) AS begun
+		FROM subscriptions WHERE state IN ('active', 'past_due', 'suspended') GROUP BY currency, cycle ORDER BY currency, cycle`, month).Scan(ctx, &rows)
+	if err != nil {
+		return fmt.Errorf("recurring revenue: %w", err)
+	}
+	f.MRR = billing.Money{Currency: f.Currency}
+	others := map[string]*Other{}
+	for _, r := range rows {
+		worth := billing.Money{Currency: r.Currency}
+		if months := r.Cycle.Months(); months > 0 {
+			if worth, err = (billing.Money{Minor: r.AmountMinor, Currency: r.Currency}).Ratio(1, int64(months)); err != nil {
+				return err
+			}
+		}
+		if r.Currency != f.Currency {
+			o := others[r.Currency]
+			if o == nil {
+				o = &Other{MRR: billing.Money{Currency: r.Currency}}
+				others[r.Currency] = o
+			}
+			o.Subscriptions += r.N
+			if o.MRR, err = o.MRR.Add(worth); err != nil {
+				return err
+			}
+			continue
+		}
+		f.Subscriptions += r.N
+		f.NewSubscriptions += r.Begun
+		if f.MRR, err = f.MRR.Add(worth); err != nil {
+			return err
+		}
+	}
+	for _, r := range rows { // in the order of the rows, each currency once
+		if o := others[r.Currency]; o != nil {
+			f.Others = append(f.Others, *o)
+			delete(others, r.Currency)
+		}
+	}
+	if f.ARR, err = f.MRR.Times(12); err != nil {
+		return err
+	}
+	return nil
+}
+
+// sums reads what is owed, what ended and what runs.
+func (f *Figures) sums(ctx context.Context, tx *tenancy.Tx) error {
+	f.Outstanding, f.Overdue = billing.Money{Currency: f.Currency}, billing.Money{Currency: f.Currency}
+	now := tx.Now()
+	var running []byte
+	err := tx.NewRaw(`SELECT o.owed, o.late, o.n, e.n, coalesce(r.skus, '{}')
+		FROM (SELECT coalesce(sum(total_minor - paid_minor - credited_minor), 0) AS owed,
+				coalesce(sum(total_minor - paid_minor - credited_minor) FILTER (WHERE due_at < ?0), 0) AS late, count(*) FILTER (WHERE due_at < ?0) AS n
+			FROM invoices WHERE kind = 'invoice' AND state = 'open' AND currency = ?1) o,
+			(SELECT count(*) AS n FROM subscriptions WHERE state = 'ended' AND anchor_at IS NOT NULL AND ended_at > ?2 AND currency = ?1) e,
+			(SELECT jsonb_object_agg(sku, n) AS skus FROM (SELECT sku, count(*) AS n FROM services WHERE began_at IS NOT NULL AND ended_at IS NULL GROUP BY sku) s) r`,
+		now, f.Currency, now.AddDate(0, 0, -30)).Scan(ctx, &f.Outstanding.Minor, &f.Overdue.Minor, &f.OverdueInvoices, &f.Ended, &running)
+	if err != nil {
+		return fmt.Errorf("sums: %w", err)
+	}
+	if before := f.Subscriptions - f.NewSubscriptions + f.Ended; before > 0 {
+		f.Churn = 100 * float64(f.Ended) / float64(before)
+	}
+	return json.Unmarshal(running, &f.running)
+}
+
+// monthsShown is how far back the chart goes.
+const monthsShown = 12
+
+func (f *Figures) months(ctx context.Context, tx *tenancy.Tx) error {
+	now := tx.Now()
+	first := time.Date(now.Year(), now.Month()-monthsShown+1, 1, 0, 0, 0, 0, time.UTC)
+	var rows []struct {
+		From               time.Time
+		Invoiced, Received int64
+	}
+	err := tx.NewRaw(`SELECT m."from", coalesce(i.net, 0) AS invoiced, coalesce(p.got, 0) - coalesce(r.back, 0) AS received
+		FROM generate_series(?::timestamptz, ?::timestamptz, '1 month') AS m("from")
+		LEFT JOIN (SELECT date_trunc('month', issued_at, 'UTC') AS at, sum(CASE kind WHEN 'invoice' THEN net_minor ELSE -abs(net_minor) END) AS net
+			FROM invoices WHERE state <> 'draft' AND currency = ? AND issued_at >= ? GROUP BY 1) i ON i.at = m."from"
+		LEFT JOIN (SELECT date_trunc('month', settled_at, 'UTC') AS at, sum(amount_minor) AS got
+			FROM payments WHERE state = 'succeeded' AND currency = ? AND settled_at >= ? GROUP BY 1) p ON p.at = m."from"
+		LEFT JOIN (SELECT date_trunc('month', x.changed_at, 'UTC') AS at, sum(x.amount_minor) AS back
+			FROM refunds x JOIN payments y ON y.id = x.payment_id WHERE x.state = 'succeeded' AND y.currency = ? AND x.changed_at >= ? GROUP BY 1) r ON r.at = m."from"
+		ORDER BY m."from"`, first, now, f.Currency, first, f.Currency, first, f.Currency, first).Scan(ctx, &rows)
+	if err != nil {
+		return fmt.Errorf("months: %w", err)
+	}
+	for _, r := range rows {
+		f.Months = append(f.Months, Month{
+			From: r.From.UTC(), Invoiced: billing.Money{Minor: r.Invoiced, Currency: f.Currency}, Received: billing.Money{Minor: r.Received, Currency: f.Currency},
+		})
+	}
+	return nil
+}
+
+// Compare sets recurring revenue against what the running services cost, where both
+// are in one currency and every running SKU has a price; otherwise, and without costs,
+// the margin stays unknown.
+func (f *Figures) Compare(ctx context.Context, tenant tenancy.ID, costs Costs) error {
+	if costs == nil {
+		return nil
+	}
+	each, err := costs.Monthly(ctx, tenant, f.running)
+	if err != nil {
+		return fmt.Errorf("report: costs: %w", err)
+	}
+	total := billing.Money{Currency: f.Currency}
+	for sku := range f.running {
+		cost, ok := each[sku]
+		if !ok || cost.Currency != f.Currency {
+			return nil
+		}
+		if total, err = total.Add(cost); err != nil {
+			return fmt.Errorf("report: costs: %w", err)
+		}
+	}
+	f.Cost = total
+	if f.Margin, err = f.MRR.Sub(total); err != nil {
+		return fmt.Errorf("report: margin: %w", err)
+	}
+	if f.MRR.Minor > 0 {
+		f.MarginPercent = 100 * float64(f.Margin.Minor) / float64(f.MRR.Minor)
+	}
+	return nil
+}
+
+// Wanting is what wants a person of the reseller's today.
+type Wanting struct {
+	ServicesFailed   int
+	TransfersWaiting int // announced by customers and not confirmed
+	PaymentsFailing  int // invoices whose collection failed at least once
+	GatewaysOn       int
+	Sellable         int // public plans with a price
+	Orders           int // ever placed
+}
+
+// Wants reads it in one statement.
+func Wants(ctx context.Context, tx *tenancy.Tx) (w Wanting, err error) {
+	err = tx.NewRaw(`SELECT (SELECT count(*) FROM services WHERE problem <> '' AND desired <> 'terminated'),
+		(SELECT count(*) FROM payments WHERE gateway = 'transfer' AND state IN ('created', 'requires_action', 'processing')),
+		(SELECT count(*) FROM invoices WHERE state = 'open' AND tries > 0),
+		(SELECT count(*) FROM gateways WHERE state = 'on'),
+		(SELECT count(DISTINCT pl.id) FROM plans pl JOIN products p ON p.id = pl.product_id JOIN prices pr ON pr.plan_id = pl.id
+			WHERE pl.visibility = 'public' AND p.visibility = 'public'),
+		(SELECT count(*) FROM orders)`).Scan(ctx, &w.ServicesFailed, &w.TransfersWaiting, &w.PaymentsFailing, &w.GatewaysOn, &w.Sellable, &w.Orders)
+	if err != nil {
+		return Wanting{}, fmt.Errorf("report: %w", err)
+	}
+	return w, nil
+}

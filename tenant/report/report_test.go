@@ -1,0 +1,178 @@
+package report_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/report"
+)
+
+func TestMain(m *testing.M) { tenancytest.Main(m) }
+
+// business fills a tenant: three subscriptions that are paid for in euros, one in
+// dollars, one that ended; invoices paid, open and overdue; a credit note; a refund.
+const business = `
+INSERT INTO people (id, world, email, email_key, name, role, created_at, changed_at) VALUES ('00000000-0000-7000-8000-000000000001', 'customer', 'a@example.com', 'a@example.com', 'Ada', 'member', ?0, ?0);
+INSERT INTO accounts (id, name, currency, created_at, changed_at) VALUES ('00000000-0000-7000-8000-000000000002', 'Ada Ltd', 'EUR', ?0, ?0);
+INSERT INTO products (id, slug, type, name, summary, position, visibility, created_at, changed_at) VALUES ('00000000-0000-7000-8000-000000000003', 'vps', 'vps', 'VPS', '', 1, 'public', ?0, ?0);
+INSERT INTO plans (id, product_id, slug, name, summary, facts, position, visibility, created_at, changed_at) VALUES ('00000000-0000-7000-8000-000000000004', '00000000-0000-7000-8000-000000000003', 's', 'S', '', '[]', 1, 'public', ?0, ?0);
+INSERT INTO prices (plan_id, currency, cycle, amount_minor) VALUES ('00000000-0000-7000-8000-000000000004', 'EUR', 'monthly', 1000);
+INSERT INTO quotes (id, kind, currency, net_minor, tax_minor, total_minor, body, created_at, expires_at) VALUES ('00000000-0000-7000-8000-000000000005', 'checkout', 'EUR', 0, 0, 0, '{}', ?0, ?0);
+INSERT INTO orders (id, number, quote_id, account_id, person_id, state, currency, total_minor, ip, placed_at, changed_at) VALUES ('00000000-0000-7000-8000-000000000006', 1, '00000000-0000-7000-8000-000000000005', '00000000-0000-7000-8000-000000000002', '00000000-0000-7000-8000-000000000001', 'paid', 'EUR', 0, '', ?0, ?0);
+INSERT INTO subscriptions (id, account_id, order_id, plan_id, label, state, cycle, currency, amount_minor, items, anchor_at, renewals, cancel_reason, cancel_note, ended_at, created_at, changed_at)
+SELECT ('00000000-0000-7000-8000-0000000001' || lpad(n::text, 2, '0'))::uuid, '00000000-0000-7000-8000-000000000002', '00000000-0000-7000-8000-000000000006', '00000000-0000-7000-8000-000000000004', 'VPS S', s, c, k, a, '[]', ?0::timestamptz - d * interval '1 day', 0, '', '', CASE s WHEN 'ended' THEN ?0::timestamptz - interval '3 days' END, ?0, ?0
+FROM (VALUES (1, 'active', 'monthly', 'EUR', 1000, 90), (2, 'past_due', 'annual', 'EUR', 12000, 90), (3, 'suspended', 'quarterly', 'EUR', 3000, 10), (4, 'active', 'monthly', 'USD', 500, 90), (5, 'ended', 'monthly', 'EUR', 700, 90), (6, 'pending', 'monthly', 'EUR', 9999, 0)) AS v(n, s, c, k, a, d);
+INSERT INTO services (id, subscription_id, account_id, type, sku, label, name, platform_id, region, image, spec, desired, observed, operation, step, problem, attempts, ref, address, addresses, holds, began_at, created_at, changed_at)
+SELECT gen_random_uuid(), id, account_id, 'vps', 'vps-s', 'VPS S', 'web', '00000000-0000-7000-8000-00000000000f', 'ams', 'debian-13', '{}', 'active', 'active', '', '', CASE cycle WHEN 'annual' THEN 'stuck' ELSE '' END, 0, 'r', '', '[]', '{}', ?0, ?0, ?0 FROM subscriptions WHERE state IN ('active', 'past_due', 'suspended');
+INSERT INTO invoices (id, key, kind, account_id, state, number, currency, net_minor, tax_minor, total_minor, paid_minor, credited_minor, document, hash, issued_at, due_at, tries, created_at, changed_at)
+SELECT ('00000000-0000-7000-8000-0000000002' || lpad(n::text, 2, '0'))::uuid, 'k' || n, k, '00000000-0000-7000-8000-000000000002', s, 'N' || n, 'EUR', net, tax, net + tax, paid, 0, '{}', '', ?0::timestamptz - age * interval '1 day', ?0::timestamptz - (age - 10) * interval '1 day', tries, ?0, ?0
+FROM (VALUES (1, 'invoice', 'paid', 1000, 190, 1190, 40, 0), (2, 'invoice', 'open', 2000, 380, 380, 2, 0), (3, 'invoice', 'open', 500, 95, 0, 20, 2), (4, 'credit_note', 'paid', 100, 19, 0, 1, 0)) AS v(n, k, s, net, tax, paid, age, tries);
+INSERT INTO gateways (code, state, public_settings, check_error, position, changed_at) VALUES ('transfer', 'on', '{}', '', 1, ?0);
+INSERT INTO payments (id, key, invoice_id, account_id, gateway, currency, amount_minor, refunded_minor, state, decline_code, decline_text, on_session, created_at, settled_at, changed_at)
+VALUES ('00000000-0000-7000-8000-000000000301', 'p1', '00000000-0000-7000-8000-000000000201', '00000000-0000-7000-8000-000000000002', 'transfer', 'EUR', 1190, 119, 'succeeded', '', '', true, ?0, ?0::timestamptz - interval '40 days', ?0),
+       ('00000000-0000-7000-8000-000000000302', 'p2', '00000000-0000-7000-8000-000000000202', '00000000-0000-7000-8000-000000000002', 'transfer', 'EUR', 2000, 0, 'processing', '', '', true, ?0, NULL, ?0);
+INSERT INTO refunds (id, key, payment_id, amount_minor, state, reason, problem, created_by, created_at, changed_at) VALUES ('00000000-0000-7000-8000-000000000401', 'r1', '00000000-0000-7000-8000-000000000301', 119, 'succeeded', '', '', 'x', ?0, ?0)`
+
+func mustOpen(t *testing.T, db *tenancy.DB) {
+	t.Helper()
+	err := db.Update(t.Context(), func(tx *tenancy.Tx) error {
+		for _, q := range split(business) {
+			if _, err := tx.NewRaw(q, tx.Now()).Exec(t.Context()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func split(sql string) (all []string) {
+	start := 0
+	for i := range len(sql) - 1 {
+		if sql[i] == ';' && sql[i+1] == '\n' {
+			all = append(all, sql[start:i])
+			start = i + 2
+		}
+	}
+	return append(all, sql[start:])
+}
+
+// priced charges each piece of a SKU the same.
+type priced map[string]billing.Money
+
+func (p priced) Monthly(_ context.Context, _ tenancy.ID, running map[string]int64) (map[string]billing.Money, error) {
+	cost := map[string]billing.Money{}
+	for sku, n := range running {
+		if each, ok := p[sku]; ok {
+			total, err := each.Times(n)
+			if err != nil {
+				return nil, err
+			}
+			cost[sku] = total
+		}
+	}
+	return cost, nil
+}
+
+func eur(minor int64) billing.Money { return billing.Money{Minor: minor, Currency: "EUR"} }
+
+func TestFiguresOfABusiness(t *testing.T) {
+	w := tenancytest.New(t)
+	mustOpen(t, w.DB(w.A))
+	f, err := report.Read(t.Context(), w.DB(w.A), "EUR", priced{"vps-s": eur(400)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, got := range map[string][2]billing.Money{
+		"MRR":         {f.MRR, eur(1000 + 1000 + 1000)},
+		"ARR":         {f.ARR, eur(36000)},
+		"outstanding": {f.Outstanding, eur(2000 + 595)},
+		"overdue":     {f.Overdue, eur(595)},
+		"cost":        {f.Cost, eur(4 * 400)}, // the dollar subscription's server costs too
+		"margin":      {f.Margin, eur(1400)},
+	} {
+		if got[0] != got[1] {
+			t.Errorf("%s is %s, want %s", name, got[0], got[1])
+		}
+	}
+	if f.Subscriptions != 3 || f.NewSubscriptions != 1 || f.Ended != 1 || f.OverdueInvoices != 1 {
+		t.Errorf("counts are %+v", f)
+	}
+	if want := 100.0 / 3; f.Churn < want-0.01 || f.Churn > want+0.01 {
+		t.Errorf("churn is %v: one of the three of a month ago ended", f.Churn)
+	}
+	if len(f.Others) != 1 || f.Others[0].MRR != (billing.Money{Minor: 500, Currency: "USD"}) {
+		t.Errorf("other currencies are %+v", f.Others)
+	}
+	var invoiced, received int64
+	for _, m := range f.Months {
+		invoiced, received = invoiced+m.Invoiced.Minor, received+m.Received.Minor
+	}
+	if len(f.Months) != 12 || invoiced != 3400 || received != 1190-119 {
+		t.Errorf("%d months with %d invoiced and %d received", len(f.Months), invoiced, received)
+	}
+	if last := f.Months[11].From; last.Month() != w.Clock.Now().UTC().Month() || last.Day() != 1 {
+		t.Errorf("the last month begins %s", last.Format(time.DateOnly))
+	}
+}
+
+func TestMarginStaysUnknownWithoutEveryPrice(t *testing.T) {
+	w := tenancytest.New(t)
+	mustOpen(t, w.DB(w.A))
+	for name, costs := range map[string]report.Costs{
+		"nobody to ask":          nil,
+		"no price for a product": priced{},
+		"another currency":       priced{"vps-s": {Minor: 400, Currency: "USD"}},
+	} {
+		f, err := report.Read(t.Context(), w.DB(w.A), "EUR", costs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Margin.Currency != "" {
+			t.Errorf("%s: the margin is said to be %s", name, f.Margin)
+		}
+	}
+}
+
+func TestAnotherTenantsBusinessIsNotSeen(t *testing.T) {
+	w := tenancytest.New(t)
+	mustOpen(t, w.DB(w.A))
+	f, err := report.Read(t.Context(), w.DB(w.B), "EUR", priced{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.MRR.Minor != 0 || f.Subscriptions != 0 || f.Outstanding.Minor != 0 {
+		t.Errorf("B sees %+v", f)
+	}
+	wants, err := wanting(t, w.DB(w.B))
+	if err != nil || wants != (report.Wanting{}) {
+		t.Errorf("B is asked for %+v, %v", wants, err)
+	}
+}
+
+func TestWhatWantsAPerson(t *testing.T) {
+	w := tenancytest.New(t)
+	mustOpen(t, w.DB(w.A))
+	got, err := wanting(t, w.DB(w.A))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (report.Wanting{ServicesFailed: 1, TransfersWaiting: 1, PaymentsFailing: 1, GatewaysOn: 1, Sellable: 1, Orders: 1}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func wanting(t *testing.T, db *tenancy.DB) (got report.Wanting, err error) {
+	t.Helper()
+	err = db.View(t.Context(), func(tx *tenancy.Tx) error {
+		got, err = report.Wants(t.Context(), tx)
+		return err
+	})
+	return got, err
+}

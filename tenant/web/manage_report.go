@@ -1,0 +1,199 @@
+package web
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"strconv"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenant/overview"
+	"github.com/ezscale/ezscale/tenant/report"
+)
+
+// todo is one thing the shop lacks, or has, or that wants a person today.
+type todo struct {
+	Done              bool
+	Title, Says, Href string
+	Action            string
+}
+
+type dashboardView struct {
+	Figures  overview.Figures
+	Shop     overview.Shop
+	Business report.Figures
+	Wanting  report.Wanting
+	Points   []branding.Point
+	Todo     []todo
+	Open     int // how many are not done
+	Domains  int // of the reseller's own that serve
+	Greet    string
+	SeesSums bool
+}
+
+// dashboard handles GET /manage.
+func (s *Site) dashboard(c *fiber.Ctx) error {
+	ctx, db := c.UserContext(), surface.DB(c)
+	t, _ := surface.Tenant(c)
+	p, _ := surface.Principal(c)
+	v := dashboardView{Greet: t.Name, SeesSums: p.May(identity.ReportsRead)}
+	if s.Office.Hosts != nil {
+		v.Domains = max(len(s.Office.Hosts(t.ID))-1, 0) // the first is the shop's own for ever
+	}
+	err := db.View(ctx, func(tx *tenancy.Tx) (err error) {
+		if v.Figures, v.Shop, err = overview.Look(ctx, tx); err != nil {
+			return err
+		}
+		if v.Wanting, err = report.Wants(ctx, tx); err != nil || !v.SeesSums {
+			return err
+		}
+		v.Business, err = report.Gather(ctx, tx, t.Currency)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if v.SeesSums {
+		if err := v.Business.Compare(ctx, t.ID, s.Office.Costs); err != nil {
+			return err
+		}
+		v.Points = pointsOf(v.Business)
+	}
+	v.Todo = append(wants(v, p), todos(v, p)...)
+	for _, x := range v.Todo {
+		if !x.Done {
+			v.Open++
+		}
+	}
+	return surface.Render(c, "manage", "manage/dashboard", "Overview", v)
+}
+
+// pointsOf draws what was invoiced, in whole units of the currency; nothing when there
+// was nothing.
+func pointsOf(f report.Figures) []branding.Point {
+	var points []branding.Point
+	any := false
+	for _, m := range f.Months {
+		any = any || m.Invoiced.Minor != 0
+		points = append(points, branding.Point{Label: m.From.Format("Jan 06"), Value: majors(m.Invoiced)})
+	}
+	if !any {
+		return nil
+	}
+	return points
+}
+
+// majors is an amount in whole units, for a chart's height only.
+func majors(m billing.Money) int64 {
+	digits, err := billing.Digits(m.Currency)
+	if err != nil {
+		return 0
+	}
+	unit := int64(1)
+	for range digits {
+		unit *= 10
+	}
+	whole, err := m.Ratio(1, unit)
+	if err != nil {
+		return 0
+	}
+	return whole.Minor
+}
+
+// wants is what a person should look at today.
+func wants(v dashboardView, p identity.Principal) []todo {
+	var out []todo
+	add := func(needs identity.Permission, n int, one, many, says, href, action string) {
+		if n == 0 || !p.May(needs) {
+			return
+		}
+		title := fmt.Sprintf("%d %s", n, many)
+		if n == 1 {
+			title = "1 " + one
+		}
+		out = append(out, todo{Title: title, Says: says, Href: href, Action: action})
+	}
+	w := v.Wanting
+	add(identity.ServicesRead, w.ServicesFailed, "service needs you", "services need you", "The platform refused something; the customer waits.", "/manage/services?state=problem", "Look")
+	add(identity.SalesRead, w.TransfersWaiting, "transfer to confirm", "transfers to confirm", "Customers said they pay by bank transfer. Confirm what has arrived.", "/manage/payments?state=waiting", "Confirm")
+	add(identity.SalesRead, w.PaymentsFailing, "payment fails", "payments fail", "Customers were asked for another card. Services are suspended if nothing happens.", "/manage/invoices?state=overdue", "See who")
+	return out
+}
+
+// todos is what a shop needs before it is worth visiting, as far as the person can
+// do something about it.
+func todos(v dashboardView, p identity.Principal) []todo {
+	var out []todo
+	add := func(needs identity.Permission, x todo) {
+		if p.May(needs) {
+			out = append(out, x)
+		}
+	}
+	add(identity.CatalogWrite, todo{v.Wanting.Sellable > 0, "Put a plan on the shelf", "Choose what you sell and for how much; the margin is shown before you save.", "/manage/catalog", "Make a plan"})
+	add(identity.GatewaysWrite, todo{v.Wanting.GatewaysOn > 0, "Take payments", "Your Stripe keys, or your bank details for transfers.", "/manage/settings/payments", "Set it up"})
+	add(identity.DashboardRead, todo{v.Wanting.Orders > 0, "Place a test order", "Buy from your own shop, as a customer would.", "/", "Open the shop"})
+	add(identity.BrandWrite, todo{v.Shop.OwnBrand, "Publish your brand", "Logo, colours and the first words visitors read.", "/manage/brand", "Open the brand"})
+	add(identity.SiteDomains, todo{v.Domains > 0, "Bring your own domain", "Your shop also answers at the address it came with.", "/manage/domains", "Add a domain"})
+	add(identity.BrandWrite, todo{v.Shop.Sender, "Say who your mails are from", "Until then they come from the platform's address.", "/manage/brand", "Set the sender"})
+	add(identity.BrandWrite, todo{v.Shop.Legal(), "Add your legal texts", missing(v.Shop), "/manage/brand", "Write them"})
+	add(identity.SignedIn, todo{p.HasTOTP, "Set up your second factor", "A code from an app beside your password.", "/manage/security", "Set it up"})
+	return out
+}
+
+func missing(s overview.Shop) string {
+	says := "Missing:"
+	for _, x := range []struct {
+		there bool
+		name  string
+	}{{s.Imprint, "imprint"}, {s.Terms, "terms"}, {s.Privacy, "privacy"}} {
+		if !x.there {
+			if says != "Missing:" {
+				says += ","
+			}
+			says += " " + x.name
+		}
+	}
+	if s.Legal() {
+		return "Imprint, terms and privacy are there."
+	}
+	return says + "."
+}
+
+type reportView struct {
+	report.Figures
+	Points []branding.Point
+}
+
+// showReport handles GET /manage/reports; with ?format=csv the months as a table.
+func (s *Site) showReport(c *fiber.Ctx) error {
+	t, _ := surface.Tenant(c)
+	f, err := report.Read(c.UserContext(), surface.DB(c), t.Currency, s.Office.Costs)
+	if err != nil {
+		return err
+	}
+	if c.Query("format") == "csv" {
+		return sendMonths(c, f)
+	}
+	return surface.Render(c, "manage", "manage/report", "Reports", reportView{Figures: f, Points: pointsOf(f)})
+}
+
+func sendMonths(c *fiber.Ctx, f report.Figures) error {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	rows := [][]string{{"month", "invoiced_net", "received", "currency"}}
+	for _, m := range f.Months {
+		rows = append(rows, []string{m.From.Format("2006-01"), m.Invoiced.Decimal(), m.Received.Decimal(), f.Currency})
+	}
+	if err := w.WriteAll(rows); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	c.Set(fiber.HeaderContentType, "text/csv; charset=utf-8")
+	c.Set(fiber.HeaderContentDisposition, `attachment; filename="revenue-`+strconv.Itoa(len(f.Months))+`-months.csv"`)
+	return c.Send(b.Bytes())
+}
