@@ -178,6 +178,14 @@ SET search_path = pg_catalog, pg_temp AS $$
 $$;
 REVOKE EXECUTE ON FUNCTION door.tenant_row FROM PUBLIC;
 
+-- The version every spare must have to be handed out: where the last migration of the
+-- fleet has brought the template. A spare that one left behind waits for the next.
+CREATE OR REPLACE FUNCTION door.newest() RETURNS int LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce((SELECT value::int FROM central.settings WHERE name = 'template_version'), 0)
+$$;
+REVOKE EXECUTE ON FUNCTION door.newest FROM PUBLIC;
+
 -- Before a claim: the tenant an earlier one with the key made, whether the slug is
 -- taken, and which lanes have spares. Only lanes may ask, and only unbound.
 CREATE OR REPLACE FUNCTION door.may_claim(key text, slug text) RETURNS jsonb
@@ -189,12 +197,13 @@ BEGIN
   RETURN jsonb_build_object(
     'tenant', (SELECT door.tenant_row(t.id) FROM central.tenants t WHERE t.key = may_claim.key),
     'taken', EXISTS (SELECT FROM central.tenants t WHERE t.slug = may_claim.slug AND t.status <> 'dropped'),
-    'lanes', (SELECT coalesce(jsonb_agg(DISTINCT s.lane), '[]') FROM central.spares s));
+    'lanes', (SELECT coalesce(jsonb_agg(DISTINCT s.lane), '[]') FROM central.spares s WHERE s.schema_version >= door.newest()));
 END $$;
 REVOKE EXECUTE ON FUNCTION door.may_claim FROM PUBLIC;
 
 -- Takes a spare of the lane that asks, makes it a tenant and answers with its row.
--- Only lanes may call it, and only unbound. Null: the lane has no spare. A second
+-- Only lanes may call it, and only unbound. Null: the lane has no spare of the newest
+-- version. A second
 -- claim with the same key or slug is a unique violation.
 CREATE OR REPLACE FUNCTION door.claim(key text, slug text, name text, owner_email text, status text,
   locale text, currency text, time_zone text, trial_ends_at timestamptz, at timestamptz) RETURNS jsonb
@@ -205,7 +214,7 @@ BEGIN
     RAISE insufficient_privilege USING MESSAGE = 'a tenant may not claim a tenant';
   END IF;
   DELETE FROM central.spares s WHERE s.id = (
-    SELECT c.id FROM central.spares c WHERE c.lane = mine ORDER BY c.id LIMIT 1 FOR UPDATE SKIP LOCKED)
+    SELECT c.id FROM central.spares c WHERE c.lane = mine AND c.schema_version >= door.newest() ORDER BY c.id LIMIT 1 FOR UPDATE SKIP LOCKED)
   RETURNING s.id, s.schema_version INTO got, version;
   IF got IS NULL THEN RETURN NULL; END IF;
   INSERT INTO central.tenants (id, key, slug, name, owner_email, status, locale, currency, time_zone, trial_ends_at,

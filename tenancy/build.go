@@ -128,11 +128,22 @@ func whoOwns(ctx context.Context, c *pgx.Conn) (o ownership, err error) {
 	return o, err
 }
 
+// ErrOutdated is returned by a builder that is older than the fleet: during a rollout
+// the new program builds.
+var ErrOutdated = errors.New("older than the fleet")
+
 // errLanesMoved says that the number of lanes changed under a build.
 var errLanesMoved = errors.New("the number of lanes changed")
 
 // finish brings the spare id from whatever there is of it to a row in central.spares.
 func (b *Builder) finish(ctx context.Context, c *pgx.Conn, id ID) error {
+	var newest int
+	if err := c.QueryRow(ctx, "SELECT door.newest()").Scan(&newest); err != nil {
+		return fmt.Errorf("build %s: %w", id.Schema(), err)
+	}
+	if b.version < newest { // nobody could claim it
+		return fmt.Errorf("build %s at version %d, the fleet is at %d: %w", id.Schema(), b.version, newest, ErrOutdated)
+	}
 	for range 3 {
 		lanes, err := LanesOf(ctx, c)
 		if err != nil {

@@ -94,7 +94,11 @@ func (p *Pool) Claim(ctx context.Context, c Claim, seed func(Tenant, *Tx) error)
 		case errors.Is(err, errNoSpare) && p.cfg.Cold == nil:
 			return Tenant{}, fault.Wrap(err, fault.Unavailable, "tenant.none_spare", "No place is ready at the moment. Try again in a minute.")
 		case errors.Is(err, errNoSpare):
-			if _, err := p.cfg.Cold.Build(ctx); err != nil {
+			_, err := p.cfg.Cold.Build(ctx)
+			if errors.Is(err, ErrOutdated) {
+				return Tenant{}, fault.Wrap(err, fault.Unavailable, "tenant.none_spare", "No place is ready at the moment. Try again in a minute.")
+			}
+			if err != nil {
 				return Tenant{}, fmt.Errorf("claim %s: %w", c.Slug, err)
 			}
 		case IsTaken(err, "tenants_key_key"), IsTaken(err, "tenants_live_slug"):

@@ -32,12 +32,17 @@ func (s *siege) doors(t *testing.T) {
 	doors := map[string]door{
 		"tenant":          {"door.tenant()", true, false},
 		"record_usage":    {"door.record_usage('k', '', 'vps', 'start', 1, now(), '{\"tenant\": " + b + "}')", true, false},
+		"show_service":    {"door.show_service('{\"id\": \"00000000-0000-7000-8000-000000000001\", \"sku\": \"vps\", \"label\": \"\", \"platform_id\": \"00000000-0000-7000-8000-000000000002\", \"region\": \"\", \"ref\": \"\", \"desired\": \"active\", \"observed\": \"active\", \"problem\": \"\", \"address\": \"\", \"changed_at\": \"2026-01-01T00:00:00Z\", \"tenant_id\": " + b + "}')", true, false},
+		"record_revenue":  {"door.record_revenue('k', 'paid', 'EUR', 1, now())", true, false},
+		"set_figure":      {"door.set_figure('mrr', 'EUR', 1, now())", true, false},
+		"raise_alert":     {"door.raise_alert(gen_random_uuid(), 'tenant " + b + " k', 'k', 't', '{\"tenant\": " + b + "}', now())", true, false},
 		"set_agenda":      {"door.set_agenda('k', now())", true, false},
 		"touch_site":      {"door.touch_site(NULL)", true, false},
 		"anchor_audit":    {"door.anchor_audit(1, '')", true, false},
 		"enqueue":         {"door.enqueue('k', '{\"tenant\": " + b + "}', NULL, 'same', NULL)", true, false},
 		"enqueue_central": {"door.enqueue_central('k', '{}', NULL, NULL, NULL)", false, false},
 		"tenant_row":      {"door.tenant_row(" + b + ")", false, false},
+		"newest":          {"door.newest()", false, false},
 		"may_claim":       {"door.may_claim('x', 'y')", false, true},
 		"claim":           {"door.claim('k', 's', 'n', 'e', 'active', 'en', 'EUR', 'UTC', NULL, now())", false, true},
 		"settle_site":     {"door.settle_site('alpha', 'en', 'EUR', 'UTC')", true, false},
@@ -68,11 +73,15 @@ func (s *siege) doors(t *testing.T) {
 	denied(t, "a lane migrates a tenant of another", send(far, "SELECT "+migrated))
 	// What A passed is A's, whatever it wrote into its arguments.
 	for what, sql := range map[string]string{
-		"usage":   "SELECT count(*) FROM central.usage_events WHERE tenant_id <> $1",
-		"agenda":  "SELECT count(*) FROM central.agenda WHERE tenant_id <> $1",
-		"anchors": "SELECT count(*) FROM central.audit_anchors WHERE tenant_id <> $1",
-		"jobs":    "SELECT count(*) FROM river.river_job WHERE (metadata->>'tenant')::bigint IS DISTINCT FROM $1",
-		"site":    "SELECT count(*) FROM central.tenants WHERE content_version > 1 AND id <> $1",
+		"usage":    "SELECT count(*) FROM central.usage_events WHERE tenant_id <> $1",
+		"agenda":   "SELECT count(*) FROM central.agenda WHERE tenant_id <> $1",
+		"services": "SELECT count(*) FROM central.services WHERE tenant_id <> $1",
+		"revenue":  "SELECT count(*) FROM central.revenue_events WHERE tenant_id <> $1",
+		"figures":  "SELECT count(*) FROM central.tenant_figures WHERE tenant_id <> $1",
+		"alerts":   "SELECT count(*) FROM central.alerts WHERE tenant_id IS DISTINCT FROM $1",
+		"anchors":  "SELECT count(*) FROM central.audit_anchors WHERE tenant_id <> $1",
+		"jobs":     "SELECT count(*) FROM river.river_job WHERE (metadata->>'tenant')::bigint IS DISTINCT FROM $1",
+		"site":     "SELECT count(*) FROM central.tenants WHERE content_version > 1 AND id <> $1",
 	} {
 		if n := scalar[int](t, s.Owner, sql, s.A.ID); n != 0 {
 			t.Errorf("%s: %d rows of others written by A", what, n)

@@ -12,7 +12,8 @@ type Stock struct{ Builder *Builder }
 // Fill builds until want spares are there and answers how many it built. Two that
 // fill at once may build one too many each. What was interrupted before counts
 // first: it is finished rather than started anew. Numbers spread over the lanes by
-// their hash, and with them the spares.
+// their hash, and with them the spares. Spares that a migration left behind do not
+// count: nobody can claim them.
 func (s Stock) Fill(ctx context.Context, want int) (built int, err error) {
 	have, err := s.Builder.spares(ctx)
 	if err != nil {
@@ -45,7 +46,7 @@ func (b *Builder) spares(ctx context.Context) (n int, err error) {
 		return 0, err
 	}
 	b.built-- // counting spares makes none
-	if err := conn.QueryRow(ctx, "SELECT count(*) FROM central.spares").Scan(&n); err != nil {
+	if err := conn.QueryRow(ctx, "SELECT count(*) FROM central.spares WHERE schema_version >= $1", b.version).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count the spares: %w", err)
 	}
 	return n, nil

@@ -161,6 +161,50 @@ func TestClaimIsIdempotent(t *testing.T) {
 	}
 }
 
+// A spare whose migration failed waits for the next one; a program older than the
+// fleet does not build what nobody could claim.
+func TestSparesBehindAreNotHandedOut(t *testing.T) {
+	w := tenancytest.New(t)
+	ctx := t.Context()
+	b := newBuilder(t, w.DSN)
+	if _, err := (tenancy.Stock{Builder: b}).Fill(ctx, 3); err != nil {
+		t.Fatal(err)
+	}
+	newest := scalar[int](t, w.Owner, "SELECT max(schema_version) FROM central.spares")
+	template := func(v int) {
+		t.Helper()
+		if _, err := w.Owner.Exec(ctx, `INSERT INTO central.settings (name, value, changed_at) VALUES ('template_version', to_jsonb($1::int), now())
+			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	template(newest)
+	if _, err := w.Owner.Exec(ctx, "UPDATE central.spares SET schema_version = 1 WHERE id < (SELECT max(id) FROM central.spares)"); err != nil {
+		t.Fatal(err)
+	}
+	p := openPool(t, w, nil)
+	got, err := p.Claim(ctx, claimOf("fresh"), signs(ctx))
+	if err != nil || got.SchemaVersion != newest {
+		t.Fatalf("claimed %+v: %v", got, err)
+	}
+	if _, err := p.Claim(ctx, claimOf("stale"), signs(ctx)); !fault.Is(err, "tenant.none_spare") {
+		t.Errorf("a spare behind: %v", err)
+	}
+	if built, err := (tenancy.Stock{Builder: b}).Fill(ctx, 1); err != nil || built != 1 {
+		t.Errorf("with two spares behind, %d were built: %v", built, err)
+	}
+	template(newest + 1)
+	if _, err := openPool(t, w, b).Claim(ctx, claimOf("ahead"), signs(ctx)); !fault.Is(err, "tenant.none_spare") {
+		t.Errorf("by a program older than the fleet: %v", err)
+	}
+	if n := scalar[int](t, w.Owner, "SELECT count(*) FROM central.spares WHERE schema_version > 1"); n != 1 {
+		t.Errorf("%d spares of the version before", n)
+	}
+	if n := scalar[int](t, w.Owner, "SELECT count(*) FROM central.tenants WHERE slug IN ('stale', 'ahead')"); n != 0 {
+		t.Errorf("%d tenants of spares behind", n)
+	}
+}
+
 func TestClaimRefuses(t *testing.T) {
 	w := tenancytest.New(t)
 	ctx := t.Context()

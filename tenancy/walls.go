@@ -172,7 +172,7 @@ func rightWalls(database string) []wall {
 			mend:    "Run `ezscale migrate`: it makes the doors anew.",
 			sql: `SELECT ARRAY(SELECT p.oid::regprocedure || ' for ' || coalesce(g.rolname, 'PUBLIC')
 				FROM pg_proc p CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a LEFT JOIN pg_roles g ON g.oid = a.grantee
-				WHERE p.pronamespace = 'door'::regnamespace AND (p.proname IN ('tenant_row', 'enqueue_central') AND ` + untrusted + `
+				WHERE p.pronamespace = 'door'::regnamespace AND (p.proname IN ('tenant_row', 'newest', 'enqueue_central') AND ` + untrusted + `
 				OR p.proname IN ('claim', 'may_claim', 'migrated') AND (a.grantee = 0 OR g.rolname ~ '^t_[0-9]+$')))
 				|| ARRAY(SELECT p.oid::regprocedure || ' without a locked path' FROM pg_proc p
 				WHERE p.pronamespace = 'door'::regnamespace AND NOT coalesce(p.proconfig, '{}') @> ARRAY['search_path=pg_catalog, pg_temp'])`,
