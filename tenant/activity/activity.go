@@ -1,0 +1,137 @@
+// Package activity owns the timeline: what happened to a service, an order, an
+// invoice or an account, in plain words, in order. The customer sees the part that is
+// meant for them. It is not the audit trail, which says who changed what and cannot
+// be rewritten (tenancy/audit).
+package activity
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"github.com/ezscale/ezscale/tenancy"
+)
+
+// The kinds of subject an event is about.
+const (
+	Account      = "account"
+	Order        = "order"
+	Subscription = "subscription"
+	Service      = "service"
+	Invoice      = "invoice"
+	Payment      = "payment"
+)
+
+// System is the actor of what nobody did by hand.
+const System = "system"
+
+// Event is one thing that happened.
+type Event struct {
+	Key          string    // natural key, unique in the tenant: service/<id>/active
+	AccountID    uuid.UUID // uuid.Nil: no customer's
+	SubjectKind  string
+	SubjectID    uuid.UUID
+	Kind         string    // for programs: service.active
+	Text         string    // what people read, one sentence
+	Actor        string    // a name; empty: System
+	CustomerSees bool      // false: the reseller's team alone
+	At           time.Time // zero: the transaction's time
+}
+
+// Told is one row of the timeline.
+type Told struct {
+	ID           uuid.UUID
+	AccountID    uuid.UUID
+	SubjectKind  string
+	SubjectID    uuid.UUID
+	Kind         string
+	Text         string
+	Actor        string
+	CustomerSees bool
+	At           time.Time
+}
+
+// maxText bounds what one row says, in bytes.
+const maxText = 500
+
+// Tell adds an event to the timeline with the transaction. It may be repeated: a key
+// is told once, and the first telling stands.
+func Tell(ctx context.Context, tx *tenancy.Tx, e Event) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("tell %s: %w", e.Key, err)
+	}
+	if e.At.IsZero() {
+		e.At = tx.Now()
+	}
+	if e.Actor == "" {
+		e.Actor = System
+	}
+	var account *uuid.UUID
+	if e.AccountID != uuid.Nil {
+		account = &e.AccountID
+	}
+	_, err = tx.NewRaw(`INSERT INTO timeline (id, key, account_id, subject_kind, subject_id, kind, text, actor, customer_sees, at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`,
+		id, e.Key, account, e.SubjectKind, e.SubjectID, e.Kind, short(e.Text), short(e.Actor), e.CustomerSees, e.At.UTC()).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("tell %s: %w", e.Key, err)
+	}
+	return nil
+}
+
+// short is s as PostgreSQL can keep it, and no longer than one row says.
+func short(s string) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, ""), "\x00", "")
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "")
+	}
+	return s
+}
+
+// MaxPage is the most rows List returns at once.
+const MaxPage = 200
+
+// Filter chooses rows. Zero fields do not narrow.
+type Filter struct {
+	Subjects     []uuid.UUID // any of them
+	AccountID    uuid.UUID
+	CustomerView bool // only what the customer may see
+	Before       time.Time
+	Limit        int // 0: 50
+}
+
+// List returns rows, newest first, in one statement.
+func List(ctx context.Context, tx *tenancy.Tx, f Filter) ([]Told, error) {
+	if f.Limit <= 0 {
+		f.Limit = 50
+	}
+	where, args := "true", []any{}
+	if len(f.Subjects) > 0 {
+		where += " AND subject_id IN (?)"
+		args = append(args, bun.In(f.Subjects))
+	}
+	if f.AccountID != uuid.Nil {
+		where += " AND account_id = ?"
+		args = append(args, f.AccountID)
+	}
+	if f.CustomerView {
+		where += " AND customer_sees"
+	}
+	if !f.Before.IsZero() {
+		where += " AND at < ?"
+		args = append(args, f.Before)
+	}
+	var found []Told
+	err := tx.NewRaw(`SELECT id, coalesce(account_id, '00000000-0000-0000-0000-000000000000') AS account_id, subject_kind, subject_id,
+		kind, text, actor, customer_sees, at FROM timeline WHERE `+where+` ORDER BY at DESC, id DESC LIMIT ?`,
+		append(args, min(f.Limit, MaxPage))...).Scan(ctx, &found)
+	if err != nil {
+		return nil, fmt.Errorf("list the timeline: %w", err)
+	}
+	return found, nil
+}
