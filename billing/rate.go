@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+
+	"github.com/bojanz/currency"
 )
 
 // rateDigits is how many decimals of a minor unit a Rate keeps.
@@ -105,6 +107,18 @@ func (r Rate) Decimal() string {
 
 // String is for logs: "0.0042 EUR".
 func (r Rate) String() string { return strings.TrimSpace(r.Decimal() + " " + r.Currency) }
+
+// Format writes the price for people as Money.Format does, with as many decimals as it
+// has.
+func (r Rate) Format(locale string) string {
+	amount, err := currency.NewAmount(r.Decimal(), r.Currency)
+	if err != nil {
+		return r.String()
+	}
+	f := currency.NewFormatter(currency.NewLocale(locale))
+	f.MaxDigits = 11
+	return f.Format(amount)
+}
 
 // IsZero reports whether the price is nothing.
 func (r Rate) IsZero() bool { return r.Units == 0 }

@@ -60,3 +60,12 @@ func TestRatesReadBackAndRoundOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestRatesAreWrittenForPeople(t *testing.T) {
+	for text, want := range map[string]string{"4.2": "€4.20", "0.0042": "€0.0042", "1000": "€1,000.00"} {
+		r, err := billing.ParseRate(text, "EUR")
+		if err != nil || r.Format("en") != want {
+			t.Errorf("%s reads %q, %v; want %q", text, r.Format("en"), err, want)
+		}
+	}
+}

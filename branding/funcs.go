@@ -10,7 +10,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/ezscale/ezscale/billing"
 )
 
 // FuncOptions are what the template functions need from outside.
@@ -19,12 +18,15 @@ type FuncOptions struct {
 	Now    func() time.Time // for "3 minutes ago"; required
 }
 
+// priced is what money shows: billing.Money, or a billing.Rate finer than that.
+type priced interface{ Format(locale string) string }
+
 // Funcs is every function that templates may call; docs/components.md lists them.
 func Funcs(o FuncOptions) template.FuncMap {
 	return template.FuncMap{
 		"asset":    o.Assets.URL,
 		"icon":     func(name string) (template.HTML, error) { return icon(o.Assets, name) },
-		"money":    func(m billing.Money, locale string) string { return m.Format(locale) },
+		"money":    func(m priced, locale string) string { return m.Format(locale) },
 		"date":     date,
 		"datetime": dateTime,
 		"ago":      func(t time.Time) template.HTML { return ago(t, o.Now()) },

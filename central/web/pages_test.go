@@ -45,6 +45,7 @@ type house struct {
 	t       testing.TB
 	front   *surface.Front
 	console *surface.Surface
+	host    string
 	cookies map[string]string
 	csrf    string
 	person  identity.Person
@@ -106,7 +107,7 @@ func openOver(t testing.TB, w *tenancytest.World, role identity.Role) *house {
 		Clock: w.Clock.Now, FormKey: ring.DeriveKey("forms"),
 	})
 	must(t, err)
-	h := &house{World: w, t: t, console: s, cookies: map[string]string{}, jobs: jobs,
+	h := &house{World: w, t: t, console: s, host: host, cookies: map[string]string{}, jobs: jobs,
 		front: &surface.Front{Hosts: nobody{}, Pool: w.Pool, Console: s, ConsoleHost: host, Themes: pages, Log: slog.New(slog.DiscardHandler)}}
 	h.person, err = staff.First(ctx, w.Central, identity.NewPerson{Email: "anna@ezscale.test", Name: "Anna", Role: role}, "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA")
 	must(t, err)
@@ -125,7 +126,7 @@ type answer struct {
 }
 
 func (h *house) client() *surfacetest.Client {
-	return &surfacetest.Client{Front: h.front, Host: host, Cookies: h.cookies, CSRF: h.csrf}
+	return &surfacetest.Client{Front: h.front, Host: h.host, Cookies: h.cookies, CSRF: h.csrf}
 }
 
 func (h *house) send(method, path string, form url.Values) answer {

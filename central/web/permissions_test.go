@@ -21,7 +21,11 @@ func TestRoutePermissions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const golden = "testdata/route_permissions.golden"
+	compareMatrix(t, "testdata/route_permissions.golden", got)
+}
+
+func compareMatrix(t *testing.T, golden, got string) {
+	t.Helper()
 	if *updatePermissions {
 		if err := os.MkdirAll("testdata", 0o755); err != nil {
 			t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
 	centralweb "github.com/ezscale/ezscale/central/web"
+	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	tenantweb "github.com/ezscale/ezscale/tenant/web"
@@ -76,8 +77,12 @@ func (a *app) openSites(ctx context.Context, t trust) (*sites, error) {
 	if err != nil {
 		return nil, err
 	}
+	partner, err := surface.New(a.partnerSurface(s))
+	if err != nil {
+		return nil, err
+	}
 	s.front = &surface.Front{
-		Hosts: a.resolver, Pool: a.pool, Tenants: tenants, Console: console,
+		Hosts: a.resolver, Pool: a.pool, Tenants: tenants, Console: console, Partner: partner,
 		ConsoleHost: a.cfg.Hosts.Console, PartnerHost: a.cfg.Hosts.Partner,
 		Proxies: a.cfg.HTTP.TrustedProxies, Themes: s.themes, Log: a.log,
 	}
@@ -119,6 +124,16 @@ func (a *app) consoleSurface(s *sites) surface.Config {
 	c := a.common(s, "console")
 	c.Areas = []surface.Area{{Name: "console", World: identity.Staff, SignIn: "/sign-in", Nav: centralweb.Nav, MustTOTP: func(tenancy.Tenant) bool { return true }}}
 	c.Routes = (&centralweb.Console{Central: a.central, Office: s.office, SignIn: s.signIn, Domains: s.domains.Overview}).Routes()
+	c.Site = func(context.Context, *tenancy.DB) (surface.Site, error) {
+		return surface.Site{Name: "EZSCALE", Theme: "base"}, nil
+	}
+	return c
+}
+
+func (a *app) partnerSurface(s *sites) surface.Config {
+	c := a.common(s, "partner")
+	c.Areas = []surface.Area{{Name: "partner", World: identity.Partner, SignIn: "/sign-in", Nav: centralweb.PartnerNav}}
+	c.Routes = (&centralweb.Partner{Central: a.central, SignIn: s.signIn, Wholesale: &wholesale.Desk{Central: a.central}}).Routes()
 	c.Site = func(context.Context, *tenancy.DB) (surface.Site, error) {
 		return surface.Site{Name: "EZSCALE", Theme: "base"}, nil
 	}
