@@ -13,6 +13,9 @@ const (
 	DomainDrifted   = "domain_drifted"
 	DomainTaken     = "domain_taken"
 	ResellerWelcome = "reseller_welcome"
+	SignInCode      = "sign_in_code" // proves a mailbox within a page
+	OrderReceived   = "order_received"
+	OrderCancelled  = "order_cancelled"
 )
 
 // Templates is what each letter needs. Every key must be given; a value may be empty
@@ -29,4 +32,7 @@ var Templates = map[string][]string{
 	DomainDrifted:   {"name", "host", "reason", "until", "link"}, // until: when the shop stops answering there
 	DomainTaken:     {"name", "host", "link"},                    // another shop proved that it owns the name
 	ResellerWelcome: {"name", "shop", "host", "link", "valid_for"},
+	SignInCode:      {"name", "code", "valid_for", "link"},                // link: the page that waits
+	OrderReceived:   {"name", "number", "what", "total", "link"},          // what: "Cloud VPS Drift and 2 more"; link: the order's page
+	OrderCancelled:  {"name", "number", "what", "reason", "paid", "link"}, // paid: "yes" when money was taken
 }
