@@ -52,6 +52,7 @@ type Office struct {
 	Peek      Peek
 	Parts     func(ctx context.Context) []Part // Redis, this node and so on; nil: nothing more to say
 	MailAgain func(ctx context.Context, tx tenancy.Statements, id uuid.UUID) error
+	Currency  string                                 // in which the platform's months are shown; empty: EUR
 	SiteURL   func(c *fiber.Ctx, host string) string // where a reseller's site is, seen from here; nil: https
 }
 
@@ -62,6 +63,7 @@ func (s *Console) officeRoutes() []surface.Route {
 	}
 	all := []surface.Route{
 		at("GET", "/", identity.SystemRead, s.overview),
+		at("GET", "/business", identity.WholesaleRead, s.showBusiness),
 		at("GET", "/resellers", identity.ResellersRead, s.listResellers),
 		at("GET", "/resellers/new", identity.ResellersWrite, s.newReseller),
 		at("GET", "/resellers/new/address", identity.ResellersWrite, s.askSlug),
@@ -132,6 +134,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 		surface.NavItem
 	}{
 		{identity.SystemRead, surface.NavItem{Label: "Overview", Href: "/", Icon: "layout-dashboard"}},
+		{identity.WholesaleRead, surface.NavItem{Label: "Business", Href: "/business", Icon: "chart-bar"}},
 		{identity.ResellersRead, surface.NavItem{Label: "Resellers", Href: "/resellers", Icon: "building-store"}},
 		{identity.DomainsRead, surface.NavItem{Label: "Domains", Href: "/domains", Icon: "world"}},
 		{identity.JobsRead, surface.NavItem{Label: "Jobs", Href: "/jobs", Icon: "list-check", Group: "Platform"}},

@@ -14,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/central/reseller"
 	"github.com/ezscale/ezscale/central/staff"
 	"github.com/ezscale/ezscale/central/watch"
+	"github.com/ezscale/ezscale/central/wholesale"
 	centralweb "github.com/ezscale/ezscale/central/web"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
@@ -47,7 +48,10 @@ func (a *app) staffOffice(ctx context.Context, outbox *mail.Outbox) (*centralweb
 
 // teamOffice wires what the pages for a reseller's team need.
 func (a *app) teamOffice(outbox *mail.Outbox) *tenantweb.Office {
-	return &tenantweb.Office{Hosts: a.resolver.Hosts, Refresh: a.resolver.RefreshTenant, MailAgain: outbox.Again}
+	return &tenantweb.Office{
+		Hosts: a.resolver.Hosts, Refresh: a.resolver.RefreshTenant, MailAgain: outbox.Again,
+		Costs: runningCosts{book: &wholesale.Desk{Central: a.central}},
+	}
 }
 
 // peek looks into a reseller's own schema for staff.
