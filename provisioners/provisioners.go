@@ -68,7 +68,8 @@ const (
 	PowerOff     Power = "off"
 )
 
-// State is how a service is at the moment.
+// State is how a service is at the moment. A new one is ready when it is active and not
+// busy.
 type State struct {
 	Status    Status
 	Power     Power
@@ -90,13 +91,17 @@ type Credentials struct {
 
 // Created is what the platform answered.
 type Created struct {
-	Ref         Ref
-	Credentials Credentials // only platforms that tell the password once
+	Ref Ref
+	// Credentials are there when the platform tells the password in its answer. They are
+	// missing when that answer was lost (a time-out, a crash) and a later call found the
+	// service already made: then PasswordResetter sets new ones once it is active.
+	Credentials Credentials
 	Addresses   []string
 }
 
-// Driver delivers. Errors are RetryError or final; ErrUnavailable and ErrLocked are
-// always within a RetryError.
+// Driver delivers. Errors are RetryError or final; ErrUnavailable, ErrLocked and
+// ErrCredentials are always within a RetryError: an outage, a running task or an expired
+// token end, and no order of a customer's should fail for them.
 type Driver interface {
 	// Create is idempotent in req.Key: called again, also after a crash or a time-out, it
 	// finds what was created and goes on.
@@ -118,7 +123,8 @@ type (
 	Powerer interface {
 		Power(ctx context.Context, ref Ref, action PowerAction) error
 	}
-	// Rebuilder installs anew; everything on it is lost.
+	// Rebuilder installs anew; everything on it is lost. It answers as soon as the
+	// platform has begun; the credentials may be missing as in Created.
 	Rebuilder interface {
 		Rebuild(ctx context.Context, ref Ref, r RebuildRequest) (Credentials, error)
 	}
@@ -158,7 +164,26 @@ type (
 	Imager interface {
 		Images(ctx context.Context, parameters map[string]any) ([]Image, error)
 	}
+	// Chooser says what an offer's parameters can be, for the form that maps a SKU.
+	Chooser interface {
+		Choices(ctx context.Context) ([]Parameter, error)
+	}
 )
+
+// Parameter is one of an offer's parameters.
+type Parameter struct {
+	Name    string // its key in the offer's parameters
+	Label   string
+	Help    string
+	Options []Option // what the platform has; empty: a number is typed
+	Needed  bool
+}
+
+// Option is one value a parameter can have.
+type Option struct {
+	Value int64
+	Label string
+}
 
 // PowerAction is what Powerer does.
 type PowerAction string

@@ -1,0 +1,393 @@
+// Package lab is a VirtFusion for tests and the demo: a stateful HTTP server that speaks
+// the global API as the OpenAPI document and docs/provisioning.md say, with servers that
+// take their time to install, and with faults that can be switched on. It delivers nothing.
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Options make a lab. Zero values mean the usual.
+type Options struct {
+	Clock        func() time.Time // nil: the machine's
+	InstallDelay time.Duration    // from the build call until the server is complete; 0: at once
+	TaskDelay    time.Duration    // how long other tasks (power, password) keep it busy; 0: not at all
+	DeleteDelay  time.Duration    // when a delete names no delay; 0: at once
+	PerMinute    int              // calls a token may make; 0: any number
+	// File keeps the lab's state over restarts; empty: it lives in memory.
+	File string
+	Log  *slog.Logger
+}
+
+// Hypervisor is one machine of a group.
+type Hypervisor struct {
+	ID       int64
+	Name     string
+	MemoryMB int
+	Cores    int
+	DiskGB   int
+	Prohibit bool // takes nothing new
+}
+
+// Group is a placement group; its IPv4 pool is shared by its hypervisors.
+type Group struct {
+	ID          int64
+	Name        string
+	Hypervisors []Hypervisor
+	IPv4        int    // how many addresses the pool has
+	Net         string // the pool's first address
+}
+
+// Package is a size.
+type Package struct {
+	ID        int64
+	Name      string
+	MemoryMB  int
+	Cores     int
+	DiskGB    int
+	TrafficGB int
+}
+
+// Template is an operating system.
+type Template struct {
+	ID       int64
+	Category string
+	Name     string
+	Version  string
+	Variant  string
+	EOL      bool
+	Windows  bool
+}
+
+// Server is one virtual server.
+type Server struct {
+	ID         int64
+	UUID       string
+	UserID     int64
+	GroupID    int64
+	Hypervisor int64
+	PackageID  int64
+	Name       string
+	Hostname   string
+	MemoryMB   int
+	Cores      int
+	DiskGB     int
+	TrafficGB  int
+	IPv4       []string
+	Template   int64 // 0: never built
+	SSHKeys    []int64
+	Password   string
+	Suspended  bool
+	Stopped    bool
+	Failed     bool
+	Builds     int
+	CreatedAt  time.Time
+	BuildAt    time.Time // when the last build was asked for
+	ReadyAt    time.Time // when it is complete
+	BusyUntil  time.Time // another task runs until then
+	DeleteAt   time.Time // zero: stays
+}
+
+// User is one VirtFusion user.
+type User struct {
+	ID     int64
+	Name   string
+	Email  string
+	RelInt int64
+	RelStr string
+}
+
+// Key is an SSH key.
+type Key struct {
+	ID, UserID      int64
+	Name, PublicKey string
+}
+
+// Task is an item of the queue.
+type Task struct {
+	ID, ServerID int64
+	Action       string
+	Begun, Ended time.Time
+}
+
+// world is everything the lab knows; it is what File keeps.
+type world struct {
+	Next      int64
+	Groups    []Group
+	Packages  []Package
+	Templates []Template
+	Servers   map[int64]*Server
+	Users     map[int64]*User
+	Keys      map[int64]*Key
+	Tasks     map[int64]*Task
+}
+
+// Lab is one simulated VirtFusion. It is safe for concurrent use.
+type Lab struct {
+	o  Options
+	mu sync.Mutex
+	world
+	tokens map[string]*token
+	faults []*Fault
+	calls  []Call
+	mux    *http.ServeMux
+	ofUser *http.ServeMux
+}
+
+type token struct {
+	permissions []string // empty: all
+	window      time.Time
+	used        int
+}
+
+// Call is one request the lab answered.
+type Call struct {
+	Method string
+	Path   string
+	Status int // 0: it was not answered
+}
+
+// New makes a lab with two groups in two places, four packages and the usual operating
+// systems, and reads what its file kept. It has no token yet.
+func New(o Options) *Lab {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	l := &Lab{o: o, world: seed(), tokens: map[string]*token{}, mux: http.NewServeMux(), ofUser: http.NewServeMux()}
+	l.load()
+	l.routes()
+	return l
+}
+
+// seed is a small hosting company.
+func seed() world {
+	return world{
+		Next: 100,
+		Groups: []Group{
+			{ID: 1, Name: "Amsterdam", IPv4: 2000, Net: "198.18.0.2", Hypervisors: []Hypervisor{
+				{ID: 1, Name: "ams-kvm-1", MemoryMB: 1 << 20, Cores: 512, DiskGB: 40_000}, {ID: 2, Name: "ams-kvm-2", MemoryMB: 1 << 20, Cores: 512, DiskGB: 40_000}}},
+			{ID: 2, Name: "Frankfurt", IPv4: 1000, Net: "198.19.0.2", Hypervisors: []Hypervisor{{ID: 3, Name: "fra-kvm-1", MemoryMB: 1 << 19, Cores: 256, DiskGB: 20_000}}},
+			{ID: 3, Name: "New York", IPv4: 4, Net: "198.19.128.2", Hypervisors: []Hypervisor{{ID: 4, Name: "nyc-kvm-1", MemoryMB: 16_384, Cores: 16, DiskGB: 500}}},
+		},
+		Packages: []Package{
+			{ID: 1, Name: "VPS S", MemoryMB: 2048, Cores: 1, DiskGB: 40, TrafficGB: 2000},
+			{ID: 2, Name: "VPS M", MemoryMB: 4096, Cores: 2, DiskGB: 80, TrafficGB: 4000},
+			{ID: 3, Name: "VPS L", MemoryMB: 8192, Cores: 4, DiskGB: 160, TrafficGB: 8000},
+			{ID: 4, Name: "VPS XL", MemoryMB: 16384, Cores: 8, DiskGB: 320, TrafficGB: 16000},
+		},
+		Templates: []Template{
+			{ID: 11, Category: "Debian", Name: "Debian", Version: "13 (Trixie)", Variant: "Minimal"},
+			{ID: 12, Category: "Debian", Name: "Debian", Version: "12 (Bookworm)", Variant: "Minimal"},
+			{ID: 13, Category: "Debian", Name: "Debian", Version: "10 (Buster)", Variant: "Minimal", EOL: true},
+			{ID: 21, Category: "Ubuntu", Name: "Ubuntu Server", Version: "24.04 LTS (Noble)", Variant: "Minimal"},
+			{ID: 22, Category: "Ubuntu", Name: "Ubuntu Server", Version: "26.04 LTS", Variant: "Minimal"},
+			{ID: 31, Category: "AlmaLinux", Name: "AlmaLinux", Version: "9", Variant: "Minimal"},
+			{ID: 32, Category: "Rocky Linux", Name: "Rocky Linux", Version: "9", Variant: "Minimal"},
+			{ID: 41, Category: "Windows", Name: "Windows Server", Version: "2025", Variant: "Standard", Windows: true},
+		},
+		Servers: map[int64]*Server{}, Users: map[int64]*User{}, Keys: map[int64]*Key{}, Tasks: map[int64]*Task{},
+	}
+}
+
+// Permissions of a token, as the lab knows them.
+const (
+	PermServers  = "servers"
+	PermUsers    = "users"
+	PermPackages = "packages"
+	PermGroups   = "hypervisor groups"
+	PermMedia    = "media"
+	PermKeys     = "ssh keys"
+)
+
+// AddToken lets a token in; without permissions it may do everything.
+func (l *Lab) AddToken(value string, permissions ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tokens[value] = &token{permissions: permissions}
+}
+
+// RemoveToken locks a token out.
+func (l *Lab) RemoveToken(value string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.tokens, value)
+}
+
+// Servers are all that are there, by id.
+func (l *Lab) Servers() []Server {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tidy()
+	all := make([]Server, 0, len(l.world.Servers))
+	for _, s := range l.world.Servers {
+		all = append(all, *s)
+	}
+	slices.SortFunc(all, func(a, b Server) int { return int(a.ID - b.ID) })
+	return all
+}
+
+// DeleteBehind removes a server as somebody at VirtFusion's own panel would. It reports
+// false when there is none.
+func (l *Lab) DeleteBehind(id int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.world.Servers[id]
+	delete(l.world.Servers, id)
+	l.save()
+	return ok
+}
+
+// AddStray puts a server there that nobody ordered from us, and returns its id.
+func (l *Lab) AddStray(name string) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.Packages[0]
+	s := &Server{ID: l.id(), UUID: l.uuid(), UserID: 0, GroupID: l.Groups[0].ID, Hypervisor: l.Groups[0].Hypervisors[0].ID, PackageID: p.ID, Name: name,
+		MemoryMB: p.MemoryMB, Cores: p.Cores, DiskGB: p.DiskGB, TrafficGB: p.TrafficGB, Template: 11, CreatedAt: l.now(), BuildAt: l.now(), ReadyAt: l.now()}
+	l.world.Servers[s.ID] = s
+	l.save()
+	return s.ID
+}
+
+// FailBuild makes the installation of a server end badly.
+func (l *Lab) FailBuild(id int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, ok := l.world.Servers[id]
+	if ok {
+		s.Failed = true
+		l.save()
+	}
+	return ok
+}
+
+// SetRoom changes how much memory each hypervisor of a group has; 0 makes it full.
+func (l *Lab) SetRoom(group int64, memoryMB int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.Groups {
+		if l.Groups[i].ID != group {
+			continue
+		}
+		for j := range l.Groups[i].Hypervisors {
+			l.Groups[i].Hypervisors[j].MemoryMB = memoryMB
+			l.Groups[i].Hypervisors[j].Prohibit = memoryMB == 0
+		}
+		l.save()
+		return true
+	}
+	return false
+}
+
+// Calls are the requests answered since the last call of it, without those of the
+// control path.
+func (l *Lab) Calls() []Call {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := l.calls
+	l.calls = nil
+	return all
+}
+
+// now is the lab's time, to the second as VirtFusion tells it.
+func (l *Lab) now() time.Time { return l.o.Clock().UTC().Truncate(time.Second) }
+
+// id is the next number.
+func (l *Lab) id() int64 {
+	l.Next++
+	return l.Next
+}
+
+func (l *Lab) uuid() string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", l.Next) }
+
+// tidy removes what its time has come for.
+func (l *Lab) tidy() {
+	now := l.now()
+	for id, s := range l.world.Servers {
+		if !s.DeleteAt.IsZero() && !s.DeleteAt.After(now) {
+			delete(l.world.Servers, id)
+		}
+	}
+}
+
+// load reads the file. One that cannot be read is left behind with a warning.
+func (l *Lab) load() {
+	if l.o.File == "" {
+		return
+	}
+	b, err := os.ReadFile(l.o.File)
+	if os.IsNotExist(err) {
+		return
+	}
+	var w world
+	if err == nil {
+		err = json.Unmarshal(b, &w)
+	}
+	if err != nil {
+		l.o.Log.Warn("the laboratory's state cannot be read; it begins anew", "file", l.o.File, "error", err)
+		return
+	}
+	// Groups, packages and templates are the program's; the rest is what happened.
+	l.Next = max(l.Next, w.Next)
+	for id, s := range w.Servers {
+		l.world.Servers[id] = s
+	}
+	for id, u := range w.Users {
+		l.Users[id] = u
+	}
+	for id, k := range w.Keys {
+		l.Keys[id] = k
+	}
+}
+
+// save writes the file, in one piece.
+func (l *Lab) save() {
+	if l.o.File == "" {
+		return
+	}
+	b, err := json.Marshal(l.world)
+	if err == nil {
+		tmp := l.o.File + ".new"
+		if err = os.MkdirAll(filepath.Dir(l.o.File), 0o700); err == nil {
+			if err = os.WriteFile(tmp, b, 0o600); err == nil {
+				err = os.Rename(tmp, l.o.File)
+			}
+		}
+	}
+	if err != nil {
+		l.o.Log.Warn("the laboratory's state cannot be kept", "file", l.o.File, "error", err)
+	}
+}
+
+// address is the n-th of a group's pool that nobody has.
+func (l *Lab) addresses(g Group, n int) []string {
+	taken := map[string]bool{}
+	for _, s := range l.world.Servers {
+		for _, a := range s.IPv4 {
+			taken[a] = true
+		}
+	}
+	var got []string
+	a, err := netip.ParseAddr(g.Net)
+	for i := 0; err == nil && i < g.IPv4 && len(got) < n; i, a = i+1, a.Next() {
+		if !taken[a.String()] {
+			got = append(got, a.String())
+		}
+	}
+	if len(got) < n {
+		return nil
+	}
+	return got
+}
