@@ -16,6 +16,9 @@ const (
 	SignInCode      = "sign_in_code" // proves a mailbox within a page
 	OrderReceived   = "order_received"
 	OrderCancelled  = "order_cancelled"
+	InvoiceIssued   = "invoice_issued"
+	PaymentReceived = "payment_received"
+	CreditNote      = "credit_note"
 )
 
 // Templates is what each letter needs. Every key must be given; a value may be empty
@@ -35,4 +38,7 @@ var Templates = map[string][]string{
 	SignInCode:      {"name", "code", "valid_for", "link"},                // link: the page that waits
 	OrderReceived:   {"name", "number", "what", "total", "link"},          // what: "Cloud VPS Drift and 2 more"; link: the order's page
 	OrderCancelled:  {"name", "number", "what", "reason", "paid", "link"}, // paid: "yes" when money was taken
+	InvoiceIssued:   {"name", "number", "total", "due", "open", "link"},   // due: a date; open: what is owed, empty: nothing
+	PaymentReceived: {"name", "number", "amount", "open", "link"},         // open: what is still owed, empty: nothing
+	CreditNote:      {"name", "number", "invoice", "total", "reason", "link"},
 }

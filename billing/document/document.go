@@ -1,0 +1,155 @@
+// Package document is the invoice and the credit note as they were issued: one stored
+// document with both parties, the lines and the tax as they stood that day, and what is
+// made of it. It owns the document's shape and its pages; it knows no rows and no
+// clock, so that the same document gives the same bytes today and in ten years.
+package document
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ezscale/ezscale/billing"
+)
+
+// Version is the shape of documents made now.
+const Version = 1
+
+// Document is what was issued, word for word. It is kept as JSON and never changes.
+type Document struct {
+	Version    int        `json:"version"`
+	Kind       string     `json:"kind"` // invoice or credit_note
+	Number     string     `json:"number"`
+	Corrects   *Reference `json:"corrects,omitempty"` // of a credit note
+	Reason     string     `json:"reason,omitempty"`   // of a credit note
+	IssuedAt   time.Time  `json:"issued_at"`
+	DueAt      time.Time  `json:"due_at"`
+	Locale     string     `json:"locale"`
+	TimeZone   string     `json:"time_zone"`
+	Currency   string     `json:"currency"`
+	Seller     Party      `json:"seller"`
+	Buyer      Party      `json:"buyer"`
+	CustomerNo string     `json:"customer_number,omitempty"`
+	Lines      []Line     `json:"lines"`
+	Taxes      []Tax      `json:"taxes"`
+	NetMinor   int64      `json:"net_minor"`
+	TaxMinor   int64      `json:"tax_minor"`
+	TotalMinor int64      `json:"total_minor"`
+	Footer     string     `json:"footer,omitempty"` // the seller's own words: register, bank
+}
+
+// Reference names another document.
+type Reference struct {
+	Number   string    `json:"number"`
+	IssuedAt time.Time `json:"issued_at"`
+}
+
+// Party is one side of the document.
+type Party struct {
+	Name     string `json:"name"` // of a person, or who it is for the attention of
+	Company  string `json:"company,omitempty"`
+	Line1    string `json:"line1,omitempty"`
+	Line2    string `json:"line2,omitempty"`
+	Postcode string `json:"postcode,omitempty"`
+	City     string `json:"city,omitempty"`
+	Region   string `json:"region,omitempty"`
+	Country  string `json:"country,omitempty"`
+	TaxID    string `json:"tax_id,omitempty"`
+	Email    string `json:"email,omitempty"`
+	Phone    string `json:"phone,omitempty"`
+	Website  string `json:"website,omitempty"`
+}
+
+// Line is a position as it was printed.
+type Line struct {
+	Kind           string     `json:"kind"`
+	SubscriptionID string     `json:"subscription_id,omitempty"`
+	Description    string     `json:"description"`
+	From           *time.Time `json:"from,omitempty"`
+	To             *time.Time `json:"to,omitempty"`
+	Quantity       int64      `json:"quantity"`
+	UnitMinor      int64      `json:"unit_minor"`
+	NetMinor       int64      `json:"net_minor"`
+	Tax            int        `json:"tax"` // position in Taxes
+}
+
+// Tax is what lines of one rule come to, with what it rests on.
+type Tax struct {
+	Country  string `json:"country,omitempty"`
+	Name     string `json:"name,omitempty"`
+	Class    string `json:"class,omitempty"`
+	Ppm      int64  `json:"ppm"`
+	Note     string `json:"note,omitempty"`
+	Source   string `json:"source,omitempty"`
+	NetMinor int64  `json:"net_minor"`
+	TaxMinor int64  `json:"tax_minor"`
+}
+
+// The kinds of document.
+const (
+	Invoice    = "invoice"
+	CreditNote = "credit_note"
+)
+
+// Put writes priced lines and their sums into the document.
+func (d *Document) Put(lines []billing.Line, sums []billing.TaxSum) {
+	d.Lines, d.Taxes = make([]Line, len(lines)), make([]Tax, len(sums))
+	for i, s := range sums {
+		d.Taxes[i] = Tax{
+			Country: s.Rule.Country, Name: s.Rule.Name, Class: s.Rule.Class, Ppm: s.Rule.Ppm, Note: s.Rule.Note,
+			Source: s.Rule.Source, NetMinor: s.Net.Minor, TaxMinor: s.Tax.Minor,
+		}
+	}
+	for i, l := range lines {
+		d.Lines[i] = Line{
+			Kind: l.Kind, SubscriptionID: l.SubscriptionID, Description: l.Description, Quantity: l.Quantity,
+			UnitMinor: l.Unit.Minor, NetMinor: l.Net.Minor,
+			Tax: slices.IndexFunc(sums, func(s billing.TaxSum) bool { return s.Rule == l.Tax }),
+		}
+		if !l.Period.From.IsZero() {
+			d.Lines[i].From = &l.Period.From
+		}
+		if !l.Period.To.IsZero() {
+			d.Lines[i].To = &l.Period.To
+		}
+	}
+}
+
+// Sums are the document's taxes as values to calculate with.
+func (d Document) Sums() []billing.TaxSum {
+	sums := make([]billing.TaxSum, len(d.Taxes))
+	for i, t := range d.Taxes {
+		sums[i] = billing.TaxSum{Rule: t.rule(), Net: d.money(t.NetMinor), Tax: d.money(t.TaxMinor)}
+	}
+	return sums
+}
+
+func (t Tax) rule() billing.TaxRule {
+	return billing.TaxRule{Country: t.Country, Name: t.Name, Ppm: t.Ppm, Class: t.Class, Note: t.Note, Source: t.Source}
+}
+
+func (d Document) money(minor int64) billing.Money {
+	return billing.Money{Minor: minor, Currency: d.Currency}
+}
+
+// Net, TaxTotal and Total are the document's amounts.
+func (d Document) Net() billing.Money      { return d.money(d.NetMinor) }
+func (d Document) TaxTotal() billing.Money { return d.money(d.TaxMinor) }
+func (d Document) Total() billing.Money    { return d.money(d.TotalMinor) }
+
+// PricedLines are the document's lines as values to calculate with.
+func (d Document) PricedLines() []billing.Line {
+	lines := make([]billing.Line, len(d.Lines))
+	for i, l := range d.Lines {
+		lines[i] = billing.Line{
+			Kind: l.Kind, SubscriptionID: l.SubscriptionID, Description: l.Description, Quantity: l.Quantity,
+			Unit: d.money(l.UnitMinor), Net: d.money(l.NetMinor), Tax: d.Taxes[l.Tax].rule(),
+		}
+		if l.From != nil {
+			lines[i].Period.From = *l.From
+		}
+		if l.To != nil {
+			lines[i].Period.To = *l.To
+		}
+	}
+	return lines
+}

@@ -1,0 +1,229 @@
+package invoicing
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/billing/document"
+	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/settings"
+)
+
+// CreditRequest asks for a credit note.
+type CreditRequest struct {
+	Key       string // natural key: credit/<what>
+	InvoiceID uuid.UUID
+	Amount    billing.Money // with tax; zero, and no lines: all that is left
+	Lines     []CreditLine  // instead of an amount
+	Reason    string
+}
+
+// CreditLine is part of a line of the invoice, without tax.
+type CreditLine struct {
+	Position int // from 1
+	Net      billing.Money
+}
+
+// Credit issues a credit note for an invoice or a part of it. It gives no money back:
+// that is a refund. However an invoice is credited in pieces, the pieces never come to
+// more than the invoice, tax by tax. Of two requests with one key the second gets the
+// first's note. Faults: invoice.not_found, invoice.not_creditable, invoice.bad_credit,
+// invoice.credited_before, invoice.credit_too_much.
+func Credit(ctx context.Context, tx *tenancy.Tx, r CreditRequest) (Invoice, error) {
+	if r.Key == "" {
+		return Invoice{}, fmt.Errorf("a credit note needs a natural key")
+	}
+	inv, err := lock(ctx, tx, r.InvoiceID)
+	if err != nil {
+		return Invoice{}, err
+	}
+	if known, err := ByKey(ctx, tx, r.Key); err == nil || !fault.Is(err, "invoice.not_found") {
+		return known, err
+	}
+	if inv.Kind != document.Invoice || inv.State == drafted {
+		return Invoice{}, fault.New(fault.Conflict, "invoice.not_creditable", "Only an invoice that was issued can be credited.")
+	}
+	original, err := Stored(ctx, tx, inv.ID)
+	if err != nil {
+		return Invoice{}, err
+	}
+	left, err := leftOf(ctx, tx, inv, original)
+	if err != nil {
+		return Invoice{}, err
+	}
+	lines, sums, err := r.divide(original, left, inv.Credited.IsZero())
+	if err != nil {
+		return Invoice{}, err
+	}
+	note, err := r.issue(ctx, tx, inv, original, lines, sums)
+	if err != nil {
+		return Invoice{}, err
+	}
+	if inv.Credited, err = inv.Credited.Add(note.Total); err != nil {
+		return Invoice{}, err
+	}
+	// What is settled by a credit was not paid: no job follows.
+	if _, err := settle(ctx, tx, inv, tx.Now()); err != nil {
+		return Invoice{}, err
+	}
+	return note, tellOfCredit(ctx, tx, inv, note)
+}
+
+// leftOf is what of an invoice was not credited yet, tax by tax.
+func leftOf(ctx context.Context, tx *tenancy.Tx, inv Invoice, original document.Document) ([]billing.TaxSum, error) {
+	left := original.Sums()
+	if inv.Credited.IsZero() {
+		return left, nil
+	}
+	var texts []string
+	err := tx.NewRaw("SELECT document::text FROM invoices WHERE account_id = ? AND corrects_id = ?", inv.AccountID, inv.ID).Scan(ctx, &texts)
+	if err != nil {
+		return nil, fmt.Errorf("read the credit notes of %s: %w", inv.Number, err)
+	}
+	for _, text := range texts {
+		var d document.Document
+		if err := json.Unmarshal([]byte(text), &d); err != nil {
+			return nil, fmt.Errorf("read the credit notes of %s: %w", inv.Number, err)
+		}
+		for _, s := range d.Sums() {
+			i := slices.IndexFunc(left, func(l billing.TaxSum) bool { return l.Rule == s.Rule })
+			if i < 0 {
+				return nil, fmt.Errorf("credit note %s has a tax that %s has not", d.Number, inv.Number)
+			}
+			left[i].Net.Minor -= s.Net.Minor
+			left[i].Tax.Minor -= s.Tax.Minor
+		}
+	}
+	return left, nil
+}
+
+// divide says what is credited: the lines of the note and their sums.
+func (r CreditRequest) divide(original document.Document, left []billing.TaxSum, untouched bool) ([]billing.Line, []billing.TaxSum, error) {
+	whole := billing.Money{Currency: original.Currency}
+	for _, s := range left {
+		whole.Minor += s.Net.Minor + s.Tax.Minor
+	}
+	switch {
+	case whole.Minor <= 0:
+		return nil, nil, fault.New(fault.Conflict, "invoice.credited_before", "Nothing of this invoice is left to credit.")
+	case len(r.Lines) > 0:
+		return r.byLines(original, left)
+	case r.Amount == (billing.Money{}):
+		r.Amount = whole
+	case r.Amount.Currency != whole.Currency:
+		return nil, nil, fault.Field("amount", "invoice.bad_credit", "Give an amount in "+whole.Currency+".")
+	case r.Amount.Minor <= 0:
+		return nil, nil, fault.Field("amount", "invoice.bad_credit", "Give an amount of more than nothing.")
+	case r.Amount.Minor > whole.Minor:
+		return nil, nil, fault.Field("amount", "invoice.credit_too_much", "At most "+whole.Format(original.Locale)+" are left to credit.")
+	}
+	if untouched && r.Amount == whole {
+		return original.PricedLines(), left, nil
+	}
+	sums, err := billing.Credit(left, r.Amount)
+	if err != nil {
+		return nil, nil, fmt.Errorf("divide the credit: %w", err)
+	}
+	var lines []billing.Line
+	var kept []billing.TaxSum
+	for _, s := range sums {
+		if s.Net.IsZero() && s.Tax.IsZero() {
+			continue
+		}
+		kept = append(kept, s)
+		lines = append(lines, billing.Line{Kind: "adjustment", Description: "Credit for invoice " + original.Number, Quantity: 1, Unit: s.Net, Net: s.Net, Tax: s.Rule})
+	}
+	return lines, kept, nil
+}
+
+// byLines credits parts of lines, and of each tax the share that their net has of what
+// is left of its net.
+func (r CreditRequest) byLines(original document.Document, left []billing.TaxSum) ([]billing.Line, []billing.TaxSum, error) {
+	all, lines, net := original.PricedLines(), []billing.Line(nil), map[billing.TaxRule]int64{}
+	for _, c := range r.Lines {
+		if c.Position < 1 || c.Position > len(all) || c.Net.Currency != original.Currency || c.Net.Minor <= 0 || c.Net.Minor > all[c.Position-1].Net.Minor {
+			return nil, nil, fault.Field("lines", "invoice.bad_credit", "Give lines of the invoice, each with an amount from nothing to its own.")
+		}
+		l := all[c.Position-1]
+		if c.Net != l.Net {
+			l.Quantity, l.Unit, l.Net = 1, c.Net, c.Net
+		}
+		lines = append(lines, l)
+		net[l.Tax] += c.Net.Minor
+	}
+	var sums []billing.TaxSum
+	for _, s := range left {
+		n := net[s.Rule]
+		switch {
+		case n == 0:
+			continue
+		case n > s.Net.Minor:
+			return nil, nil, fault.Field("lines", "invoice.credit_too_much", "At most "+s.Net.Format(original.Locale)+" net are left to credit of these lines.")
+		}
+		tax, err := s.Tax.Ratio(n, s.Net.Minor)
+		if err != nil {
+			return nil, nil, fmt.Errorf("divide the credit: %w", err)
+		}
+		sums = append(sums, billing.TaxSum{Rule: s.Rule, Net: billing.Money{Minor: n, Currency: original.Currency}, Tax: tax})
+	}
+	return lines, sums, nil
+}
+
+// issue keeps the note.
+func (r CreditRequest) issue(ctx context.Context, tx *tenancy.Tx, inv Invoice, original document.Document, lines []billing.Line, sums []billing.TaxSum) (Invoice, error) {
+	series, err := lockSeries(ctx, tx, SeriesCreditNote)
+	if err != nil {
+		return Invoice{}, err
+	}
+	seller, err := settings.BillingOf(ctx, tx)
+	if err != nil {
+		return Invoice{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Invoice{}, err
+	}
+	nothing := billing.Money{Currency: inv.Currency}
+	net, tax := nothing, nothing
+	for _, s := range sums {
+		net.Minor += s.Net.Minor
+		tax.Minor += s.Tax.Minor
+	}
+	note := Invoice{
+		ID: id, Key: r.Key, Kind: document.CreditNote, CorrectsID: inv.ID, AccountID: inv.AccountID, AccountName: inv.AccountName, State: Paid,
+		Number: written(seller.Pattern(SeriesCreditNote), series.Next, tx.Now()), Currency: inv.Currency, Net: net, Tax: tax,
+		Total: billing.Money{Minor: net.Minor + tax.Minor, Currency: inv.Currency}, Paid: nothing, Credited: nothing, IssuedAt: tx.Now(), PaidAt: tx.Now(),
+	}
+	// Both parties as they stood on the invoice: a correction is between the same two.
+	doc := original
+	doc.Version, doc.Kind, doc.Number, doc.Corrects = document.Version, document.CreditNote, note.Number, &document.Reference{Number: inv.Number, IssuedAt: inv.IssuedAt}
+	doc.Reason, doc.IssuedAt, doc.DueAt = clean(r.Reason), note.IssuedAt, note.IssuedAt
+	doc.NetMinor, doc.TaxMinor, doc.TotalMinor = net.Minor, tax.Minor, note.Total.Minor
+	doc.Put(lines, sums)
+	return note, store(ctx, tx, issued{
+		Invoice: note, series: SeriesCreditNote, pattern: seller.Pattern(SeriesCreditNote), sequence: series.Next, prev: series.LastHash,
+		doc: doc, ledger: billing.PostCredit(net, tax), ledgerKey: "credit/" + id.String(),
+	})
+}
+
+func tellOfCredit(ctx context.Context, tx *tenancy.Tx, inv, note Invoice) error {
+	key := "credit/" + note.ID.String()
+	if !note.Net.IsZero() {
+		err := tx.RecordRevenue(ctx, tenancy.Revenue{Key: key, Kind: "credited", Currency: note.Currency, Minor: note.Net.Minor, At: note.IssuedAt})
+		if err != nil {
+			return err
+		}
+	}
+	text := note.Total.Format("en") + " of invoice " + inv.Number + " were credited by " + note.Number + "."
+	if err := tell(ctx, tx, event{key, inv, "invoice.credited", text}); err != nil {
+		return err
+	}
+	return enqueueLetter(ctx, tx, LetterJob{Letter: mail.CreditNote, InvoiceID: note.ID, Key: key + "/issued"})
+}

@@ -1,0 +1,127 @@
+package invoicing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/settings"
+)
+
+// MaxLines bounds an invoice.
+const MaxLines = 500
+
+// Priced is lines with their tax and what they come to.
+type Priced struct {
+	Lines           []billing.Line
+	Net, Tax, Total billing.Money
+	Taxes           []billing.TaxSum
+}
+
+// Price taxes lines for a customer of a country with a VAT number, or none, as an
+// invoice issued now would be. Each line's Net is Quantity of Unit unless it was set
+// (prorated). Faults: invoice.no_lines, invoice.bad_line, invoice.bad_sum.
+func Price(ctx context.Context, tx *tenancy.Tx, accountCountry, taxID string, lines []billing.Line) (Priced, error) {
+	seller, err := settings.BillingOf(ctx, tx)
+	if err != nil {
+		return Priced{}, err
+	}
+	return price(ctx, tx, seller, buyerTax{accountCountry, taxID}, lines, tx.Now())
+}
+
+// buyerTax is what tax asks of the customer.
+type buyerTax struct{ country, taxID string }
+
+func price(ctx context.Context, tx *tenancy.Tx, seller settings.Billing, buyer buyerTax, lines []billing.Line, at time.Time) (Priced, error) {
+	if len(lines) == 0 || len(lines) > MaxLines {
+		return Priced{}, fault.New(fault.Invalid, "invoice.no_lines", fmt.Sprintf("An invoice has from 1 to %d lines.", MaxLines))
+	}
+	own, err := ownRates(ctx, tx, at)
+	if err != nil {
+		return Priced{}, err
+	}
+	p := Priced{Lines: make([]billing.Line, len(lines))}
+	rules := map[string]billing.TaxRule{}
+	for i, l := range lines {
+		if p.Lines[i], err = priceLine(l); err != nil {
+			return Priced{}, err
+		}
+		rule, known := rules[l.Tax.Class]
+		if !known {
+			rule = billing.TaxFor(billing.TaxCase{
+				Seller:  billing.TaxParty{Country: seller.Country, SmallBusiness: seller.SmallBusiness},
+				Country: buyer.country, TaxID: buyer.taxID, Class: l.Tax.Class, At: at, Own: own,
+			})
+			rules[l.Tax.Class] = rule
+		}
+		p.Lines[i].Tax = rule
+	}
+	return p, p.sum()
+}
+
+// priceLine sets Net where it is not set.
+func priceLine(l billing.Line) (billing.Line, error) {
+	if l.Net != (billing.Money{}) {
+		if l.Quantity < 1 {
+			return l, badLine(billing.ErrQuantity)
+		}
+		if _, err := billing.New(l.Net.Minor, l.Net.Currency); err != nil || l.Unit.Currency != l.Net.Currency {
+			return l, badLine(billing.ErrCurrency)
+		}
+		return l, nil
+	}
+	if _, err := billing.New(l.Unit.Minor, l.Unit.Currency); err != nil {
+		return l, badLine(err)
+	}
+	l, err := l.Priced()
+	if err != nil {
+		return l, badLine(err)
+	}
+	return l, nil
+}
+
+func badLine(err error) error {
+	return fault.Wrap(err, fault.Invalid, "invoice.bad_line", "A line needs a quantity of at least one and an amount of a known currency.")
+}
+
+// sum fills in what the lines come to.
+func (p *Priced) sum() (err error) {
+	p.Net, p.Tax, p.Total, p.Taxes, err = billing.Totals(p.Lines)
+	switch {
+	case errors.Is(err, billing.ErrMixed):
+		return fault.Wrap(err, fault.Invalid, "invoice.bad_sum", "All lines of an invoice are of one currency.")
+	case errors.Is(err, billing.ErrNegative):
+		return fault.Wrap(err, fault.Invalid, "invoice.bad_sum", "The lines come to less than nothing.")
+	case errors.Is(err, billing.ErrOverflow):
+		return fault.Wrap(err, fault.Invalid, "invoice.bad_sum", "The lines come to more than can be invoiced.")
+	case err != nil:
+		return fmt.Errorf("sum the lines: %w", err)
+	}
+	if p.Total.Minor > billing.MaxMinor {
+		return fault.New(fault.Invalid, "invoice.bad_sum", "The lines come to more than can be invoiced.")
+	}
+	return nil
+}
+
+// ownRates are the rates the shop entered that hold on a day.
+func ownRates(ctx context.Context, tx *tenancy.Tx, at time.Time) ([]billing.Rate, error) {
+	var rows []struct {
+		Country, Name, Class, Source string
+		Ppm                          int64
+		From                         time.Time
+	}
+	err := tx.NewRaw(`SELECT country, name, class, source, (percent * 10000)::bigint AS ppm, valid_from AS "from" FROM tax_rates
+		WHERE region = '' AND valid_from <= ?::date AND (valid_to IS NULL OR valid_to > ?::date)`, at.UTC(), at.UTC()).Scan(ctx, &rows)
+	if err != nil {
+		return nil, fmt.Errorf("read the rates of tax: %w", err)
+	}
+	rates := make([]billing.Rate, len(rows))
+	for i, r := range rows {
+		rates[i] = billing.Rate{Country: r.Country, Name: r.Name, Class: r.Class, Ppm: r.Ppm, From: r.From, Source: r.Source}
+	}
+	return rates, nil
+}

@@ -1,0 +1,156 @@
+package invoicing
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/billing/document"
+	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+)
+
+// Application is money that came for an invoice.
+type Application struct {
+	InvoiceID uuid.UUID
+	PaymentID uuid.UUID // ours: applied once, however often it is told
+	Gateway   string
+	Amount    billing.Money
+	At        time.Time // zero: now
+}
+
+// Applied books a payment: the invoice's paid amount, its state, the books and what the
+// platform sees. When nothing is owed any more PaidJob follows. What is more than owed
+// is booked as well and can be given back. Faults: invoice.not_found,
+// invoice.bad_amount.
+func Applied(ctx context.Context, tx *tenancy.Tx, a Application) error {
+	inv, key, known, err := begin(ctx, tx, a.InvoiceID, "payment/"+a.PaymentID.String(), a.Amount)
+	if err != nil || known {
+		return err
+	}
+	if a.At.IsZero() {
+		a.At = tx.Now()
+	}
+	if err := post(ctx, tx, key, "payment", a.PaymentID, inv, billing.PostPayment(a.Gateway, a.Amount)); err != nil {
+		return err
+	}
+	if inv.Paid, err = inv.Paid.Add(a.Amount); err != nil {
+		return err
+	}
+	err = tx.RecordRevenue(ctx, tenancy.Revenue{Key: key, Kind: "paid", Currency: inv.Currency, Minor: a.Amount.Minor, At: a.At})
+	if err != nil {
+		return err
+	}
+	if err := tell(ctx, tx, event{key, inv, "invoice.payment", a.Amount.Format("en") + " were received for invoice " + inv.Number + "."}); err != nil {
+		return err
+	}
+	settled, err := settle(ctx, tx, inv, a.At)
+	if err != nil {
+		return err
+	}
+	if settled {
+		if _, err := tx.Enqueue(ctx, PaidJob{InvoiceID: inv.ID}, tenancy.JobOptions{Key: inv.ID.String() + "/" + a.PaymentID.String()}); err != nil {
+			return err
+		}
+	}
+	return enqueueLetter(ctx, tx, LetterJob{Letter: mail.PaymentReceived, InvoiceID: inv.ID, AmountMinor: a.Amount.Minor, Key: key + "/received"})
+}
+
+// GivenBackMoney is money that went back to the customer.
+type GivenBackMoney struct {
+	InvoiceID uuid.UUID
+	RefundID  uuid.UUID // ours: booked once
+	Gateway   string
+	Amount    billing.Money
+	At        time.Time // zero: now
+}
+
+// GivenBack books a refund. Without a credit note what was given back is owed again,
+// and the invoice is open. Faults: invoice.not_found, invoice.bad_amount.
+func GivenBack(ctx context.Context, tx *tenancy.Tx, g GivenBackMoney) error {
+	inv, key, known, err := begin(ctx, tx, g.InvoiceID, "refund/"+g.RefundID.String(), g.Amount)
+	if err != nil || known {
+		return err
+	}
+	if g.At.IsZero() {
+		g.At = tx.Now()
+	}
+	if err := post(ctx, tx, key, "refund", g.RefundID, inv, billing.PostRefund(g.Gateway, g.Amount)); err != nil {
+		return err
+	}
+	if inv.Paid, err = inv.Paid.Sub(g.Amount); err != nil {
+		return err
+	}
+	err = tx.RecordRevenue(ctx, tenancy.Revenue{Key: key, Kind: "refunded", Currency: inv.Currency, Minor: g.Amount.Minor, At: g.At})
+	if err != nil {
+		return err
+	}
+	if err := tell(ctx, tx, event{key, inv, "invoice.refund", g.Amount.Format("en") + " of invoice " + inv.Number + " were given back."}); err != nil {
+		return err
+	}
+	_, err = settle(ctx, tx, inv, g.At)
+	return err
+}
+
+// begin locks the invoice of a movement and looks whether it was booked before.
+func begin(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, key string, amount billing.Money) (inv Invoice, _ string, known bool, err error) {
+	if inv, err = lock(ctx, tx, id); err != nil {
+		return inv, key, false, err
+	}
+	if inv.Kind != document.Invoice || inv.State == drafted || amount.Minor <= 0 || amount.Minor > billing.MaxMinor || amount.Currency != inv.Currency {
+		return inv, key, false, fault.New(fault.Invalid, "invoice.bad_amount", "An amount is more than nothing and of the invoice's currency.")
+	}
+	known, err = posted(ctx, tx, key)
+	return inv, key, known, err
+}
+
+// settle keeps what was paid and credited, and the state that follows. It reports
+// whether the invoice was paid just now.
+func settle(ctx context.Context, tx *tenancy.Tx, inv Invoice, at time.Time) (bool, error) {
+	was := inv.State
+	switch due := inv.Due().Minor; {
+	case due > 0 && (was == Paid || was == Void):
+		inv.State, inv.PaidAt = Open, time.Time{}
+	case due <= 0 && inv.Paid.Minor > 0 && was != Paid:
+		inv.State, inv.PaidAt = Paid, at
+	case due <= 0 && was == Open, due <= 0 && was == Uncollectible:
+		inv.State = Void
+	}
+	_, err := tx.NewRaw(`UPDATE invoices SET paid_minor = ?, credited_minor = ?, state = ?, paid_at = ?, changed_at = ?,
+		next_try_at = CASE WHEN ? = 'open' THEN next_try_at END WHERE id = ?`,
+		inv.Paid.Minor, inv.Credited.Minor, string(inv.State), whenSet(inv.PaidAt), tx.Now(), string(inv.State), inv.ID).Exec(ctx)
+	if err != nil {
+		return false, fmt.Errorf("settle %s: %w", inv.Number, err)
+	}
+	return inv.State == Paid && was != Paid, nil
+}
+
+// MarkFailedTry notes that an attempt to collect an invoice failed, and when the next
+// one is made; zero: nobody tries.
+func MarkFailedTry(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, next time.Time) error {
+	return mark(ctx, tx, id, "tries = tries + 1, next_try_at = ?", whenSet(next))
+}
+
+// ScheduleTry says when an open invoice is to be collected; zero: nobody tries.
+func ScheduleTry(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, at time.Time) error {
+	return mark(ctx, tx, id, "next_try_at = ?", whenSet(at))
+}
+
+// GiveUp marks an open invoice as one that will not be paid. What comes for it after
+// all is booked all the same.
+func GiveUp(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
+	return mark(ctx, tx, id, "state = 'uncollectible', next_try_at = NULL")
+}
+
+func mark(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, set string, args ...any) error {
+	args = append(args, tx.Now(), id)
+	_, err := tx.NewRaw("UPDATE invoices SET "+set+", changed_at = ? WHERE id = ? AND kind = 'invoice' AND state = 'open'", args...).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("mark invoice %s: %w", id, err)
+	}
+	return nil
+}

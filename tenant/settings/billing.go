@@ -1,0 +1,169 @@
+package settings
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenancy/place"
+)
+
+// Billing is who sells, as it stands on invoices, and how invoices are made. It is the
+// shop setting "billing".
+type Billing struct {
+	Company       string `json:"company"`
+	Line1         string `json:"line1"`
+	Line2         string `json:"line2"`
+	Postcode      string `json:"postcode"`
+	City          string `json:"city"`
+	Region        string `json:"region"`
+	Country       string `json:"country"` // ISO 3166; empty: not said yet, and no tax is charged
+	TaxID         string `json:"tax_id"`
+	Email         string `json:"email"`
+	Phone         string `json:"phone"`
+	SmallBusiness bool   `json:"small_business"`
+	TermDays      int    `json:"term_days"` // from issuing to due, where nothing is paid at once
+	Footer        string `json:"footer"`    // lines below: register, bank
+	InvoiceNumber string `json:"invoice_number"`
+	CreditNumber  string `json:"credit_number"`
+}
+
+// DefaultBilling holds where nothing was entered.
+func DefaultBilling() Billing {
+	return Billing{TermDays: 7, InvoiceNumber: "INV-{year}-{number:5}", CreditNumber: "CN-{year}-{number:5}"}
+}
+
+// Pattern is how numbers of a series look.
+func (b Billing) Pattern(series string) string {
+	switch series {
+	case "invoice":
+		return b.InvoiceNumber
+	case "credit_note":
+		return b.CreditNumber
+	case "customer":
+		return "C{number:5}"
+	default:
+		return "{number:5}"
+	}
+}
+
+// Named reads a shop setting into v. It reports false, and leaves v, when there is none.
+func Named(ctx context.Context, tx *tenancy.Tx, name string, v any) (bool, error) {
+	var text string
+	err := tx.NewRaw("SELECT value::text FROM shop_settings WHERE name = ?", name).Scan(ctx, &text)
+	if tenancy.IsNoRows(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read setting %s: %w", name, err)
+	}
+	if err := json.Unmarshal([]byte(text), v); err != nil {
+		return false, fmt.Errorf("read setting %s: %w", name, err)
+	}
+	return true, nil
+}
+
+// Put keeps a shop setting with the transaction.
+func Put(ctx context.Context, tx *tenancy.Tx, name string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = tx.NewRaw(`INSERT INTO shop_settings (name, value, changed_at) VALUES (?, ?::jsonb, ?)
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed_at = excluded.changed_at`, name, string(b), tx.Now()).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("keep setting %s: %w", name, err)
+	}
+	return nil
+}
+
+// BillingOf is what the shop entered, over the defaults.
+func BillingOf(ctx context.Context, tx *tenancy.Tx) (Billing, error) {
+	b := DefaultBilling()
+	_, err := Named(ctx, tx, "billing", &b)
+	return b, err
+}
+
+// patternForm is a number's pattern: letters and dashes, perhaps the year, the number at
+// the end. Two series that begin differently can then never meet in one number.
+var patternForm = regexp.MustCompile(`^([A-Za-z/_.\-]{0,16})(?:\{year\}[/_.\-])?\{number(?::[1-9])?\}$`)
+
+// Check reads what was typed, or answers with the fault billing_settings.invalid.
+func (b Billing) Check() (Billing, error) {
+	wrong := map[string]string{}
+	line := func(field string, v *string, most int) {
+		*v = strings.Join(strings.Fields(strings.ReplaceAll(strings.ToValidUTF8(*v, ""), "\x00", "")), " ")
+		if len([]rune(*v)) > most {
+			wrong[field] = fmt.Sprintf("Please use at most %d characters.", most)
+		}
+	}
+	line("company", &b.Company, 120)
+	line("line1", &b.Line1, 120)
+	line("line2", &b.Line2, 120)
+	line("postcode", &b.Postcode, 20)
+	line("city", &b.City, 80)
+	line("region", &b.Region, 80)
+	line("tax_id", &b.TaxID, 40)
+	line("phone", &b.Phone, 40)
+	line("email", &b.Email, 254)
+	if b.Email != "" {
+		if e, err := identity.ParseEmail(b.Email); err != nil {
+			wrong["email"] = "Give an address such as billing@example.com."
+		} else {
+			b.Email = e
+		}
+	}
+	b.Country = strings.ToUpper(strings.TrimSpace(b.Country))
+	if b.Country != "" && !place.IsCountry(b.Country) {
+		wrong["country"] = "Choose a country from the list."
+	}
+	if b.TermDays < 0 || b.TermDays > 90 {
+		wrong["term_days"] = "Give a number of days from 0 to 90."
+	}
+	b.Footer = strings.TrimSpace(strings.ReplaceAll(strings.ReplaceAll(strings.ToValidUTF8(b.Footer, ""), "\x00", ""), "\r\n", "\n"))
+	if len([]rune(b.Footer)) > 600 || strings.Count(b.Footer, "\n") > 7 {
+		wrong["footer"] = "Please use at most 600 characters in eight lines."
+	}
+	b.InvoiceNumber, b.CreditNumber = strings.TrimSpace(b.InvoiceNumber), strings.TrimSpace(b.CreditNumber)
+	first := map[string]string{}
+	for field, p := range map[string]string{"invoice_number": b.InvoiceNumber, "credit_number": b.CreditNumber} {
+		m := patternForm.FindStringSubmatch(p)
+		if m == nil {
+			wrong[field] = "Use letters and dashes, then {year}- if you like, and {number:5} at the end."
+			continue
+		}
+		first[field] = strings.ToUpper(m[1])
+	}
+	if len(first) == 2 && first["invoice_number"] == first["credit_number"] {
+		wrong["credit_number"] = "Let credit notes begin with other letters than invoices."
+	}
+	return b, fault.Fields("billing_settings.invalid", wrong)
+}
+
+// SaveBilling changes them for what is issued from now on. Saving what is there already
+// changes nothing.
+func SaveBilling(ctx context.Context, db *tenancy.DB, b Billing, by audit.Origin) error {
+	b, err := b.Check()
+	if err != nil {
+		return err
+	}
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		was, err := BillingOf(ctx, tx)
+		if err != nil || was == b {
+			return err
+		}
+		if err := Put(ctx, tx, "billing", b); err != nil {
+			return err
+		}
+		return by.Record(ctx, tx, "settings.billing_changed", audit.Target{Kind: "settings", ID: "billing"}, map[string]any{
+			"company": b.Company, "country": b.Country, "tax_id": b.TaxID, "small_business": b.SmallBusiness,
+			"invoice_number": b.InvoiceNumber, "credit_number": b.CreditNumber,
+		})
+	})
+}
