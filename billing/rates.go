@@ -14,8 +14,8 @@ const (
 // RatesSource is where the built-in rates were taken from.
 const RatesSource = "built-in table of standard rates, November 2026"
 
-// Rate is a percentage with the days it holds.
-type Rate struct {
+// TaxRate is a percentage with the days it holds.
+type TaxRate struct {
 	Country string // ISO 3166
 	Name    string
 	Class   string
@@ -35,7 +35,7 @@ func InEU(country string) bool {
 
 // StandardRates are the standard rates of the EU, the United Kingdom, Switzerland and
 // Norway. Whoever sells is answerable for the rates; a shop may enter its own.
-func StandardRates() []Rate {
+func StandardRates() []TaxRate {
 	day0 := func(s string) time.Time {
 		t, err := time.Parse(time.DateOnly, s)
 		if err != nil {
@@ -43,7 +43,7 @@ func StandardRates() []Rate {
 		}
 		return t
 	}
-	return []Rate{
+	return []TaxRate{
 		{Country: "AT", Name: "VAT", Class: Standard, Ppm: 200_000, From: day0("1984-01-01")},
 		{Country: "BE", Name: "VAT", Class: Standard, Ppm: 210_000, From: day0("1996-01-01")},
 		{Country: "BG", Name: "VAT", Class: Standard, Ppm: 200_000, From: day0("1999-01-01")},
@@ -83,8 +83,8 @@ func StandardRates() []Rate {
 
 // RateAt is the rate of a country and class on a day, of the latest that began and has
 // not ended.
-func RateAt(rates []Rate, country, class string, at time.Time) (Rate, bool) {
-	var found Rate
+func RateAt(rates []TaxRate, country, class string, at time.Time) (TaxRate, bool) {
+	var found TaxRate
 	known := false
 	for _, r := range rates {
 		if r.Country != country || r.Class != class || r.From.After(at) || !r.To.IsZero() && !at.Before(r.To) {

@@ -18,7 +18,7 @@ type TaxCase struct {
 	TaxID   string // the buyer's VAT number; empty: none
 	Class   string // empty: standard
 	At      time.Time
-	Own     []Rate // the shop's own rates, which stand before the built-in ones
+	Own     []TaxRate // the shop's own rates, which stand before the built-in ones
 }
 
 // The notes that stand on invoices.
@@ -63,7 +63,7 @@ func TaxFor(c TaxCase) TaxRule {
 // rated is the rule by the shop's own rate or the built-in one. A class that has none
 // is taxed as standard: too little tax is the seller's loss.
 func (c TaxCase) rated(country, class string) TaxRule {
-	for _, rates := range [][]Rate{c.Own, StandardRates()} {
+	for _, rates := range [][]TaxRate{c.Own, StandardRates()} {
 		if r, ok := RateAt(rates, country, class, c.At); ok {
 			return r.rule()
 		}
@@ -74,7 +74,7 @@ func (c TaxCase) rated(country, class string) TaxRule {
 	return TaxRule{Class: class}
 }
 
-func (r Rate) rule() TaxRule {
+func (r TaxRate) rule() TaxRule {
 	source := r.Source
 	if source == "" {
 		source = RatesSource

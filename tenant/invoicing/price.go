@@ -108,7 +108,7 @@ func (p *Priced) sum() (err error) {
 }
 
 // ownRates are the rates the shop entered that hold on a day.
-func ownRates(ctx context.Context, tx *tenancy.Tx, at time.Time) ([]billing.Rate, error) {
+func ownRates(ctx context.Context, tx *tenancy.Tx, at time.Time) ([]billing.TaxRate, error) {
 	var rows []struct {
 		Country, Name, Class, Source string
 		Ppm                          int64
@@ -119,9 +119,9 @@ func ownRates(ctx context.Context, tx *tenancy.Tx, at time.Time) ([]billing.Rate
 	if err != nil {
 		return nil, fmt.Errorf("read the rates of tax: %w", err)
 	}
-	rates := make([]billing.Rate, len(rows))
+	rates := make([]billing.TaxRate, len(rows))
 	for i, r := range rows {
-		rates[i] = billing.Rate{Country: r.Country, Name: r.Name, Class: r.Class, Ppm: r.Ppm, From: r.From, Source: r.Source}
+		rates[i] = billing.TaxRate{Country: r.Country, Name: r.Name, Class: r.Class, Ppm: r.Ppm, From: r.From, Source: r.Source}
 	}
 	return rates, nil
 }
