@@ -93,13 +93,16 @@ func (s *site) awaitReady(ctx context.Context) error {
 	}
 }
 
+// stop ends it; a second time there is nothing to do.
 func (s *site) stop() {
 	if s.cmd != nil && s.cmd.Process != nil {
 		_ = s.cmd.Process.Signal(syscall.SIGTERM)
 		_ = s.cmd.Wait()
+		s.cmd = nil
 	}
 	if s.redis != nil {
 		s.redis.Close()
+		s.redis = nil
 	}
 	if s.dir != "" {
 		_ = os.RemoveAll(s.dir)
@@ -199,7 +202,7 @@ func (r *run) pageCost(ctx context.Context, n int) (ours, bare cost, err error) 
 	if err := warmPages(ctx, s, requests); err != nil {
 		return ours, bare, err
 	}
-	asked, err := r.queries(ctx)
+	asked, err := r.queries(ctx, idleReport)
 	if err != nil {
 		return ours, bare, err
 	}
@@ -219,7 +222,8 @@ func (r *run) pageCost(ctx context.Context, n int) (ours, bare cost, err error) 
 			side.into.cpu += c.cpu / 3
 		}
 	}
-	after, err := r.queries(ctx)
+	s.stop() // a backend that ends reports all it has not yet
+	after, err := r.queries(ctx, time.Second)
 	if err != nil {
 		return ours, bare, err
 	}
@@ -259,15 +263,20 @@ func warmPages(ctx context.Context, s *site, requests [][]byte) error {
 	return err
 }
 
-// queries is how many transactions the database has ended. The directory's own
-// checks and this question are among them.
-func (r *run) queries(ctx context.Context) (n int64, err error) {
+// idleReport is after how long every idle backend has told the statistics what it did:
+// PostgreSQL lets them wait up to ten seconds.
+const idleReport = 11 * time.Second
+
+// queries is how many transactions the database has ended, once all that happened
+// before has had time to be reported. The directory's own checks, two a second, and
+// this question are among them.
+func (r *run) queries(ctx context.Context, settle time.Duration) (n int64, err error) {
+	time.Sleep(settle)
 	c, err := r.fleet.owner(ctx)
 	if err != nil {
 		return 0, err
 	}
-	defer c.Close(ctx)                  //nolint:errcheck // read only
-	time.Sleep(1500 * time.Millisecond) // backends report once a second
+	defer c.Close(ctx) //nolint:errcheck // read only
 	err = c.QueryRow(ctx, "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()").Scan(&n)
 	return n, err
 }
