@@ -1,6 +1,7 @@
 package surface
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io/fs"
@@ -28,7 +29,7 @@ type Area struct {
 	// Machines says that programs call here, which prove themselves with a token or a
 	// signature: cookies and forms do not count, and errors are problem documents.
 	Machines bool
-	Nav    func(identity.Principal) []NavItem
+	Nav      func(identity.Principal) []NavItem
 	// MustTOTP says who must have a second factor here; nil: nobody. The tenant is the
 	// zero one on the platform's own hosts.
 	MustTOTP func(tenancy.Tenant) bool
@@ -99,7 +100,7 @@ func New(cfg Config) (*Surface, error) {
 	if cfg.Cache != nil {
 		s.app.Use(cfg.Cache)
 	}
-	s.app.Use(s.identify, s.guardForms)
+	s.app.Use(s.deadline, s.identify, s.guardForms)
 	if err := s.mount(); err != nil {
 		return nil, err
 	}
@@ -108,8 +109,8 @@ func New(cfg Config) (*Surface, error) {
 }
 
 // serve answers one request that Front has looked at.
-func (s *Surface) serve(ctx *fasthttp.RequestCtx, at arrival) {
-	if strings.HasPrefix(string(ctx.Path()), "/assets/") {
+func (s *Surface) serve(ctx *fasthttp.RequestCtx, at *arrival) {
+	if bytes.HasPrefix(ctx.Path(), []byte("/assets/")) {
 		s.assets.serve(ctx)
 		return
 	}
@@ -136,8 +137,8 @@ func (s *Surface) mount() error {
 			return fmt.Errorf("surface %s: %s stands twice", s.cfg.Name, name)
 		}
 		seen[name] = true
-		area, ok := s.areaOf(r.Path)
-		if !ok {
+		area := s.areaOf(r.Path)
+		if area == nil {
 			return fmt.Errorf("surface %s: %s lies in no area", s.cfg.Name, name)
 		}
 		if !grantable(area.World, r.Needs) {
@@ -161,11 +162,14 @@ func grantable(w identity.World, need identity.Permission) bool {
 	return false
 }
 
-func (s *Surface) areaOf(path string) (Area, bool) {
-	for _, a := range s.areas {
-		if a.Prefix == "" || path == a.Prefix || strings.HasPrefix(path, a.Prefix+"/") {
-			return a, true
+// areaOf is the area a path belongs to; nil: none.
+func (s *Surface) areaOf(path string) *Area {
+	for i := range s.areas {
+		a := &s.areas[i]
+		rest, within := strings.CutPrefix(path, a.Prefix)
+		if within && (a.Prefix == "" || rest == "" || rest[0] == '/') {
+			return a
 		}
 	}
-	return Area{}, false
+	return nil
 }

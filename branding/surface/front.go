@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
 	"github.com/ezscale/ezscale/branding"
@@ -65,7 +66,7 @@ func (f *Front) Handler() fasthttp.RequestHandler {
 	}
 }
 
-func (f *Front) tenant(ctx *fasthttp.RequestCtx, at arrival) {
+func (f *Front) tenant(ctx *fasthttp.RequestCtx, at *arrival) {
 	t, ok := f.Hosts.Lookup(at.host)
 	if !ok || t.Status == tenancy.Dropped || f.Tenants == nil {
 		f.plain(ctx, fasthttp.StatusNotFound, "unknown")
@@ -83,16 +84,29 @@ type arrival struct {
 	ip        string
 	tenant    tenancy.Tenant
 	db        *tenancy.DB // nil on the platform's own hosts
+
+	request string   // its name, in logs and on error pages
+	surface *Surface // who answers
+	area    *Area    // nil: none of the surface's
+}
+
+// arrivalOf is what is known of a request. It is one value with everything in it: each
+// of a request's own values costs a search through those before it.
+func arrivalOf(c *fiber.Ctx) *arrival {
+	if at, ok := c.Locals(arrivalKey).(*arrival); ok {
+		return at
+	}
+	return &arrival{} // it did not come through the front
 }
 
 // arrival reads the headers that say where a request came from and where it wants to
 // go: the only code that does. The conversions copy, for fasthttp reuses the bytes.
-func (f *Front) arrival(ctx *fasthttp.RequestCtx) arrival {
-	at := arrival{authority: string(ctx.Request.Header.Host()), scheme: "http"}
+func (f *Front) arrival(ctx *fasthttp.RequestCtx) *arrival {
+	at := &arrival{authority: string(ctx.Request.Header.Host()), scheme: "http"}
 	if ctx.IsTLS() {
 		at.scheme = "https"
 	}
-	addr, _ := netip.ParseAddr(ctx.RemoteIP().String())
+	addr, _ := netip.AddrFromSlice(ctx.RemoteIP())
 	addr = addr.Unmap()
 	if f.trusted(addr) {
 		if h := ctx.Request.Header.Peek("X-Forwarded-Host"); len(h) > 0 {

@@ -16,8 +16,8 @@ func Matrix(areas []Area, routes []Route) (string, error) {
 	sort.SliceStable(s.areas, func(i, j int) bool { return len(s.areas[i].Prefix) > len(s.areas[j].Prefix) })
 	lines := make([]string, 0, len(routes))
 	for _, r := range routes {
-		area, ok := s.areaOf(r.Path)
-		if !ok {
+		area := s.areaOf(r.Path)
+		if area == nil {
 			return "", fmt.Errorf("%s %s lies in no area", r.Method, r.Path)
 		}
 		var roles []string

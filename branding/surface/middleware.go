@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
@@ -15,10 +16,9 @@ import (
 	"github.com/ezscale/ezscale/tenancy/fault"
 )
 
-// arrive puts what Front found out where handlers find it, names the request and
-// gives it a deadline.
+// arrive names the request and notes who answers it.
 func (s *Surface) arrive(c *fiber.Ctx) error {
-	at, ok := c.Locals(arrivalKey).(arrival)
+	at, ok := c.Locals(arrivalKey).(*arrival)
 	if !ok {
 		return fmt.Errorf("surface %s: a request did not come through the front", s.cfg.Name)
 	}
@@ -26,30 +26,43 @@ func (s *Surface) arrive(c *fiber.Ctx) error {
 	if err != nil {
 		return fmt.Errorf("name a request: %w", err)
 	}
-	c.Locals(requestIDKey, id.String())
-	c.Set("X-Request-Id", id.String())
-	c.Locals(hostKey, at.host)
-	c.Locals(clientIPKey, at.ip)
-	c.Locals(surfaceKey, s)
-	if at.db != nil {
-		c.Locals(tenantKey, at.tenant)
-		c.Locals(dbKey, at.db)
-	}
-	area, ok := s.areaOf(c.Path())
-	if ok {
-		c.Locals(areaKey, area)
-	}
-	ctx, cancel := context.WithTimeout(c.UserContext(), s.cfg.Deadline)
-	defer cancel()
+	at.request, at.surface, at.area = id.String(), s, s.areaOf(c.Path())
+	c.Response().Header.SetCanonical([]byte("X-Request-Id"), []byte(at.request))
+	return c.Next()
+}
+
+// deadline bounds what a request may take. It stands behind the cache: a page from
+// memory takes no time.
+func (s *Surface) deadline(c *fiber.Ctx) error {
+	outer := c.UserContext()
+	ctx, cancel := context.WithTimeout(outer, s.cfg.Deadline)
+	defer func() {
+		cancel()
+		c.SetUserContext(outer)
+	}()
 	c.SetUserContext(ctx)
 	return c.Next()
+}
+
+// errorTime is what the page about an error may take, whatever the request took.
+const errorTime = 2 * time.Second
+
+func (s *Surface) answerInTime(c *fiber.Ctx, err error) error {
+	outer := c.UserContext()
+	ctx, cancel := context.WithTimeout(outer, errorTime)
+	defer func() {
+		cancel()
+		c.SetUserContext(outer)
+	}()
+	c.SetUserContext(ctx)
+	return s.answerError(c, err)
 }
 
 // observe logs and counts every answer, after errors have become one.
 func (s *Surface) observe(c *fiber.Ctx) error {
 	start := s.cfg.Clock()
 	if err := c.Next(); err != nil {
-		if err := s.answerError(c, err); err != nil {
+		if err := s.answerInTime(c, err); err != nil {
 			return err
 		}
 	}
@@ -61,6 +74,9 @@ func (s *Surface) observe(c *fiber.Ctx) error {
 	}
 	if s.cfg.Observer != nil {
 		s.cfg.Observer.Observe(s.cfg.Name, method(c), pattern, status, took)
+	}
+	if !s.cfg.Log.Enabled(c.UserContext(), slog.LevelInfo) {
+		return nil
 	}
 	attrs := []slog.Attr{
 		slog.String("surface", s.cfg.Name), slog.String("request", RequestID(c)),
@@ -87,7 +103,7 @@ func method(c *fiber.Ctx) string {
 }
 
 func (s *Surface) headers(c *fiber.Ctx) error {
-	at, _ := c.Locals(arrivalKey).(arrival)
+	at := arrivalOf(c)
 	writeHeaders(&c.Response().Header, at.scheme == "https")
 	return c.Next()
 }
@@ -97,13 +113,14 @@ const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 
 	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 func writeHeaders(h *fasthttp.ResponseHeader, https bool) {
-	h.Set("Content-Security-Policy", ContentSecurityPolicy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=()")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	// As fasthttp would write them: it need not look.
+	h.SetCanonical([]byte("Content-Security-Policy"), []byte(ContentSecurityPolicy))
+	h.SetCanonical([]byte("X-Content-Type-Options"), []byte("nosniff"))
+	h.SetCanonical([]byte("Referrer-Policy"), []byte("same-origin"))
+	h.SetCanonical([]byte("Permissions-Policy"), []byte("camera=(), microphone=(), geolocation=(), payment=(), usb=()"))
+	h.SetCanonical([]byte("Cross-Origin-Opener-Policy"), []byte("same-origin"))
 	if https {
-		h.Set("Strict-Transport-Security", "max-age=31536000")
+		h.SetCanonical([]byte("Strict-Transport-Security"), []byte("max-age=31536000"))
 	}
 }
 
@@ -152,8 +169,10 @@ func (s *Surface) state(c *fiber.Ctx) error {
 }
 
 func areaOf(c *fiber.Ctx) (Area, bool) {
-	a, ok := c.Locals(areaKey).(Area)
-	return a, ok
+	if a := arrivalOf(c).area; a != nil {
+		return *a, true
+	}
+	return Area{}, false
 }
 
 // wantsJSON reports whether a program asks, and not a person.

@@ -67,9 +67,12 @@ type cachedPage struct {
 	brand, content int64
 	body           []byte
 	etag           string
-	headers        [][2]string
+	headers        []header
 	route          any // for logs and metrics
 }
+
+// header is one, its name as fasthttp writes it.
+type header struct{ name, value []byte }
 
 // keptHeaders are those a page may bring; all others belong to one answer.
 var keptHeaders = []string{fiber.HeaderContentType, fiber.HeaderContentLanguage, "Link", "X-Robots-Tag"}
@@ -138,7 +141,7 @@ func (p *PageCache) public(path string) bool {
 // key appends what the page depends on besides the versions. Pages name their own
 // address, therefore host, port and scheme count.
 func (p *PageCache) key(buf []byte, c *fiber.Ctx, t tenancy.Tenant) ([]byte, bool) {
-	at, _ := c.Locals(arrivalKey).(arrival)
+	at := arrivalOf(c)
 	path, query := c.Request().URI().Path(), c.Request().URI().QueryString()
 	if bytes.IndexByte(path, 0) >= 0 || bytes.Contains(query, []byte("%00")) {
 		return nil, false // the parts of a key are kept apart by zeros
@@ -264,9 +267,10 @@ func capture(c *fiber.Ctx, t tenancy.Tenant) *cachedPage {
 	}
 	for _, name := range keptHeaders {
 		if v := res.Header.Peek(name); len(v) > 0 {
-			page.headers = append(page.headers, [2]string{name, string(v)})
+			page.headers = append(page.headers, header{[]byte(name), append([]byte(nil), v...)})
 		}
 	}
+	page.headers = append(page.headers, header{[]byte("Etag"), []byte(page.etag)})
 	return page
 }
 
@@ -275,13 +279,12 @@ func (c *cachedPage) send(ctx *fiber.Ctx) error {
 	ctx.Locals(routeKey, c.route)
 	res := ctx.Response()
 	for _, h := range c.headers {
-		res.Header.Set(h[0], h[1])
+		res.Header.SetCanonical(h.name, h.value)
 	}
-	res.Header.Set(fiber.HeaderETag, c.etag)
 	// A browser may keep it and asks each time; the same address shows people who are
 	// signed in something else.
-	res.Header.Set(fiber.HeaderCacheControl, "private, no-cache")
-	res.Header.Set(fiber.HeaderVary, "Cookie")
+	res.Header.SetCanonical([]byte(fiber.HeaderCacheControl), []byte("private, no-cache"))
+	res.Header.SetCanonical([]byte(fiber.HeaderVary), []byte("Cookie"))
 	if matches(ctx.Request().Header.Peek(fiber.HeaderIfNoneMatch), c.etag) {
 		res.ResetBody()
 		ctx.Status(fiber.StatusNotModified)

@@ -193,7 +193,7 @@ func (s *Surface) site(c *fiber.Ctx) (Site, error) {
 
 // BaseURL is the scheme, host and port the request came by, without a slash at the end.
 func BaseURL(c *fiber.Ctx) string {
-	at, _ := c.Locals(arrivalKey).(arrival)
+	at := arrivalOf(c)
 	base := at.scheme + "://" + at.host
 	if i := strings.LastIndexByte(at.authority, ':'); i >= 0 {
 		base += at.authority[i:]
@@ -253,6 +253,5 @@ func takeFlash(c *fiber.Ctx) *Flash {
 }
 
 func surfaceOf(c *fiber.Ctx) *Surface {
-	s, _ := c.Locals(surfaceKey).(*Surface)
-	return s
+	return arrivalOf(c).surface
 }

@@ -56,7 +56,7 @@ func Cookie(c *fiber.Ctx, name string) string {
 }
 
 func cookiePrefix(c *fiber.Ctx) (string, bool) {
-	at, _ := c.Locals(arrivalKey).(arrival)
+	at := arrivalOf(c)
 	if at.scheme == "https" {
 		return securePrefix, true
 	}
@@ -231,7 +231,7 @@ func (s *Surface) guardForms(c *fiber.Ctx) error {
 
 // sameOrigin is the standard library's check, given what it looks at.
 func sameOrigin(c *fiber.Ctx) error {
-	at, _ := c.Locals(arrivalKey).(arrival)
+	at := arrivalOf(c)
 	r := &http.Request{Method: c.Method(), Host: at.authority, URL: &url.URL{Path: c.Path()}, Header: http.Header{}}
 	for _, name := range []string{"Origin", "Sec-Fetch-Site"} {
 		if v := c.Get(name); v != "" {

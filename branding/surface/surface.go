@@ -66,16 +66,9 @@ type Page struct {
 type key int
 
 const (
-	tenantKey key = iota
-	dbKey
-	principalKey
+	principalKey key = iota
 	siteKey
-	requestIDKey
-	hostKey
-	surfaceKey
-	clientIPKey
 	arrivalKey
-	areaKey
 	routeKey
 	sessionKey
 	personKey
@@ -85,14 +78,13 @@ const (
 
 // Tenant is whose host the request came by; false on the platform's own hosts.
 func Tenant(c *fiber.Ctx) (tenancy.Tenant, bool) {
-	t, ok := c.Locals(tenantKey).(tenancy.Tenant)
-	return t, ok
+	at := arrivalOf(c)
+	return at.tenant, at.db != nil
 }
 
 // DB is the handle bound to the request's tenant. It is nil on the platform's own hosts.
 func DB(c *fiber.Ctx) *tenancy.DB {
-	db, _ := c.Locals(dbKey).(*tenancy.DB)
-	return db
+	return arrivalOf(c).db
 }
 
 // Principal is who is signed in on this surface.
@@ -103,18 +95,15 @@ func Principal(c *fiber.Ctx) (identity.Principal, bool) {
 
 // RequestID names the request in logs, audit rows and error pages.
 func RequestID(c *fiber.Ctx) string {
-	id, _ := c.Locals(requestIDKey).(string)
-	return id
+	return arrivalOf(c).request
 }
 
 // Host is the host the request came by: lower case, ASCII, no port, no trailing dot.
 func Host(c *fiber.Ctx) string {
-	h, _ := c.Locals(hostKey).(string)
-	return h
+	return arrivalOf(c).host
 }
 
 // ClientIP is the visitor's address, taken from a proxy header only when the proxy is configured as trusted.
 func ClientIP(c *fiber.Ctx) string {
-	ip, _ := c.Locals(clientIPKey).(string)
-	return ip
+	return arrivalOf(c).ip
 }

@@ -23,7 +23,8 @@ type load struct {
 
 // outcome of a load.
 type outcome struct {
-	requests  int
+	requests  int // answered
+	missed    int // not answered in time
 	perSecond float64
 	p50, p99  time.Duration
 }

@@ -177,14 +177,17 @@ func (r *run) flood(ctx context.Context, ours *child, connect time.Duration) err
 	// client shares its processors.
 	var kept []float64
 	var slow []time.Duration
+	var strangers, visitors int // who timed out
 	for range 3 {
 		alone, err := handshakes(ctx, ours.addr, 2, r.Duration/2, tlsName)
 		if err != nil {
 			return err
 		}
 		ended := make(chan error, 1)
+		var knocks outcome
 		go func() {
-			_, err := refusals(ctx, ours.addr, 16, floodRate, r.Duration)
+			var err error
+			knocks, err = refusals(ctx, ours.addr, 16, floodRate, r.Duration)
 			ended <- err
 		}()
 		time.Sleep(r.Duration / 8)
@@ -195,10 +198,13 @@ func (r *run) flood(ctx context.Context, ours *child, connect time.Duration) err
 		if err := <-ended; err != nil {
 			return err
 		}
+		strangers, visitors = strangers+knocks.missed, visitors+alone.missed+under.missed
 		kept, slow = append(kept, 100*under.perSecond/alone.perSecond), append(slow, under.p99)
 	}
 	at := fmt.Sprintf(" under %d unknown names/s", floodRate)
 	r.promise("tls", "good connections kept"+at, median(kept), "%", atLeast, 65)
+	r.report("tls", "good connections that timed out"+at, float64(visitors), "")
+	r.report("tls", "unknown names that timed out", float64(strangers), "")
 	r.promise("tls", "good connections, p99"+at, millis(median(slow)), "ms", atMost, 10)
 	return nil
 }

@@ -21,11 +21,17 @@ func tlsClient(name string) *tls.Config {
 	return &tls.Config{ServerName: name, InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS13} //nolint:gosec // load
 }
 
+// patience is how long a client waits for a connection: the kernel drops what a full
+// queue cannot take, and the client asks again after a second.
+const patience = 2 * time.Second
+
+func dialer() *net.Dialer { return &net.Dialer{Timeout: patience} }
+
 // handshakes opens connections one after the other over as many workers as asked,
 // sends one request on each and closes it: no resumption, no reuse.
 func handshakes(ctx context.Context, addr string, workers int, d time.Duration, name func(int) string) (outcome, error) {
 	return repeat(ctx, workers, d, func(ctx context.Context, _, n int) error {
-		c, err := (&tls.Dialer{Config: tlsClient(name(n))}).DialContext(ctx, "tcp", addr)
+		c, err := (&tls.Dialer{NetDialer: dialer(), Config: tlsClient(name(n))}).DialContext(ctx, "tcp", addr)
 		if err != nil {
 			return err
 		}
@@ -59,7 +65,7 @@ func refusals(ctx context.Context, addr string, workers, perSecond int, d time.D
 				return ctx.Err()
 			}
 		}
-		raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		raw, err := dialer().DialContext(ctx, "tcp", addr)
 		if err != nil {
 			return err
 		}
@@ -127,17 +133,19 @@ func overH2(ctx context.Context, addr string, workers int, d time.Duration, name
 	})
 }
 
-// repeat does a thing over and over for d, by so many at once, and says how long each took.
+// repeat does a thing over and over for d, by so many at once, and says how long each
+// took. Who got no answer in time is counted and tries again; any other error ends it.
 func repeat(ctx context.Context, workers int, d time.Duration, do func(ctx context.Context, worker, n int) error) (outcome, error) {
+	start := time.Now() // before the deadline is set: what it cuts off is told by the clock
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	var (
-		wg   sync.WaitGroup
-		next atomic.Int64
-		took = make([][]time.Duration, workers)
-		errs = make([]error, workers)
+		wg     sync.WaitGroup
+		next   atomic.Int64
+		missed atomic.Int64
+		took   = make([][]time.Duration, workers)
+		errs   = make([]error, workers)
 	)
-	start := time.Now()
 	for w := range workers {
 		wg.Go(func() {
 			for ctx.Err() == nil {
@@ -146,7 +154,9 @@ func repeat(ctx context.Context, workers int, d time.Duration, do func(ctx conte
 				if ctx.Err() != nil || time.Since(start) >= d {
 					return // cut off by the end of the load
 				}
-				if err != nil {
+				if late := net.Error(nil); errors.As(err, &late) && late.Timeout() {
+					missed.Add(1)
+				} else if err != nil {
 					errs[w] = err
 					return
 				}
@@ -160,9 +170,10 @@ func repeat(ctx context.Context, workers int, d time.Duration, do func(ctx conte
 		return outcome{}, err
 	}
 	all := slices.Concat(took...)
-	if len(all) == 0 {
+	answered := len(all) - int(missed.Load())
+	if answered == 0 {
 		return outcome{}, errors.New("nothing was answered")
 	}
-	slices.Sort(all)
-	return outcome{len(all), float64(len(all)) / elapsed.Seconds(), all[len(all)/2], all[len(all)*99/100]}, nil
+	slices.Sort(all) // with those who waited in vain
+	return outcome{answered, int(missed.Load()), float64(answered) / elapsed.Seconds(), all[len(all)/2], all[len(all)*99/100]}, nil
 }
