@@ -103,10 +103,10 @@ type Payment struct {
 // Instruction is one line a customer must know to pay by hand: "IBAN", "DE…".
 type Instruction struct{ Label, Value string }
 
-// Method is a saved way to pay.
+// Method is a way to pay.
 type Method struct {
 	Ref         string
-	CustomerRef string
+	CustomerRef string    // whose it is kept for; empty: it is not kept for later
 	Kind        string    // card
 	Label       string    // Visa •••• 4242
 	ExpiresOn   time.Time // first day of which it is of no use; zero: never
@@ -115,6 +115,7 @@ type Method struct {
 // Setup is a method being saved without a payment.
 type Setup struct {
 	Ref          string
+	Key          string // ours, as sent
 	State        State
 	CustomerRef  string
 	Method       *Method
@@ -184,7 +185,8 @@ type Gateway interface {
 	Refund(ctx context.Context, r Refund) (Refunded, error)
 	// Refunded is how a refund stands now.
 	Refunded(ctx context.Context, ref string) (Refunded, error)
-	// Event verifies a notification at the time now.
+	// Event verifies a notification at the time now. ErrSignature when it proves nothing,
+	// ErrUnsupported of a gateway that notifies nobody.
 	Event(header http.Header, body []byte, now time.Time) (Event, error)
 	// Check asks the gateway who we are.
 	Check(ctx context.Context) (Health, error)
@@ -198,6 +200,12 @@ type Saver interface {
 	SetupState(ctx context.Context, ref string) (Setup, error)
 	// Forget removes a saved method; one that is gone is no error.
 	Forget(ctx context.Context, methodRef string) error
+}
+
+// Instructor is a gateway whose payments customers make by hand.
+type Instructor interface {
+	// Instructions are what a customer must know to pay an amount.
+	Instructions(amount billing.Money, reference string) []Instruction
 }
 
 // Browser is a gateway whose card form runs in the customer's browser.

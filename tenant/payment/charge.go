@@ -1,0 +1,185 @@
+package payment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing/gateway"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/queue"
+)
+
+// customerWait is how long a customer who is just paying is left alone.
+const customerWait = 30 * time.Minute
+
+var errCustomerPays = errors.New("the customer is paying this invoice just now")
+
+// Charge collects an invoice with the account's default method and without the customer,
+// once a try. What fails is told by a FailedTry. A gateway that cannot be asked is an
+// error: the job comes again, and no try is counted.
+func (d *Desk) Charge(ctx context.Context, db *tenancy.DB, job ChargeJob) error {
+	for range 3 {
+		p, inTheWay, err := d.claimTry(ctx, db, job)
+		if err != nil || p.ID == uuid.Nil {
+			return err
+		}
+		if inTheWay {
+			if _, err := d.end(ctx, db, p); err != nil {
+				return err
+			}
+			continue
+		}
+		return d.carryTry(ctx, db, p)
+	}
+	return queue.Retry(customerWait, errBusy)
+}
+
+// keyOfTry names an attempt without the customer.
+func keyOfTry(invoice uuid.UUID, try int) string {
+	return "charge/" + invoice.String() + "/" + strconv.Itoa(try)
+}
+
+// tryOf is the try a key names; 0 for one that a customer began.
+func tryOf(key string) int {
+	if !strings.HasPrefix(key, "charge/") {
+		return 0
+	}
+	n, _ := strconv.Atoi(key[strings.LastIndexByte(key, '/')+1:])
+	return n
+}
+
+// claimTry finds or makes the payment of a try. None when there is nothing to do, or
+// nothing to do it with; it reports true for another that must be ended first.
+func (d *Desk) claimTry(ctx context.Context, db *tenancy.DB, job ChargeJob) (p Payment, inTheWay bool, err error) {
+	err = db.Update(ctx, func(tx *tenancy.Tx) error {
+		p, inTheWay = Payment{}, false
+		inv, err := lockInvoice(ctx, tx, job.InvoiceID)
+		if err != nil {
+			return err
+		}
+		key := keyOfTry(inv.ID, job.Try)
+		if old, ok, err := find(ctx, tx, "p.key = ?", key); err != nil || ok {
+			if ok && !old.State.Final() {
+				p = old
+			}
+			return err
+		}
+		if inv.DueMinor <= 0 || inv.State != "open" {
+			return nil
+		}
+		if other, ok, err := find(ctx, tx, "p.invoice_id = ? AND "+underWay, inv.ID); err != nil || ok {
+			if err == nil {
+				p, inTheWay, err = other.yields(ctx, tx, job)
+			}
+			return err
+		}
+		m, err := defaultMethod(ctx, tx, inv.AccountID)
+		if err != nil {
+			return err
+		}
+		if m.ID == uuid.Nil {
+			return tellFailedTry(ctx, tx, job, gateway.Hard, NoMethod)
+		}
+		p, err = insert(ctx, tx, inv, m.Gateway, &m.ID, func(uuid.UUID) string { return key }, false)
+		return err
+	})
+	return p, inTheWay, err
+}
+
+// yields decides what a payment under way means for a try to charge: a transfer that is
+// awaited stands for it, a customer is left alone for a while, and what nobody works on
+// any more is ended.
+func (p Payment) yields(ctx context.Context, tx *tenancy.Tx, job ChargeJob) (Payment, bool, error) {
+	switch {
+	case p.Gateway == "transfer":
+		return Payment{}, false, tellFailedTry(ctx, tx, job, gateway.Soft, ByTransfer)
+	case p.State == gateway.Processing:
+		return Payment{}, false, queue.Retry(customerWait, errCustomerPays)
+	case tx.Now().Sub(p.ChangedAt) < customerWait:
+		return Payment{}, false, queue.Retry(customerWait, errCustomerPays)
+	}
+	return p, true, nil
+}
+
+func tellFailedTry(ctx context.Context, tx *tenancy.Tx, job ChargeJob, kind gateway.Kind, code string) error {
+	_, err := tx.Enqueue(ctx, FailedTry{InvoiceID: job.InvoiceID, Try: job.Try, Decline: kind, Code: code}, tenancy.JobOptions{Key: keyOfTry(job.InvoiceID, job.Try)})
+	return err
+}
+
+// carryTry charges, and keeps the answer. What would need the customer has failed.
+func (d *Desk) carryTry(ctx context.Context, db *tenancy.DB, p Payment) error {
+	gw, _, err := d.Open(ctx, db, p.Gateway)
+	if err != nil {
+		return d.noteRefusedKeys(ctx, db, p.Gateway, err)
+	}
+	gp, err := d.ask(ctx, db, gw, p, "")
+	if err != nil {
+		return d.noteRefusedKeys(ctx, db, p.Gateway, fmt.Errorf("charge %s: %w", p.Key, err))
+	}
+	if gp.State == gateway.RequiresAction {
+		needs := gp
+		if gp, err = gw.Cancel(ctx, gp.Ref); err != nil {
+			return fmt.Errorf("charge %s: %w", p.Key, err)
+		}
+		if gp.State == gateway.Cancelled {
+			gp.State, gp.Decline = gateway.Failed, needs.Decline
+			if gp.Decline == nil {
+				gp.Decline = &gateway.Decline{Kind: gateway.Authenticate, Code: "authentication_required", Text: "The bank wants the customer to confirm this payment."}
+			}
+		}
+	}
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		_, err := Settle(ctx, tx, p.ID, gp)
+		return err
+	})
+}
+
+// Sweep looks at payments that have been under way for a while, in case their news were
+// lost, ends those whose customer has not come back, and sets the agenda anew.
+func (d *Desk) Sweep(ctx context.Context, db *tenancy.DB, _ time.Time) error {
+	var stale []Payment
+	var now time.Time
+	err := db.Update(ctx, func(tx *tenancy.Tx) error {
+		now = tx.Now()
+		var rows []paymentRow
+		err := tx.NewRaw("SELECT "+paymentColumns+paymentTables+" WHERE p.gateway <> 'transfer' AND p.changed_at <= ? AND "+underWay+" ORDER BY p.changed_at, p.id LIMIT 100", tx.Now().Add(-lookAfter)).Scan(ctx, &rows)
+		if err != nil {
+			return fmt.Errorf("look for payments under way: %w", err)
+		}
+		stale = make([]Payment, len(rows))
+		for i, r := range rows {
+			stale[i] = r.payment()
+			if _, err := tx.NewRaw("UPDATE payments SET changed_at = ? WHERE id = ?", tx.Now(), r.ID).Exec(ctx); err != nil {
+				return fmt.Errorf("note the look at a payment: %w", err)
+			}
+		}
+		return watch(ctx, tx)
+	})
+	if err != nil {
+		return err
+	}
+	var all error
+	for _, p := range stale {
+		all = errors.Join(all, d.lookAt(ctx, db, p, now))
+	}
+	return all
+}
+
+// lookAt brings one payment further that nobody has heard of for a while.
+func (d *Desk) lookAt(ctx context.Context, db *tenancy.DB, p Payment, looked time.Time) error {
+	switch {
+	case p.Ref == "" && !p.OnSession:
+		return nil // its job charges it
+	case p.Ref == "", p.State == gateway.RequiresAction && looked.Sub(p.CreatedAt) >= dropAfter:
+		_, err := d.end(ctx, db, p)
+		return err
+	}
+	_, _, err := d.Refresh(ctx, db, p.ID)
+	return err
+}

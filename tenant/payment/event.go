@@ -1,0 +1,203 @@
+package payment
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing/gateway"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+)
+
+// MaxEvent is the most bytes of a notification that are read.
+const MaxEvent = 512 << 10
+
+// Receive takes a notification: verified with the shop's own secret, kept by its id,
+// and worked on by a job, once, however often it comes. Faults: hook.unknown,
+// hook.forged, hook.too_large.
+func (d *Desk) Receive(ctx context.Context, db *tenancy.DB, code string, header http.Header, body []byte) error {
+	if len(body) > MaxEvent {
+		return fault.New(fault.TooLarge, "hook.too_large", "That is more than a notification has.")
+	}
+	gw, _, err := d.Open(ctx, db, code)
+	switch {
+	case fault.Is(err, "gateway.unknown"), errors.Is(err, gateway.ErrCredentials), errors.Is(err, gateway.ErrUnsupported):
+		return fault.Wrap(err, fault.NotFound, "hook.unknown", "Nothing is expected here.")
+	case err != nil:
+		return err
+	}
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		e, err := gw.Event(header, body, tx.Now())
+		switch {
+		case errors.Is(err, gateway.ErrUnsupported):
+			return fault.Wrap(err, fault.NotFound, "hook.unknown", "Nothing is expected here.")
+		case err != nil:
+			return fault.Wrap(err, fault.Malformed, "hook.forged", "The signature of this notification is not valid.")
+		}
+		return keepEvent(ctx, tx, code, e)
+	})
+}
+
+func keepEvent(ctx context.Context, tx *tenancy.Tx, code string, e gateway.Event) error {
+	kept, err := json.Marshal(storedEvent{Kind: e.Kind, Ref: e.Ref, Payment: e.Payment, Body: json.RawMessage(e.Body)})
+	if err != nil {
+		return fault.Wrap(err, fault.Malformed, "hook.forged", "The signature of this notification is not valid.")
+	}
+	// Postgres cannot keep the character behind this escape.
+	kept = bytes.ReplaceAll(kept, []byte(`\u0000`), []byte(`\ufffd`))
+	res, err := tx.NewRaw(`INSERT INTO gateway_events (gateway, id, type, body, received_at, outcome) VALUES (?, ?, ?, ?::jsonb, ?, '') ON CONFLICT DO NOTHING`,
+		code, e.ID, e.Type, string(kept), tx.Now()).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("keep notification %s: %w", e.ID, err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 || e.Kind == gateway.OtherEvent {
+		return err
+	}
+	_, err = tx.Enqueue(ctx, EventJob{Gateway: code, ID: e.ID}, tenancy.JobOptions{Key: code + "/" + e.ID})
+	return err
+}
+
+// storedEvent is a notification as it is kept.
+type storedEvent struct {
+	Kind    gateway.EventKind `json:"kind"`
+	Ref     string            `json:"ref"`
+	Payment string            `json:"payment,omitempty"`
+	Body    json.RawMessage   `json:"body"`
+}
+
+// HandleEvent does what a notification asks for: it asks the gateway how things stand
+// now, and keeps that. Notifications may be worked on in any order, and again.
+func (d *Desk) HandleEvent(ctx context.Context, db *tenancy.DB, job EventJob) error {
+	e, done, err := readEvent(ctx, db, job)
+	if err != nil || done {
+		return err
+	}
+	gw, _, err := d.Open(ctx, db, job.Gateway)
+	if err != nil {
+		return d.noteRefusedKeys(ctx, db, job.Gateway, err)
+	}
+	keep, err := d.news(ctx, gw, job.Gateway, e)
+	switch {
+	case errors.Is(err, gateway.ErrNotFound):
+		keep = func(context.Context, *tenancy.Tx) (string, error) { return "the gateway knows it no more", nil }
+	case err != nil:
+		return d.noteRefusedKeys(ctx, db, job.Gateway, fmt.Errorf("notification %s: %w", job.ID, err))
+	}
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		outcome, err := keep(ctx, tx)
+		if err != nil {
+			return err
+		}
+		_, err = tx.NewRaw("UPDATE gateway_events SET processed_at = ?, outcome = ? WHERE gateway = ? AND id = ?", tx.Now(), outcome, job.Gateway, job.ID).Exec(ctx)
+		return err
+	})
+}
+
+func readEvent(ctx context.Context, db *tenancy.DB, job EventJob) (e storedEvent, done bool, err error) {
+	var row struct {
+		Body []byte
+		Done bool
+	}
+	err = db.View(ctx, func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT body, processed_at IS NOT NULL AS done FROM gateway_events WHERE gateway = ? AND id = ?", job.Gateway, job.ID).Scan(ctx, &row)
+	})
+	if err != nil {
+		return e, false, fmt.Errorf("read notification %s: %w", job.ID, err)
+	}
+	if err := json.Unmarshal(row.Body, &e); err != nil {
+		return e, false, fmt.Errorf("read notification %s: %w", job.ID, err)
+	}
+	return e, row.Done, nil
+}
+
+// keeping is what is to be kept of a notification, and what came of it in a few words.
+type keeping func(ctx context.Context, tx *tenancy.Tx) (string, error)
+
+const notOurs = "not ours"
+
+// news asks the gateway what a notification is about.
+func (d *Desk) news(ctx context.Context, gw gateway.Gateway, code string, e storedEvent) (keeping, error) {
+	switch e.Kind {
+	case gateway.PaymentChanged:
+		gp, err := gw.Payment(ctx, e.Ref)
+		return func(ctx context.Context, tx *tenancy.Tx) (string, error) {
+			p, ok, err := find(ctx, tx, "p.gateway = ? AND (p.ref = ? OR p.key = ?)", code, gp.Ref, gp.Key)
+			if err != nil || !ok {
+				return notOurs, err
+			}
+			p, err = Settle(ctx, tx, p.ID, gp)
+			return string(p.State), err
+		}, err
+	case gateway.RefundChanged:
+		gr, err := gw.Refunded(ctx, e.Ref)
+		return func(ctx context.Context, tx *tenancy.Tx) (string, error) { return keepRefundNews(ctx, tx, code, gr) }, err
+	case gateway.SetupChanged:
+		saver, ok := gw.(gateway.Saver)
+		if !ok {
+			break
+		}
+		s, err := saver.SetupState(ctx, e.Ref)
+		return func(ctx context.Context, tx *tenancy.Tx) (string, error) { return keepSetupNews(ctx, tx, code, s) }, err
+	case gateway.MethodChanged:
+		return func(ctx context.Context, tx *tenancy.Tx) (string, error) { return keepMethodNews(ctx, tx, code, e) }, nil
+	}
+	return func(context.Context, *tenancy.Tx) (string, error) { return "left alone", nil }, nil
+}
+
+// setupKey names saving a method of an account; the account stands in it, because
+// nothing of a setup is kept here before it succeeded.
+func setupKey(account, id uuid.UUID) string { return "setup/" + account.String() + "/" + id.String() }
+
+func accountOfSetup(key string) (uuid.UUID, bool) {
+	parts := strings.Split(key, "/")
+	if len(parts) != 3 || parts[0] != "setup" {
+		return uuid.Nil, false
+	}
+	id, err := uuid.Parse(parts[1])
+	return id, err == nil
+}
+
+func keepSetupNews(ctx context.Context, tx *tenancy.Tx, code string, s gateway.Setup) (string, error) {
+	account, ok := accountOfSetup(s.Key)
+	if !ok {
+		return notOurs, nil
+	}
+	if s.State != gateway.Succeeded || s.Method == nil {
+		return string(s.State), nil
+	}
+	var there bool
+	if err := tx.NewRaw("SELECT EXISTS (SELECT FROM accounts WHERE id = ?)", account).Scan(ctx, &there); err != nil || !there {
+		return notOurs, err
+	}
+	_, err := keepMethod(ctx, tx, account, code, *s.Method)
+	return string(s.State), err
+}
+
+// keepMethodNews marks a method that its gateway has let go of.
+func keepMethodNews(ctx context.Context, tx *tenancy.Tx, code string, e storedEvent) (string, error) {
+	var body struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(e.Body, &body); err != nil || !strings.HasSuffix(body.Type, ".detached") {
+		return "left alone", err
+	}
+	return "removed", forgetRow(ctx, tx, "gateway = ? AND ref = ?", code, e.Ref)
+}
+
+// forgetRow marks methods as removed and keeps them from being anybody's default.
+func forgetRow(ctx context.Context, tx *tenancy.Tx, where string, args ...any) error {
+	_, err := tx.NewRaw(`WITH gone AS (UPDATE payment_methods SET state = 'removed', changed_at = ? WHERE state <> 'removed' AND `+where+` RETURNING id)
+		UPDATE accounts SET default_method_id = NULL, changed_at = ? WHERE default_method_id IN (SELECT id FROM gone)`,
+		append(append([]any{tx.Now()}, args...), tx.Now())...).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("remove payment method: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package payment
+
+import (
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing/gateway"
+)
+
+// ChargeJob collects an invoice from the account's saved method without the customer.
+// Try tells attempts apart: the same one charges once.
+type ChargeJob struct {
+	InvoiceID uuid.UUID `json:"invoice_id"`
+	Try       int       `json:"try"`
+}
+
+// Kind names the job.
+func (ChargeJob) Kind() string { return "payment.charge" }
+
+// FailedTry is an attempt to collect an invoice that did not succeed. It is enqueued
+// once an attempt, also when there was nothing to charge.
+type FailedTry struct {
+	InvoiceID uuid.UUID    `json:"invoice_id"`
+	PaymentID uuid.UUID    `json:"payment_id"` // uuid.Nil: there was no method to charge
+	Try       int          `json:"try"`
+	Decline   gateway.Kind `json:"decline"`
+	Code      string       `json:"code"` // the gateway's, or one of the No… codes
+}
+
+// Kind names the job.
+func (FailedTry) Kind() string { return "payment.failed" }
+
+// Codes of tries that reached no gateway.
+const (
+	NoMethod   = "no_method"         // the account has none saved
+	ByTransfer = "awaiting_transfer" // the customer has chosen to send the money
+)
+
+// EventJob works on what a gateway told.
+type EventJob struct {
+	Gateway string `json:"gateway"`
+	ID      string `json:"id"`
+}
+
+// Kind names the job.
+func (EventJob) Kind() string { return "payment.event" }
+
+// RefundJob sends a refund to its gateway.
+type RefundJob struct {
+	RefundID uuid.UUID `json:"refund_id"`
+}
+
+// Kind names the job.
+func (RefundJob) Kind() string { return "payment.refund" }

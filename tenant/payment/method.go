@@ -1,0 +1,148 @@
+package payment
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing/gateway"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/fault"
+)
+
+// Method is a saved way to pay of an account.
+type Method struct {
+	ID          uuid.UUID
+	AccountID   uuid.UUID
+	Gateway     string
+	CustomerRef string
+	Ref         string
+	Kind        string
+	Label       string
+	ExpiresOn   time.Time // first day of which it is of no use; zero: never
+	State       string    // active, failing, removed
+	IsDefault   bool
+	CreatedAt   time.Time
+}
+
+const methodColumns = `m.id, m.account_id, m.gateway, m.customer_ref, m.ref, m.kind, m.label, m.expires_on, m.state, m.created_at,
+	coalesce(a.default_method_id = m.id, false) AS is_default`
+
+const methodTables = " FROM payment_methods m JOIN accounts a ON a.id = m.account_id"
+
+var errNoMethod = fault.New(fault.NotFound, "method.not_found", "There is no such payment method.")
+
+// Methods lists what an account has saved, the default first.
+func Methods(ctx context.Context, tx *tenancy.Tx, account uuid.UUID) (all []Method, err error) {
+	err = tx.NewRaw("SELECT "+methodColumns+methodTables+" WHERE m.account_id = ? AND m.state <> 'removed' ORDER BY is_default DESC, m.created_at, m.id", account).Scan(ctx, &all)
+	if err != nil {
+		return nil, fmt.Errorf("list payment methods: %w", err)
+	}
+	return all, nil
+}
+
+func oneMethod(ctx context.Context, tx *tenancy.Tx, where string, args ...any) (m Method, ok bool, err error) {
+	err = tx.NewRaw("SELECT "+methodColumns+methodTables+" WHERE "+where, args...).Scan(ctx, &m)
+	if tenancy.IsNoRows(err) {
+		return Method{}, false, nil
+	}
+	if err != nil {
+		return Method{}, false, fmt.Errorf("read payment method: %w", err)
+	}
+	return m, true, nil
+}
+
+func methodByID(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Method, error) {
+	m, ok, err := oneMethod(ctx, tx, "m.id = ?", id)
+	if err == nil && !ok {
+		err = errNoMethod
+	}
+	return m, err
+}
+
+// usable is a method of an account that can be charged through a gateway.
+func usable(ctx context.Context, tx *tenancy.Tx, account, id uuid.UUID, code string) (Method, error) {
+	m, ok, err := oneMethod(ctx, tx, "m.id = ? AND m.account_id = ? AND m.gateway = ? AND m.state <> 'removed'", id, account, code)
+	if err == nil && !ok {
+		err = errNoMethod
+	}
+	return m, err
+}
+
+// DefaultMethod is what an account's invoices are collected with; the zero Method when
+// there is none.
+func DefaultMethod(ctx context.Context, tx *tenancy.Tx, account uuid.UUID) (Method, error) {
+	return defaultMethod(ctx, tx, account)
+}
+
+func defaultMethod(ctx context.Context, tx *tenancy.Tx, account uuid.UUID) (Method, error) {
+	m, _, err := oneMethod(ctx, tx, "m.account_id = ? AND m.id = a.default_method_id AND m.state <> 'removed'", account)
+	return m, err
+}
+
+// customer is the account as a gateway knows it.
+func customer(ctx context.Context, tx *tenancy.Tx, account uuid.UUID, code string) (gateway.Customer, error) {
+	var row struct{ Name, Email, Ref string }
+	err := tx.NewRaw(`SELECT a.name,
+			coalesce(nullif(a.billing->>'email', ''), (SELECT p.email FROM memberships m JOIN people p ON p.id = m.person_id WHERE m.account_id = a.id AND m.role = 'owner' ORDER BY m.created_at, p.id LIMIT 1), '') AS email,
+			coalesce((SELECT m.customer_ref FROM payment_methods m WHERE m.account_id = a.id AND m.gateway = ? ORDER BY m.created_at DESC LIMIT 1), '') AS ref
+		FROM accounts a WHERE a.id = ?`, code, account).Scan(ctx, &row)
+	if err != nil {
+		return gateway.Customer{}, fmt.Errorf("read who pays: %w", err)
+	}
+	return gateway.Customer{Key: account.String(), Ref: row.Ref, Name: row.Name, Email: row.Email}, nil
+}
+
+// keepMethod saves a method a gateway keeps for an account. The first becomes the
+// default.
+func keepMethod(ctx context.Context, tx *tenancy.Tx, account uuid.UUID, code string, m gateway.Method) (uuid.UUID, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return id, err
+	}
+	var expires any
+	if !m.ExpiresOn.IsZero() {
+		expires = m.ExpiresOn
+	}
+	err = tx.NewRaw(`INSERT INTO payment_methods (id, account_id, gateway, customer_ref, ref, kind, label, expires_on, state, created_at, changed_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'active', ?, ?)
+		ON CONFLICT (gateway, ref) DO UPDATE SET label = excluded.label, expires_on = excluded.expires_on, changed_at = excluded.changed_at
+		WHERE payment_methods.account_id = excluded.account_id RETURNING id`,
+		id, account, code, m.CustomerRef, m.Ref, m.Kind, m.Label, expires, tx.Now(), tx.Now()).Scan(ctx, &id)
+	if tenancy.IsNoRows(err) {
+		return uuid.Nil, fmt.Errorf("save payment method %s: it is another account's", m.Ref)
+	}
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("save payment method: %w", err)
+	}
+	_, err = tx.NewRaw(`UPDATE accounts SET default_method_id = ?, changed_at = ? WHERE id = ?
+		AND NOT EXISTS (SELECT FROM payment_methods m WHERE m.id = accounts.default_method_id AND m.state <> 'removed')`, id, tx.Now(), account).Exec(ctx)
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("choose the default payment method: %w", err)
+	}
+	return id, nil
+}
+
+// MakeDefault has an account's invoices collected with one of its methods. The fault is
+// method.not_found.
+func MakeDefault(ctx context.Context, db *tenancy.DB, account, id uuid.UUID, by audit.Origin) error {
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		m, ok, err := oneMethod(ctx, tx, "m.id = ? AND m.account_id = ? AND m.state <> 'removed'", id, account)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errNoMethod
+		}
+		if m.IsDefault {
+			return nil
+		}
+		if _, err := tx.NewRaw("UPDATE accounts SET default_method_id = ?, changed_at = ? WHERE id = ?", id, tx.Now(), account).Exec(ctx); err != nil {
+			return fmt.Errorf("choose the default payment method: %w", err)
+		}
+		return by.Record(ctx, tx, "payment_method.made_default", audit.Target{Kind: "account", ID: account.String()}, map[string]any{"method": m.Label})
+	})
+}

@@ -1,0 +1,190 @@
+package payment
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/billing/gateway"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/webhook"
+)
+
+// Settle keeps what a gateway says of a payment. Money that came is applied to the
+// invoice exactly once, whatever was believed before; of anything else the first final
+// word stands, so that late and repeated news change nothing. The fault is
+// payment.not_found.
+func Settle(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, gp gateway.Payment) (Payment, error) {
+	p, err := lockPayment(ctx, tx, id)
+	if err != nil {
+		return p, err
+	}
+	if p.State == gateway.Succeeded || p.State.Final() && gp.State != gateway.Succeeded {
+		return p, nil
+	}
+	if p.State == gp.State && p.Ref == gp.Ref && gp.Decline == nil {
+		return p, nil // nothing new
+	}
+	if p.Ref == "" || gp.State == gateway.Succeeded && gp.Ref != "" {
+		p.Ref = gp.Ref
+	}
+	p.State, p.DeclineCode, p.DeclineText = gp.State, "", ""
+	if gp.Decline != nil && gp.State != gateway.Succeeded {
+		p.DeclineCode, p.DeclineText = gp.Decline.Code, gp.Decline.Text
+	}
+	if gp.State == gateway.Succeeded && gp.Received.Minor > 0 {
+		p.Amount = gp.Received
+	}
+	if p.State.Final() {
+		p.SettledAt = tx.Now()
+	}
+	if gp.State == gateway.Succeeded && gp.Method != nil && p.MethodID == uuid.Nil && gp.Method.CustomerRef != "" {
+		if p.MethodID, err = keepMethod(ctx, tx, p.AccountID, p.Gateway, *gp.Method); err != nil {
+			return p, err
+		}
+	}
+	if err := update(ctx, tx, p); err != nil {
+		return p, err
+	}
+	return p, follow(ctx, tx, p, gp)
+}
+
+// lockPayment reads a payment and keeps it, after its invoice, from others.
+func lockPayment(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Payment, error) {
+	p, err := Get(ctx, tx, id)
+	if err != nil {
+		return p, err
+	}
+	if _, err := lockInvoice(ctx, tx, p.InvoiceID); err != nil {
+		return p, err
+	}
+	if _, err := tx.NewRaw("SELECT id FROM payments WHERE id = ? FOR UPDATE", id).Exec(ctx); err != nil {
+		return p, fmt.Errorf("lock payment: %w", err)
+	}
+	return Get(ctx, tx, id) // as it is now that nobody else changes it
+}
+
+func update(ctx context.Context, tx *tenancy.Tx, p Payment) error {
+	var ref, method, settled any
+	if p.Ref != "" {
+		ref = p.Ref
+	}
+	if p.MethodID != uuid.Nil {
+		method = p.MethodID
+	}
+	if !p.SettledAt.IsZero() {
+		settled = p.SettledAt
+	}
+	_, err := tx.NewRaw(`UPDATE payments SET state = ?, ref = ?, amount_minor = ?, method_id = ?, decline_code = ?, decline_text = ?, settled_at = ?, changed_at = ? WHERE id = ?`,
+		string(p.State), ref, p.Amount.Minor, method, p.DeclineCode, p.DeclineText, settled, tx.Now(), p.ID).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("update payment: %w", err)
+	}
+	return nil
+}
+
+// follow is what comes of a payment's new state.
+func follow(ctx context.Context, tx *tenancy.Tx, p Payment, gp gateway.Payment) error {
+	switch p.State {
+	case gateway.Succeeded:
+		return invoicing.Applied(ctx, tx, invoicing.Application{InvoiceID: p.InvoiceID, PaymentID: p.ID, Gateway: p.Gateway, Amount: p.Amount, At: tx.Now()})
+	case gateway.Failed:
+		return failed(ctx, tx, p, gp)
+	}
+	return nil
+}
+
+func failed(ctx context.Context, tx *tenancy.Tx, p Payment, gp gateway.Payment) error {
+	text := p.Amount.Format("en") + " for invoice " + p.Invoice + " could not be collected."
+	if p.DeclineText != "" {
+		text += " " + p.DeclineText
+	}
+	err := activity.Tell(ctx, tx, activity.Event{
+		Key: "payment/" + p.ID.String() + "/failed", AccountID: p.AccountID, SubjectKind: activity.Invoice, SubjectID: p.InvoiceID,
+		Kind: "payment.failed", Text: text, CustomerSees: true,
+	})
+	if err != nil {
+		return err
+	}
+	err = webhook.Send(ctx, tx, webhook.Event{
+		Key: "payment/" + p.ID.String() + "/failed", Type: webhook.PaymentFailed, AccountID: p.AccountID,
+		Data: map[string]any{"invoice_id": p.InvoiceID, "number": p.Invoice, "payment_id": p.ID, "code": p.DeclineCode},
+	})
+	if err != nil || p.OnSession {
+		return err
+	}
+	job := FailedTry{InvoiceID: p.InvoiceID, PaymentID: p.ID, Try: tryOf(p.Key), Decline: gateway.Soft, Code: p.DeclineCode}
+	if gp.Decline != nil {
+		job.Decline = gp.Decline.Kind
+	}
+	_, err = tx.Enqueue(ctx, job, tenancy.JobOptions{Key: p.Key})
+	return err
+}
+
+// Refresh asks the gateway how a payment stands and keeps the answer. One that is under
+// way though nothing is owed any more is ended. Faults: payment.not_found,
+// gateway.unavailable.
+func (d *Desk) Refresh(ctx context.Context, db *tenancy.DB, id uuid.UUID) (p Payment, gp gateway.Payment, err error) {
+	var due int64
+	err = db.View(ctx, func(tx *tenancy.Tx) error {
+		if p, err = Get(ctx, tx, id); err != nil {
+			return err
+		}
+		return tx.NewRaw("SELECT total_minor - paid_minor - credited_minor FROM invoices WHERE id = ?", p.InvoiceID).Scan(ctx, &due)
+	})
+	if err != nil {
+		return p, gp, err
+	}
+	gp = gateway.Payment{Ref: p.Ref, Key: p.Key, State: p.State, Amount: p.Amount, Received: billing.Money{Currency: p.Amount.Currency}}
+	if p.State.Final() || p.Ref == "" {
+		return p, gp, nil
+	}
+	gw, _, err := d.Open(ctx, db, p.Gateway)
+	if err != nil {
+		return p, gp, unavailable(err)
+	}
+	if due <= 0 {
+		gp, err = gw.Cancel(ctx, p.Ref)
+	} else {
+		gp, err = gw.Payment(ctx, p.Ref)
+	}
+	if err != nil {
+		return p, gp, unavailable(d.noteRefusedKeys(ctx, db, p.Gateway, err))
+	}
+	err = db.Update(ctx, func(tx *tenancy.Tx) (err error) {
+		p, err = Settle(ctx, tx, p.ID, gp)
+		return err
+	})
+	if by, ok := gw.(gateway.Instructor); ok && err == nil {
+		gp.Instructions = by.Instructions(p.Amount, p.Invoice)
+	}
+	return p, gp, err
+}
+
+// Agenda is the kind under which a shop says when payments under way are to be looked at.
+const Agenda = "payments"
+
+// lookAfter is when a payment under way is looked at without anybody's asking, and
+// dropAfter when one that waits for its customer is ended.
+const (
+	lookAfter = 30 * time.Minute
+	dropAfter = 24 * time.Hour
+)
+
+// watch puts the look at payments under way on the agenda.
+func watch(ctx context.Context, tx *tenancy.Tx) error {
+	var row struct{ Oldest time.Time }
+	err := tx.NewRaw("SELECT min(p.changed_at) AS oldest FROM payments p WHERE p.gateway <> 'transfer' AND "+underWay).Scan(ctx, &row)
+	if err != nil {
+		return fmt.Errorf("look for payments under way: %w", err)
+	}
+	if row.Oldest.IsZero() {
+		return tx.SetAgenda(ctx, Agenda, time.Time{})
+	}
+	return tx.SetAgenda(ctx, Agenda, row.Oldest.Add(lookAfter))
+}
