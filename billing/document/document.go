@@ -153,3 +153,12 @@ func (d Document) PricedLines() []billing.Line {
 	}
 	return lines
 }
+
+// Day is a date as the document writes it, in the customer's time zone.
+func (d Document) Day(t time.Time) string {
+	zone, err := time.LoadLocation(d.TimeZone)
+	if err != nil || t.IsZero() {
+		zone = time.UTC
+	}
+	return t.In(zone).Format("2 January 2006")
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/ezscale/ezscale/central/reseller"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/queue"
+	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/themes"
 )
 
@@ -88,6 +89,7 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 	// Every job of the program, on one screen.
 	queue.Handle(w, postman.Send)
 	queue.HandleCentral(w, postman.SendCentral)
+	queue.Handle(w, invoicing.Letters{Mail: mail.NewOutbox(a.ring)}.Write)
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, _ stockJob) error {
 		return a.fillStock(ctx, a.wantedSpares())
 	}, queue.Timeout(10*time.Minute))

@@ -2,11 +2,11 @@ package invoicing
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/activity"
 )
 
 // PaidJob follows when nothing is owed on an invoice any more because it was paid. It
@@ -43,15 +43,8 @@ type event struct {
 }
 
 func tell(ctx context.Context, tx *tenancy.Tx, e event) error {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return err
-	}
-	_, err = tx.NewRaw(`INSERT INTO timeline (id, key, account_id, subject_kind, subject_id, kind, text, actor, customer_sees, at)
-		VALUES (?, ?, ?, 'invoice', ?, ?, ?, 'system', true, ?) ON CONFLICT (key) DO NOTHING`,
-		id, e.key, e.invoice.AccountID, e.invoice.ID, e.kind, e.text, tx.Now()).Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("tell of %s: %w", e.key, err)
-	}
-	return nil
+	return activity.Tell(ctx, tx, activity.Event{
+		Key: e.key, AccountID: e.invoice.AccountID, SubjectKind: activity.Invoice, SubjectID: e.invoice.ID,
+		Kind: e.kind, Text: e.text, CustomerSees: true,
+	})
 }

@@ -1,0 +1,87 @@
+package invoicing
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ezscale/ezscale/tenancy"
+)
+
+// Report is the outcome of an audit of the books.
+type Report struct {
+	Documents int
+	Postings  int
+	Balances  []Balance
+	Problems  []string // in words for an operator, at most a hundred; none: the books hold
+}
+
+// Balance is what postings left on one account in one currency: debits less credits.
+type Balance struct {
+	Account  string
+	Currency string
+	Minor    int64
+}
+
+// Holds reports whether nothing was found wrong.
+func (r Report) Holds() bool { return len(r.Problems) == 0 }
+
+// bookChecks each select what is wrong, in words.
+var bookChecks = []string{
+	// Numbers without gaps, and the chain of hashes: each covers the one before it, the
+	// series, the place in it and the document as the database writes it.
+	`SELECT series || ' ' || number || ': ' || CASE WHEN sequence <> place THEN 'number ' || place || ' of the series is missing'
+			WHEN prev_hash <> before THEN 'it does not follow the document before it' ELSE 'the document was changed' END
+		FROM (SELECT series, sequence, number, hash, prev_hash, row_number() OVER w AS place, coalesce(lag(hash) OVER w, '') AS before,
+			sha256('ezscale invoice 1'::bytea || prev_hash || convert_to(series || ' ' || sequence || ' ' || document::text, 'UTF8')) AS want
+			FROM invoices WHERE series IS NOT NULL WINDOW w AS (PARTITION BY series ORDER BY sequence)) c
+		WHERE sequence <> place OR prev_hash <> before OR hash <> want ORDER BY series, sequence LIMIT 20`,
+	`SELECT 'series ' || s.code || ' goes on at ' || s.next || ' and holds ' || count(i.id) || ' documents'
+		FROM number_series s LEFT JOIN invoices i ON i.series = s.code WHERE s.code IN ('invoice', 'credit_note')
+		GROUP BY s.code, s.next, s.last_hash
+		HAVING count(i.id) <> s.next - 1 OR coalesce((array_agg(i.hash ORDER BY i.sequence DESC) FILTER (WHERE i.id IS NOT NULL))[1], '') <> s.last_hash`,
+	// The columns say what the document says.
+	`SELECT number || ': its row and its document disagree' FROM invoices WHERE document IS NOT NULL AND (number, kind, currency, net_minor, tax_minor, total_minor) IS DISTINCT FROM
+		(document->>'number', document->>'kind', document->>'currency', (document->>'net_minor')::bigint, (document->>'tax_minor')::bigint, (document->>'total_minor')::bigint) LIMIT 20`,
+	`SELECT i.number || ': its lines come to ' || l.net || ' and it to ' || i.net_minor FROM invoices i
+		JOIN (SELECT invoice_id, sum(net_minor) AS net FROM invoice_lines GROUP BY 1) l ON l.invoice_id = i.id WHERE i.kind = 'invoice' AND l.net <> i.net_minor LIMIT 20`,
+	// What an invoice says was credited are its credit notes.
+	`SELECT i.number || ': ' || i.credited_minor || ' credited, and credit notes over ' || coalesce(n.total, 0) FROM invoices i
+		LEFT JOIN (SELECT corrects_id, sum(total_minor) AS total FROM invoices WHERE kind = 'credit_note' GROUP BY 1) n ON n.corrects_id = i.id
+		WHERE i.kind = 'invoice' AND i.credited_minor <> coalesce(n.total, 0) LIMIT 20`,
+	`SELECT number || ': it is ' || state || ' and ' || (total_minor - paid_minor - credited_minor) || ' are open' FROM invoices
+		WHERE kind = 'invoice' AND state <> 'draft' AND ((total_minor - paid_minor - credited_minor > 0) <> (state IN ('open', 'uncollectible'))) LIMIT 20`,
+	// The books say what the invoices say, customer by customer.
+	`SELECT 'customer ' || account_id || ': ' || what || ' is ' || coalesce(books, 0) || ' ' || currency || ' in the books and ' || coalesce(papers, 0) || ' by the documents' FROM (
+		SELECT account_id, currency, 'receivable' AS what, sum(total_minor - paid_minor - credited_minor) AS papers FROM invoices WHERE kind = 'invoice' AND state <> 'draft' GROUP BY 1, 2
+		UNION ALL SELECT account_id, currency, 'revenue', -sum(CASE kind WHEN 'invoice' THEN net_minor ELSE -net_minor END) FROM invoices WHERE state <> 'draft' GROUP BY 1, 2
+		UNION ALL SELECT account_id, currency, 'tax_payable', -sum(CASE kind WHEN 'invoice' THEN tax_minor ELSE -tax_minor END) FROM invoices WHERE state <> 'draft' GROUP BY 1, 2
+		UNION ALL SELECT account_id, currency, 'cash', sum(paid_minor) FROM invoices WHERE kind = 'invoice' AND state <> 'draft' GROUP BY 1, 2) p
+		FULL JOIN (SELECT account_id, currency, split_part(account, '/', 1) AS what, sum(minor) AS books FROM (
+			SELECT account_id, currency, debit AS account, amount_minor AS minor FROM ledger_postings
+			UNION ALL SELECT account_id, currency, credit, -amount_minor FROM ledger_postings) m GROUP BY 1, 2, 3) b USING (account_id, currency, what)
+		WHERE coalesce(papers, 0) <> coalesce(books, 0) LIMIT 20`,
+}
+
+// Books audits what the shop invoiced: every series without a gap and with its chain of
+// hashes whole, rows that say what their documents say, and books in which what is
+// receivable, earned, owed to the state and received is what the documents come to.
+// What is wrong is in the Report and not an error.
+func Books(ctx context.Context, tx *tenancy.Tx) (r Report, err error) {
+	err = tx.NewRaw(`SELECT (SELECT count(*) FROM invoices WHERE state <> 'draft') AS documents, (SELECT count(*) FROM ledger_postings) AS postings`).Scan(ctx, &r.Documents, &r.Postings)
+	if err != nil {
+		return r, fmt.Errorf("audit the books: %w", err)
+	}
+	for _, check := range bookChecks {
+		var problems []string
+		if err := tx.NewRaw(check).Scan(ctx, &problems); err != nil {
+			return r, fmt.Errorf("audit the books: %w", err)
+		}
+		r.Problems = append(r.Problems, problems...)
+	}
+	err = tx.NewRaw(`SELECT account, currency, sum(minor)::bigint AS minor FROM (SELECT debit AS account, currency, amount_minor AS minor FROM ledger_postings
+		UNION ALL SELECT credit, currency, -amount_minor FROM ledger_postings) m GROUP BY 1, 2 ORDER BY 2, 1`).Scan(ctx, &r.Balances)
+	if err != nil {
+		return r, fmt.Errorf("audit the books: %w", err)
+	}
+	return r, nil
+}
