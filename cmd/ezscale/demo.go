@@ -13,6 +13,7 @@ import (
 
 	"github.com/ezscale/ezscale/branding"
 	"github.com/ezscale/ezscale/branding/media"
+	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/cmd/ezscale/demo"
 	"github.com/ezscale/ezscale/cmd/ezscale/setting"
 	"github.com/ezscale/ezscale/tenancy"
@@ -54,12 +55,14 @@ func (c *demoCmd) Run(ctx context.Context, t *terminal) error {
 func startLab(ctx context.Context, c demoConfig) (*demo.Lab, error) {
 	return demo.Start(ctx, demo.Options{
 		Dir: c.Dir, Data: c.Data, PGBin: c.PGBin,
-		HTTP:  demo.Port{Number: c.HTTP, Variable: "EZSCALE_DEMO_HTTP"},
-		HTTPS: demo.Port{Number: c.HTTPS, Variable: "EZSCALE_DEMO_HTTPS"},
-		DNS:   demo.Port{Number: c.DNS, Variable: "EZSCALE_DEMO_DNS", UDP: true},
-		ACME:  demo.Port{Number: c.ACME, Variable: "EZSCALE_DEMO_ACME"},
-		SMTP:  demo.Port{Number: c.SMTP, Variable: "EZSCALE_DEMO_SMTP"},
-		Other: []demo.Port{{Number: c.Metrics, Variable: "EZSCALE_DEMO_METRICS"}},
+		HTTP:       demo.Port{Number: c.HTTP, Variable: "EZSCALE_DEMO_HTTP"},
+		HTTPS:      demo.Port{Number: c.HTTPS, Variable: "EZSCALE_DEMO_HTTPS"},
+		DNS:        demo.Port{Number: c.DNS, Variable: "EZSCALE_DEMO_DNS", UDP: true},
+		ACME:       demo.Port{Number: c.ACME, Variable: "EZSCALE_DEMO_ACME"},
+		SMTP:       demo.Port{Number: c.SMTP, Variable: "EZSCALE_DEMO_SMTP"},
+		VirtFusion: demo.Port{Number: c.Platform, Variable: "EZSCALE_DEMO_VIRTFUSION"},
+		Stripe:     demo.Port{Number: c.Stripe, Variable: "EZSCALE_DEMO_STRIPE"},
+		Other:      []demo.Port{{Number: c.Metrics, Variable: "EZSCALE_DEMO_METRICS"}},
 	})
 }
 
@@ -183,6 +186,7 @@ func demoServeConfig(cfg *demoCommandConfig, lab *demo.Lab) (*serveConfig, error
 		"EZSCALE_DNS_RESOLVERS=" + lab.ACME.DNS(), "EZSCALE_EDGE_IPV4=127.0.0.1", "EZSCALE_EDGE_DOMAIN=edge.ezscale.test", "EZSCALE_EDGE_TLDS=test",
 		"EZSCALE_EXPORT_DIR=" + filepath.Join(dir, "exports"),
 		"EZSCALE_SMTP_URL=smtp+plain://" + lab.Mails.Addr(), "EZSCALE_STORAGE_URL=file://" + filepath.Join(dir, "uploads"),
+		"EZSCALE_EGRESS_ALLOW=127.0.0.0/8,::1/128",
 		"EZSCALE_DRAIN=0s", "EZSCALE_GRACE=5s", "EZSCALE_LOG_LEVEL=" + cfg.Log.Level, "EZSCALE_LOG_FORMAT=" + cfg.Log.Format,
 	}
 	// The other commands work on a running demo with: set -a; . .demo/env
@@ -197,6 +201,7 @@ func demoServeConfig(cfg *demoCommandConfig, lab *demo.Lab) (*serveConfig, error
 func (a *app) demoDoors(s *sites) demo.Doors {
 	return demo.Doors{
 		Resellers: *newResellerDesk(a.central, a.pool, a.cfg.Hosts.Platform, newOutboxes(a.ring)),
+		Wholesale: &wholesale.Desk{Central: a.central},
 		Brands:    s.desk, Pool: a.pool, Central: a.central, Passwords: s.passwords, Clock: a.clock,
 		Upload: func(ctx context.Context, db *tenancy.DB, purpose, name string, body []byte) (string, error) {
 			u, err := s.media.Add(ctx, db, media.Offer{Purpose: media.Purpose(purpose), FileName: name, MediaType: "image/svg+xml", Bytes: body, By: audit.System("demo")})

@@ -6,6 +6,7 @@ import "github.com/ezscale/ezscale/branding"
 type business struct {
 	slug, name, currency, locale, timeZone string
 	about                                  string // for the guide
+	tier                                   string // of the wholesale price book
 	owner                                  person
 	customers                              []person
 	brand                                  branding.Content
@@ -44,6 +45,7 @@ func cast() []business { return []business{ezscale(), nimbus(), pixelforge()} }
 func ezscale() business {
 	return business{
 		slug: "ezscale", name: "EZSCALE", currency: "EUR", locale: "en", timeZone: "Europe/Berlin",
+		tier:      "house",
 		about:     "EZSCALE's own retail shop: tenant number one, same code",
 		owner:     person{"Jonas Weber", "jonas@ezscale.test", "quiet river stones"},
 		customers: []person{{"Ines Moreau", "ines@moreau.test", "paper boat sailing"}},
@@ -80,6 +82,7 @@ func ezscale() business {
 func nimbus() business {
 	return business{
 		slug: "nimbus", name: "Nimbus Cloud", currency: "USD", locale: "en", timeZone: "America/New_York",
+		tier:  "growth",
 		about: "A cloud host; theme Aurora, prices in dollars and euros",
 		owner: person{"Anna Reyes", "anna@nimbus.test", "seven slow clouds"},
 		customers: []person{
@@ -125,6 +128,7 @@ func nimbus() business {
 func pixelforge() business {
 	return business{
 		slug: "pixelforge", name: "PixelForge", currency: "GBP", locale: "en-GB", timeZone: "Europe/London",
+		tier:  "starter",
 		about: "A game server host; theme Forge, prices in pounds and euros",
 		owner: person{"Leo Hart", "leo@pixelforge.test", "hammer meets anvil"},
 		customers: []person{

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/ezscale/ezscale/branding/domain/acmelab"
 	"github.com/ezscale/ezscale/branding/mail/mailtrap"
+	vflab "github.com/ezscale/ezscale/provisioners/virtfusion/lab"
 	"github.com/ezscale/ezscale/tenancy/pgembed"
 )
 
@@ -35,16 +37,19 @@ type Port struct {
 
 // Options say where the demo lives and listens.
 type Options struct {
-	Dir   string // keys, logins, uploads, zone
-	Data  string // database; empty: DataDir
-	PGBin string // empty: found
-	HTTP  Port
-	HTTPS Port
-	DNS   Port
-	ACME  Port
-	SMTP  Port
-	Other []Port    // of the program itself, checked with the others
-	Log   io.Writer // of PostgreSQL and the authority; nil: nothing
+	Dir        string // keys, logins, uploads, zone
+	Data       string // database; empty: DataDir
+	PGBin      string // empty: found
+	HTTP       Port
+	HTTPS      Port
+	DNS        Port
+	ACME       Port
+	SMTP       Port
+	VirtFusion Port
+	Stripe     Port
+	Other      []Port           // of the program itself, checked with the others
+	Clock      func() time.Time // of the simulators; nil: the machine's
+	Log        io.Writer        // of PostgreSQL and the authority; nil: nothing
 }
 
 // database is the name of the demo's database.
@@ -56,6 +61,7 @@ type Lab struct {
 	Redis    *miniredis.Miniredis
 	ACME     *acmelab.Lab
 	Mails    *mailtrap.Trap
+	Servers  *vflab.Lab // VirtFusion
 
 	options Options
 	closers []func() error
@@ -65,7 +71,7 @@ type Lab struct {
 // all at once, each with the variable that moves it.
 func Start(ctx context.Context, o Options) (*Lab, error) {
 	l := &Lab{options: o}
-	for _, step := range []func(context.Context) error{l.openDir, l.checkPorts, l.startPostgres, l.startRedis, l.startACME, l.startMails} {
+	for _, step := range []func(context.Context) error{l.openDir, l.checkPorts, l.startPostgres, l.startRedis, l.startACME, l.startMails, l.startVirtFusion} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
@@ -107,7 +113,7 @@ func (l *Lab) openDir(context.Context) error {
 // checkPorts tries every port before anything is started.
 func (l *Lab) checkPorts(ctx context.Context) error {
 	var taken []error
-	for _, p := range append([]Port{l.options.HTTP, l.options.HTTPS, l.options.DNS, l.options.ACME, l.options.SMTP}, l.options.Other...) {
+	for _, p := range append([]Port{l.options.HTTP, l.options.HTTPS, l.options.DNS, l.options.ACME, l.options.SMTP, l.options.VirtFusion, l.options.Stripe}, l.options.Other...) {
 		if err := free(ctx, p); err != nil {
 			taken = append(taken, err)
 		}
@@ -258,6 +264,40 @@ func (l *Lab) startMails(context.Context) error {
 	}
 	l.onClose(l.Mails.Close)
 	return nil
+}
+
+// PlatformToken is what the simulated VirtFusion lets in.
+const PlatformToken = "demo-virtfusion-token"
+
+// installDelay is how long a server of the demo takes: long enough to watch.
+const installDelay = 20 * time.Second
+
+// startVirtFusion starts the simulator of the platform that delivers servers. It keeps
+// its servers over restarts.
+func (l *Lab) startVirtFusion(ctx context.Context) error {
+	l.Servers = vflab.New(vflab.Options{
+		Clock: l.options.Clock, InstallDelay: installDelay, TaskDelay: 3 * time.Second, File: filepath.Join(l.options.Dir, "virtfusion.json"),
+	})
+	l.Servers.AddToken(PlatformToken)
+	return l.listen(ctx, l.options.VirtFusion, l.Servers.Handler())
+}
+
+// listen serves a simulator on its port.
+func (l *Lab) listen(ctx context.Context, p Port, h http.Handler) error {
+	var c net.ListenConfig
+	ln, err := c.Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", p.Number))
+	if err != nil {
+		return err
+	}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = s.Serve(ln) }()
+	l.onClose(s.Close)
+	return nil
+}
+
+// VirtFusionURL is where the simulated platform is.
+func (l *Lab) VirtFusionURL() string {
+	return fmt.Sprintf("http://127.0.0.1:%d", l.options.VirtFusion.Number)
 }
 
 // AuthorityPEM is the file with the certificate of the authority's own address.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ezscale/ezscale/branding"
 	"github.com/ezscale/ezscale/central/reseller"
+	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -30,6 +31,7 @@ type Doors struct {
 	Central   *tenancy.Central
 	Passwords *identity.Passwords
 	Factors   identity.Factors // of staff
+	Wholesale *wholesale.Desk
 	Clock     tenancy.Clock
 	// Upload keeps a picture of a brand and returns its id.
 	Upload func(ctx context.Context, db *tenancy.DB, purpose, name string, body []byte) (id string, err error)
@@ -54,8 +56,13 @@ func Seed(ctx context.Context, d Doors, a Addresses, dir string) (Guide, error) 
 		Index: a.http(a.Platform), DNS: a.http(a.Platform) + "dns", Mail: a.http("mail." + a.Platform), Root: a.http(a.Platform) + "root.pem",
 		Metrics: fmt.Sprintf("http://127.0.0.1:%d/metrics", a.Metrics), File: a.File, TLSPort: a.HTTPS,
 	}
+	now := d.Clock()
+	opened := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
+	if err := s.book(ctx, opened); err != nil {
+		return Guide{}, fmt.Errorf("price book: %w", err)
+	}
 	for _, b := range cast() {
-		if err := s.business(ctx, b); err != nil {
+		if err := s.business(ctx, b, opened); err != nil {
 			return Guide{}, fmt.Errorf("%s: %w", b.slug, err)
 		}
 	}
@@ -74,7 +81,7 @@ type seeder struct {
 
 var by = audit.Origin{Actor: audit.System("demo")}
 
-func (s *seeder) business(ctx context.Context, b business) error {
+func (s *seeder) business(ctx context.Context, b business, opened time.Time) error {
 	hash, err := s.Passwords.Hash(ctx, b.owner.password)
 	if err != nil {
 		return err
@@ -90,6 +97,9 @@ func (s *seeder) business(ctx context.Context, b business) error {
 		Locale: b.locale, Currency: b.currency, TimeZone: b.timeZone,
 	}, by)
 	if err != nil {
+		return err
+	}
+	if err := s.terms(ctx, r.ID, b, opened); err != nil {
 		return err
 	}
 	db := s.Pool.Bind(tenancy.Tenant{ID: r.ID, Slug: r.Slug, Name: r.Name, Status: r.Status, PrimaryHost: b.slug + "." + s.addresses.Platform,
