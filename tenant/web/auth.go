@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/gofiber/fiber/v2"
-	"github.com/google/uuid"
-
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/gofiber/fiber/v2"
 )
 
 // authRoutes are the pages by which customers and the reseller's team come in.
@@ -23,20 +23,19 @@ func (s *Site) authRoutes() []surface.Route {
 	return append(team.Routes(), customers.Routes()...)
 }
 
-// openAccount gives a new customer an account of their own, in the shop's currency.
+// openAccount gives a new customer an account of their own with the next number.
 func openAccount(ctx context.Context, tx tenancy.Statements, t tenancy.Tenant, p identity.Person, company string) error {
-	id, err := uuid.NewV7()
+	id, err := account.Open(ctx, tx, t, p.ID, p.Name, company)
 	if err != nil {
 		return err
 	}
-	_, err = tx.NewRaw("INSERT INTO accounts (id, name, currency, time_zone, created_at, changed_at) VALUES (?, ?, ?, ?, ?, ?)",
-		id, company, t.Currency, t.TimeZone, tx.Now(), tx.Now()).Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("open an account: %w", err)
+	own, ok := tx.(*tenancy.Tx)
+	if !ok {
+		return fmt.Errorf("open an account: not a tenant's transaction")
 	}
-	_, err = tx.NewRaw("INSERT INTO memberships (account_id, person_id, role, created_at) VALUES (?, ?, 'owner', ?)", id, p.ID, tx.Now()).Exec(ctx)
+	n, _, err := invoicing.NextNumber(ctx, own, invoicing.SeriesCustomer)
 	if err != nil {
-		return fmt.Errorf("open an account: %w", err)
+		return err
 	}
-	return nil
+	return account.Number(ctx, own, id, n)
 }

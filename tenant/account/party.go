@@ -1,0 +1,87 @@
+package account
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+)
+
+// Address is where an account's invoices go, as accounts.billing keeps it. Empty
+// fields were not given.
+type Address struct {
+	Name     string `json:"name,omitempty"`
+	Company  string `json:"company,omitempty"`
+	Line1    string `json:"line1,omitempty"`
+	Line2    string `json:"line2,omitempty"`
+	Postcode string `json:"postcode,omitempty"`
+	City     string `json:"city,omitempty"`
+	Region   string `json:"region,omitempty"`
+	Country  string `json:"country,omitempty"` // ISO 3166, two letters
+	Email    string `json:"email,omitempty"`
+	Phone    string `json:"phone,omitempty"`
+}
+
+// Party is an account as invoices and quotes address it. Name and Email are the
+// owner's where the address has none.
+type Party struct {
+	AccountID uuid.UUID
+	Account   string // how the account is called
+	Number    int64  // customer number; 0: none yet
+	Kind      string // person or business; empty: not said
+	Address
+	TaxID    string
+	Currency string
+	TimeZone string
+	Locale   string // of the oldest owner
+	OwnerID  uuid.UUID
+}
+
+// Complete reports whether an invoice can be addressed: a name, a street, a place and
+// a country.
+func (p Party) Complete() bool {
+	return (p.Name != "" || p.Company != "") && p.Line1 != "" && p.City != "" && p.Country != ""
+}
+
+// ForInvoice reads whom an account's invoices go to, or answers with the fault
+// account.not_found.
+func ForInvoice(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Party, error) {
+	var r struct {
+		Name, Kind, Billing, Country, TaxID, Currency, TimeZone, Person, Email, Locale string
+		Number                                                                         int64
+		OwnerID                                                                        uuid.UUID
+	}
+	err := tx.NewRaw(`SELECT a.name, coalesce(a.kind, '') AS kind, coalesce(a.billing::text, '{}') AS billing, coalesce(a.country, '') AS country,
+		coalesce(a.tax_id, '') AS tax_id, a.currency, a.time_zone, coalesce(a.number, 0) AS number, coalesce(o.name, '') AS person,
+		coalesce(o.email, '') AS email, coalesce(o.locale, 'en') AS locale, coalesce(o.id, '00000000-0000-0000-0000-000000000000') AS owner_id
+		FROM accounts a LEFT JOIN LATERAL (SELECT p.id, p.name, p.email, p.locale FROM memberships m JOIN people p ON p.id = m.person_id
+			WHERE m.account_id = a.id ORDER BY m.role <> 'owner', m.created_at, p.id LIMIT 1) o ON true
+		WHERE a.id = ?`, id).Scan(ctx, &r)
+	if tenancy.IsNoRows(err) {
+		return Party{}, errNoAccount
+	}
+	if err != nil {
+		return Party{}, fmt.Errorf("read the party of account %s: %w", id, err)
+	}
+	p := Party{AccountID: id, Account: r.Name, Number: r.Number, Kind: r.Kind, TaxID: r.TaxID, Currency: r.Currency, TimeZone: r.TimeZone, Locale: r.Locale, OwnerID: r.OwnerID}
+	if err := json.Unmarshal([]byte(r.Billing), &p.Address); err != nil {
+		return Party{}, fmt.Errorf("read the party of account %s: %w", id, err)
+	}
+	p.Country = r.Country
+	if p.Name == "" && p.Company == "" {
+		p.Name = r.Person
+		if r.Name != r.Person {
+			p.Company = r.Name
+		}
+	}
+	if p.Email == "" {
+		p.Email = r.Email
+	}
+	return p, nil
+}
+
+var errNoAccount = fault.New(fault.NotFound, "account.not_found", "There is no such account.")

@@ -1,0 +1,179 @@
+package renewal
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/activity"
+)
+
+// Services is what runs for subscriptions; tenant/hosting answers. Each call is a part
+// of the transaction and idempotent.
+type Services interface {
+	Suspend(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, hold, reason string) error
+	Release(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, hold string) error
+	Terminate(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, reason string) error
+}
+
+// Hold is the reason for which an unpaid service is off.
+const Hold = "billing"
+
+// Desk is where subscriptions are renewed, collected and ended. It is safe for
+// concurrent use.
+type Desk struct {
+	Services Services
+	Mail     Mailer
+}
+
+// Paid follows when an invoice is paid in full (job invoice.paid): subscriptions of a
+// first invoice begin now, those of a renewal get the period, and what was off for it is
+// released. It may be called again: what is done stays as it is.
+func (d *Desk) Paid(ctx context.Context, db *tenancy.DB, invoice uuid.UUID) error {
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		bills, err := billsOf(ctx, tx, "i.id = ?", invoice)
+		if err != nil || len(bills) == 0 || bills[0].State != "paid" {
+			return err
+		}
+		p, err := PolicyOf(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, b := range bills { // in the order of the subscriptions: locks are taken in one order
+			s, err := lock(ctx, tx, b.SubscriptionID)
+			if err != nil {
+				return err
+			}
+			if err := d.paid(ctx, tx, p, s, b); err != nil {
+				return fmt.Errorf("invoice %s is paid: %w", b.Number, err)
+			}
+		}
+		return settleAgenda(ctx, tx)
+	})
+}
+
+// bill is an invoice as one subscription sees it.
+type bill struct {
+	InvoiceID, AccountID, SubscriptionID uuid.UUID
+	Number, State, Key, Currency         string
+	PeriodFrom, PeriodTo, DueAt          time.Time // of the period: zero for a first invoice
+	IssuedAt, NextTryAt                  time.Time
+	DueMinor                             int64
+	Tries                                int
+}
+
+func (b bill) owed() billing.Money { return billing.Money{Minor: b.DueMinor, Currency: b.Currency} }
+
+// billsOf reads invoices with the subscriptions that stand on them, each once.
+func billsOf(ctx context.Context, tx *tenancy.Tx, where string, args ...any) (found []bill, err error) {
+	err = tx.NewRaw(`SELECT i.id AS invoice_id, i.account_id, l.subscription_id, coalesce(i.number, '') AS number, i.state, i.key, i.currency,
+		min(l.period_from) AS period_from, max(l.period_to) AS period_to, i.due_at, i.issued_at, i.next_try_at,
+		i.total_minor - i.paid_minor - i.credited_minor AS due_minor, i.tries
+		FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id AND l.subscription_id IS NOT NULL
+		WHERE i.kind = 'invoice' AND `+where+` GROUP BY i.id, l.subscription_id ORDER BY l.subscription_id, i.due_at, i.id`, args...).Scan(ctx, &found)
+	if err != nil {
+		return nil, fmt.Errorf("read invoices of subscriptions: %w", err)
+	}
+	return found, nil
+}
+
+func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill) error {
+	switch {
+	case s.State == Pending:
+		return begin(ctx, tx, p, s)
+	case s.State == Ended:
+		return d.paidTooLate(ctx, tx, s, b)
+	case b.PeriodFrom.IsZero(): // the first invoice once more
+		return nil
+	}
+	return d.extend(ctx, tx, p, s, b)
+}
+
+// begin starts a subscription now: nobody pays for the time a payment took.
+func begin(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription) error {
+	s.State, s.AnchorAt = Active, tx.Now().Truncate(time.Microsecond)
+	s.Period = s.Cycle.Period(s.AnchorAt, 0, s.Zone())
+	s.RenewsAt = p.look(s, tx.Now())
+	if err := save(ctx, tx, s); err != nil {
+		return err
+	}
+	return tell(ctx, tx, s, "begun", s.Label+" began.", true)
+}
+
+// extend gives a subscription the period that was paid, and lets it run when nothing
+// else is overdue.
+func (d *Desk) extend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill) error {
+	was := s
+	if b.PeriodTo.After(s.Period.To) {
+		s.Period = billing.Period{From: b.PeriodFrom, To: b.PeriodTo}
+		if !s.CancelAt.IsZero() && s.CancelAt.Before(b.PeriodTo) {
+			s.CancelAt = b.PeriodTo // what was paid for is given
+		}
+	}
+	late, err := overdue(ctx, tx, s.ID)
+	if err != nil {
+		return err
+	}
+	if !late && s.State != Active {
+		s.State = Active
+		if was.State == Suspended && s.ServiceID != uuid.Nil {
+			if err := d.Services.Release(ctx, tx, s.ServiceID, Hold); err != nil {
+				return err
+			}
+		}
+		if err := tell(ctx, tx, s, "settled/"+b.InvoiceID.String(), "Invoice "+b.Number+" was paid. "+s.Label+" runs as before.", true); err != nil {
+			return err
+		}
+	}
+	s.RenewsAt = p.look(s, tx.Now())
+	return save(ctx, tx, s)
+}
+
+// paidTooLate tells the reseller of money for what has ended: only a person can decide
+// whether it is given back.
+func (d *Desk) paidTooLate(ctx context.Context, tx *tenancy.Tx, s Subscription, b bill) error {
+	text := "Invoice " + b.Number + " was paid after " + s.Label + " had ended. Give the money back or open it anew."
+	return tell(ctx, tx, s, "paid_late/"+b.InvoiceID.String(), text, false)
+}
+
+// overdue reports whether an invoice of the subscription should have been paid by now.
+func overdue(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (late bool, err error) {
+	err = tx.NewRaw(`SELECT EXISTS (SELECT FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
+		WHERE l.subscription_id = ? AND i.kind = 'invoice' AND i.state = 'open' AND i.due_at <= ?)`, id, tx.Now()).Scan(ctx, &late)
+	if err != nil {
+		return false, fmt.Errorf("look for overdue invoices: %w", err)
+	}
+	return late, nil
+}
+
+// save keeps what changes in a subscription's life.
+func save(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
+	_, err := tx.NewRaw(`UPDATE subscriptions SET state = ?, anchor_at = ?, period_from = ?, period_to = ?, renewals = ?, renews_at = ?,
+		cancel_at = ?, cancel_reason = ?, cancel_note = ?, ended_at = ?, changed_at = ? WHERE id = ?`,
+		string(s.State), bun.NullZero(s.AnchorAt), bun.NullZero(s.Period.From), bun.NullZero(s.Period.To), s.Renewals, bun.NullZero(s.RenewsAt),
+		bun.NullZero(s.CancelAt), s.CancelReason, s.CancelNote, bun.NullZero(s.EndedAt), tx.Now(), s.ID).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("keep subscription %s: %w", s.ID, err)
+	}
+	return nil
+}
+
+// tell puts a line on the subscription's timeline, once a key.
+func tell(ctx context.Context, tx *tenancy.Tx, s Subscription, what, text string, customer bool) error {
+	kind := what
+	for i, r := range what {
+		if r == '/' {
+			kind = what[:i]
+			break
+		}
+	}
+	return activity.Tell(ctx, tx, activity.Event{
+		Key: "subscription/" + s.ID.String() + "/" + what, AccountID: s.AccountID, SubjectKind: activity.Subscription, SubjectID: s.ID,
+		Kind: "subscription." + kind, Text: text, CustomerSees: customer,
+	})
+}

@@ -1,0 +1,213 @@
+// Package renewal owns subscriptions: when they begin, what they cost a cycle, when the
+// next invoice is made, what follows when one is not paid, and how they end. It owns the
+// table subscriptions. Invoices are tenant/invoicing's, money is taken by
+// tenant/payment, and what runs is tenant/hosting's: renewal tells them and never calls
+// a gateway or a platform itself.
+//
+// Nothing here happens because a timer rang: the agenda says when a tenant is to be
+// looked at, and a pass does whatever is due by then. Each invoice, letter, charge and
+// line of the timeline has a natural key, so a pass that was interrupted is made again.
+package renewal
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+)
+
+// State is where a subscription stands.
+type State string
+
+// The states of a subscription.
+const (
+	Pending   State = "pending"   // its order is not paid
+	Active    State = "active"    //
+	PastDue   State = "past_due"  // an invoice should have been paid; it runs on
+	Suspended State = "suspended" // its service is off until it is paid
+	Ended     State = "ended"
+)
+
+// Item is one part of what a cycle costs, as it was sold.
+type Item struct {
+	Kind        string `json:"kind"` // plan, option
+	Code        string `json:"code"`
+	Label       string `json:"label"`
+	Quantity    int64  `json:"quantity"`
+	AmountMinor int64  `json:"amount_minor"` // of all of them
+}
+
+// Subscription is what is paid for again and again, at the price it was sold for.
+type Subscription struct {
+	ID           uuid.UUID
+	AccountID    uuid.UUID
+	AccountName  string
+	OrderID      uuid.UUID
+	PlanID       uuid.UUID
+	Label        string
+	State        State
+	Cycle        billing.Cycle
+	Amount       billing.Money // a cycle, net
+	Items        []Item
+	MethodID     uuid.UUID // uuid.Nil: the account's default
+	AnchorAt     time.Time // zero: not begun
+	Period       billing.Period
+	Renewals     int       // invoices after the first
+	RenewsAt     time.Time // when it is looked at next; zero: never
+	CancelAt     time.Time // zero: not cancelled
+	CancelReason string
+	CancelNote   string
+	EndedAt      time.Time
+	CreatedAt    time.Time
+	ServiceID    uuid.UUID // uuid.Nil: none
+	ServiceName  string
+	TimeZone     string // of the account
+	Total        int    // of the whole list
+}
+
+// Zone is the time zone that decides on which day a period begins.
+func (s Subscription) Zone() *time.Location { return zone(s.TimeZone) }
+
+// Next is the period after those that were invoiced; To is zero for what is paid once.
+func (s Subscription) Next() billing.Period {
+	return s.Cycle.Period(s.AnchorAt, s.Renewals+1, s.Zone())
+}
+
+// Runs reports whether the subscription has begun and not ended.
+func (s Subscription) Runs() bool {
+	return s.State == Active || s.State == PastDue || s.State == Suspended
+}
+
+func zone(name string) *time.Location {
+	z, err := time.LoadLocation(name)
+	if err != nil || name == "" {
+		return time.UTC
+	}
+	return z
+}
+
+// New is a subscription about to be sold.
+type New struct {
+	ID        uuid.UUID // uuid.Nil: a new one. With an ID that is known already nothing happens twice
+	AccountID uuid.UUID
+	OrderID   uuid.UUID
+	PlanID    uuid.UUID
+	Label     string // product and plan as sold
+	Cycle     billing.Cycle
+	Currency  string
+	Amount    billing.Money // a cycle, net
+	Items     []Item
+}
+
+// Open keeps a subscription that begins when its order is paid (see Paid).
+func Open(ctx context.Context, tx *tenancy.Tx, n New) (Subscription, error) {
+	if n.Amount.Currency != n.Currency || n.Amount.Minor < 0 {
+		return Subscription{}, fmt.Errorf("open a subscription: %s is no amount in %s", n.Amount, n.Currency)
+	}
+	if n.ID == uuid.Nil {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return Subscription{}, err
+		}
+		n.ID = id
+	}
+	items, err := json.Marshal(n.Items)
+	if err != nil {
+		return Subscription{}, err
+	}
+	if n.Items == nil {
+		items = []byte("[]")
+	}
+	_, err = tx.NewRaw(`INSERT INTO subscriptions (id, account_id, order_id, plan_id, label, state, cycle, currency, amount_minor, items, renewals, cancel_reason, cancel_note, created_at, changed_at)
+		VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?::jsonb, 0, '', '', ?, ?) ON CONFLICT (id) DO NOTHING`,
+		n.ID, n.AccountID, n.OrderID, n.PlanID, n.Label, string(n.Cycle), n.Currency, n.Amount.Minor, string(items), tx.Now(), tx.Now()).Exec(ctx)
+	if err != nil {
+		return Subscription{}, fmt.Errorf("open a subscription: %w", err)
+	}
+	return Get(ctx, tx, n.ID)
+}
+
+// Drop ends a subscription that never began, because its order lapsed. It does nothing
+// to one that has.
+func Drop(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
+	_, err := tx.NewRaw("UPDATE subscriptions SET state = 'ended', ended_at = ?, changed_at = ? WHERE id = ? AND state = 'pending'", tx.Now(), tx.Now(), id).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("drop subscription %s: %w", id, err)
+	}
+	return nil
+}
+
+type row struct {
+	ID, AccountID, OrderID, PlanID, MethodID, ServiceID                            uuid.UUID
+	AccountName, Label, State, Cycle, Currency, CancelReason, CancelNote, TimeZone string
+	ServiceName, Items                                                             string
+	AmountMinor                                                                    int64
+	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt         time.Time
+	Renewals, Total                                                                int
+}
+
+const columns = `s.id, s.account_id, a.name AS account_name, a.time_zone, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
+	s.items::text AS items, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
+	s.renews_at, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
+	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name`
+
+const tables = ` FROM subscriptions s JOIN accounts a ON a.id = s.account_id LEFT JOIN services v ON v.subscription_id = s.id`
+
+func (r row) subscription() (Subscription, error) {
+	s := Subscription{
+		ID: r.ID, AccountID: r.AccountID, AccountName: r.AccountName, OrderID: r.OrderID, PlanID: r.PlanID, Label: r.Label, State: State(r.State),
+		Cycle: billing.Cycle(r.Cycle), Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, MethodID: r.MethodID, AnchorAt: r.AnchorAt,
+		Period: billing.Period{From: r.PeriodFrom, To: r.PeriodTo}, Renewals: r.Renewals, RenewsAt: r.RenewsAt, CancelAt: r.CancelAt,
+		CancelReason: r.CancelReason, CancelNote: r.CancelNote, EndedAt: r.EndedAt, CreatedAt: r.CreatedAt,
+		ServiceID: r.ServiceID, ServiceName: r.ServiceName, TimeZone: r.TimeZone, Total: r.Total,
+	}
+	if err := json.Unmarshal([]byte(r.Items), &s.Items); err != nil {
+		return s, fmt.Errorf("read subscription %s: %w", r.ID, err)
+	}
+	return s, nil
+}
+
+var errNone = fault.New(fault.NotFound, "subscription.not_found", "There is no such subscription.")
+
+// Get returns a subscription, or the fault subscription.not_found.
+func Get(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Subscription, error) {
+	return one(ctx, tx, "s.id = ?", id)
+}
+
+// lock reads a subscription and keeps it from others until the transaction ends.
+func lock(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Subscription, error) {
+	return one(ctx, tx, "s.id = ? FOR UPDATE OF s", id)
+}
+
+func one(ctx context.Context, tx *tenancy.Tx, where string, args ...any) (Subscription, error) {
+	found, err := read(ctx, tx, "SELECT "+columns+tables+" WHERE "+where, args...)
+	if err != nil {
+		return Subscription{}, err
+	}
+	if len(found) == 0 {
+		return Subscription{}, errNone
+	}
+	return found[0], nil
+}
+
+func read(ctx context.Context, tx *tenancy.Tx, query string, args ...any) ([]Subscription, error) {
+	var rows []row
+	if err := tx.NewRaw(query, args...).Scan(ctx, &rows); err != nil {
+		return nil, fmt.Errorf("read subscriptions: %w", err)
+	}
+	found := make([]Subscription, len(rows))
+	for i, r := range rows {
+		s, err := r.subscription()
+		if err != nil {
+			return nil, err
+		}
+		found[i] = s
+	}
+	return found, nil
+}
