@@ -53,6 +53,9 @@ type Registry struct {
 	Prices  Prices // nil: nothing has a price yet
 	Drivers map[string]Factory
 	Client  *http.Client // calls platforms and nothing else; see tenancy/egress
+	// PlainHTTP lets platforms have addresses without TLS, where Client calls those.
+	PlainHTTP bool
+	Metrics   Metrics // nil: nobody is told
 
 	mu   sync.Mutex
 	open map[uuid.UUID]opened
