@@ -1,5 +1,6 @@
 // Ctrl-K or Cmd-K: go anywhere by typing. It lists the links of the navigation and
-// whatever carries data-palette; with <body data-search="/resellers"> it offers a search.
+// whatever carries data-palette; with <body data-search="/resellers"> it offers a search,
+// and with data-palette-from="/palette.json" it lists what that address finds.
 const dialog = document.getElementById("palette");
 
 if (dialog) {
@@ -8,6 +9,9 @@ if (dialog) {
   const none = dialog.querySelector(".palette-none");
   let shown = [];
   let at = 0;
+  let found = []; // what the server knows for `asked`
+  let asked = null;
+  let wait = 0;
 
   const places = () => {
     const seen = new Set();
@@ -20,7 +24,32 @@ if (dialog) {
       const kind = a.closest(".nav-links") ? "Go to" : "Do";
       all.push({ text, kind, run: () => a.click() });
     }
+    for (const f of found) {
+      if (all.some((p) => p.text === f.text)) continue;
+      all.push({ text: f.text, kind: f.kind, sure: f.kind !== "Go to" && f.kind !== "Do", run: () => { location.href = f.href; } });
+    }
     return all;
+  };
+  // ask waits until the typing pauses. An answer that comes late, or not at all, changes
+  // nothing: the page's own links are there.
+  const ask = () => {
+    const from = document.body.dataset.paletteFrom;
+    const q = input.value.trim();
+    clearTimeout(wait);
+    if (!from || q === asked) return;
+    wait = setTimeout(async () => {
+      asked = q;
+      try {
+        const res = await fetch(from + "?q=" + encodeURIComponent(q), { headers: { Accept: "application/json" } });
+        if (!res.ok || asked !== q) return;
+        const all = await res.json();
+        if (asked !== q || !dialog.open) return;
+        found = all.filter((f) => typeof f.href === "string" && /^\/(?!\/)/.test(f.href));
+        draw();
+      } catch {
+        asked = null;
+      }
+    }, 150);
   };
   const score = (text, q) => {
     let from = 0;
@@ -36,7 +65,7 @@ if (dialog) {
   const draw = () => {
     const q = input.value.trim().toLowerCase();
     shown = places()
-      .map((p) => ({ ...p, s: score(p.text.toLowerCase(), q) }))
+      .map((p) => ({ ...p, s: p.sure && q ? Math.max(1, score(p.text.toLowerCase(), q)) : score(p.text.toLowerCase(), q) }))
       .filter((p) => p.s >= 0)
       .sort((a, b) => b.s - a.s)
       .slice(0, 12);
@@ -71,12 +100,19 @@ if (dialog) {
   const show = () => {
     if (dialog.open) return;
     input.value = "";
+    found = [];
+    asked = null;
     dialog.showModal();
     draw();
+    ask();
     input.focus();
   };
 
-  input.addEventListener("input", draw);
+  input.addEventListener("input", () => {
+    found = found.filter((f) => f.kind === "Go to" || f.kind === "Do"); // finds were for other words
+    draw();
+    ask();
+  });
   input.addEventListener("keydown", (e) => {
     if (e.key === "ArrowDown") at = Math.min(at + 1, shown.length - 1);
     else if (e.key === "ArrowUp") at = Math.max(at - 1, 0);

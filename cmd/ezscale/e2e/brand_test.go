@@ -1,0 +1,215 @@
+package e2e
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ezscale/ezscale/branding/surface/browser"
+)
+
+// TestReseller is a reseller at its console: it changes its brand, publishes it and
+// goes back; it brings an address of its own, opens the shop there and removes it.
+func TestReseller(t *testing.T) {
+	g := demo(t)
+	drive := browser.Open(t)
+	owner := g.login(t, "reseller", "nimbus")
+	tab := drive.Page(t, owner.URL, browser.Desktop)
+	manage := strings.TrimSuffix(owner.URL, "/sign-in")
+	signIn(t, tab, owner)
+	for _, width := range widths {
+		tab.Look(width)
+		brand(t, g, tab, manage)
+		address(t, g, drive, tab, manage)
+	}
+}
+
+// headline is what the shop says first, as visitors are served it.
+func headline(g guide, t *testing.T, words string) {
+	t.Helper()
+	until(t, client(t, g), "http://nimbus.localhost:"+httpPort(t, g)+"/", http.StatusOK, words)
+}
+
+// brand takes a draft to the visitors and back.
+func brand(t *testing.T, g guide, tab *browser.Page, manage string) {
+	t.Helper()
+	const before = "A calm place for your servers"
+	now := "Servers under a wide sky " + strconv.FormatInt(time.Now().UnixMilli()%1e6, 36)
+	headline(g, t, before)
+	tab.Go(manage + "/brand")
+	see(tab, "brand")
+	tab.Fill("headline", now)
+	tab.Fill("brand", "#7c3aed")
+	tab.Click(`input[name="subline"]`) // leaving a field saves the draft
+	tab.Wait("#brand-side h2", "changes? against")
+	tab.Wait("#brand-side", "Headline")
+	see(tab, "brand_draft")
+	frame, err := tab.Timeout(patience).Element("iframe.brand-frame")
+	must(t, err)
+	preview, err := frame.Frame()
+	must(t, err)
+	if _, err := preview.Timeout(patience).ElementR("h1", now); err != nil {
+		t.Fatalf("the preview does not say %q: %v", now, err)
+	}
+	headline(g, t, before) // a draft is nobody's but the reseller's
+
+	tab.Fill("note", "Spring")
+	tab.Follow(`form[action="/manage/brand/publish"] button`)
+	see(tab, "brand_published")
+	headline(g, t, now)
+
+	tab.Go(manage + "/brand/history")
+	tab.Wait("tbody th", "Spring")
+	see(tab, "brand_history")
+	tab.Follow("tbody tr:nth-child(2) th a")
+	see(tab, "brand_version")
+	tab.Follow(`form[action$="/rollback"] button[type="submit"]`)
+	headline(g, t, before)
+}
+
+// address brings an address of the reseller's own to life and takes it away again.
+func address(t *testing.T, g guide, drive *browser.Browser, tab *browser.Page, manage string) {
+	t.Helper()
+	const host = "shop.nimbus.test"
+	c := client(t, g)
+	if _, _, err := get(c, g.secure(host)); err == nil {
+		t.Fatalf("%s answers before it was added", host)
+	}
+	tab.Go(manage + "/domains")
+	see(tab, "domains")
+	tab.Fill("host", "https://"+strings.ToUpper(host)+"/plans")
+	tab.Follow(`form[action="/manage/domains"] button[type="submit"]`)
+	tab.Wait("h1", "^"+host+"$")
+	page := tab.MustInfo().URL
+	see(tab, "domain_pending")
+	publish(t, g, drive, tab)
+
+	tab.Click(`form[action$="/check"] button`)
+	// The page asks for news by itself: nothing below reloads it.
+	tab.Wait("#domain-state .status", "^Live")
+	see(tab, "domain_live")
+	said := tab.Text("#domain-state .timeline")
+	for _, step := range []string{"ownership proved", "certificate"} {
+		if !strings.Contains(strings.ToLower(said), step) {
+			t.Errorf("the history does not tell %q:\n%s", step, said)
+		}
+	}
+	until(t, c, g.secure(host), http.StatusOK, "A calm place for your servers")
+	site := drive.Page(t, g.secure(host), browser.Phone)
+	site.Wait("h1", "A calm place for your servers")
+	see(site, "own_address")
+
+	// What a visitor has open must not outlive the removal.
+	roots := c.Transport.(*http.Transport).TLSClientConfig.RootCAs
+	config := &tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS13, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
+	at := net.JoinHostPort("127.0.0.1", strconv.Itoa(g.TLSPort))
+	for range 2 { // the second one is resumed
+		open, err := tls.Dial("tcp", at, config)
+		must(t, err)
+		if status, err := ask(open, host); err != nil || status != http.StatusOK {
+			t.Fatalf("%s answers %d: %v", host, status, err)
+		}
+		if err := open.Close(); err != nil {
+			t.Log(err)
+		}
+	}
+	open, err := tls.Dial("tcp", at, config)
+	must(t, err)
+	defer open.Close() //nolint:errcheck // the server may have closed it
+	if !open.ConnectionState().DidResume {
+		t.Error("a connection was not resumed, so the next check proves nothing")
+	}
+	if status, err := ask(open, host); err != nil || status != http.StatusOK {
+		t.Fatalf("%s answers %d: %v", host, status, err)
+	}
+
+	tab.Go(page)
+	tab.Fill("confirm", host)
+	tab.Follow(`form[action$="/remove"] button[type="submit"]`)
+	see(tab, "domain_removed")
+	gone := time.Now().Add(time.Second)
+	for {
+		status, err := ask(open, host)
+		again, resumed := tls.Dial("tcp", at, config)
+		if resumed == nil {
+			_ = again.Close()
+		}
+		if (err != nil || status == http.StatusMisdirectedRequest) && resumed != nil {
+			break
+		}
+		if time.Now().After(gone) {
+			t.Fatalf("a second after its removal %s answers %d (%v) to who had it open, and takes a resumed connection: %v", host, status, err, resumed == nil)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if _, _, err := get(client(t, g), g.secure(host)); err == nil {
+		t.Errorf("%s still answers", host)
+	}
+}
+
+// ask sends one request over an open connection.
+func ask(c net.Conn, host string) (status int, err error) {
+	if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return 0, err
+	}
+	if _, err := fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", host); err != nil {
+		return 0, err
+	}
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close() //nolint:errcheck // read only
+	buf := make([]byte, 32<<10)
+	for err == nil {
+		_, err = res.Body.Read(buf)
+	}
+	return res.StatusCode, nil
+}
+
+// publish sets the records the domain's page names, on the demo's DNS page.
+func publish(t *testing.T, g guide, drive *browser.Browser, tab *browser.Page) {
+	t.Helper()
+	rows, err := tab.Timeout(patience).Elements("#domain-state tbody tr")
+	must(t, err)
+	dns := drive.Page(t, g.DNS, browser.Desktop)
+	set := 0
+	for _, row := range rows {
+		kind, err := row.Element("th")
+		must(t, err)
+		cells, err := row.Elements("td")
+		must(t, err)
+		text := func(i int) string {
+			code, err := cells[i].Elements("code, [data-copy]")
+			must(t, err)
+			if len(code) == 0 {
+				return ""
+			}
+			s, err := code[0].Text()
+			must(t, err)
+			return strings.TrimSpace(s)
+		}
+		what, err := kind.Text()
+		must(t, err)
+		name, value := text(0), text(1)
+		if what = strings.TrimSpace(what); what != "TXT" && what != "CNAME" || value == "" {
+			continue
+		}
+		dns.Fill("name", name)
+		must(t, dns.MustElement(`select[name="type"]`).Select([]string{"^" + what + "$"}, true, "regex"))
+		dns.Fill("value", value)
+		dns.Follow(`form[action="/dns"] button`)
+		dns.Wait("tbody th", name)
+		set++
+	}
+	if set < 2 {
+		t.Fatalf("%d records were set; the page names an owner's record and one for traffic", set)
+	}
+	see(dns, "dns")
+}
