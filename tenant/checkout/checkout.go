@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/provisioners"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/catalog"
@@ -43,10 +44,53 @@ type Placement struct {
 	Region     string
 }
 
-// Ask is a cart to be priced for an account.
+// Desk is where orders are made. It is safe for concurrent use.
+type Desk struct {
+	Offers catalog.Wholesale
+	Supply Supply
+	Mail   Mailer
+	// Open begins a subscription that waits for its first payment.
+	Open func(ctx context.Context, tx *tenancy.Tx, s Subscription) (uuid.UUID, error)
+	// Drop ends the subscriptions of an order that was never paid.
+	Drop func(ctx context.Context, tx *tenancy.Tx, orderID uuid.UUID) error
+	// Deliver has the service of a paid subscription made. It is idempotent in the subscription.
+	Deliver func(ctx context.Context, tx *tenancy.Tx, s Service) error
+	// Gate says why a tenant may not sell anything new; nil: it may. A nil Gate lets everybody.
+	Gate func(t tenancy.Tenant) error
+}
+
+// Mailer takes letters within a transaction; mail.Outbox does.
+type Mailer interface {
+	Enqueue(ctx context.Context, tx tenancy.Statements, m mail.Message) error
+}
+
+// Subscription is what is to be paid for again and again.
+type Subscription struct {
+	AccountID, OrderID, PlanID uuid.UUID
+	Label                      string
+	Cycle                      billing.Cycle
+	Amount                     billing.Money // a cycle
+	Items                      []catalog.Item
+}
+
+// Service is what is to be made.
+type Service struct {
+	SubscriptionID uuid.UUID
+	AccountID      uuid.UUID
+	Item           Item
+	Name           string
+}
+
+// Ask is a cart to be priced.
 type Ask struct {
-	AccountID uuid.UUID
+	AccountID uuid.UUID // zero: a stranger's; such a quote is not kept
 	Items     []catalog.Picked
+}
+
+// Problem is why one thing in a cart cannot be ordered as it is.
+type Problem struct {
+	Index int
+	Err   error
 }
 
 // Item is one thing that is ordered, as it was priced. The last fields are known once
@@ -82,6 +126,7 @@ type Quote struct {
 	Net       billing.Money
 	Tax       billing.Money
 	Total     billing.Money
+	Problems  []Problem // only of a preview
 	CreatedAt time.Time
 	ExpiresAt time.Time
 }
@@ -116,9 +161,13 @@ type Order struct {
 	Currency  string
 	Total     billing.Money
 	Items     []Item
+	Taxes     []Tax
+	IP        string
 	PlacedAt  time.Time
 	PaidAt    time.Time // zero: not paid
 	ChangedAt time.Time
+
+	AccountName, PersonName string
 }
 
 // QuoteFor is how long a quote counts.

@@ -1,0 +1,119 @@
+package checkout
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/activity"
+)
+
+// Paid has delivered what the invoice's order is over. Invoices that belong to no order
+// are nobody's business here. It may be repeated.
+func (d *Desk) Paid(ctx context.Context, db *tenancy.DB, invoiceID uuid.UUID) error {
+	var o Order
+	found := false
+	err := db.Update(ctx, func(tx *tenancy.Tx) (err error) {
+		o, found, err = byInvoice(ctx, tx, invoiceID)
+		if err != nil || !found {
+			return err
+		}
+		switch o.State {
+		case AwaitingPayment:
+			return d.paid(ctx, tx, &o)
+		case Cancelled:
+			return paidTooLate(ctx, tx, o)
+		}
+		return nil
+	})
+	if err != nil || !found || o.State == Cancelled {
+		return err
+	}
+	// After the commit, and again when it is called again: the platform counts the
+	// service itself from now on.
+	for i, x := range o.Items {
+		if x.SKU == "" {
+			continue
+		}
+		if err := d.Supply.Use(ctx, db.Tenant().ID, holdKey(o.QuoteID, i)); err != nil && !fault.Is(err, "platform.no_hold") {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, o *Order) error {
+	o.State, o.PaidAt, o.ChangedAt = PaidState, tx.Now(), tx.Now()
+	delivered := 0
+	for _, x := range o.Items {
+		if x.SKU == "" {
+			continue
+		}
+		delivered++
+		name := x.Picked.Hostname
+		if name == "" {
+			name = x.Label
+		}
+		if err := d.Deliver(ctx, tx, Service{SubscriptionID: x.SubscriptionID, AccountID: o.AccountID, Item: x, Name: name}); err != nil {
+			return err
+		}
+	}
+	says := "Order " + o.Name() + " is paid. What you ordered is being set up."
+	if delivered == 0 {
+		o.State = Fulfilled
+		says = "Order " + o.Name() + " is paid."
+	}
+	_, err := tx.NewRaw("UPDATE orders SET state = ?, paid_at = ?, changed_at = ? WHERE id = ?", o.State, o.PaidAt, o.ChangedAt, o.ID).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("mark order %s paid: %w", o.ID, err)
+	}
+	return activity.Tell(ctx, tx, activity.Event{Key: "order/" + o.ID.String() + "/paid", AccountID: o.AccountID, SubjectKind: activity.Order, SubjectID: o.ID,
+		Kind: "order.paid", Text: says, CustomerSees: true})
+}
+
+// paidTooLate tells the team of money for an order that had ended: what becomes of it is
+// for people to decide.
+func paidTooLate(ctx context.Context, tx *tenancy.Tx, o Order) error {
+	err := activity.Tell(ctx, tx, activity.Event{Key: "order/" + o.ID.String() + "/paid-late", AccountID: o.AccountID, SubjectKind: activity.Order, SubjectID: o.ID,
+		Kind: "order.paid_late", Text: "Order " + o.Name() + " was paid after it had been cancelled. Give the money back, or deliver by a new order.", CustomerSees: false})
+	if err != nil {
+		return err
+	}
+	_, err = tx.RaiseAlert(ctx, tenancy.Alert{Key: "order/" + o.ID.String() + "/paid-late", Kind: "order.paid_late", Text: "An order was paid after it had been cancelled: " + o.Name(),
+		Detail: map[string]any{"order": o.ID.String()}})
+	return err
+}
+
+// ServiceActive ends an order when the last of its services runs. It may be repeated, and
+// is called for services that belong to no order as well.
+func (d *Desk) ServiceActive(ctx context.Context, db *tenancy.DB, serviceID uuid.UUID) error {
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		var o struct {
+			ID, AccountID uuid.UUID
+			Number        int64
+		}
+		// The order is locked before its services are counted, or two that become active
+		// at once would each see the other missing.
+		err := tx.NewRaw(`SELECT o.id, o.account_id, o.number FROM orders o WHERE o.state = 'paid' AND o.id =
+			(SELECT s.order_id FROM services v JOIN subscriptions s ON s.id = v.subscription_id WHERE v.id = ?) FOR UPDATE OF o`, serviceID).Scan(ctx, &o)
+		if tenancy.IsNoRows(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read the order of service %s: %w", serviceID, err)
+		}
+		res, err := tx.NewRaw(`UPDATE orders SET state = 'fulfilled', changed_at = ? WHERE id = ? AND NOT EXISTS (
+			SELECT FROM services v JOIN subscriptions s ON s.id = v.subscription_id WHERE s.order_id = orders.id AND v.began_at IS NULL)`, tx.Now(), o.ID).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("end order %s: %w", o.ID, err)
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return err
+		}
+		return activity.Tell(ctx, tx, activity.Event{Key: "order/" + o.ID.String() + "/fulfilled", AccountID: o.AccountID, SubjectKind: activity.Order, SubjectID: o.ID,
+			Kind: "order.fulfilled", Text: "Everything of order " + Order{Number: o.Number}.Name() + " is running.", CustomerSees: true})
+	})
+}

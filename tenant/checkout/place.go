@@ -1,0 +1,379 @@
+package checkout
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/invoicing"
+)
+
+// PlaceRequest accepts a quote.
+type PlaceRequest struct {
+	QuoteID   uuid.UUID
+	AccountID uuid.UUID
+	PersonID  uuid.UUID
+	SSHKeys   []string // checked with ParseSSHKeys; for everything that takes them
+	By        audit.Origin
+}
+
+const (
+	// firstHold is how long room is kept for an order at first: longer than it takes to
+	// pay by card. It is kept on for orders that still wait then; see Due.
+	firstHold = 90 * time.Minute
+	// holdOn is when room of an unpaid order is asked for again.
+	holdOn = 45 * time.Minute
+	// maxUnpaid is how many orders of one account may wait for payment.
+	maxUnpaid = 5
+)
+
+// holdKey names the room kept for one thing of a quote.
+func holdKey(quote uuid.UUID, index int) string { return fmt.Sprintf("quote/%s/%d", quote, index) }
+
+// Place turns a quote into an order with its invoice and subscriptions, or refuses it:
+// what is invoiced is to the cent what was quoted. The same quote is placed once; placed
+// again it returns the same order. Faults: checkout.quote_unknown, quote_expired,
+// price_changed, out_of_stock, not_allowed, too_many_unpaid, no_gateway; plan.archived
+// and what else catalog.Configure says; platform.full.
+func (d *Desk) Place(ctx context.Context, db *tenancy.DB, r PlaceRequest) (Order, error) {
+	if err := d.gate(db.Tenant()); err != nil {
+		return Order{}, err
+	}
+	var q quoteRow
+	err := db.View(ctx, func(tx *tenancy.Tx) (err error) {
+		q, err = readQuote(ctx, tx, r, "")
+		return err
+	})
+	if err != nil {
+		return Order{}, err
+	}
+	if q.OrderID != nil {
+		return d.Get(ctx, db, *q.OrderID, r.AccountID)
+	}
+	offers, err := d.Offers.Offers(ctx, db.Tenant().ID)
+	if err != nil {
+		return Order{}, err
+	}
+	places, err := d.hold(ctx, db.Tenant().ID, q, q.now.Add(firstHold))
+	if err != nil {
+		return Order{}, err
+	}
+	var o Order
+	err = db.Update(ctx, func(tx *tenancy.Tx) (err error) {
+		o, err = d.place(ctx, tx, db.Tenant(), r, offers, places)
+		return err
+	})
+	if refused(err) {
+		err = errors.Join(err, d.free(context.WithoutCancel(ctx), db.Tenant().ID, q.ID, len(q.items)))
+	}
+	return o, err
+}
+
+// refused reports whether an order was refused for what it is, and would be again.
+func refused(err error) bool {
+	if err == nil {
+		return false
+	}
+	switch fault.From(err).Kind {
+	case fault.Conflict, fault.Gone, fault.Invalid:
+		return true
+	}
+	return false
+}
+
+// hold keeps room for everything a platform delivers, or for nothing.
+func (d *Desk) hold(ctx context.Context, t tenancy.ID, q quoteRow, until time.Time) ([]Placement, error) {
+	places := make([]Placement, len(q.items))
+	for i, x := range q.items {
+		if x.SKU == "" {
+			continue
+		}
+		var err error
+		places[i], err = d.Supply.Hold(ctx, t, HoldRequest{Key: holdKey(q.ID, i), SKU: x.SKU, Region: x.Picked.Region, Until: until})
+		if err != nil {
+			return nil, errors.Join(err, d.free(context.WithoutCancel(ctx), t, q.ID, i))
+		}
+	}
+	return places, nil
+}
+
+// free gives back the room of the first n things of a quote.
+func (d *Desk) free(ctx context.Context, t tenancy.ID, quote uuid.UUID, n int) error {
+	var failed error
+	for i := range n {
+		if err := d.Supply.Free(ctx, t, holdKey(quote, i)); err != nil {
+			failed = errors.Join(failed, err)
+		}
+	}
+	return failed
+}
+
+// quoteRow is a quote with all that decides whether it may be placed.
+type quoteRow struct {
+	ID         uuid.UUID
+	AccountID  *uuid.UUID
+	Currency   string
+	TotalMinor int64
+	Body       []byte
+	ExpiresAt  time.Time
+	OrderID    *uuid.UUID
+	Role       *string // of the person in the account
+	Name       string
+	Email      string
+	Unpaid     int
+	Gateways   bool
+	Large      *int64
+
+	items []Item
+	now   time.Time
+}
+
+// readQuote reads a quote and refuses what can be seen at once.
+func readQuote(ctx context.Context, tx *tenancy.Tx, r PlaceRequest, lock string) (quoteRow, error) {
+	var q quoteRow
+	err := tx.NewRaw(`SELECT q.id, q.account_id, q.currency, q.total_minor, q.body, q.expires_at, o.id AS order_id, m.role, p.name, p.email,
+			(SELECT count(*) FROM orders u WHERE u.account_id = q.account_id AND u.state = 'awaiting_payment') AS unpaid,
+			EXISTS (SELECT FROM gateways WHERE state = 'on') AS gateways,
+			(SELECT (s.value->>'large_order')::bigint FROM shop_settings s WHERE s.name = 'selling') AS large
+		FROM quotes q JOIN people p ON p.id = ? AND p.world = 'customer' AND p.disabled_at IS NULL
+		LEFT JOIN orders o ON o.quote_id = q.id LEFT JOIN memberships m ON m.account_id = q.account_id AND m.person_id = p.id
+		WHERE q.id = ? AND q.kind = 'checkout'`+lock, r.PersonID, r.QuoteID).Scan(ctx, &q)
+	if tenancy.IsNoRows(err) || err == nil && (q.AccountID == nil || *q.AccountID != r.AccountID || q.Role == nil) {
+		return q, fault.New(fault.NotFound, "checkout.quote_unknown", "There is no such offer. Please go back to your cart.")
+	}
+	if err != nil {
+		return q, fmt.Errorf("read the quote: %w", err)
+	}
+	q.now = tx.Now()
+	var b body
+	if err := json.Unmarshal(q.Body, &b); err != nil {
+		return q, fmt.Errorf("read the quote: %w", err)
+	}
+	q.items = b.Items
+	if q.OrderID != nil {
+		return q, nil
+	}
+	return q, q.check()
+}
+
+func (q quoteRow) check() error {
+	switch {
+	case !slices.Contains([]string{"owner", "admin", "billing"}, *q.Role):
+		return fault.New(fault.Forbidden, "checkout.not_allowed", "Your role in this account does not include ordering. Ask its owner.")
+	case !q.now.Before(q.ExpiresAt):
+		return fault.New(fault.Gone, "checkout.quote_expired", "This offer has expired. We have made you a new one: please look at it and order again.")
+	case q.TotalMinor > 0 && !q.Gateways:
+		return fault.New(fault.Conflict, "checkout.no_gateway", "This shop cannot take payments at the moment. Please write to us.")
+	case q.Unpaid >= maxUnpaid:
+		return fault.New(fault.Conflict, "checkout.too_many_unpaid", "Several of your orders still wait for their payment. Please pay or cancel one of them first.")
+	}
+	return nil
+}
+
+// place writes the order with everything that belongs to it.
+func (d *Desk) place(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, r PlaceRequest, offers []catalog.Offer, places []Placement) (Order, error) {
+	q, err := readQuote(ctx, tx, r, " FOR UPDATE OF q")
+	if err != nil {
+		return Order{}, err
+	}
+	if q.OrderID != nil { // the other tab was faster
+		return get(ctx, tx, *q.OrderID, r.AccountID)
+	}
+	if err := unchanged(ctx, tx, q, offers); err != nil {
+		return Order{}, err
+	}
+	o := Order{QuoteID: q.ID, AccountID: r.AccountID, PersonID: r.PersonID, State: AwaitingPayment, Currency: q.Currency,
+		Total: billing.Money{Minor: q.TotalMinor, Currency: q.Currency}, PlacedAt: tx.Now(), ChangedAt: tx.Now()}
+	if o.ID, err = uuid.NewV7(); err != nil {
+		return Order{}, err
+	}
+	if o.Number, _, err = invoicing.NextNumber(ctx, tx, invoicing.SeriesOrder); err != nil {
+		return Order{}, err
+	}
+	_, err = tx.NewRaw(`INSERT INTO orders (id, number, quote_id, account_id, person_id, state, currency, total_minor, ip, placed_at, changed_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, o.ID, o.Number, o.QuoteID, o.AccountID, o.PersonID, o.State, o.Currency, o.Total.Minor, r.By.IP, o.PlacedAt, o.ChangedAt).Exec(ctx)
+	if err != nil {
+		return Order{}, fmt.Errorf("place the order: %w", err)
+	}
+	if err := d.open(ctx, tx, &o, q, r, places); err != nil {
+		return Order{}, err
+	}
+	if err := d.invoice(ctx, tx, &o, q); err != nil {
+		return Order{}, err
+	}
+	return o, d.announce(ctx, tx, o, q, r)
+}
+
+// unchanged refuses a quote whose things are not sold so any more.
+func unchanged(ctx context.Context, tx *tenancy.Tx, q quoteRow, offers []catalog.Offer) error {
+	picked := make([]catalog.Picked, len(q.items))
+	for i, x := range q.items {
+		picked[i] = x.Picked
+	}
+	plans, err := plansOf(ctx, tx, picked)
+	if err != nil {
+		return err
+	}
+	wanted := map[uuid.UUID]int{}
+	for i, x := range q.items {
+		now, err := configure(plans, offers, q.Currency, picked[i])
+		if err != nil {
+			return err
+		}
+		if now.Amount != x.Amount || now.Setup != x.Setup || !slices.Equal(now.Parts, x.Parts) || now.SKU != x.SKU || now.PlanID != x.PlanID {
+			return errPriceChanged
+		}
+		if p, _ := catalog.Find(plans, picked[i].Path()); p.Stock != nil {
+			wanted[p.ID]++
+		}
+	}
+	return takeStock(ctx, tx, wanted, q.items)
+}
+
+var errPriceChanged = fault.New(fault.Conflict, "checkout.price_changed", "The price has changed since you looked at it. Please look at the new total and order again.")
+
+// takeStock counts pieces off, plans always in one order so that two carts cannot lock
+// each other out.
+func takeStock(ctx context.Context, tx *tenancy.Tx, wanted map[uuid.UUID]int, items []Item) error {
+	ids := make([]uuid.UUID, 0, len(wanted))
+	for id := range wanted {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b uuid.UUID) int { return strings.Compare(a.String(), b.String()) })
+	for _, id := range ids {
+		res, err := tx.NewRaw("UPDATE plans SET stock = stock - ? WHERE id = ? AND stock >= ?", wanted[id], id, wanted[id]).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("take from the stock: %w", err)
+		}
+		if n, err := res.RowsAffected(); err != nil {
+			return err
+		} else if n == 0 {
+			i := slices.IndexFunc(items, func(x Item) bool { return x.PlanID == id })
+			return outOfStock(items[i].Label)
+		}
+	}
+	return nil
+}
+
+// open begins a subscription for each thing.
+func (d *Desk) open(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow, r PlaceRequest, places []Placement) error {
+	o.Items = q.items
+	for i := range o.Items {
+		x := &o.Items[i]
+		if x.SKU != "" {
+			x.PlatformID, x.SSHKeys = places[i].PlatformID, r.SSHKeys
+		}
+		id, err := d.Open(ctx, tx, Subscription{
+			AccountID: o.AccountID, OrderID: o.ID, PlanID: x.PlanID, Label: x.Label, Cycle: x.Picked.Cycle, Amount: x.Amount, Items: x.Parts,
+		})
+		if err != nil {
+			return err
+		}
+		x.SubscriptionID = id
+	}
+	return nil
+}
+
+// invoice issues the order's invoice, which must come to what was quoted.
+func (d *Desk) invoice(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow) error {
+	inv, err := invoicing.Issue(ctx, tx, invoicing.Draft{Key: "order/" + o.ID.String(), AccountID: o.AccountID, Currency: o.Currency, Lines: lines(o.Items), IssuedAt: tx.Now()})
+	if err != nil {
+		return err
+	}
+	if inv.Total != o.Total {
+		return errPriceChanged
+	}
+	o.InvoiceID = &inv.ID
+	var b body
+	if err := json.Unmarshal(q.Body, &b); err != nil {
+		return err
+	}
+	b.Items = o.Items
+	raw, err := json.Marshal(b)
+	if err != nil {
+		return err
+	}
+	_, err = tx.NewRaw(`WITH o AS (UPDATE orders SET invoice_id = ? WHERE id = ?)
+		UPDATE quotes SET accepted_at = ?, body = ?::jsonb WHERE id = ?`, inv.ID, o.ID, tx.Now(), string(raw), q.ID).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("accept the quote: %w", err)
+	}
+	return nil
+}
+
+// announce tells everybody who waits for an order.
+func (d *Desk) announce(ctx context.Context, tx *tenancy.Tx, o Order, q quoteRow, r PlaceRequest) error {
+	key := "order/" + o.ID.String()
+	if err := schedule(ctx, tx); err != nil {
+		return err
+	}
+	err := activity.Tell(ctx, tx, activity.Event{Key: key + "/placed", AccountID: o.AccountID, SubjectKind: activity.Order, SubjectID: o.ID, Kind: "order.placed",
+		Text: "Order " + o.Name() + " was placed: " + What(o.Items) + ", " + o.Total.Format("en") + ".", Actor: q.Name, CustomerSees: true})
+	if err != nil {
+		return err
+	}
+	err = d.Mail.Enqueue(ctx, tx, mail.Message{Key: key + "/received", Template: mail.OrderReceived, To: q.Email,
+		Data: map[string]string{"name": q.Name, "number": o.Name(), "what": What(o.Items), "total": o.Total.Format("en"), "link": "/client/orders/" + o.ID.String()}})
+	if err != nil {
+		return err
+	}
+	if large := largeOrder(q.Large); large > 0 && o.Total.Minor >= large {
+		_, err := tx.RaiseAlert(ctx, tenancy.Alert{Key: key + "/large", Kind: "order.large", Text: "A large order was placed: " + o.Total.String(),
+			Detail: map[string]any{"order": o.ID.String(), "number": o.Number, "what": What(o.Items)}})
+		if err != nil {
+			return err
+		}
+	}
+	return r.By.Record(ctx, tx, "order.placed", audit.Target{Kind: "order", ID: o.ID.String()}, map[string]any{"number": o.Number, "total": o.Total.String(), "what": What(o.Items)})
+}
+
+// largeOrder is from what total, in minor units, staff are told of an order.
+func largeOrder(set *int64) int64 {
+	if set == nil {
+		return 100_000
+	}
+	return *set
+}
+
+// Name is the order's number as people read it.
+func (o Order) Name() string { return fmt.Sprintf("#%d", o.Number) }
+
+// What says in a few words what an order holds.
+func What(items []Item) string {
+	switch len(items) {
+	case 0:
+		return "nothing"
+	case 1:
+		return items[0].Label
+	default:
+		return fmt.Sprintf("%s and %d more", items[0].Label, len(items)-1)
+	}
+}
+
+// schedule puts the tenant on the agenda for the next thing that happens to an order
+// nobody pays.
+func schedule(ctx context.Context, tx *tenancy.Tx) error {
+	var due *time.Time
+	err := tx.NewRaw(`SELECT min(CASE WHEN placed_at + ? * interval '1 second' > ? THEN placed_at + ? * interval '1 second' ELSE placed_at + ? * interval '1 second' END)
+		FROM orders WHERE state = 'awaiting_payment'`, holdOn.Seconds(), tx.Now(), holdOn.Seconds(), LapseAfter.Seconds()).Scan(ctx, &due)
+	if err != nil {
+		return fmt.Errorf("look for unpaid orders: %w", err)
+	}
+	if due == nil {
+		return tx.SetAgenda(ctx, AgendaKind, time.Time{})
+	}
+	return tx.SetAgenda(ctx, AgendaKind, *due)
+}

@@ -1,0 +1,274 @@
+package checkout
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/invoicing"
+)
+
+// MaxItems is the most things one order holds.
+const MaxItems = 8
+
+// body is what of a quote is kept as JSON.
+type body struct {
+	Items   []Item `json:"items"`
+	Country string `json:"country"`
+	Taxes   []Tax  `json:"taxes"`
+}
+
+var (
+	errEmpty   = fault.New(fault.Conflict, "checkout.empty", "There is nothing in your cart.")
+	errTooMany = fault.New(fault.Conflict, "checkout.too_many_items", "One order holds at most "+strconv.Itoa(MaxItems)+" things. Please order the rest afterwards.")
+)
+
+// Preview prices a cart as an order placed now would be charged, and keeps nothing. What
+// cannot be ordered is left out and stands in Problems.
+func (d *Desk) Preview(ctx context.Context, db *tenancy.DB, a Ask) (q Quote, err error) {
+	offers, err := d.Offers.Offers(ctx, db.Tenant().ID)
+	if err != nil {
+		return Quote{}, err
+	}
+	err = db.View(ctx, func(tx *tenancy.Tx) error {
+		q, err = price(ctx, tx, db.Tenant(), offers, a)
+		return err
+	})
+	return q, err
+}
+
+// Quote prices a cart for an account and keeps the offer for QuoteFor. The fault is of
+// the first thing that cannot be ordered, or checkout.empty, checkout.too_many_items,
+// checkout.unknown_account; and whatever keeps the shop from selling.
+func (d *Desk) Quote(ctx context.Context, db *tenancy.DB, a Ask) (q Quote, err error) {
+	if err := d.gate(db.Tenant()); err != nil {
+		return Quote{}, err
+	}
+	if len(a.Items) == 0 {
+		return Quote{}, errEmpty
+	}
+	offers, err := d.Offers.Offers(ctx, db.Tenant().ID)
+	if err != nil {
+		return Quote{}, err
+	}
+	err = db.Update(ctx, func(tx *tenancy.Tx) error {
+		if q, err = price(ctx, tx, db.Tenant(), offers, a); err != nil {
+			return err
+		}
+		if len(q.Problems) > 0 {
+			return q.Problems[0].Err
+		}
+		return q.keep(ctx, tx)
+	})
+	return q, err
+}
+
+// gate refuses where the shop may not sell.
+func (d *Desk) gate(t tenancy.Tenant) error {
+	if d.Gate == nil {
+		return nil
+	}
+	return d.Gate(t)
+}
+
+// buyer is what pricing asks of an account.
+type buyer struct {
+	Currency string
+	Country  *string
+	TaxID    *string `bun:"tax_id"`
+}
+
+func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catalog.Offer, a Ask) (Quote, error) {
+	if len(a.Items) > MaxItems {
+		return Quote{}, errTooMany
+	}
+	who := buyer{Currency: t.Currency}
+	if a.AccountID != uuid.Nil {
+		err := tx.NewRaw("SELECT currency, country, tax_id FROM accounts WHERE id = ? AND closed_at IS NULL", a.AccountID).Scan(ctx, &who)
+		if tenancy.IsNoRows(err) {
+			return Quote{}, fault.New(fault.NotFound, "checkout.unknown_account", "There is no such account.")
+		}
+		if err != nil {
+			return Quote{}, fmt.Errorf("read the account: %w", err)
+		}
+	}
+	q := Quote{AccountID: a.AccountID, Currency: who.Currency, Country: text(who.Country), CreatedAt: tx.Now(), ExpiresAt: tx.Now().Add(QuoteFor)}
+	none := billing.Money{Currency: q.Currency}
+	q.Net, q.Tax, q.Total = none, none, none
+	plans, err := plansOf(ctx, tx, a.Items)
+	if err != nil {
+		return Quote{}, err
+	}
+	for i, picked := range a.Items {
+		item, err := configure(plans, offers, q.Currency, picked)
+		if err != nil {
+			if fault.From(err).Kind == fault.Internal {
+				return Quote{}, err
+			}
+			q.Problems = append(q.Problems, Problem{Index: i, Err: err})
+			continue
+		}
+		q.Items = append(q.Items, item)
+	}
+	if len(q.Items) == 0 {
+		return q, nil
+	}
+	priced, err := invoicing.Price(ctx, tx, q.Country, text(who.TaxID), lines(q.Items))
+	if err != nil {
+		return Quote{}, err
+	}
+	q.Net, q.Tax, q.Total = priced.Net, priced.Tax, priced.Total
+	for _, s := range priced.Taxes {
+		q.Taxes = append(q.Taxes, Tax{Label: taxLabel(s.Rule), Note: s.Rule.Note, Amount: s.Tax})
+	}
+	return q, nil
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func plansOf(ctx context.Context, tx *tenancy.Tx, items []catalog.Picked) ([]catalog.FullPlan, error) {
+	paths := make([]catalog.Path, len(items))
+	for i, x := range items {
+		paths[i] = x.Path()
+	}
+	return catalog.ByPaths(ctx, tx, paths)
+}
+
+// configure checks one thing as it is sold now. Faults: those of catalog.Configure,
+// plan.not_found, checkout.out_of_stock.
+func configure(plans []catalog.FullPlan, offers []catalog.Offer, currency string, picked catalog.Picked) (Item, error) {
+	p, ok := catalog.Find(plans, picked.Path())
+	if !ok {
+		return Item{}, fault.New(fault.NotFound, "plan.not_found", "There is no such plan.")
+	}
+	if p.Stock != nil && *p.Stock == 0 {
+		return Item{}, outOfStock(p.ProductName + " " + p.Name)
+	}
+	c, err := catalog.Configure(p, offers, currency, picked)
+	if err != nil {
+		return Item{}, err
+	}
+	return Item{
+		PlanID: p.ID, Type: p.Type, SKU: p.SKU, Label: c.Label, Picked: c.Picked, RegionName: c.RegionName, ImageName: c.ImageName,
+		Spec: c.Spec, Parts: c.Items, Chosen: c.Chosen, Amount: c.Amount, Setup: c.Setup,
+	}, nil
+}
+
+func outOfStock(label string) error {
+	return fault.New(fault.Conflict, "checkout.out_of_stock", label+" is sold out. Please choose another plan, or come back later.")
+}
+
+// lines are what an invoice over the items says.
+func lines(items []Item) []billing.Line {
+	var all []billing.Line
+	for _, x := range items {
+		sub := ""
+		if x.SubscriptionID != uuid.Nil {
+			sub = x.SubscriptionID.String()
+		}
+		for _, part := range x.Parts {
+			words := part.Label
+			if part.Kind == "plan" {
+				words += per(x.Picked.Cycle)
+				if x.RegionName != "" {
+					words += ", " + x.RegionName
+				}
+			}
+			all = append(all, billing.Line{Kind: part.Kind, SubscriptionID: sub, Description: words, Quantity: part.Quantity, Unit: part.Unit})
+		}
+		if !x.Setup.IsZero() {
+			all = append(all, billing.Line{Kind: "setup", SubscriptionID: sub, Description: "Setting up " + x.Label, Quantity: 1, Unit: x.Setup})
+		}
+	}
+	return all
+}
+
+// per says what a price is for, after a product's name.
+func per(c billing.Cycle) string {
+	switch c {
+	case billing.Monthly:
+		return ", 1 month"
+	case billing.OneTime:
+		return ""
+	case billing.Hourly:
+		return ", by the hour"
+	default:
+		return ", " + strconv.Itoa(c.Months()) + " months"
+	}
+}
+
+// taxLabel is "VAT 19 %".
+func taxLabel(r billing.TaxRule) string {
+	name := r.Name
+	if name == "" {
+		name = "Tax"
+	}
+	percent := strconv.FormatFloat(float64(r.Ppm)/10_000, 'f', -1, 64)
+	return strings.TrimSpace(name + " " + percent + " %")
+}
+
+func (q *Quote) keep(ctx context.Context, tx *tenancy.Tx) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return err
+	}
+	q.ID = id
+	raw, err := json.Marshal(body{Items: q.Items, Country: q.Country, Taxes: q.Taxes})
+	if err != nil {
+		return err
+	}
+	_, err = tx.NewRaw(`INSERT INTO quotes (id, kind, account_id, currency, net_minor, tax_minor, total_minor, body, created_at, expires_at)
+		VALUES (?, 'checkout', ?, ?, ?, ?, ?, ?::jsonb, ?, ?)`,
+		q.ID, q.AccountID, q.Currency, q.Net.Minor, q.Tax.Minor, q.Total.Minor, string(raw), q.CreatedAt, q.ExpiresAt).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("keep the quote: %w", err)
+	}
+	return nil
+}
+
+// Recurring groups what the items cost again and again, by cycle, the shortest first.
+func Recurring(items []Item) []Again {
+	var all []Again
+	for _, x := range items {
+		if x.Picked.Cycle == billing.OneTime || x.Amount.IsZero() {
+			continue
+		}
+		found := false
+		for i := range all {
+			if all[i].Cycle == x.Picked.Cycle {
+				if sum, err := all[i].Net.Add(x.Amount); err == nil {
+					all[i].Net, found = sum, true
+				}
+			}
+		}
+		if !found {
+			all = append(all, Again{Cycle: x.Picked.Cycle, Net: x.Amount})
+		}
+	}
+	return all
+}
+
+// Again is what is due every cycle, before tax.
+type Again struct {
+	Cycle billing.Cycle
+	Net   billing.Money
+}
+
+// Next is when a cycle that begins at from is due again; zero when never.
+func (a Again) Next(from time.Time, zone *time.Location) time.Time {
+	return a.Cycle.Period(from, 0, zone).To
+}
