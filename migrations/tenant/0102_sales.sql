@@ -34,6 +34,7 @@ CREATE TABLE orders (
 );
 CREATE INDEX orders_by_account ON orders (account_id, placed_at);
 CREATE INDEX orders_by_time ON orders (placed_at);
+CREATE INDEX orders_unpaid ON orders (placed_at) WHERE state = 'awaiting_payment';
 
 -- What is paid for again and again. Prices stand as they were sold.
 CREATE TABLE subscriptions (

@@ -207,6 +207,10 @@ func (c *Configured) option(o Option, value, currency string) error {
 		}
 		choice = o.Choices[i]
 	}
+	if n == 0 { // nothing of it: it may be without a price so
+		c.Picked.Options[o.Code] = value
+		return nil
+	}
 	unit, ok := choice.Price(currency, c.Picked.Cycle)
 	if !ok {
 		return errWords("This cannot be paid so. Please choose another one, or another way to pay.")
@@ -220,13 +224,11 @@ func (c *Configured) option(o Option, value, currency string) error {
 	if o.Kind == Quantity {
 		words = value
 	}
-	if n > 0 {
-		c.Chosen = append(c.Chosen, Fact{Label: o.Label, Value: words})
-		if !amount.IsZero() {
-			c.Items = append(c.Items, Item{Kind: "option", Code: o.Code, Label: o.Label + ": " + words, Quantity: n, Unit: unit, Amount: amount})
-		}
-		c.add(o.Resource, choice.Amount*int(n))
+	c.Chosen = append(c.Chosen, Fact{Label: o.Label, Value: words})
+	if !amount.IsZero() {
+		c.Items = append(c.Items, Item{Kind: "option", Code: o.Code, Label: o.Label + ": " + words, Quantity: n, Unit: unit, Amount: amount})
 	}
+	c.add(o.Resource, choice.Amount*int(n))
 	return nil
 }
 

@@ -129,6 +129,7 @@ type quoteRow struct {
 	TotalMinor int64
 	Body       []byte
 	ExpiresAt  time.Time
+	AcceptedAt *time.Time
 	OrderID    *uuid.UUID
 	Role       *string // of the person in the account
 	Name       string
@@ -144,7 +145,7 @@ type quoteRow struct {
 // readQuote reads a quote and refuses what can be seen at once.
 func readQuote(ctx context.Context, tx *tenancy.Tx, r PlaceRequest, lock string) (quoteRow, error) {
 	var q quoteRow
-	err := tx.NewRaw(`SELECT q.id, q.account_id, q.currency, q.total_minor, q.body, q.expires_at, o.id AS order_id, m.role, p.name, p.email,
+	err := tx.NewRaw(`SELECT q.id, q.account_id, q.currency, q.total_minor, q.body, q.expires_at, q.accepted_at, o.id AS order_id, m.role, p.name, p.email,
 			(SELECT count(*) FROM orders u WHERE u.account_id = q.account_id AND u.state = 'awaiting_payment') AS unpaid,
 			EXISTS (SELECT FROM gateways WHERE state = 'on') AS gateways,
 			(SELECT (s.value->>'large_order')::bigint FROM shop_settings s WHERE s.name = 'selling') AS large
@@ -163,6 +164,11 @@ func readQuote(ctx context.Context, tx *tenancy.Tx, r PlaceRequest, lock string)
 		return q, fmt.Errorf("read the quote: %w", err)
 	}
 	q.items = b.Items
+	if q.AcceptedAt != nil && q.OrderID == nil { // it was accepted while we waited for the lock
+		if err := tx.NewRaw("SELECT id FROM orders WHERE quote_id = ?", q.ID).Scan(ctx, &q.OrderID); err != nil {
+			return q, fmt.Errorf("read the quote's order: %w", err)
+		}
+	}
 	if q.OrderID != nil {
 		return q, nil
 	}
@@ -366,14 +372,11 @@ func What(items []Item) string {
 // schedule puts the tenant on the agenda for the next thing that happens to an order
 // nobody pays.
 func schedule(ctx context.Context, tx *tenancy.Tx) error {
-	var due *time.Time
-	err := tx.NewRaw(`SELECT min(CASE WHEN placed_at + ? * interval '1 second' > ? THEN placed_at + ? * interval '1 second' ELSE placed_at + ? * interval '1 second' END)
-		FROM orders WHERE state = 'awaiting_payment'`, holdOn.Seconds(), tx.Now(), holdOn.Seconds(), LapseAfter.Seconds()).Scan(ctx, &due)
+	_, err := tx.NewRaw(`SELECT door.set_agenda(?, (SELECT min(CASE WHEN placed_at + ? * interval '1 second' > ? THEN placed_at + ? * interval '1 second'
+			ELSE placed_at + ? * interval '1 second' END) FROM orders WHERE state = 'awaiting_payment'))`,
+		AgendaKind, holdOn.Seconds(), tx.Now(), holdOn.Seconds(), LapseAfter.Seconds()).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("look for unpaid orders: %w", err)
 	}
-	if due == nil {
-		return tx.SetAgenda(ctx, AgendaKind, time.Time{})
-	}
-	return tx.SetAgenda(ctx, AgendaKind, *due)
+	return nil
 }
