@@ -21,6 +21,15 @@ const (
 	CreditNote      = "credit_note"
 )
 
+// The letters about services.
+const (
+	ServiceReady     = "service_ready"
+	ServiceFailed    = "service_failed" // to the reseller's team
+	ServiceSuspended = "service_suspended"
+	ServiceReleased  = "service_released"
+	ServiceGone      = "service_gone"
+)
+
 // Templates is what each letter needs. Every key must be given; a value may be empty
 // where the words allow it (a name, a reason).
 var Templates = map[string][]string{
@@ -41,4 +50,10 @@ var Templates = map[string][]string{
 	InvoiceIssued:   {"name", "number", "total", "due", "open", "link"},   // due: a date; open: what is owed, empty: nothing
 	PaymentReceived: {"name", "number", "amount", "open", "link"},         // open: what is still owed, empty: nothing
 	CreditNote:      {"name", "number", "invoice", "total", "reason", "link"},
+
+	ServiceReady:     {"name", "service", "address", "link"},
+	ServiceFailed:    {"name", "service", "customer", "problem", "link"},
+	ServiceSuspended: {"name", "service", "reason", "link"},
+	ServiceReleased:  {"name", "service", "link"},
+	ServiceGone:      {"name", "service", "reason", "link"},
 }

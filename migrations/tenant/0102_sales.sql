@@ -78,23 +78,32 @@ CREATE TABLE services (
   region text NOT NULL,
   image text NOT NULL,
   spec jsonb NOT NULL, -- what is created; see provisioners.Spec
+  hostname text NOT NULL,
+  ssh_keys jsonb NOT NULL, -- of the order; a new installation gets them again
   desired text NOT NULL CHECK (desired IN ('active', 'suspended', 'terminated')),
   observed text NOT NULL CHECK (observed IN ('none', 'installing', 'active', 'suspended', 'failed', 'gone')),
   operation text NOT NULL, -- create, rebuild, suspend, release, resize, terminate, reboot…; empty: none
   step text NOT NULL,      -- where the operation stands
   operation_key uuid,      -- names the operation to the platform
   operation_since timestamptz,
+  operation_args jsonb NOT NULL, -- what it was asked with: {"image": "debian-13"}
+  progress int NOT NULL,   -- percent; 0: the platform does not say
   problem text NOT NULL,   -- why it cannot go on, for the reseller; empty: none
   attempts int NOT NULL,
   ref text NOT NULL,       -- the platform's name for it; empty: not known yet
   address text NOT NULL,   -- first IPv4 or host name
   addresses jsonb NOT NULL,
+  power text NOT NULL CHECK (power IN ('', 'on', 'off')), -- as last seen
   sealed_credentials bytea,
   holds jsonb NOT NULL,    -- why it is suspended: {"billing": "…", "reseller": "…"}; empty object: it is not
   began_at timestamptz,    -- billed to the reseller from here
   ended_at timestamptz,
   seen_at timestamptz,     -- when the platform was last asked
+  next_at timestamptz,     -- when it is to be driven or looked at next; null: never
+  lease uuid,              -- of the worker that talks to the platform about it
+  leased_until timestamptz,
   created_at timestamptz NOT NULL,
   changed_at timestamptz NOT NULL
 );
 CREATE INDEX services_by_account ON services (account_id);
+CREATE INDEX services_due ON services (next_at) WHERE next_at IS NOT NULL;
