@@ -27,12 +27,6 @@ type CapacityJob struct{}
 // Kind names the job.
 func (CapacityJob) Kind() string { return "platform.capacity" }
 
-// Metrics is told what the checks found; nil fields of a registry tell nobody.
-type Metrics interface {
-	PlatformUp(name string, up bool)
-	PlatformFree(name, sku, region string, free int)
-}
-
 // atOnce is how many platforms are asked at a time.
 const atOnce = 4
 
@@ -91,15 +85,7 @@ func (r *Registry) check(ctx context.Context, p record) (found, error) {
 	if err := ctx.Err(); err != nil {
 		return f, err // it was us who did not wait
 	}
-	var health Health
-	err := r.Central.Update(ctx, func(tx *tenancy.CentralTx) (err error) {
-		health, err = note(ctx, tx, p.ID, f)
-		return err
-	})
-	if err == nil && r.Metrics != nil {
-		r.Metrics.PlatformUp(p.Name, health != Down)
-	}
-	return f, err
+	return f, r.Central.Update(ctx, func(tx *tenancy.CentralTx) error { return note(ctx, tx, p.ID, f) })
 }
 
 // ask tests the connection.
@@ -121,10 +107,10 @@ func (r *Registry) ask(ctx context.Context, p record) found {
 
 // note keeps what a check found. One failure alone does not make a platform down that was
 // up: the next check is a minute away, and an alarm wakes people. A refused token does.
-func note(ctx context.Context, tx *tenancy.CentralTx, id uuid.UUID, f found) (Health, error) {
+func note(ctx context.Context, tx *tenancy.CentralTx, id uuid.UUID, f found) error {
 	p, err := recordOf(ctx, tx, id, "FOR UPDATE OF p")
 	if err != nil {
-		return Unknown, err
+		return err
 	}
 	const once = "Once, so far: "
 	to, said := Up, f.note
@@ -141,13 +127,13 @@ func note(ctx context.Context, tx *tenancy.CentralTx, id uuid.UUID, f found) (He
 	// changed_at stays: it says when the way to reach the platform changed.
 	_, err = tx.NewRaw("UPDATE platforms SET health = ?, health_note = ?, health_since = ?, checked_at = ? WHERE id = ?", to, said, since, tx.Now(), id).Exec(ctx)
 	if err != nil || to == p.Health || to == Up && p.Health == Unknown {
-		return to, err
+		return err
 	}
 	kind, text := "platform.down", p.Name+" is down. "+f.note
 	if to == Up {
 		kind, text = "platform.up", p.Name+" is up again."
 	}
-	return to, alert(ctx, tx, kind+" "+id.String()+" "+since.Format(time.RFC3339Nano), kind, text, map[string]any{"platform": p.Name, "platform_id": id})
+	return alert(ctx, tx, kind+" "+id.String()+" "+since.Format(time.RFC3339Nano), kind, text, map[string]any{"platform": p.Name, "platform_id": id})
 }
 
 // alert tells staff, once a key.
@@ -210,15 +196,11 @@ func (r *Registry) refreshOffers(ctx context.Context, d provisioners.Driver, whe
 	}
 	var rows []struct {
 		ID         uuid.UUID
-		SKU        string `bun:"sku"`
-		Region     string
-		Platform   string
 		Parameters json.RawMessage
 		Spec       provisioners.Spec
 	}
 	err := r.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		return tx.NewRaw(`SELECT o.id, o.sku, o.region, p.name AS platform, o.parameters, s.spec FROM offers o JOIN skus s ON s.sku = o.sku
-			JOIN platforms p ON p.id = o.platform_id WHERE `+where+" ORDER BY o.id", arg).Scan(ctx, &rows)
+		return tx.NewRaw(`SELECT o.id, o.parameters, s.spec FROM offers o JOIN skus s ON s.sku = o.sku WHERE `+where+" ORDER BY o.id", arg).Scan(ctx, &rows)
 	})
 	if err != nil {
 		return fmt.Errorf("room of offers: %w", err)
@@ -238,9 +220,6 @@ func (r *Registry) refreshOffers(ctx context.Context, d provisioners.Driver, whe
 		}
 		if err := r.keepRoom(ctx, o.ID, room, at); err != nil {
 			return err
-		}
-		if r.Metrics != nil {
-			r.Metrics.PlatformFree(o.Platform, o.SKU, o.Region, room.Free)
 		}
 	}
 	return nil

@@ -83,8 +83,7 @@ func object(s string) (string, error) {
 func (r *Registry) try(ctx context.Context, f Form) (provisioners.Health, error) {
 	d, err := r.build(f.Driver, Connection{BaseURL: f.BaseURL, Token: f.Token, Settings: json.RawMessage(f.Settings)})
 	if err != nil {
-		said := fault.From(err)
-		return provisioners.Health{}, &fault.Fault{Kind: fault.Invalid, Code: said.Code, Message: said.Message, Fields: map[string]string{"settings": said.Message}, Err: err}
+		return provisioners.Health{}, atField("settings", err)
 	}
 	c, ok := d.(provisioners.Checker)
 	if !ok {
@@ -95,18 +94,21 @@ func (r *Registry) try(ctx context.Context, f Form) (provisioners.Health, error)
 	case err == nil:
 		return h, nil
 	case errors.Is(err, egress.ErrForbidden):
-		return h, fault.Field("base_url", "platform.forbidden_address", "This address is not a public one. The operator can allow networks of its own with EZSCALE_PLATFORM_NETWORKS.")
+		return h, fault.Field("base_url", "platform.forbidden_address", "This address is not a public one. The operator can allow networks of its own with EZSCALE_EGRESS_ALLOW.")
 	case errors.Is(err, provisioners.ErrCredentials):
-		return h, wrongField(err, "token", "platform.token_refused", "The platform does not accept this token.")
+		return h, atField("token", fault.Wrap(err, fault.Invalid, "platform.token_refused", "The platform does not accept this token."))
 	case errors.Is(err, provisioners.ErrUnavailable):
-		return h, wrongField(err, "base_url", "platform.unreachable", "There is no answer, or none of such a platform, at this address.")
+		return h, atField("base_url", fault.Wrap(err, fault.Invalid, "platform.unreachable", "There is no answer, or none of such a platform, at this address."))
 	default:
-		return h, wrongField(err, "base_url", "platform.refused_test", "The platform refuses the test.")
+		return h, atField("base_url", fault.Wrap(err, fault.Invalid, "platform.refused_test", "The platform refuses the test."))
 	}
 }
 
-func wrongField(err error, field, code, message string) error {
-	return &fault.Fault{Kind: fault.Invalid, Code: code, Message: message, Fields: map[string]string{field: message}, Err: err}
+// atField puts a fault's words at a field of the form.
+func atField(field string, err error) error {
+	f := *fault.From(err)
+	f.Fields = map[string]string{field: f.Message}
+	return &f
 }
 
 // Connect tests a platform and takes it in; its token is sealed and never shown again.

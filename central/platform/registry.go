@@ -55,7 +55,6 @@ type Registry struct {
 	Client  *http.Client // calls platforms and nothing else; see tenancy/egress
 	// PlainHTTP lets platforms have addresses without TLS, where Client calls those.
 	PlainHTTP bool
-	Metrics   Metrics // nil: nobody is told
 
 	mu   sync.Mutex
 	open map[uuid.UUID]opened

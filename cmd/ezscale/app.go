@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/ezscale/ezscale/central/platform"
 	"github.com/ezscale/ezscale/cmd/ezscale/health"
 	"github.com/ezscale/ezscale/cmd/ezscale/metrics"
 	"github.com/ezscale/ezscale/tenancy"
@@ -32,6 +33,7 @@ type app struct {
 	builder  *tenancy.Builder
 	redis    *redis.Client
 	resolver *tenancy.Resolver
+	registry *platform.Registry // see platforms
 
 	loops   sync.WaitGroup
 	stop    context.CancelFunc

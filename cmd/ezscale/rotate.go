@@ -10,6 +10,7 @@ import (
 
 	"github.com/ezscale/ezscale/branding/domain"
 	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/central/platform"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/secrets"
@@ -34,6 +35,7 @@ const (
 	sealedMails   = "mails"
 	sealedTLS     = "certificates' keys and accounts"
 	sealedTickets = "ticket keys"
+	sealedTokens  = "platforms' tokens"
 )
 
 // rewrapPage is how many values one transaction seals again.
@@ -112,6 +114,7 @@ func (x *tools) rotateCentral(ctx context.Context, sealed map[string]int) error 
 	steps := map[string]func(*tenancy.CentralTx) (int, error){
 		sealedTLS:     func(tx *tenancy.CentralTx) (int, error) { return domain.RewrapAssets(ctx, tx, x.ring, rewrapPage) },
 		sealedTickets: func(tx *tenancy.CentralTx) (int, error) { return domain.RewrapTickets(ctx, tx, x.ring) },
+		sealedTokens:  func(tx *tenancy.CentralTx) (int, error) { return platform.Rewrap(ctx, tx, x.ring, rewrapPage) },
 		sealedMails:   func(tx *tenancy.CentralTx) (int, error) { return mail.Rewrap(ctx, tx, x.ring, rewrapPage) },
 		sealedFactors: func(tx *tenancy.CentralTx) (int, error) {
 			return x.rewrapFactors(ctx, tx, identity.Staff, identity.Partner)
@@ -191,7 +194,7 @@ func (x *tools) sealedBy(ctx context.Context, ids []tenancy.ID) (map[string]int,
 	all := map[string]int{}
 	err := x.central.View(ctx, func(tx *tenancy.CentralTx) error {
 		return countSealed(ctx, tx, all, append(slices.Clone(sealedColumns), "SELECT "+secrets.KeyIDSQL("value")+" AS key FROM tls_assets WHERE key LIKE '%.key'",
-			"SELECT "+secrets.KeyIDSQL("sealed_key")+" AS key FROM tls_ticket_keys"))
+			"SELECT "+secrets.KeyIDSQL("sealed_key")+" AS key FROM tls_ticket_keys", platform.SealedBy()))
 	})
 	for _, id := range ids {
 		if err != nil {

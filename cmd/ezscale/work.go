@@ -108,6 +108,7 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, job reseller.DropJob) error {
 		return desk.CarryOut(ctx, job, &dropper{app: a, library: library})
 	}, queue.Timeout(time.Hour))
+	a.platformJobs(w)
 	if err := a.startQueue(ctx, w); err != nil {
 		return err
 	}
@@ -144,6 +145,9 @@ func (a *app) startQueue(ctx context.Context, w *queue.Workers) error {
 		if err := queue.Schedule(s, tick.name, tick.every, tick.job); err != nil {
 			return err
 		}
+	}
+	if err := platformTicks(s); err != nil {
+		return err
 	}
 	a.keep("queue", q.Run)
 	a.keep("clock", s.Run)
