@@ -21,6 +21,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/account"
 )
 
 // Scope is one thing a token may be made for.
@@ -50,12 +51,9 @@ func Scopes() []struct {
 	}
 }
 
-// roles says which membership of the account each scope needs, whoever made the token.
-var roles = map[Scope][]string{
-	ServicesRead:  {"owner", "admin", "technical", "billing", "read_only"},
-	ServicesWrite: {"owner", "admin", "technical"},
-	BillingRead:   {"owner", "admin", "billing", "read_only"},
-	OrdersWrite:   {"owner", "admin", "billing"},
+// needs says what its maker must be allowed in the account for each scope.
+var needs = map[Scope]account.Permission{
+	ServicesRead: account.ServicesSee, ServicesWrite: account.ServicesRun, BillingRead: account.InvoicesSee, OrdersWrite: account.Buy,
 }
 
 // Token is a token as its owner sees it; the secret itself is shown once, by Create.
@@ -107,7 +105,7 @@ func (n *New) check() error {
 		fields["scopes"] = "Choose what the token may do."
 	}
 	for _, s := range n.Scopes {
-		if roles[s] == nil {
+		if needs[s] == "" {
 			fields["scopes"] = "There is no such scope."
 		}
 	}
@@ -145,7 +143,7 @@ func Create(ctx context.Context, db *tenancy.DB, n New, by audit.Origin) (t Toke
 			return err
 		}
 		for _, s := range n.Scopes {
-			if !slices.Contains(roles[s], role) {
+			if !account.May(role, needs[s]) {
 				return fault.New(fault.Forbidden, "token.scope_beyond_role", "Your role in this account does not include that.")
 			}
 		}
@@ -178,7 +176,7 @@ func Create(ctx context.Context, db *tenancy.DB, n New, by audit.Origin) (t Toke
 
 // lockedRole is the person's role in the account, which does not change until the
 // transaction ends; the fault is account.not_found.
-func lockedRole(ctx context.Context, tx *tenancy.Tx, accountID, personID uuid.UUID) (role string, err error) {
+func lockedRole(ctx context.Context, tx *tenancy.Tx, accountID, personID uuid.UUID) (role account.Role, err error) {
 	err = tx.NewRaw("SELECT role FROM memberships WHERE account_id = ? AND person_id = ? FOR SHARE", accountID, personID).Scan(ctx, &role)
 	if tenancy.IsNoRows(err) {
 		return "", fault.New(fault.NotFound, "account.not_found", "There is no such account.")

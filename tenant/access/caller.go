@@ -13,6 +13,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/account"
 )
 
 // Caller is whom a token acts for.
@@ -21,13 +22,13 @@ type Caller struct {
 	TokenName string
 	AccountID uuid.UUID
 	PersonID  uuid.UUID
-	Role      string // the person's, in the account, now
+	Role      account.Role // the person's, in the account, now
 	scopes    []Scope
 }
 
 // May reports whether the token was made for the scope and its maker still may.
 func (c Caller) May(s Scope) bool {
-	return slices.Contains(c.scopes, s) && slices.Contains(roles[s], c.Role)
+	return slices.Contains(c.scopes, s) && account.May(c.Role, needs[s])
 }
 
 // Actor is how the trail names the caller.
@@ -51,7 +52,8 @@ func Recognise(ctx context.Context, db *tenancy.DB, secret string) (c Caller, er
 	err = db.View(ctx, func(tx *tenancy.Tx) error {
 		var row struct {
 			ID, AccountID, PersonID uuid.UUID
-			Name, Role              string
+			Name                    string
+			Role                    account.Role
 			Scopes                  []byte
 			Stale                   bool
 		}

@@ -1,0 +1,132 @@
+package api
+
+import (
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing/document"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/invoicing"
+)
+
+type accountBody struct {
+	ID       uuid.UUID `json:"id"`
+	Name     string    `json:"name"`
+	Currency string    `json:"currency"`
+	Role     string    `json:"role"` // of the token's maker
+	Token    string    `json:"token"`
+}
+
+// getAccount handles GET /account: whom the token acts for.
+func (a *API) getAccount(c call) (int, any, error) {
+	b := accountBody{ID: c.caller.AccountID, Role: string(c.caller.Role), Token: c.caller.TokenName}
+	err := c.db.View(c.ctx(), func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT name, currency FROM accounts WHERE id = ?", c.caller.AccountID).Scan(c.ctx(), &b.Name, &b.Currency)
+	})
+	return fiber.StatusOK, b, err
+}
+
+type invoice struct {
+	ID       uuid.UUID  `json:"id"`
+	Number   string     `json:"number"`
+	Kind     string     `json:"kind"`
+	State    string     `json:"state"`
+	Net      amount     `json:"net"`
+	Tax      amount     `json:"tax"`
+	Total    amount     `json:"total"`
+	Due      amount     `json:"due"` // still owed
+	IssuedAt time.Time  `json:"issued_at"`
+	DueAt    *time.Time `json:"due_at"`
+	PaidAt   *time.Time `json:"paid_at"`
+}
+
+type fullInvoice struct {
+	invoice
+	Document document.Document `json:"document"` // as it was issued
+}
+
+func invoiceOf(i invoicing.Invoice) invoice {
+	due := i.Due()
+	if i.Kind == document.CreditNote || due.Minor < 0 || i.State != invoicing.Open {
+		due.Minor = 0
+	}
+	return invoice{
+		ID: i.ID, Number: i.Number, Kind: i.Kind, State: string(i.State), Net: amountOf(i.Net), Tax: amountOf(i.Tax), Total: amountOf(i.Total),
+		Due: amountOf(due), IssuedAt: i.IssuedAt.UTC(), DueAt: moment(i.DueAt), PaidAt: moment(i.PaidAt),
+	}
+}
+
+// listInvoices handles GET /invoices, the newest first.
+func (a *API) listInvoices(c call) (int, any, error) {
+	offset, limit, err := window(c)
+	if err != nil {
+		return 0, nil, err
+	}
+	f := invoicing.Filter{AccountID: c.caller.AccountID, Offset: offset, Limit: limit}
+	switch s := invoicing.State(c.Query("state")); s {
+	case "":
+	case invoicing.Open, invoicing.Paid, invoicing.Void, invoicing.Uncollectible:
+		f.State = s
+	default:
+		return 0, nil, fault.Field("state", "api.state_invalid", "state is open, paid, void or uncollectible.")
+	}
+	found, total, err := invoicing.List(c.ctx(), c.db, f)
+	if err != nil {
+		return 0, nil, err
+	}
+	out := make([]invoice, len(found))
+	for i, inv := range found {
+		out[i] = invoiceOf(inv)
+	}
+	return fiber.StatusOK, pageOf(out, offset, limit, total), nil
+}
+
+var errInvoice = fault.New(fault.NotFound, "invoice.not_found", "There is no such invoice.")
+
+// own finds an invoice of the caller's account; another's is not there.
+func own(c call, tx *tenancy.Tx) (invoicing.Invoice, error) {
+	id, err := idOf(c, "id", errInvoice)
+	if err != nil {
+		return invoicing.Invoice{}, err
+	}
+	inv, err := invoicing.Get(c.ctx(), tx, id)
+	if err == nil && inv.AccountID != c.caller.AccountID {
+		err = errInvoice
+	}
+	return inv, err
+}
+
+// getInvoice handles GET /invoices/{id}.
+func (a *API) getInvoice(c call) (int, any, error) {
+	var out fullInvoice
+	err := c.db.View(c.ctx(), func(tx *tenancy.Tx) error {
+		inv, err := own(c, tx)
+		if err != nil {
+			return err
+		}
+		out.invoice = invoiceOf(inv)
+		out.Document, err = invoicing.Stored(c.ctx(), tx, inv.ID)
+		return err
+	})
+	return fiber.StatusOK, out, err
+}
+
+// getInvoicePDF handles GET /invoices/{id}/pdf.
+func (a *API) getInvoicePDF(c call) (int, any, error) {
+	var inv invoicing.Invoice
+	err := c.db.View(c.ctx(), func(tx *tenancy.Tx) (err error) {
+		inv, err = own(c, tx)
+		return err
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	pdf, name, err := a.PDF(c.ctx(), c.db, inv.ID)
+	if err != nil {
+		return 0, nil, err
+	}
+	return fiber.StatusOK, rawAnswer{contentType: "application/pdf", fileName: name, bytes: pdf}, nil
+}

@@ -1,0 +1,171 @@
+package api
+
+import (
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/catalog"
+)
+
+type product struct {
+	ID      string `json:"id"` // its slug
+	Type    string `json:"type"`
+	Name    string `json:"name"`
+	Summary string `json:"summary"`
+	Plans   []plan `json:"plans"`
+}
+
+type plan struct {
+	ID      string   `json:"id"` // product/plan
+	Name    string   `json:"name"`
+	Summary string   `json:"summary"`
+	Facts   []fact   `json:"facts"`
+	Prices  []price  `json:"prices"`
+	Options []option `json:"options,omitempty"`
+	Regions []region `json:"regions,omitempty"`
+}
+
+type fact struct {
+	Label string `json:"label"`
+	Value string `json:"value"`
+}
+
+type price struct {
+	Cycle string `json:"cycle"`
+	Price amount `json:"price"` // net of tax, a cycle
+	Setup amount `json:"setup"` // once
+}
+
+type option struct {
+	ID      string   `json:"id"`
+	Label   string   `json:"label"`
+	Kind    string   `json:"kind"`
+	Minimum int      `json:"minimum"`
+	Maximum int      `json:"maximum"`
+	Step    int      `json:"step"`
+	Choices []choice `json:"choices"`
+}
+
+type choice struct {
+	ID     string  `json:"id"`
+	Label  string  `json:"label"`
+	Prices []price `json:"prices"`
+}
+
+type region struct {
+	ID        string  `json:"id"`
+	Name      string  `json:"name"`
+	Available bool    `json:"available"`
+	Images    []image `json:"images"`
+}
+
+type image struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Group string `json:"group"`
+}
+
+// listProducts handles GET /products: what anyone may see, in the shop's currency.
+func (a *API) listProducts(c call) (int, any, error) {
+	currency := c.db.Tenant().Currency
+	var shelf []catalog.Product
+	err := c.db.View(c.ctx(), func(tx *tenancy.Tx) (err error) {
+		shelf, err = catalog.Public(c.ctx(), tx, currency)
+		return err
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	out := make([]product, len(shelf))
+	for i, p := range shelf {
+		out[i] = productOf(p)
+	}
+	return fiber.StatusOK, pageOf(out, 0, len(out), len(out)), nil
+}
+
+// getProduct handles GET /products/{product}: with options, regions and images.
+func (a *API) getProduct(c call) (int, any, error) {
+	currency := c.db.Tenant().Currency
+	var found catalog.Product
+	var full []catalog.FullPlan
+	err := c.db.View(c.ctx(), func(tx *tenancy.Tx) (err error) {
+		if found, err = catalog.PublicProduct(c.ctx(), tx, currency, c.Params("product")); err != nil {
+			return err
+		}
+		paths := make([]catalog.Path, len(found.Plans))
+		for i, p := range found.Plans {
+			paths[i] = catalog.Path{Product: found.Slug, Plan: p.Slug}
+		}
+		full, err = catalog.ByPaths(c.ctx(), tx, paths)
+		return err
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	var offers []catalog.Offer
+	if a.Offers != nil {
+		if offers, err = a.Offers.Offers(c.ctx(), c.db.Tenant().ID); err != nil {
+			return 0, nil, err
+		}
+	}
+	out := productOf(found)
+	for i, p := range found.Plans {
+		f, ok := catalog.Find(full, catalog.Path{Product: found.Slug, Plan: p.Slug})
+		if !ok {
+			continue
+		}
+		out.Plans[i].Options = optionsOf(f, currency)
+		if f.SKU != "" {
+			out.Plans[i].Regions = regionsOf(catalog.Places(f, catalog.OfferFor(offers, f)))
+		}
+	}
+	return fiber.StatusOK, out, nil
+}
+
+func productOf(p catalog.Product) product {
+	out := product{ID: p.Slug, Type: string(p.Type), Name: p.Name, Summary: p.Summary, Plans: []plan{}}
+	for _, pl := range p.Plans {
+		v := plan{ID: p.Slug + "/" + pl.Slug, Name: pl.Name, Summary: pl.Summary, Facts: []fact{}, Prices: []price{}}
+		for _, f := range pl.Facts {
+			v.Facts = append(v.Facts, fact{f.Label, f.Value})
+		}
+		for _, pr := range pl.Prices {
+			v.Prices = append(v.Prices, price{string(pr.Cycle), amountOf(pr.Amount), amountOf(pr.Setup)})
+		}
+		out.Plans = append(out.Plans, v)
+	}
+	return out
+}
+
+func optionsOf(p catalog.FullPlan, currency string) []option {
+	var out []option
+	for _, o := range p.Options {
+		if o.Visibility != catalog.Shown {
+			continue
+		}
+		v := option{ID: o.Code, Label: o.Label, Kind: o.Kind, Minimum: o.Minimum, Maximum: o.Maximum, Step: o.Step, Choices: []choice{}}
+		for _, ch := range o.Choices {
+			w := choice{ID: ch.Code, Label: ch.Label, Prices: []price{}}
+			for _, pr := range p.InCurrency(currency) {
+				if m, ok := ch.Price(currency, pr.Cycle); ok {
+					w.Prices = append(w.Prices, price{string(pr.Cycle), amountOf(m), amount{"0", currency}})
+				}
+			}
+			v.Choices = append(v.Choices, w)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func regionsOf(all []catalog.Region) []region {
+	out := []region{}
+	for _, r := range all {
+		v := region{ID: r.Code, Name: r.Name, Available: r.Available, Images: []image{}}
+		for _, i := range r.Images {
+			v.Images = append(v.Images, image{i.Code, i.Name, i.Group})
+		}
+		out = append(out, v)
+	}
+	return out
+}
