@@ -200,3 +200,26 @@ func (m Money) Format(locale string) string {
 	f := currency.NewFormatter(currency.NewLocale(locale))
 	return f.Format(amount)
 }
+
+// FormatNumber writes the amount by the rules of a locale without its currency, for
+// columns whose head names it: "1,234.50" in en, "1.234,50" in de.
+func (m Money) FormatNumber(locale string) string {
+	amount, err := currency.NewAmount(m.Decimal(), m.Currency)
+	if err != nil {
+		return m.Decimal()
+	}
+	f := currency.NewFormatter(currency.NewLocale(locale))
+	f.CurrencyDisplay = currency.DisplayNone
+	return strings.TrimSpace(f.Format(amount))
+}
+
+// FormatCode is Format with the currency's three letters instead of its sign.
+func (m Money) FormatCode(locale string) string {
+	amount, err := currency.NewAmount(m.Decimal(), m.Currency)
+	if err != nil {
+		return m.String()
+	}
+	f := currency.NewFormatter(currency.NewLocale(locale))
+	f.CurrencyDisplay = currency.DisplayCode
+	return f.Format(amount)
+}
