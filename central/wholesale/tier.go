@@ -85,7 +85,8 @@ type NewTier struct {
 	From     time.Time
 }
 
-// SetTier lets a tier cost and give this from a day on, as SetPrice does. The fault
+// SetTier lets a tier cost and give this from the first day of a month on; otherwise as
+// SetPrice does. The fault
 // tier.invalid is about fields; another is price.closed.
 func (d *Desk) SetTier(ctx context.Context, n NewTier, by audit.Origin) error {
 	wrong := map[string]string{}
@@ -104,8 +105,11 @@ func (d *Desk) SetTier(ctx context.Context, n NewTier, by audit.Origin) error {
 	if !ok {
 		wrong["percent"] = "Enter a percentage from 0 to 100."
 	}
-	if n.From.IsZero() || n.From.Year() < 2000 || n.From.Year() > 2200 {
+	switch {
+	case n.From.IsZero() || n.From.Year() < 2000 || n.From.Year() > 2200:
 		wrong["from"] = "Choose the day from which it holds."
+	case !n.From.Equal(monthOf(n.From).From):
+		wrong["from"] = "What a tier costs and gives changes with a month: choose its first day."
 	}
 	if err := fault.Fields("tier.invalid", wrong); err != nil {
 		return err

@@ -112,7 +112,10 @@ CREATE TABLE wholesale_lines (
   invoice_id uuid NOT NULL REFERENCES wholesale_invoices,
   position int NOT NULL,
   kind text NOT NULL CHECK (kind IN ('fee', 'service', 'metered', 'discount', 'adjustment')),
+  adjusts text NOT NULL, -- the kind an adjustment is about; empty: it is none
+  period text NOT NULL,  -- the month it is about: an adjustment's is an earlier one
   sku text NOT NULL, -- empty: fee, discount
+  tier text NOT NULL,
   description text NOT NULL,
   quantity numeric(20, 8) NOT NULL, -- service months, or units
   price_minor numeric(20, 8) NOT NULL,
@@ -133,7 +136,8 @@ CREATE TABLE wholesale_evidence (
   amount_minor numeric(20, 8) NOT NULL, -- before the line is rounded
   start_key text NOT NULL, -- the usage event that began it
   stop_key text NOT NULL,  -- and the one that ended it; empty: it ran on
-  PRIMARY KEY (invoice_id, position, subject, from_at)
+  -- An adjustment takes back what was billed (a negative quantity) beside what should have been.
+  PRIMARY KEY (invoice_id, position, subject, from_at, start_key, quantity)
 );
 
 -- The platform's own books, as a tenant's: one row a movement.

@@ -1,0 +1,294 @@
+package wholesale
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/fault"
+)
+
+// batch is how many resellers one statement bills: enough to work on sets, few enough
+// that what is held in memory stays small however many there are.
+const batch = 250
+
+// lateMargin reaches back before the last cut-off: a transaction that recorded usage may
+// have been under way then and seen by nobody. What is worked out again and found the
+// same changes nothing.
+const lateMargin = time.Hour
+
+// Month is a period of billing: the month's name, such as 2026-10, and its time, UTC.
+type Month struct {
+	Name     string
+	From, To time.Time
+}
+
+// ParseMonth reads 2026-10. Fault: wholesale.bad_period.
+func ParseMonth(s string) (Month, error) {
+	from, err := time.Parse("2006-01", strings.TrimSpace(s))
+	if err != nil || from.Year() < 2000 || from.Year() > 2200 {
+		return Month{}, fault.Field("period", "wholesale.bad_period", "Name a month such as 2026-10.")
+	}
+	return monthOf(from), nil
+}
+
+// monthOf is the month a moment lies in.
+func monthOf(at time.Time) Month {
+	at = at.UTC()
+	from := time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
+	return Month{Name: from.Format("2006-01"), From: from, To: from.AddDate(0, 1, 0)}
+}
+
+// Last is the month before the one t lies in.
+func Last(t time.Time) Month { return monthOf(monthOf(t).From.Add(-time.Hour)) }
+
+// Report is what a run did, or would do.
+type Report struct {
+	Period   string           `json:"period"`
+	From     time.Time        `json:"from"`
+	To       time.Time        `json:"to"`
+	CutOff   time.Time        `json:"cut_off"`
+	Dry      bool             `json:"dry_run"`
+	Again    bool             `json:"already_billed"` // it was billed before; nothing was changed
+	Invoices int              `json:"invoices"`
+	Lines    int              `json:"lines"`
+	Total    map[string]int64 `json:"total_minor"` // by currency, tax included
+	Rows     []ReportRow      `json:"resellers"`
+	Missing  []Missing        `json:"without_price"` // usage that cannot be billed
+}
+
+// ReportRow is one reseller's invoice in a report.
+type ReportRow struct {
+	Tenant      tenancy.ID `json:"tenant"`
+	Name        string     `json:"name"`
+	Number      string     `json:"number"`
+	Tier        string     `json:"tier"`
+	Currency    string     `json:"currency"`
+	Lines       int        `json:"lines"`
+	Services    int64      `json:"services"`
+	Adjustments int        `json:"adjustments"`
+	NetMinor    int64      `json:"net_minor"`
+	TotalMinor  int64      `json:"total_minor"`
+}
+
+// Missing is usage of a SKU that has no price for a reseller's tier and currency.
+type Missing struct {
+	Tenant   tenancy.ID `json:"tenant"`
+	SKU      string     `json:"sku"`
+	Tier     string     `json:"tier"`
+	Currency string     `json:"currency"`
+	Since    time.Time  `json:"since"`
+}
+
+// errDry rolls a dry run back.
+var errDry = errors.New("wholesale: dry run")
+
+// Run bills a month: one invoice a reseller, with its lines and their evidence, all in
+// one transaction. A month that was billed is left as it is and answered with Again. Dry
+// does the very same and rolls it back; it may be asked of the month under way, which is
+// then worked out as if everything ran on to its end. Faults: wholesale.not_over for a
+// month that has not ended, wholesale.unpriced when usage has no price.
+func (d *Desk) Run(ctx context.Context, m Month, by audit.Origin, dry bool) (report Report, err error) {
+	err = d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
+		r := &run{tx: tx, month: m, dry: dry, by: by, report: Report{Period: m.Name, From: m.From, To: m.To, Dry: dry, Total: map[string]int64{}}}
+		err := r.whole(ctx)
+		report = r.report
+		if err == nil && dry {
+			return errDry
+		}
+		return err
+	})
+	if errors.Is(err, errDry) {
+		err = nil
+	}
+	if err != nil {
+		return Report{}, fmt.Errorf("wholesale run %s: %w", m.Name, err)
+	}
+	return report, nil
+}
+
+// run is one run under way.
+type run struct {
+	tx     *tenancy.CentralTx
+	month  Month
+	dry    bool
+	by     audit.Origin
+	id     uuid.UUID
+	cutOff time.Time
+	report Report
+
+	seller  Seller
+	series  series
+	closed  []closedRun // whose late facts are adjusted here
+	catalog map[string]string
+}
+
+// series is where the numbering and the chain of invoices stand.
+type series struct {
+	Sequence int64
+	Hash     []byte
+}
+
+// closedRun is a month that was billed before.
+type closedRun struct {
+	Month
+	Tenants map[int64]bool // with facts that came since
+}
+
+func (r *run) whole(ctx context.Context) error {
+	done, err := r.open(ctx)
+	if err != nil || done {
+		return err
+	}
+	if err := r.lateFacts(ctx); err != nil {
+		return err
+	}
+	var who []billed
+	err = r.tx.NewRaw(`SELECT t.id, t.name, t.owner_email, t.locale, t.time_zone, coalesce(p.billing, '{}') AS billing, coalesce(p.tax_id, '') AS tax_id
+		FROM tenants t LEFT JOIN reseller_profiles p ON p.tenant_id = t.id
+		WHERE NOT t.sandbox AND EXISTS (SELECT FROM tenant_terms x WHERE x.tenant_id = t.id AND x.valid_from < ?) ORDER BY t.id`, r.month.To).Scan(ctx, &who)
+	if err != nil {
+		return fmt.Errorf("who is billed: %w", err)
+	}
+	for some := range slices.Chunk(who, batch) {
+		if err := r.bill(ctx, some); err != nil {
+			return err
+		}
+	}
+	if len(r.report.Missing) > 0 && !r.dry {
+		return unpriced(r.report.Missing)
+	}
+	return r.close(ctx)
+}
+
+// open takes the month, or finds it billed. Two runs at once wait for one another here.
+func (r *run) open(ctx context.Context) (done bool, err error) {
+	if !r.dry && r.tx.Now().Before(r.month.To) {
+		return false, fault.New(fault.Conflict, "wholesale.not_over", "The month "+r.month.Name+" is not over yet. A preview of it is possible.")
+	}
+	if r.id, err = uuid.NewV7(); err != nil {
+		return false, err
+	}
+	// The ledger stamps events by the database's clock, and so is the cut-off.
+	if err := r.tx.NewRaw("SELECT now()").Scan(ctx, &r.cutOff); err != nil {
+		return false, err
+	}
+	r.report.CutOff = r.cutOff.UTC()
+	res, err := r.tx.NewRaw(`INSERT INTO wholesale_runs (id, period, period_from, period_to, cut_off, state, invoices, total, started_at, started_by)
+		VALUES (?, ?, ?, ?, ?, 'running', 0, '{}', ?, ?) ON CONFLICT (period) DO NOTHING`,
+		r.id, r.month.Name, r.month.From, r.month.To, r.cutOff, r.tx.Now(), r.by.Actor.Name).Exec(ctx)
+	if err != nil {
+		return false, fmt.Errorf("open the run: %w", err)
+	}
+	if n, err := res.RowsAffected(); err != nil {
+		return false, err
+	} else if n == 0 {
+		r.report.Again = true
+		return true, r.recall(ctx)
+	}
+	// One run at a time takes numbers.
+	var one int
+	if err := r.tx.NewRaw("INSERT INTO settings (name, value, changed_at) VALUES ('wholesale_series', '{}', ?) ON CONFLICT (name) DO NOTHING", r.tx.Now()).Scan(ctx, &one); err != nil && !tenancy.IsNoRows(err) {
+		return false, err
+	}
+	if err := r.tx.NewRaw("SELECT 1 FROM settings WHERE name = 'wholesale_series' FOR UPDATE").Scan(ctx, &one); err != nil {
+		return false, err
+	}
+	var last []series
+	if err := r.tx.NewRaw("SELECT sequence, hash FROM wholesale_invoices ORDER BY sequence DESC LIMIT 1").Scan(ctx, &last); err != nil {
+		return false, err
+	}
+	if len(last) > 0 {
+		r.series = last[0]
+	} else {
+		r.series.Hash = []byte{}
+	}
+	r.seller, err = sellerIn(ctx, r.tx)
+	return false, err
+}
+
+// recall fills the report of a month that was billed before, in two small statements.
+func (r *run) recall(ctx context.Context) error {
+	var was struct {
+		CutOff   time.Time
+		Invoices int
+		Total    json.RawMessage
+	}
+	if err := r.tx.NewRaw("SELECT cut_off, invoices, total FROM wholesale_runs WHERE period = ?", r.month.Name).Scan(ctx, &was); err != nil {
+		return err
+	}
+	r.report.CutOff, r.report.Invoices = was.CutOff.UTC(), was.Invoices
+	return json.Unmarshal(was.Total, &r.report.Total)
+}
+
+// lateFacts finds the resellers about whom something was recorded for a closed month
+// since the last run looked.
+func (r *run) lateFacts(ctx context.Context) error {
+	var rows []struct {
+		Period     string
+		PeriodFrom time.Time
+		PeriodTo   time.Time
+		TenantID   int64
+	}
+	err := r.tx.NewRaw(`SELECT DISTINCT c.period, c.period_from, c.period_to, u.tenant_id
+		FROM wholesale_runs c JOIN usage_events u ON u.at < c.period_to
+		WHERE c.state = 'done' AND u.recorded_at > (SELECT max(cut_off) FROM wholesale_runs WHERE state = 'done') - ?::interval
+			AND u.recorded_at <= ?
+		ORDER BY c.period_from, u.tenant_id`, lateMargin.String(), r.cutOff).Scan(ctx, &rows)
+	if err != nil {
+		return fmt.Errorf("late facts: %w", err)
+	}
+	for _, row := range rows {
+		if n := len(r.closed); n == 0 || r.closed[n-1].Name != row.Period {
+			r.closed = append(r.closed, closedRun{Month{row.Period, row.PeriodFrom.UTC(), row.PeriodTo.UTC()}, map[int64]bool{}})
+		}
+		r.closed[len(r.closed)-1].Tenants[row.TenantID] = true
+	}
+	return nil
+}
+
+// close ends the run and says what follows it: charges and mails, by a job of their own.
+func (r *run) close(ctx context.Context) error {
+	total, err := json.Marshal(r.report.Total)
+	if err != nil {
+		return err
+	}
+	_, err = r.tx.NewRaw("UPDATE wholesale_runs SET state = 'done', invoices = ?, total = ?::jsonb, finished_at = ? WHERE id = ?",
+		r.report.Invoices, string(total), r.tx.Now(), r.id).Exec(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := r.tx.Enqueue(ctx, AnnounceJob{Period: r.month.Name}, tenancy.JobOptions{Key: r.month.Name}); err != nil {
+		return err
+	}
+	return r.by.Record(ctx, r.tx, "wholesale.billed", audit.Target{Kind: "wholesale_run", ID: r.month.Name},
+		map[string]any{"invoices": r.report.Invoices, "total": r.report.Total})
+}
+
+// unpriced refuses a run that could not bill everything: invoices never change.
+func unpriced(all []Missing) error {
+	said := make([]string, 0, 3)
+	for _, m := range all[:min(len(all), 3)] {
+		said = append(said, fmt.Sprintf("%s for tier %s in %s since %s (reseller %s)", m.SKU, m.Tier, m.Currency, day(m.Since), m.Tenant))
+	}
+	if len(all) > 3 {
+		said = append(said, fmt.Sprintf("%d more", len(all)-3))
+	}
+	return fault.New(fault.Conflict, "wholesale.unpriced", "Nothing was billed, because some usage has no price: "+strings.Join(said, "; ")+". Set the prices and run again.")
+}
+
+// AnnounceJob tells the resellers of a run's invoices and has their cards charged.
+type AnnounceJob struct {
+	Period string `json:"period"`
+}
+
+// Kind names the job.
+func (AnnounceJob) Kind() string { return "wholesale.announce" }
