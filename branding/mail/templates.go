@@ -19,6 +19,10 @@ const (
 	InvoiceIssued   = "invoice_issued"
 	PaymentReceived = "payment_received"
 	CreditNote      = "credit_note"
+
+	WholesaleInvoice = "wholesale_invoice" // from the platform to a reseller
+	WholesalePaid    = "wholesale_paid"
+	WholesaleFailed  = "wholesale_failed"
 )
 
 // The letters about services.
@@ -56,4 +60,7 @@ var Templates = map[string][]string{
 	ServiceSuspended: {"name", "service", "reason", "link"},
 	ServiceReleased:  {"name", "service", "link"},
 	ServiceGone:      {"name", "service", "reason", "link"},
+	WholesaleInvoice: {"name", "number", "total", "due", "open", "link"}, // open: what is owed, empty: nothing
+	WholesalePaid:    {"name", "number", "amount", "link"},
+	WholesaleFailed:  {"name", "number", "amount", "reason", "next", "link"}, // next: when it is tried again, empty: it is not
 }

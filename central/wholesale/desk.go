@@ -13,7 +13,9 @@ import (
 // Desk is where the platform's staff and the clock look after wholesale billing. It is
 // safe for concurrent use.
 type Desk struct {
-	Central *tenancy.Central
+	Central    *tenancy.Central
+	Mail       Mailer // who is told of invoices; not needed for prices and runs
+	PartnerURL string // of the partner centre, for links in mails; no slash at the end
 }
 
 // skuTarget and tierTarget are what an entry of the trail is about.

@@ -4,8 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
 )
 
@@ -49,4 +51,13 @@ func book(t testing.TB, w *tenancytest.World) *wholesale.Desk {
 		must(t, d.SetPrice(ctx, wholesale.NewPrice{SKU: "traffic", Currency: currency, Price: "0.0042", From: from}, anna))
 	}
 	return d
+}
+
+func outbox(t testing.TB) *mail.Outbox {
+	t.Helper()
+	key, err := secrets.NewKey("k")
+	must(t, err)
+	ring, err := secrets.Parse(key)
+	must(t, err)
+	return mail.NewOutbox(ring)
 }

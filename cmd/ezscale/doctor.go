@@ -89,7 +89,7 @@ func (d *doctor) examine(ctx context.Context) []finding {
 	}{
 		{"master keys", d.masterKeys, false}, {"postgres", d.postgres, false}, {"installation", d.installation, false},
 		{"clock", d.clock, true}, {"walls", d.walls, true}, {"lanes", d.lanes, true}, {"migrations", d.migrations, true},
-		{"spares", d.spares, true}, {"sealed", d.sealed, true}, {"audit", d.trails, true}, {"books", d.books, true}, {"jobs", d.jobs, true}, {"mails", d.mails, true},
+		{"spares", d.spares, true}, {"sealed", d.sealed, true}, {"audit", d.trails, true}, {"books", d.books, true}, {"wholesale", d.wholesale, true}, {"jobs", d.jobs, true}, {"mails", d.mails, true},
 		{"redis", d.redis, false}, {"smtp", d.smtp, false}, {"acme", d.acme, false}, {"dns", d.resolvers, false},
 		{"uploads", d.uploads, false}, {"disk", d.disk, false},
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
 	centralweb "github.com/ezscale/ezscale/central/web"
-	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	tenantweb "github.com/ezscale/ezscale/tenant/web"
@@ -133,7 +132,7 @@ func (a *app) consoleSurface(s *sites) surface.Config {
 func (a *app) partnerSurface(s *sites) surface.Config {
 	c := a.common(s, "partner")
 	c.Areas = []surface.Area{{Name: "partner", World: identity.Partner, SignIn: "/sign-in", Nav: centralweb.PartnerNav}}
-	c.Routes = (&centralweb.Partner{Central: a.central, SignIn: s.signIn, Wholesale: &wholesale.Desk{Central: a.central}}).Routes()
+	c.Routes = (&centralweb.Partner{Central: a.central, SignIn: s.signIn, Wholesale: a.wholesaleDesk()}).Routes()
 	c.Site = func(context.Context, *tenancy.DB) (surface.Site, error) {
 		return surface.Site{Name: "EZSCALE", Theme: "base"}, nil
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/branding/media"
 	"github.com/ezscale/ezscale/central/reseller"
+	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/queue"
 	"github.com/ezscale/ezscale/tenant/invoicing"
@@ -109,6 +110,7 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 		return desk.CarryOut(ctx, job, &dropper{app: a, library: library})
 	}, queue.Timeout(time.Hour))
 	a.platformJobs(w)
+	wholesaleJobs(w, a.wholesaleDesk())
 	if err := a.startQueue(ctx, w); err != nil {
 		return err
 	}
@@ -141,7 +143,7 @@ func (a *app) startQueue(ctx context.Context, w *queue.Workers) error {
 		name  string
 		every time.Duration
 		job   tenancy.Job
-	}{{"stock", time.Minute, stockJob{}}, {"trials", 5 * time.Minute, trialsJob{}}, {"trail", 5 * time.Minute, trailJob{}}, {"logins", 24 * time.Hour, pruneJob{}}} {
+	}{{"stock", time.Minute, stockJob{}}, {"trials", 5 * time.Minute, trialsJob{}}, {"trail", 5 * time.Minute, trailJob{}}, {"logins", 24 * time.Hour, pruneJob{}}, {"wholesale", time.Hour, wholesale.DueJob{}}} {
 		if err := queue.Schedule(s, tick.name, tick.every, tick.job); err != nil {
 			return err
 		}

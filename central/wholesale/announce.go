@@ -1,0 +1,143 @@
+package wholesale
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+)
+
+// Mailer takes letters; *mail.Outbox is one.
+type Mailer interface {
+	Enqueue(ctx context.Context, tx tenancy.Statements, m mail.Message) error
+}
+
+// ChargeJob takes the money for an invoice from the reseller's saved card.
+type ChargeJob struct {
+	Invoice uuid.UUID `json:"invoice"`
+	Try     int       `json:"try"`
+}
+
+// Kind names the job.
+func (ChargeJob) Kind() string { return "wholesale.charge" }
+
+// DueJob bills what is due: every month that is over and was not billed.
+type DueJob struct{}
+
+// Kind names the job.
+func (DueJob) Kind() string { return "wholesale.due" }
+
+// RunJob bills one month because somebody of staff asked for it.
+type RunJob struct {
+	Period string       `json:"period"`
+	By     audit.Origin `json:"by"`
+}
+
+// Kind names the job.
+func (RunJob) Kind() string { return "wholesale.run" }
+
+// settleDelay lets what happened at the end of a month arrive before the month is billed.
+const settleDelay = 6 * time.Hour
+
+// Due bills every month that is over and was not billed, the earliest first: from the
+// month of the first terms on. It never bills a month that is not over.
+func (d *Desk) Due(ctx context.Context) error {
+	var first, closed time.Time
+	err := d.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) {
+		if err := tx.NewRaw("SELECT coalesce(min(valid_from), '0001-01-01') FROM tenant_terms").Scan(ctx, &first); err != nil {
+			return err
+		}
+		closed, err = closedUntil(ctx, tx)
+		return err
+	})
+	if err != nil || first.Year() <= 1 { // nobody is billed yet
+		return err
+	}
+	last := Last(d.Central.Now().Add(-settleDelay))
+	from := monthOf(first)
+	if closed.After(from.From) {
+		from = monthOf(closed)
+	}
+	for m := from; !m.From.After(last.From); m = monthOf(m.To) {
+		if _, err := d.Run(ctx, m, audit.Origin{Actor: audit.System("scheduler")}, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// announced is an invoice about which its reseller is told.
+type announced struct {
+	ID         uuid.UUID
+	TenantID   int64
+	Number     string
+	Name       string
+	Email      string
+	Locale     string
+	Currency   string
+	TotalMinor int64
+	PaidMinor  int64
+	DueAt      time.Time
+	MethodRef  string
+}
+
+// Announce tells resellers of a month's invoices and has saved cards charged. Each is told
+// once, however often this is called: mails and jobs have the invoice's key.
+func (d *Desk) Announce(ctx context.Context, period string) error {
+	after := uuid.Nil
+	for {
+		var some []announced
+		err := d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
+			some = nil
+			err := tx.NewRaw(`SELECT i.id, i.tenant_id, i.number, coalesce(nullif(p.billing->>'name', ''), t.name) AS name,
+					coalesce(nullif(p.billing->>'email', ''), t.owner_email) AS email, t.locale, i.currency, i.total_minor, i.paid_minor, i.due_at, coalesce(p.method_ref, '') AS method_ref
+				FROM wholesale_invoices i JOIN wholesale_runs r ON r.id = i.run_id JOIN tenants t ON t.id = i.tenant_id
+				LEFT JOIN reseller_profiles p ON p.tenant_id = i.tenant_id
+				WHERE r.period = ? AND i.id > ? ORDER BY i.id LIMIT 100`, period, after).Scan(ctx, &some)
+			if err != nil {
+				return err
+			}
+			for _, i := range some {
+				if err := d.tell(ctx, tx, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("announce %s: %w", period, err)
+		}
+		if len(some) == 0 {
+			return nil
+		}
+		after = some[len(some)-1].ID
+	}
+}
+
+func (d *Desk) tell(ctx context.Context, tx *tenancy.CentralTx, i announced) error {
+	total, open := billing.Money{Minor: i.TotalMinor, Currency: i.Currency}, billing.Money{Minor: i.TotalMinor - i.PaidMinor, Currency: i.Currency}
+	said := ""
+	if open.Minor > 0 {
+		said = open.Format(i.Locale)
+	}
+	if i.Email != "" { // a reseller that was dropped has none any more
+		err := d.Mail.Enqueue(ctx, tx, mail.Message{Key: "wholesale/" + i.ID.String(), Template: mail.WholesaleInvoice, To: i.Email, Data: map[string]string{
+			"name": i.Name, "number": i.Number, "total": total.Format(i.Locale), "due": i.DueAt.UTC().Format("2 January 2006"), "open": said,
+			"link": d.PartnerURL + "/invoices/" + i.ID.String(),
+		}})
+		if err != nil {
+			return err
+		}
+	}
+	if open.Minor <= 0 || i.MethodRef == "" {
+		return nil
+	}
+	_, err := tx.Enqueue(ctx, ChargeJob{Invoice: i.ID}, tenancy.JobOptions{Key: i.ID.String() + "/0"})
+	return err
+}

@@ -1,0 +1,372 @@
+package wholesale
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+)
+
+// Ran is a service as its own tenant knows it.
+type Ran struct {
+	ID      uuid.UUID
+	SKU     string
+	BeganAt time.Time
+	EndedAt time.Time // zero: it runs
+}
+
+// Running reads a tenant's services in the tenant's own schema; this package cannot.
+type Running interface {
+	// Ran are the services that ran at some time within [from, to).
+	Ran(ctx context.Context, tenant tenancy.ID, from, to time.Time) ([]Ran, error)
+}
+
+// Difference is where what ran and what was billed do not agree.
+type Difference struct {
+	Tenant  tenancy.ID `json:"tenant"`
+	Kind    string     `json:"kind"` // unbilled, overbilled, times, sku, projection, amount
+	Subject string     `json:"subject"`
+	Text    string     `json:"text"`
+}
+
+// Audit is what an audit of a month found.
+type Audit struct {
+	Period      string       `json:"period"`
+	Tenants     int          `json:"tenants"`
+	Services    int          `json:"services"`
+	Lines       int          `json:"lines"`
+	Pending     int          `json:"pending"` // resellers with late facts that the next run adjusts
+	Differences []Difference `json:"differences"`
+}
+
+// Audit compares three tellings of a billed month: the services as the tenants' own
+// schemas say they ran, the usage ledger worked out by the rule in billing, and what the
+// invoices billed, line by line and stay by stay, adjustments included. Who was
+// dropped has no schema left to compare with. Nothing is changed. Fault: wholesale.not_billed.
+func (d *Desk) Audit(ctx context.Context, m Month, running Running) (Audit, error) {
+	a := &auditor{desk: d, month: m, running: running, report: Audit{Period: m.Name}}
+	if err := a.prepare(ctx); err != nil {
+		return Audit{}, fmt.Errorf("audit %s: %w", m.Name, err)
+	}
+	for _, id := range a.tenants {
+		if err := a.tenant(ctx, id); err != nil {
+			return Audit{}, fmt.Errorf("audit %s of %s: %w", m.Name, id, err)
+		}
+	}
+	return a.report, nil
+}
+
+type auditor struct {
+	desk    *Desk
+	month   Month
+	running Running
+	report  Audit
+
+	tenants []tenancy.ID
+	prices  []billing.PriceSpan
+	tiers   []Tier
+	cutOff  time.Time
+}
+
+func (a *auditor) prepare(ctx context.Context) error {
+	var prices []priceRow
+	var tiers []tierRow
+	var who []struct{ ID tenancy.ID }
+	err := a.desk.Central.View(ctx, func(tx *tenancy.CentralTx) error {
+		var cut []time.Time
+		err := tx.NewRaw("SELECT max(cut_off) FROM wholesale_runs WHERE state = 'done' HAVING bool_or(period = ?)", a.month.Name).Scan(ctx, &cut)
+		if err != nil {
+			return err
+		}
+		if len(cut) == 0 {
+			return fault.New(fault.Conflict, "wholesale.not_billed", "The month "+a.month.Name+" was not billed yet.")
+		}
+		a.cutOff = cut[0]
+		err = tx.NewRaw(`SELECT t.id FROM tenants t WHERE NOT t.sandbox AND t.status <> 'dropped' AND EXISTS (SELECT FROM tenant_terms x WHERE x.tenant_id = t.id AND x.valid_from < ?)
+			ORDER BY t.id`, a.month.To).Scan(ctx, &who)
+		if err != nil {
+			return err
+		}
+		for _, t := range who {
+			a.tenants = append(a.tenants, t.ID)
+		}
+		if err := tx.NewRaw("SELECT "+priceColumns+" FROM wholesale_prices p").Scan(ctx, &prices); err != nil {
+			return err
+		}
+		return tx.NewRaw("SELECT "+tierColumns+" FROM tiers t").Scan(ctx, &tiers)
+	})
+	for _, r := range prices {
+		if err != nil {
+			break
+		}
+		var p BookPrice
+		p, err = r.price()
+		a.prices = append(a.prices, billing.PriceSpan{SKU: p.SKU, Tier: p.Tier, Rate: p.Price, Period: billing.Period{From: p.From, To: p.To}})
+	}
+	for _, r := range tiers {
+		a.tiers = append(a.tiers, r.tier())
+	}
+	return err
+}
+
+// told is what the central plane knows of one reseller's month.
+type told struct {
+	events    []billing.UsageEvent
+	spans     []billing.TierSpan
+	since     time.Time // of its first terms: before them nothing is billed
+	lines     []billedLine
+	stays     []billedStay
+	projected []Ran
+}
+
+type billedLine struct {
+	Kind, SKU, Tier string
+	PriceMinor      string
+	Currency        string
+	NetMinor        int64
+}
+
+type billedStay struct {
+	SKU        string `bun:"sku"`
+	Subject    string
+	FromAt     time.Time
+	ToAt       time.Time
+	PriceMinor string
+	Quantity   int64
+}
+
+func (a *auditor) read(ctx context.Context, id tenancy.ID) (t told, err error) {
+	err = a.desk.Central.View(ctx, func(tx *tenancy.CentralTx) error {
+		err := tx.NewRaw(`SELECT key, subject, sku, kind, quantity, at, recorded_at FROM usage_events WHERE tenant_id = ? AND at < ?`, id, a.month.To).Scan(ctx, &t.events)
+		if err != nil {
+			return err
+		}
+		if t.spans, t.since, err = a.spans(ctx, tx, id); err != nil {
+			return err
+		}
+		err = tx.NewRaw(`SELECT kind, sku, tier, price_minor::text AS price_minor, currency, sum(net_minor)::bigint AS net_minor FROM (
+				SELECT CASE l.kind WHEN 'adjustment' THEN l.adjusts ELSE l.kind END AS kind, l.sku, l.tier, l.price_minor, i.currency, l.net_minor
+				FROM wholesale_invoices i JOIN wholesale_lines l ON l.invoice_id = i.id WHERE i.tenant_id = ? AND l.period = ?) x
+			WHERE kind IN ('service', 'metered') GROUP BY kind, sku, tier, price_minor, currency`, id, a.month.Name).Scan(ctx, &t.lines)
+		if err != nil {
+			return err
+		}
+		err = tx.NewRaw(`SELECT l.sku, e.subject, e.from_at, e.to_at, e.price_minor::text AS price_minor, sum(e.quantity)::bigint AS quantity
+			FROM wholesale_invoices i JOIN wholesale_lines l ON l.invoice_id = i.id JOIN wholesale_evidence e ON e.invoice_id = l.invoice_id AND e.position = l.position
+			WHERE i.tenant_id = ? AND l.period = ? AND l.sku <> ''
+			GROUP BY l.sku, e.subject, e.from_at, e.to_at, e.price_minor HAVING sum(e.quantity) <> 0`, id, a.month.Name).Scan(ctx, &t.stays)
+		if err != nil {
+			return err
+		}
+		return tx.NewRaw(`SELECT service_id AS id, sku, began_at, ended_at FROM services WHERE tenant_id = ? AND began_at < ? AND (ended_at IS NULL OR ended_at > ?)`,
+			id, a.month.To, a.month.From).Scan(ctx, &t.projected)
+	})
+	return t, err
+}
+
+// spans are the reseller's times on tiers, each with what the tier costs and gives then.
+func (a *auditor) spans(ctx context.Context, tx *tenancy.CentralTx, id tenancy.ID) (spans []billing.TierSpan, since time.Time, err error) {
+	var terms []struct {
+		Tier, Currency string
+		ValidFrom      time.Time
+	}
+	if err := tx.NewRaw("SELECT tier, currency, valid_from FROM tenant_terms WHERE tenant_id = ? ORDER BY valid_from", id).Scan(ctx, &terms); err != nil {
+		return nil, since, err
+	}
+	for i, t := range terms {
+		var to time.Time
+		if i+1 < len(terms) {
+			to = terms[i+1].ValidFrom.UTC()
+		}
+		for _, v := range a.tiers {
+			from, until := t.ValidFrom.UTC(), to
+			if v.Tier != t.Tier || v.Fee.Currency != t.Currency {
+				continue
+			}
+			if v.From.After(from) {
+				from = v.From
+			}
+			if !v.To.IsZero() && (until.IsZero() || v.To.Before(until)) {
+				until = v.To
+			}
+			if until.IsZero() || from.Before(until) {
+				spans = append(spans, billing.TierSpan{Tier: t.Tier, Fee: v.Fee, DiscountPPM: v.DiscountPPM, Period: billing.Period{From: from, To: until}})
+			}
+		}
+	}
+	if len(terms) > 0 {
+		since = terms[0].ValidFrom.UTC()
+	}
+	return spans, since, nil
+}
+
+func (a *auditor) tenant(ctx context.Context, id tenancy.ID) error {
+	ran, err := a.running.Ran(ctx, id, a.month.From, a.month.To)
+	if err != nil {
+		return err
+	}
+	t, err := a.read(ctx, id)
+	if err != nil {
+		return err
+	}
+	rule, _, err := billing.BillUsage(billing.Period{From: a.month.From, To: a.month.To}, t.events, a.prices, t.spans)
+	if err != nil {
+		return err
+	}
+	a.report.Tenants++
+	a.report.Services += len(ran)
+	a.report.Lines += len(t.lines)
+	a.services(id, "times", "overbilled", "unbilled", whatRan(ran, a.month, t.since), whatRule(rule))
+	a.services(id, "projection", "projection", "projection", whatRan(ran, a.month, t.since), whatRan(t.projected, a.month, t.since))
+	a.amounts(id, t, rule)
+	return nil
+}
+
+// times is when a subject ran and was which SKU at last, in words that compare.
+type times map[string]string
+
+// whatRan is when services ran in the part of the month that is billed.
+func whatRan(all []Ran, m Month, since time.Time) times {
+	from := m.From
+	if since.After(from) {
+		from = since
+	}
+	said := times{}
+	for _, r := range all {
+		a, b := r.BeganAt.UTC(), r.EndedAt.UTC()
+		if r.EndedAt.IsZero() || b.After(m.To) {
+			b = m.To
+		}
+		if a.Before(from) {
+			a = from
+		}
+		if a.Before(b) {
+			said["service/"+r.ID.String()] = spell(a, b, r.SKU)
+		}
+	}
+	return said
+}
+
+func spell(a, b time.Time, sku string) string {
+	return a.Format(time.RFC3339Nano) + " to " + b.Format(time.RFC3339Nano) + " as " + sku
+}
+
+// whatRule is when the ledger says they did; stays that follow one another are one.
+func whatRule(lines []billing.UsageLine) times {
+	type stay struct {
+		billing.Stay
+		sku string
+	}
+	all := map[string][]stay{}
+	for _, l := range lines {
+		if l.Kind != "service" {
+			continue
+		}
+		for _, s := range l.Stays {
+			all[s.Subject] = append(all[s.Subject], stay{s, l.SKU})
+		}
+	}
+	said := times{}
+	for subject, stays := range all {
+		slices.SortFunc(stays, func(x, y stay) int { return x.From.Compare(y.From) })
+		var parts []string
+		for i := 0; i < len(stays); {
+			j := i
+			for j+1 < len(stays) && stays[j+1].From.Equal(stays[j].To) {
+				j++
+			}
+			parts = append(parts, spell(stays[i].From.UTC(), stays[j].To.UTC(), stays[j].sku))
+			i = j + 1
+		}
+		said[subject] = strings.Join(parts, ", ")
+	}
+	return said
+}
+
+// services compares two tellings of when services ran.
+func (a *auditor) services(id tenancy.ID, differs, tooMuch, tooLittle string, ran, other times) {
+	for _, subject := range keysOf(ran, other) {
+		was, isRan := ran[subject]
+		said, isSaid := other[subject]
+		switch {
+		case isRan && !isSaid:
+			a.differ(id, tooLittle, subject, "it ran "+was+" and nothing of it is known")
+		case !isRan && isSaid:
+			a.differ(id, tooMuch, subject, "it did not run, and yet is known to have run "+said)
+		case was != said && differs == "times" && was[:strings.Index(was, " as ")] == said[:max(0, strings.LastIndex(said, " as "))]:
+			a.differ(id, "sku", subject, "it is "+was[strings.Index(was, " as ")+4:]+" and was billed "+said)
+		case was != said:
+			a.differ(id, differs, subject, "it ran "+was+" and is known to have run "+said)
+		}
+	}
+}
+
+// amounts compares what was billed with the rule.
+func (a *auditor) amounts(id tenancy.ID, t told, rule []billing.UsageLine) {
+	due, billed := times{}, times{}
+	for _, l := range rule {
+		if l.Kind == "fee" {
+			continue
+		}
+		due["line "+l.Kind+" "+l.SKU+" "+l.Tier+" "+l.Rate.Minor()] = fmt.Sprint(l.Net.Minor)
+		for _, s := range l.Stays {
+			due[stayKey(s.Subject, l.SKU, s.From, s.To, l.Rate.Minor())] = fmt.Sprint(s.Quantity)
+		}
+	}
+	for _, l := range t.lines {
+		rate, err := billing.ParseMinorRate(l.PriceMinor, l.Currency)
+		if err == nil && l.NetMinor != 0 {
+			billed["line "+l.Kind+" "+l.SKU+" "+l.Tier+" "+rate.Minor()] = fmt.Sprint(l.NetMinor)
+		}
+	}
+	for _, s := range t.stays {
+		price := strings.TrimSuffix(strings.TrimRight(s.PriceMinor, "0"), ".")
+		billed[stayKey(s.Subject, s.SKU, s.FromAt, s.ToAt, price)] = fmt.Sprint(s.Quantity)
+	}
+	var found []Difference
+	for _, key := range keysOf(due, billed) {
+		if was, said := cmp.Or(due[key], "0"), cmp.Or(billed[key], "0"); was != said {
+			found = append(found, Difference{id, "amount", key, "the rule says " + was + " and " + said + " was billed"})
+		}
+	}
+	if len(found) == 0 {
+		return
+	}
+	late := slices.ContainsFunc(t.events, func(e billing.UsageEvent) bool { return e.RecordedAt.After(a.cutOff) })
+	if late {
+		a.report.Pending++
+		return
+	}
+	a.report.Differences = append(a.report.Differences, found...)
+}
+
+func stayKey(subject, sku string, from, to time.Time, price string) string {
+	return fmt.Sprintf("%s %s from %s to %s at %s", subject, sku, from.UTC().Format(time.RFC3339Nano), to.UTC().Format(time.RFC3339Nano), price)
+}
+
+func (a *auditor) differ(id tenancy.ID, kind, subject, text string) {
+	a.report.Differences = append(a.report.Differences, Difference{id, kind, subject, text})
+}
+
+// keysOf are the keys of both, in order.
+func keysOf(x, y times) []string {
+	var all []string
+	for k := range x {
+		all = append(all, k)
+	}
+	for k := range y {
+		if _, ok := x[k]; !ok {
+			all = append(all, k)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
