@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
 )
 
 // FuncOptions are what the template functions need from outside.

@@ -47,10 +47,36 @@ type Tenant struct {
 	Currency       string // ISO 4217
 	TimeZone       string // IANA
 	RequireTOTP    bool   // the reseller's team must use a second factor
+	Restriction    Restriction
 
 	// Clock is the tenant's own; nil is the pool's. Sandboxes and tests turn it.
 	Clock Clock
 }
+
+// MayTest reports whether the tenant may take pretended payments: a sandbox, and a
+// reseller in its trial, who tries out its first order.
+func (t Tenant) MayTest() bool { return t.Sandbox || t.Status == Trial }
+
+// Restriction is what a reseller who does not pay the platform may no longer do. Each
+// includes the ones before it. Services of its customers run on under all of them.
+type Restriction string
+
+// The restrictions.
+const (
+	Unrestricted Restriction = ""
+	NoNewSales   Restriction = "no_new_sales" // nothing new is sold; renewals go on
+	ReadOnly     Restriction = "read_only"    // and the reseller's console changes nothing
+	Notice       Restriction = "notice"       // and the shop tells its visitors
+)
+
+// SellsNew reports whether new orders may be taken.
+func (r Restriction) SellsNew() bool { return r == Unrestricted }
+
+// Changes reports whether the reseller's team may change anything.
+func (r Restriction) Changes() bool { return r == Unrestricted || r == NoNewSales }
+
+// Tells reports whether visitors of the shop are told.
+func (r Restriction) Tells() bool { return r == Notice }
 
 // Clock tells the time. The domain never asks time.Now: it asks its transaction.
 type Clock func() time.Time

@@ -30,8 +30,9 @@ type Site struct {
 	FaviconURL    string
 	Texts         map[string]string // what the shop says, by key; see branding
 	SupportEmail  string
-	Menu          []NavItem // the shop's own navigation: its products
-	Legal         []NavItem // legal pages, in the foot of every page
+	Restriction   tenancy.Restriction // of a reseller who does not pay the platform
+	Menu          []NavItem           // the shop's own navigation: its products
+	Legal         []NavItem           // legal pages, in the foot of every page
 }
 
 // NavItem is one entry of a surface's navigation.

@@ -27,7 +27,7 @@ var _ tenancy.Directory = (*Directory)(nil)
 const selectEntries = `SELECT t.id, t.slug, t.name,
 	CASE WHEN t.migration_error IS NOT NULL AND t.status IN ('trial', 'active') THEN 'maintenance' ELSE t.status END AS status,
 	t.status_note, t.sandbox, t.primary_host, t.theme, t.brand_version, t.content_version, t.schema_version,
-	t.locale, t.currency, t.time_zone, t.require_totp, d.host
+	t.locale, t.currency, t.time_zone, t.require_totp, t.restriction, d.host
 FROM tenants t LEFT JOIN domains d ON d.tenant_id = t.id AND d.serving
 WHERE t.status <> 'dropped'`
 
@@ -48,6 +48,7 @@ type entryRow struct {
 	Currency       string
 	TimeZone       string
 	RequireTOTP    bool `bun:"require_totp"`
+	Restriction    tenancy.Restriction
 	Host           *string
 }
 
@@ -119,7 +120,7 @@ func (d *Directory) entries(rows []entryRow) []tenancy.Entry {
 			ID: r.ID, Slug: r.Slug, Name: r.Name, Status: r.Status, StatusNote: r.StatusNote, Sandbox: r.Sandbox,
 			PrimaryHost: r.Slug + "." + d.platform, Theme: r.Theme, BrandVersion: r.BrandVersion,
 			ContentVersion: r.ContentVersion, SchemaVersion: r.SchemaVersion, Locale: r.Locale, Currency: r.Currency,
-			TimeZone: r.TimeZone, RequireTOTP: r.RequireTOTP,
+			TimeZone: r.TimeZone, RequireTOTP: r.RequireTOTP, Restriction: r.Restriction,
 		}
 		own := t.PrimaryHost
 		if r.PrimaryHost != nil {

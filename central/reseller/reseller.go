@@ -33,7 +33,9 @@ type Reseller struct {
 	Locale          string
 	Currency        string
 	TimeZone        string
-	RequireTOTP     bool `bun:"require_totp"`
+	RequireTOTP     bool                `bun:"require_totp"`
+	Restriction     tenancy.Restriction // for not paying us; empty: none
+	RestrictedSince time.Time
 	TrialEndsAt     time.Time
 	ArchivedAt      time.Time
 	DropAfter       time.Time
@@ -45,7 +47,7 @@ type Reseller struct {
 const columns = `t.id, t.key, t.slug, t.name, t.owner_email, t.status, t.status_note, t.status_reason, t.status_by,
 	coalesce(t.status_since, t.created_at) AS status_since, coalesce(t.status_before, '') AS status_before, t.sandbox,
 	coalesce(t.primary_host, '') AS primary_host, t.theme, t.brand_version, t.schema_version,
-	coalesce(t.migration_error, '') AS migration_error, t.locale, t.currency, t.time_zone, t.require_totp,
+	coalesce(t.migration_error, '') AS migration_error, t.locale, t.currency, t.time_zone, t.require_totp, t.restriction, t.restricted_since,
 	t.trial_ends_at, t.archived_at, t.drop_after, t.drop_requested_at, t.created_at, t.changed_at`
 
 // Target is the reseller in the trail.

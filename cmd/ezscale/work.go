@@ -111,6 +111,7 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 	}, queue.Timeout(time.Hour))
 	a.platformJobs(w)
 	wholesaleJobs(w, a.wholesaleDesk())
+	a.partnerWork(w, desk)
 	if err := a.startQueue(ctx, w); err != nil {
 		return err
 	}
@@ -148,7 +149,7 @@ func (a *app) startQueue(ctx context.Context, w *queue.Workers) error {
 			return err
 		}
 	}
-	if err := platformTicks(s); err != nil {
+	if err := errors.Join(platformTicks(s), partnerTicks(s)); err != nil {
 		return err
 	}
 	a.keep("queue", q.Run)

@@ -33,6 +33,7 @@ func (s *Site) Shown(ctx context.Context, db *tenancy.DB) (surface.Site, error) 
 	kept, ok := s.shown.known[t.ID]
 	s.shown.mu.Unlock()
 	if ok && kept.brand == t.BrandVersion && kept.content == t.ContentVersion && kept.site.Name == t.Name {
+		kept.site.Restriction = t.Restriction
 		return kept.site, nil
 	}
 	brand, err := s.Brands.Brand(ctx, db)
@@ -48,6 +49,7 @@ func (s *Site) Shown(ctx context.Context, db *tenancy.DB) (surface.Site, error) 
 		return surface.Site{}, err
 	}
 	site := SiteOf(brand, shelf)
+	site.Restriction = t.Restriction
 	s.shown.mu.Lock()
 	defer s.shown.mu.Unlock()
 	if s.shown.known == nil || len(s.shown.known) >= maxShown {

@@ -4,11 +4,16 @@
 package web
 
 import (
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
 	"github.com/ezscale/ezscale/branding"
 	"github.com/ezscale/ezscale/branding/domain"
 	"github.com/ezscale/ezscale/branding/media"
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/tenancy/fault"
 )
 
 // Site serves every tenant's host. Its fields are what its pages need; cmd fills them.
@@ -33,5 +38,27 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.brandRoutes()...)
 	all = append(all, s.brandFileRoutes()...)
 	all = append(all, s.officeRoutes()...)
+	for i := range all {
+		all[i] = unlessReadOnly(all[i])
+	}
 	return all
+}
+
+// unlessReadOnly keeps the reseller's console from changing anything while the platform
+// has made it read only. How its people come in and look after their sign-in goes on.
+func unlessReadOnly(r surface.Route) surface.Route {
+	rest, within := strings.CutPrefix(r.Path, "/manage")
+	if !within || r.Method == fiber.MethodGet || rest == "/forgot" ||
+		strings.HasPrefix(rest, "/sign-") || strings.HasPrefix(rest, "/link/") || strings.HasPrefix(rest, "/security") {
+		return r
+	}
+	next := r.Handler
+	r.Handler = func(c *fiber.Ctx) error {
+		if t, _ := surface.Tenant(c); !t.Restriction.Changes() {
+			return fault.New(fault.Forbidden, "tenant.read_only",
+				"This console is read only until what you owe the platform is paid. Your customers' services go on. Pay at the partner centre; changes are possible again within a minute.")
+		}
+		return next(c)
+	}
+	return r
 }
