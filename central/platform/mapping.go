@@ -125,33 +125,28 @@ func (f *MapForm) check(known []provisioners.Parameter) (json.RawMessage, error)
 	return b, fault.Fields("offer.invalid", wrong)
 }
 
-// Choices says what an offer's parameters can be at a platform. When it cannot be asked
-// now, only the names of what it takes are missing: the error says why.
-func (r *Registry) Choices(ctx context.Context, platformID uuid.UUID) ([]provisioners.Parameter, error) {
-	d, err := r.Open(ctx, platformID)
+// Choices says what an offer's parameters can be at a platform. The summary is there
+// also when the platform cannot be asked now; the error says why. Fault: platform.unknown.
+func (r *Registry) Choices(ctx context.Context, platformID uuid.UUID) (Summary, []provisioners.Parameter, error) {
+	p, d, err := r.openWith(ctx, platformID)
 	if err != nil {
-		return nil, err
+		return p, nil, err
 	}
 	c, ok := d.(provisioners.Chooser)
 	if !ok {
-		return nil, nil
+		return p, nil, nil
 	}
-	return c.Choices(ctx)
+	known, err := c.Choices(ctx)
+	return p, known, err
 }
 
 // Map writes down what a SKU is on a platform in a region, or changes it, and then asks
 // the platform for its operating systems and its room. Faults: offer.invalid,
 // offer.unknown_sku; platform.unknown; platform.not_asked when it cannot be reached.
 func (r *Registry) Map(ctx context.Context, platformID uuid.UUID, f MapForm, by audit.Origin) (uuid.UUID, error) {
-	d, err := r.Open(ctx, platformID)
+	_, known, err := r.Choices(ctx, platformID)
 	if err != nil {
 		return uuid.Nil, asked(err)
-	}
-	var known []provisioners.Parameter
-	if c, ok := d.(provisioners.Chooser); ok {
-		if known, err = c.Choices(ctx); err != nil {
-			return uuid.Nil, asked(err)
-		}
 	}
 	parameters, err := f.check(known)
 	if err != nil {
@@ -183,6 +178,10 @@ func (r *Registry) Map(ctx context.Context, platformID uuid.UUID, f MapForm, by 
 	}
 	if _, err := r.ImportImages(ctx, id, by); err != nil {
 		return id, err
+	}
+	d, err := r.Open(ctx, platformID)
+	if err != nil {
+		return id, asked(err)
 	}
 	return id, r.refreshOffers(ctx, d, "o.id = ?", id)
 }

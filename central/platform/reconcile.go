@@ -39,12 +39,12 @@ type Finding struct {
 
 // Report is what a comparison found.
 type Report struct {
-	PlatformID uuid.UUID
-	At         time.Time
-	Running    int // services the platform has
-	Known      int // services of ours that should be there
-	Findings   []Finding
-	Young      int // too young to be judged: they may be under way
+	Platform Summary // also in a report that came with an error, but platform.unknown
+	At       time.Time
+	Running  int // services the platform has
+	Known    int // services of ours that should be there
+	Findings []Finding
+	Young    int // too young to be judged: they may be under way
 }
 
 // Count is how many findings are of a kind.
@@ -63,25 +63,25 @@ const tooYoung = 15 * time.Minute
 // Reconcile compares what a platform runs with the services all tenants have there. It
 // changes nothing. Faults: platform.unknown, platform.not_asked, platform.no_list.
 func (r *Registry) Reconcile(ctx context.Context, id uuid.UUID) (Report, error) {
-	d, err := r.Open(ctx, id)
+	p, d, err := r.openWith(ctx, id)
+	rep := Report{Platform: p, At: r.Central.Now().UTC()}
 	if err != nil {
-		return Report{}, asked(err)
+		return rep, asked(err)
 	}
 	lister, ok := d.(provisioners.Lister)
 	if !ok {
-		return Report{}, fault.New(fault.Conflict, "platform.no_list", "This kind of platform does not tell what it runs.")
+		return rep, fault.New(fault.Conflict, "platform.no_list", "This kind of platform does not tell what it runs.")
 	}
-	rep := Report{PlatformID: id, At: r.Central.Now().UTC()}
 	running := map[provisioners.Ref]provisioners.Listed{}
 	if err := lister.List(ctx, func(l provisioners.Listed) bool { running[l.Ref] = l; return true }); err != nil {
-		return Report{}, asked(err)
+		return rep, asked(err)
 	}
 	var ours []Service
 	err = r.Central.View(ctx, func(tx *tenancy.CentralTx) error {
 		return tx.NewRaw("SELECT "+serviceColumns+serviceTables+"WHERE v.platform_id = ?", id).Scan(ctx, &ours)
 	})
 	if err != nil {
-		return Report{}, fmt.Errorf("reconcile platform %s: %w", id, err)
+		return rep, fmt.Errorf("reconcile platform %s: %w", id, err)
 	}
 	rep.compare(running, ours)
 	return rep, nil

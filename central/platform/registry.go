@@ -87,14 +87,34 @@ var errUnknown = fault.New(fault.NotFound, "platform.unknown", "There is no such
 // platform was not changed since. A platform that is off cannot be asked: the error is a
 // provisioners.RetryError around ErrUnavailable. Fault: platform.unknown.
 func (r *Registry) Open(ctx context.Context, id uuid.UUID) (provisioners.Driver, error) {
-	var p record
-	err := r.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) {
-		p, err = recordOf(ctx, tx, id, "")
-		return err
-	})
+	p, err := r.record(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("open platform %s: %w", id, err)
 	}
+	return r.live(p)
+}
+
+// openWith is Open with what a page shows of the platform.
+func (r *Registry) openWith(ctx context.Context, id uuid.UUID) (Summary, provisioners.Driver, error) {
+	var rows []struct {
+		Summary
+		SealedSecret []byte
+	}
+	err := r.Central.View(ctx, func(tx *tenancy.CentralTx) error {
+		return tx.NewRaw("SELECT "+summaryColumns+", p.sealed_secret FROM platforms p WHERE p.id = ?", id).Scan(ctx, &rows)
+	})
+	if err != nil {
+		return Summary{}, nil, fmt.Errorf("open platform %s: %w", id, err)
+	}
+	if len(rows) == 0 {
+		return Summary{}, nil, errUnknown
+	}
+	d, err := r.live(record{rows[0].Platform, rows[0].SealedSecret})
+	return rows[0].Summary, d, err
+}
+
+// live is the driver of a platform that may be asked.
+func (r *Registry) live(p record) (provisioners.Driver, error) {
 	if p.State == Off {
 		return nil, &provisioners.RetryError{After: 5 * time.Minute, Err: fmt.Errorf("%w: %s is off", provisioners.ErrUnavailable, p.Name)}
 	}

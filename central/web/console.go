@@ -24,5 +24,6 @@ func (s *Console) Routes() []surface.Route {
 	all = append(all, s.authRoutes()...)
 	all = append(all, s.officeRoutes()...)
 	all = append(all, s.domainRoutes()...)
+	all = append(all, s.platformRoutes()...)
 	return all
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/central/platform"
 	"github.com/ezscale/ezscale/central/reseller"
 	"github.com/ezscale/ezscale/central/staff"
 	"github.com/ezscale/ezscale/central/watch"
@@ -48,7 +49,9 @@ type Office struct {
 	Resellers *reseller.Desk
 	Staff     *staff.Desk
 	Watch     *watch.Watch
-	Jobs      Jobs // nil: this process has no view on the queue
+	Platforms *platform.Registry
+	LookAgain platform.Nudge // has a reseller's side look at a service now
+	Jobs      Jobs           // nil: this process has no view on the queue
 	Peek      Peek
 	Parts     func(ctx context.Context) []Part // Redis, this node and so on; nil: nothing more to say
 	MailAgain func(ctx context.Context, tx tenancy.Statements, id uuid.UUID) error
@@ -122,6 +125,8 @@ func hrefOf(t audit.Target) string {
 		return "/staff/" + t.ID
 	case "job":
 		return "/jobs/" + t.ID
+	case "platform":
+		return "/platforms/" + t.ID
 	}
 	return ""
 }
@@ -137,6 +142,8 @@ func Nav(p identity.Principal) []surface.NavItem {
 		{identity.WholesaleRead, surface.NavItem{Label: "Business", Href: "/business", Icon: "chart-bar"}},
 		{identity.ResellersRead, surface.NavItem{Label: "Resellers", Href: "/resellers", Icon: "building-store"}},
 		{identity.DomainsRead, surface.NavItem{Label: "Domains", Href: "/domains", Icon: "world"}},
+		{identity.PlatformsRead, surface.NavItem{Label: "Platforms", Href: "/platforms", Icon: "server-2", Group: "Delivery"}},
+		{identity.PlatformsRead, surface.NavItem{Label: "Services", Href: "/services", Icon: "stack-2", Group: "Delivery"}},
 		{identity.JobsRead, surface.NavItem{Label: "Jobs", Href: "/jobs", Icon: "list-check", Group: "Platform"}},
 		{identity.SystemRead, surface.NavItem{Label: "Mails", Href: "/mails", Icon: "mail", Group: "Platform"}},
 		{identity.SystemRead, surface.NavItem{Label: "System", Href: "/system", Icon: "server", Group: "Platform"}},

@@ -12,7 +12,8 @@ import (
 // Nothing anybody sends to any route is an error of ours.
 func TestJunk(t *testing.T) {
 	h := open(t, identity.StaffAdmin)
-	fields := []string{"q", "sort", "dir", "page", "status", "state", "behind", "before", "actor", "action", "target", "from", "until", "tenant", "role", "format",
+	stock := h.stock()
+	fields := []string{"q", "base_url", "token", "driver", "settings", "sku", "region", "region_name", "more", "packageId", "kind", "ref", "repair", "platform", "sort", "dir", "page", "status", "state", "behind", "before", "actor", "action", "target", "from", "until", "tenant", "role", "format",
 		"name", "slug", "key", "owner_name", "owner_email", "locale", "currency", "time_zone", "trial_days", "reason", "note", "typed", "email", "require_totp"}
 	var routes []surface.Route
 	for _, r := range h.console.Routes() {
@@ -23,7 +24,7 @@ func TestJunk(t *testing.T) {
 	}
 	junk := surfacetest.Junk{IDs: []string{h.A.ID.String()}, Fields: fields}
 	tried := junk.Try(t, h.client(), routes)
-	junk.Known = map[string]string{":action": "maintenance"}
+	junk.Known = map[string]string{":action": "maintenance", ":platform": stock.platform.String()}
 	tried += junk.Try(t, h.client(), routes)
 	t.Logf("%d requests", tried)
 }
@@ -36,7 +37,7 @@ func TestFormsNeedTheirToken(t *testing.T) {
 		if r.Method != "POST" {
 			continue
 		}
-		path := strings.NewReplacer(":id", h.A.ID.String(), ":action", "suspend", ":person", h.person.ID.String(), ":job", "1", ":mail", h.person.ID.String()).Replace(r.Path)
+		path := strings.NewReplacer(":id", h.A.ID.String(), ":action", "suspend", ":person", h.person.ID.String(), ":job", "1", ":mail", h.person.ID.String(), ":platform", h.person.ID.String(), ":offer", h.person.ID.String()).Replace(r.Path)
 		if a := h.post(path, "reason", "x", "name", "stolen"); a.status != 403 {
 			t.Errorf("%s: %d", r.Path, a.status)
 		}

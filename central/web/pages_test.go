@@ -50,6 +50,8 @@ type house struct {
 	csrf    string
 	person  identity.Person
 	jobs    *queue.Jobs
+
+	lab *simulated
 }
 
 type nobody struct{}
@@ -85,6 +87,7 @@ func openOver(t testing.TB, w *tenancytest.World, role identity.Role) *house {
 	_, err = tenancy.Stock{Builder: builder}.Fill(ctx, 1)
 	must(t, err)
 	box := mail.NewOutbox(ring)
+	lab, registry := platforms(t, w, ring)
 	sessions := identity.NewSessions(rdb, w.Clock.Now)
 	console := &web.Console{
 		Central: w.Central, SignIn: signin.Parts{Sessions: sessions, Keys: ring, Clock: w.Clock.Now, Mail: box},
@@ -94,7 +97,8 @@ func openOver(t testing.TB, w *tenancytest.World, role identity.Role) *house {
 			Staff: &staff.Desk{Central: w.Central, Invite: func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
 				return signin.Invite(ctx, tx, box, "", to, inviter)
 			}},
-			Watch: &watch.Watch{Central: w.Central, SchemaVersion: version}, Jobs: jobs,
+			Watch: &watch.Watch{Central: w.Central, SchemaVersion: version}, Jobs: jobs, Platforms: registry,
+			LookAgain: func(context.Context, tenancy.ID, uuid.UUID) error { return nil },
 			Peek: func(context.Context, tenancy.ID) (web.Inside, error) {
 				return web.Inside{Inside: reseller.Inside{Customers: 17}}, nil
 			},
@@ -107,7 +111,7 @@ func openOver(t testing.TB, w *tenancytest.World, role identity.Role) *house {
 		Clock: w.Clock.Now, FormKey: ring.DeriveKey("forms"),
 	})
 	must(t, err)
-	h := &house{World: w, t: t, console: s, host: host, cookies: map[string]string{}, jobs: jobs,
+	h := &house{World: w, t: t, console: s, host: host, cookies: map[string]string{}, jobs: jobs, lab: lab,
 		front: &surface.Front{Hosts: nobody{}, Pool: w.Pool, Console: s, ConsoleHost: host, Themes: pages, Log: slog.New(slog.DiscardHandler)}}
 	h.person, err = staff.First(ctx, w.Central, identity.NewPerson{Email: "anna@ezscale.test", Name: "Anna", Role: role}, "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA")
 	must(t, err)

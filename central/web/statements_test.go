@@ -17,7 +17,9 @@ const mostStatements = 10
 func TestPagesAskLittle(t *testing.T) {
 	w, count := tenancytest.NewCounted(t)
 	h := openOver(t, w, identity.StaffAdmin)
-	known := map[string]string{":id": h.A.ID.String(), ":action": "suspend", ":person": h.person.ID.String()}
+	stock := h.stock()
+	known := map[string]string{":id": h.A.ID.String(), ":action": "suspend", ":person": h.person.ID.String(), ":platform": stock.platform.String(),
+		":offer": stock.offer[strings.LastIndex(stock.offer, "/")+1:], ":tenant": h.A.ID.String(), ":service": stock.service.String()}
 	looked := 0
 	for _, r := range h.console.Routes() {
 		if r.Method != "GET" || r.Needs == identity.Public || strings.HasPrefix(r.Path, "/domains") || r.Path == "/jobs/:job" {

@@ -41,8 +41,9 @@ func (a *app) staffOffice(ctx context.Context, outbox *mail.Outbox) (*centralweb
 		Staff: &staff.Desk{Central: a.central, Invite: func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
 			return signin.Invite(ctx, tx, outbox, "", to, inviter)
 		}},
-		Watch: &watch.Watch{Central: a.central, SchemaVersion: version},
-		Jobs:  jobs, Peek: a.peek, Parts: a.parts, MailAgain: outbox.Again, SiteURL: siteURL,
+		Watch:     &watch.Watch{Central: a.central, SchemaVersion: version},
+		Platforms: a.platforms(), LookAgain: a.lookAgain,
+		Jobs: jobs, Peek: a.peek, Parts: a.parts, MailAgain: outbox.Again, SiteURL: siteURL,
 	}, nil
 }
 
