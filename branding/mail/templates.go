@@ -23,6 +23,13 @@ const (
 	WholesaleInvoice = "wholesale_invoice" // from the platform to a reseller
 	WholesalePaid    = "wholesale_paid"
 	WholesaleFailed  = "wholesale_failed"
+
+	RenewalUpcoming        = "renewal_upcoming" // of a year's cycle
+	InvoiceDue             = "invoice_due"      // to who has no payment method
+	PaymentFailed          = "payment_failed"
+	ServiceSuspendedUnpaid = "service_suspended_unpaid"
+	SubscriptionCancelled  = "subscription_cancelled"
+	SubscriptionEnded      = "subscription_ended"
 )
 
 // The letters about services.
@@ -63,4 +70,11 @@ var Templates = map[string][]string{
 	WholesaleInvoice: {"name", "number", "total", "due", "open", "link"}, // open: what is owed, empty: nothing
 	WholesalePaid:    {"name", "number", "amount", "link"},
 	WholesaleFailed:  {"name", "number", "amount", "reason", "next", "link"}, // next: when it is tried again, empty: it is not
+
+	RenewalUpcoming:        {"name", "what", "amount", "on", "until", "link"},              // amount: net; on, until: dates; link: the subscription's page
+	InvoiceDue:             {"name", "what", "number", "open", "due", "off", "link"},       // off: when it is turned off; link: to pay
+	PaymentFailed:          {"name", "what", "number", "amount", "reason", "next", "link"}, // next: a date, empty: it is not tried again
+	ServiceSuspendedUnpaid: {"name", "what", "number", "open", "ends", "link"},             // ends: when it is deleted
+	SubscriptionCancelled:  {"name", "what", "ends", "link"},
+	SubscriptionEnded:      {"name", "what", "reason", "link"}, // reason: cancelled or unpaid
 }

@@ -48,5 +48,14 @@ func earliest(ctx context.Context, tx *tenancy.Tx) (renew, collect time.Time, er
 	if err != nil {
 		return renew, collect, fmt.Errorf("read what is due next: %w", err)
 	}
-	return renew, collect, nil
+	return upcoming(renew, tx.Now()), upcoming(collect, tx.Now()), nil
+}
+
+// upcoming is a time on the agenda: what should have been done is due now. A time that
+// was on the agenda before would not be looked at again.
+func upcoming(t, now time.Time) time.Time {
+	if !t.IsZero() && t.Before(now) {
+		return now
+	}
+	return t
 }

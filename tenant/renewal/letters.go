@@ -2,12 +2,145 @@ package renewal
 
 import (
 	"context"
+	"fmt"
+	"strconv"
+	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/account"
 )
 
 // Mailer takes letters within a transaction; mail.Outbox does.
 type Mailer interface {
 	Enqueue(ctx context.Context, tx tenancy.Statements, m mail.Message) error
+}
+
+// message is a letter without the name and address it goes to. Amounts are written for
+// the customer.
+type message struct {
+	key      string
+	template string
+	data     map[string]string
+	amounts  map[string]billing.Money
+}
+
+// letter writes to whom the account's invoices go. An account without an address is not
+// written to.
+func (d *Desk) letter(ctx context.Context, tx *tenancy.Tx, s Subscription, m message) error {
+	to, err := account.ForInvoice(ctx, tx, s.AccountID)
+	if err != nil {
+		return err
+	}
+	if to.Email == "" {
+		return nil
+	}
+	m.data["name"] = to.Name
+	for key, amount := range m.amounts {
+		m.data[key] = amount.Format(to.Locale)
+	}
+	return d.Mail.Enqueue(ctx, tx, mail.Message{Key: m.key, Template: m.template, To: to.Email, Data: m.data})
+}
+
+// date is a day as the customer counts them.
+func (s Subscription) date(t time.Time) string { return t.In(s.Zone()).Format("2 January 2006") }
+
+// what is what a letter calls the subscription.
+func (s Subscription) what() string {
+	if s.ServiceName != "" && s.ServiceName != s.Label {
+		return s.Label + " (" + s.ServiceName + ")"
+	}
+	return s.Label
+}
+
+func (s Subscription) path() string { return "/client/subscriptions/" + s.ID.String() }
+
+func payPath(invoice uuid.UUID) string { return "/client/invoices/" + invoice.String() + "/pay" }
+
+func letterUpcoming(s Subscription, next billing.Period) message {
+	return message{
+		key: "subscription/" + s.ID.String() + "/upcoming/" + next.From.UTC().Format(time.RFC3339), template: mail.RenewalUpcoming,
+		data: map[string]string{"what": s.what(), "on": s.date(next.From), "until": s.date(next.To), "link": s.path()}, amounts: map[string]billing.Money{"amount": s.Amount},
+	}
+}
+
+func letterCancelled(s Subscription, at string) message {
+	return message{
+		key: "subscription/" + s.ID.String() + "/cancelled/" + at, template: mail.SubscriptionCancelled,
+		data: map[string]string{"what": s.what(), "ends": s.date(s.CancelAt), "link": s.path()},
+	}
+}
+
+func letterEnded(s Subscription, why ending) message {
+	return message{
+		key: "subscription/" + s.ID.String() + "/ended", template: mail.SubscriptionEnded,
+		data: map[string]string{"what": s.what(), "reason": string(why), "link": s.path()},
+	}
+}
+
+func letterSuspended(s Subscription, b bill, ends time.Time) message {
+	return message{
+		key: "invoice/" + b.InvoiceID.String() + "/suspended", template: mail.ServiceSuspendedUnpaid,
+		data:    map[string]string{"what": s.what(), "number": b.Number, "ends": s.date(ends), "link": payPath(b.InvoiceID)},
+		amounts: map[string]billing.Money{"open": b.owed()},
+	}
+}
+
+// askToPay writes to a customer without a method: on the day the invoice is due, and
+// again on the days a method would be charged.
+func (d *Desk) askToPay(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill) error {
+	n := lastStep(p, b, tx.Now())
+	if n < 0 || s.State == Suspended {
+		return nil
+	}
+	return d.letter(ctx, tx, s, message{
+		key: "invoice/" + b.InvoiceID.String() + "/due/" + strconv.Itoa(n), template: mail.InvoiceDue,
+		data: map[string]string{
+			"what": s.what(), "number": b.Number, "due": s.date(b.DueAt), "off": s.date(b.DueAt.Add(p.Dunning.SuspendAfter)), "link": payPath(b.InvoiceID),
+		},
+		amounts: map[string]billing.Money{"open": b.owed()},
+	})
+}
+
+// lastStep is the last day of the schedule that has come; -1 before it is due.
+func lastStep(p Policy, b bill, now time.Time) int {
+	n := -1
+	for i, after := range p.Dunning.Tries {
+		if !now.Before(b.DueAt.Add(after)) {
+			n = i
+		}
+	}
+	return n
+}
+
+// nextLetter is when a customer without a method would be written to again; zero: not
+// any more.
+func (d *Desk) nextLetter(p Policy, b bill, now time.Time) time.Time {
+	if n := lastStep(p, b, now) + 1; n < len(p.Dunning.Tries) {
+		return b.DueAt.Add(p.Dunning.Tries[n])
+	}
+	return time.Time{}
+}
+
+// tellFailed writes that a charge failed, with the bank's words and what comes next.
+func (d *Desk) tellFailed(ctx context.Context, tx *tenancy.Tx, s Subscription, b bill, f FailedTry, next time.Time) error {
+	var reason string
+	if f.PaymentID != uuid.Nil {
+		err := tx.NewRaw("SELECT decline_text FROM payments WHERE id = ?", f.PaymentID).Scan(ctx, &reason)
+		if err != nil && !tenancy.IsNoRows(err) {
+			return fmt.Errorf("read why it failed: %w", err)
+		}
+	}
+	again := ""
+	if !next.IsZero() {
+		again = s.date(next)
+	}
+	return d.letter(ctx, tx, s, message{
+		key: "invoice/" + b.InvoiceID.String() + "/failed/" + strconv.Itoa(f.Try), template: mail.PaymentFailed,
+		data:    map[string]string{"what": s.what(), "number": b.Number, "reason": reason, "next": again, "link": payPath(b.InvoiceID)},
+		amounts: map[string]billing.Money{"amount": b.owed()},
+	})
 }

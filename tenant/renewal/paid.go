@@ -3,6 +3,7 @@ package renewal
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,6 +30,8 @@ const Hold = "billing"
 type Desk struct {
 	Services Services
 	Mail     Mailer
+	// Charge has an invoice collected from the saved method after the commit, once a try.
+	Charge func(ctx context.Context, tx *tenancy.Tx, invoice uuid.UUID, try int) error
 }
 
 // Paid follows when an invoice is paid in full (job invoice.paid): subscriptions of a
@@ -53,7 +56,7 @@ func (d *Desk) Paid(ctx context.Context, db *tenancy.DB, invoice uuid.UUID) erro
 				return fmt.Errorf("invoice %s is paid: %w", b.Number, err)
 			}
 		}
-		return settleAgenda(ctx, tx)
+		return settle(ctx, tx)
 	})
 }
 
@@ -165,15 +168,17 @@ func save(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
 
 // tell puts a line on the subscription's timeline, once a key.
 func tell(ctx context.Context, tx *tenancy.Tx, s Subscription, what, text string, customer bool) error {
-	kind := what
-	for i, r := range what {
-		if r == '/' {
-			kind = what[:i]
-			break
-		}
-	}
-	return activity.Tell(ctx, tx, activity.Event{
-		Key: "subscription/" + s.ID.String() + "/" + what, AccountID: s.AccountID, SubjectKind: activity.Subscription, SubjectID: s.ID,
-		Kind: "subscription." + kind, Text: text, CustomerSees: customer,
-	})
+	return put(ctx, tx, s, what, activity.Event{Text: text, CustomerSees: customer})
+}
+
+// tellBy tells of what a person did.
+func tellBy(ctx context.Context, tx *tenancy.Tx, s Subscription, what, text, actor string) error {
+	return put(ctx, tx, s, what, activity.Event{Text: text, CustomerSees: true, Actor: actor})
+}
+
+func put(ctx context.Context, tx *tenancy.Tx, s Subscription, what string, e activity.Event) error {
+	kind, _, _ := strings.Cut(what, "/")
+	e.Key, e.Kind = "subscription/"+s.ID.String()+"/"+what, "subscription."+kind
+	e.AccountID, e.SubjectKind, e.SubjectID = s.AccountID, activity.Subscription, s.ID
+	return activity.Tell(ctx, tx, e)
 }
