@@ -91,6 +91,7 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 	queue.Handle(w, postman.Send)
 	queue.HandleCentral(w, postman.SendCentral)
 	queue.Handle(w, invoicing.Letters{Mail: mail.NewOutbox(a.ring)}.Write)
+	handleRenewals(w, a.renewalDesk())
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, _ stockJob) error {
 		return a.fillStock(ctx, a.wantedSpares())
 	}, queue.Timeout(10*time.Minute))

@@ -97,6 +97,9 @@ func (d *Desk) suspended(ctx context.Context, tx *tenancy.Tx, s *Service) error 
 	if err := s.tell(ctx, tx, event{kind: "service.suspended", text: "It is suspended: " + reason, seen: true}); err != nil {
 		return err
 	}
+	if _, told := s.Holds[HoldBilling]; told && len(s.Holds) == 1 {
+		return s.hook(ctx, tx, webhook.ServiceSuspended) // tenant/renewal wrote what is owed and where to pay
+	}
 	if err := d.writeToCustomer(ctx, tx, s, mail.ServiceSuspended, "suspended/"+s.OperationKey.String(), map[string]string{"reason": reason}); err != nil {
 		return err
 	}

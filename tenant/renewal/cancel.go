@@ -11,6 +11,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 )
 
@@ -196,7 +197,7 @@ func (d *Desk) end(ctx context.Context, tx *tenancy.Tx, s Subscription, why endi
 		text, reason = s.Label+" ended because it was not paid.", "it was not paid"
 	}
 	if s.ServiceID != uuid.Nil {
-		if err := d.Services.Terminate(ctx, tx, s.ServiceID, reason); err != nil {
+		if err := hosting.Terminate(ctx, tx, s.ServiceID, reason); err != nil {
 			return err
 		}
 	}

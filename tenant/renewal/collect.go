@@ -8,7 +8,9 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/payment"
 )
 
 // retryGap is the least time between two tries, when an outage moved one.
@@ -88,7 +90,7 @@ func (d *Desk) chase(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscripti
 		trying, next = true, at
 		if !now.Before(at) {
 			// The gateway's answer moves the invoice on; if none comes, it is looked at again.
-			if err := d.Charge(ctx, tx, b.InvoiceID, b.Tries); err != nil {
+			if err := charge(ctx, tx, b); err != nil {
 				return err
 			}
 			next = now.Add(day)
@@ -108,7 +110,7 @@ func (d *Desk) press(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscripti
 	if s.State != Suspended {
 		at := b.DueAt.Add(p.Dunning.SuspendAfter)
 		if now.Before(at) {
-			return invoicing.ScheduleTry(ctx, tx, b.InvoiceID, sooner(next, d.nextLetter(p, b, now), at))
+			return invoicing.ScheduleTry(ctx, tx, b.InvoiceID, sooner(next, nextLetter(b, now), at))
 		}
 		told, err := delivered(ctx, tx, b.InvoiceID)
 		if err != nil {
@@ -138,7 +140,7 @@ func (d *Desk) press(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscripti
 func (d *Desk) chaseDebt(ctx context.Context, tx *tenancy.Tx, p Policy, b bill, next time.Time) error {
 	at := b.DueAt.Add(p.Dunning.EndAfter)
 	if tx.Now().Before(at) {
-		return invoicing.ScheduleTry(ctx, tx, b.InvoiceID, sooner(next, d.nextLetter(p, b, tx.Now()), at))
+		return invoicing.ScheduleTry(ctx, tx, b.InvoiceID, sooner(next, nextLetter(b, tx.Now()), at))
 	}
 	return invoicing.GiveUp(ctx, tx, b.InvoiceID)
 }
@@ -163,20 +165,16 @@ func sooner(times ...time.Time) (first time.Time) {
 	return first
 }
 
-// FailedTry is an attempt to charge an invoice that did not succeed; see
-// payment.FailedTry.
-type FailedTry struct {
-	InvoiceID uuid.UUID
-	PaymentID uuid.UUID // uuid.Nil: nothing was charged
-	Try       int
-	NoMethod  bool // there was nothing to charge
-	Waiting   bool // the customer sends the money by themselves
+// charge has the saved method charged after the commit, once a try.
+func charge(ctx context.Context, tx *tenancy.Tx, b bill) error {
+	_, err := tx.Enqueue(ctx, payment.ChargeJob{InvoiceID: b.InvoiceID, Try: b.Tries}, tenancy.JobOptions{Key: fmt.Sprintf("charge/%s/%d", b.InvoiceID, b.Tries)})
+	return err
 }
 
 // TryFailed counts a failed try (job payment.failed), once: the next one is put on the
 // schedule, the customer is written to, and after the last one the service is turned
 // off. An invoice that is no renewal is left alone.
-func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f FailedTry) error {
+func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f payment.FailedTry) error {
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
 		s, b, ok, err := take(ctx, tx, f.InvoiceID)
 		if err != nil || !ok || b.Tries != f.Try {
@@ -193,8 +191,8 @@ func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f FailedTry) error
 	})
 }
 
-func (d *Desk) tryFailed(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill, f FailedTry) error {
-	if f.NoMethod { // no try: whoever has no method is written to instead
+func (d *Desk) tryFailed(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill, f payment.FailedTry) error {
+	if f.Code == payment.NoMethod { // no try: whoever has no method is written to instead
 		return d.chase(ctx, tx, p, s, b)
 	}
 	now := tx.Now()
@@ -212,7 +210,7 @@ func (d *Desk) tryFailed(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscr
 			return err
 		}
 	}
-	if !f.Waiting {
+	if f.Code != payment.ByTransfer { // money on its way has not failed
 		if err := d.tellFailed(ctx, tx, s, b, f, next); err != nil {
 			return err
 		}
@@ -260,7 +258,7 @@ func (d *Desk) suspend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscrip
 		return err
 	}
 	if s.ServiceID != uuid.Nil {
-		if err := d.Services.Suspend(ctx, tx, s.ServiceID, Hold, "Invoice "+b.Number+" is not paid."); err != nil {
+		if err := hosting.Suspend(ctx, tx, s.ServiceID, hosting.HoldBilling, "Invoice "+b.Number+" is not paid."); err != nil {
 			return err
 		}
 	}

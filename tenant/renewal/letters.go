@@ -12,6 +12,7 @@ import (
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/payment"
 )
 
 // Mailer takes letters within a transaction; mail.Outbox does.
@@ -89,10 +90,13 @@ func letterSuspended(s Subscription, b bill, ends time.Time) message {
 	}
 }
 
-// askToPay writes to a customer without a method: on the day the invoice is due, and
-// again on the days a method would be charged.
+// letterDays is when a customer without a method is asked to pay, counted from the day
+// the invoice is due.
+func letterDays() []time.Duration { return []time.Duration{0, 3 * day, 5 * day} }
+
+// askToPay writes to a customer without a method on the letters' days.
 func (d *Desk) askToPay(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill) error {
-	n := lastStep(p, b, tx.Now())
+	n := lastLetter(b, tx.Now())
 	if n < 0 || s.State == Suspended {
 		return nil
 	}
@@ -105,10 +109,10 @@ func (d *Desk) askToPay(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscri
 	})
 }
 
-// lastStep is the last day of the schedule that has come; -1 before it is due.
-func lastStep(p Policy, b bill, now time.Time) int {
+// lastLetter is the last of the letters whose day has come; -1 before it is due.
+func lastLetter(b bill, now time.Time) int {
 	n := -1
-	for i, after := range p.Dunning.Tries {
+	for i, after := range letterDays() {
 		if !now.Before(b.DueAt.Add(after)) {
 			n = i
 		}
@@ -118,15 +122,15 @@ func lastStep(p Policy, b bill, now time.Time) int {
 
 // nextLetter is when a customer without a method would be written to again; zero: not
 // any more.
-func (d *Desk) nextLetter(p Policy, b bill, now time.Time) time.Time {
-	if n := lastStep(p, b, now) + 1; n < len(p.Dunning.Tries) {
-		return b.DueAt.Add(p.Dunning.Tries[n])
+func nextLetter(b bill, now time.Time) time.Time {
+	if n := lastLetter(b, now) + 1; n < len(letterDays()) {
+		return b.DueAt.Add(letterDays()[n])
 	}
 	return time.Time{}
 }
 
 // tellFailed writes that a charge failed, with the bank's words and what comes next.
-func (d *Desk) tellFailed(ctx context.Context, tx *tenancy.Tx, s Subscription, b bill, f FailedTry, next time.Time) error {
+func (d *Desk) tellFailed(ctx context.Context, tx *tenancy.Tx, s Subscription, b bill, f payment.FailedTry, next time.Time) error {
 	var reason string
 	if f.PaymentID != uuid.Nil {
 		err := tx.NewRaw("SELECT decline_text FROM payments WHERE id = ?", f.PaymentID).Scan(ctx, &reason)

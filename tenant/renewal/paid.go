@@ -12,26 +12,13 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/hosting"
 )
-
-// Services is what runs for subscriptions; tenant/hosting answers. Each call is a part
-// of the transaction and idempotent.
-type Services interface {
-	Suspend(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, hold, reason string) error
-	Release(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, hold string) error
-	Terminate(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, reason string) error
-}
-
-// Hold is the reason for which an unpaid service is off.
-const Hold = "billing"
 
 // Desk is where subscriptions are renewed, collected and ended. It is safe for
 // concurrent use.
 type Desk struct {
-	Services Services
-	Mail     Mailer
-	// Charge has an invoice collected from the saved method after the commit, once a try.
-	Charge func(ctx context.Context, tx *tenancy.Tx, invoice uuid.UUID, try int) error
+	Mail Mailer
 }
 
 // Paid follows when an invoice is paid in full (job invoice.paid): subscriptions of a
@@ -125,7 +112,7 @@ func (d *Desk) extend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscript
 	if !late && s.State != Active {
 		s.State = Active
 		if was.State == Suspended && s.ServiceID != uuid.Nil {
-			if err := d.Services.Release(ctx, tx, s.ServiceID, Hold); err != nil {
+			if err := hosting.Release(ctx, tx, s.ServiceID, hosting.HoldBilling); err != nil {
 				return err
 			}
 		}

@@ -133,12 +133,12 @@ func Open(ctx context.Context, tx *tenancy.Tx, n New) (Subscription, error) {
 	return Get(ctx, tx, n.ID)
 }
 
-// Drop ends a subscription that never began, because its order lapsed. It does nothing
-// to one that has.
-func Drop(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
-	_, err := tx.NewRaw("UPDATE subscriptions SET state = 'ended', ended_at = ?, changed_at = ? WHERE id = ? AND state = 'pending'", tx.Now(), tx.Now(), id).Exec(ctx)
+// Drop ends the subscriptions of an order that was never paid. It does nothing to those
+// that have begun.
+func Drop(ctx context.Context, tx *tenancy.Tx, order uuid.UUID) error {
+	_, err := tx.NewRaw("UPDATE subscriptions SET state = 'ended', ended_at = ?, changed_at = ? WHERE order_id = ? AND state = 'pending'", tx.Now(), tx.Now(), order).Exec(ctx)
 	if err != nil {
-		return fmt.Errorf("drop subscription %s: %w", id, err)
+		return fmt.Errorf("drop the subscriptions of order %s: %w", order, err)
 	}
 	return nil
 }
