@@ -150,7 +150,7 @@ func judge(l provisioners.Listed, s, made *Service) Finding {
 		}
 		return Finding{Kind: Unbilled, Since: l.Created, Service: made, Says: says}
 	case s == nil:
-		return Finding{Kind: Unbilled, Since: l.Created, Says: "Nobody is billed for it. It was not made by us, or its reseller is gone."}
+		return Finding{Kind: Unbilled, Since: l.Created, Says: "It was not made by us, or its reseller is gone."}
 	case !s.EndedAt.IsZero():
 		return Finding{Kind: Zombie, Since: s.EndedAt, Service: s, Says: "Its service has ended, and it still runs."}
 	case s.Observed == "gone":
@@ -212,6 +212,19 @@ type RepairRequest struct {
 	Repair Repair
 }
 
+// Find is the finding that a repair is for. Faults: platform.nothing_to_repair,
+// platform.wrong_repair.
+func (r Report) Find(q RepairRequest) (Finding, error) {
+	i := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.Kind == q.Kind && f.Ref == q.Ref })
+	if i < 0 {
+		return Finding{}, fault.New(fault.Conflict, "platform.nothing_to_repair", "This difference is not there any more.")
+	}
+	if !slices.Contains(r.Findings[i].Repairs(), q.Repair) {
+		return Finding{}, fault.New(fault.Conflict, "platform.wrong_repair", "This cannot be repaired that way.")
+	}
+	return r.Findings[i], nil
+}
+
 // Mend repairs one finding, after it was found again: what changed since the page was
 // read is not touched. Faults: platform.nothing_to_repair, platform.wrong_repair,
 // platform.not_asked.
@@ -220,13 +233,9 @@ func (r *Registry) Mend(ctx context.Context, id uuid.UUID, q RepairRequest, nudg
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(rep.Findings, func(f Finding) bool { return f.Kind == q.Kind && f.Ref == q.Ref })
-	if i < 0 {
-		return fault.New(fault.Conflict, "platform.nothing_to_repair", "This difference is not there any more.")
-	}
-	f := rep.Findings[i]
-	if !slices.Contains(f.Repairs(), q.Repair) {
-		return fault.New(fault.Conflict, "platform.wrong_repair", "This cannot be repaired that way.")
+	f, err := rep.Find(q)
+	if err != nil {
+		return err
 	}
 	// Before it is done, so that nothing is done that is not written down.
 	err = r.Central.Update(ctx, func(tx *tenancy.CentralTx) error {

@@ -36,6 +36,7 @@ func (s *Console) platformRoutes() []surface.Route {
 		at("POST", "/platforms/:platform/offers/:offer/images", identity.PlatformsWrite, s.importImages),
 		at("POST", "/platforms/:platform/offers/:offer/state", identity.PlatformsWrite, s.setOfferState),
 		at("GET", "/platforms/:platform/reconcile", identity.PlatformsRead, s.showReconcile),
+		at("GET", "/platforms/:platform/repair", identity.PlatformsWrite, s.showRepair),
 		at("POST", "/platforms/:platform/repair", identity.PlatformsWrite, s.repair),
 		at("GET", "/services", identity.PlatformsRead, s.listServices),
 		at("GET", "/services/:tenant/:service", identity.PlatformsRead, s.showService),

@@ -106,9 +106,11 @@ func TestAPlatformFromTheFormToItsRepair(t *testing.T) {
 	stray := h.lab.AddStray("somebody")
 	h.Clock.Advance(20 * time.Minute)
 	ref := strconv.FormatInt(stray, 10)
-	h.want("compared", h.get(s.at+"/reconcile"), 200, "Billed, not there", "Nobody is billed", "Remove server "+ref)
+	h.want("compared", h.get(s.at+"/reconcile"), 200, "Billed, not there", "Nobody is billed", "Remove…")
+	h.want("asked before", h.get(s.at+"/repair?kind=unbilled&ref="+ref), 200, "Remove server "+ref)
+	h.want("asked about nothing", h.get(s.at+"/repair?kind=zombie&ref="+ref), 303, s.at+"/reconcile")
 	h.want("as a table", h.get(s.at+"/reconcile?format=csv"), 200, "unbilled,"+ref)
-	h.post(s.at+"/repair", "kind", "unbilled", "ref", ref, "repair", "remove", "typed", "no")
+	h.want("the wrong number", h.post(s.at+"/repair", "kind", "unbilled", "ref", ref, "repair", "remove", "typed", "no"), 422, "Nothing was removed")
 	if len(h.lab.Servers()) != 1 {
 		t.Fatal("it was removed without its number")
 	}

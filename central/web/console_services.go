@@ -130,9 +130,7 @@ func (s *Console) showService(c *fiber.Ctx) error {
 type findingRow struct {
 	platform.Finding
 	Status map[string]any
-	Repair platform.Repair // the first there is
-	Label  string          // of its button
-	Asks   string          // before it is done; empty: it is done at once
+	Repair string // the best there is
 }
 
 type reconcileView struct {
@@ -171,16 +169,11 @@ func (s *Console) showReconcile(c *fiber.Ctx) error {
 }
 
 func findingView(f platform.Finding) findingRow {
-	row := findingRow{Finding: f, Repair: f.Repairs()[0]}
+	row := findingRow{Finding: f, Repair: string(f.Repairs()[0])}
 	row.Status = map[platform.Difference]map[string]any{
 		platform.Missing: office.Status("bad", "Billed, not there"), platform.Zombie: office.Status("bad", "Ended, still running"),
 		platform.Unbilled: office.Status("warn", "Nobody is billed"), platform.Drift: office.Status("warn", "Another state"),
 	}[f.Kind]
-	row.Label = "Have it looked at"
-	if row.Repair == platform.Remove {
-		row.Label = "Remove…"
-		row.Asks = "It is destroyed at the platform with everything on it. This cannot be undone."
-	}
 	return row
 }
 
@@ -196,15 +189,43 @@ func reconcileCSV(c *fiber.Ctx, r platform.Report) error {
 	return table.CSV(c, "reconciliation", []string{"difference", "reference", "name", "since", "says", "reseller number", "service"}, rows)
 }
 
+type repairView struct {
+	P platform.Summary
+	F platform.Finding
+}
+
+func repairIn(kind, ref, repair string) platform.RepairRequest {
+	return platform.RepairRequest{Kind: platform.Difference(kind), Ref: provisioners.Ref(ref), Repair: platform.Repair(repair)}
+}
+
+// showRepair asks before something is removed; the difference is looked for again.
+func (s *Console) showRepair(c *fiber.Ctx) error {
+	id, err := platformID(c)
+	if err != nil {
+		return err
+	}
+	back := "/platforms/" + id.String() + "/reconcile"
+	report, err := s.Office.Platforms.Reconcile(c.UserContext(), id)
+	if err != nil {
+		return office.Refused(c, err, back)
+	}
+	f, err := report.Find(repairIn(table.Text(c.Query("kind"), 20), table.Text(c.Query("ref"), 100), "remove"))
+	if err != nil {
+		return office.Refused(c, err, back)
+	}
+	return surface.Render(c, "console", "console/platform_repair", "Remove server "+string(f.Ref), repairView{report.Platform, f})
+}
+
 func (s *Console) repair(c *fiber.Ctx) error {
 	p, err := s.onePlatform(c)
 	if err != nil {
 		return err
 	}
-	q := platform.RepairRequest{Kind: platform.Difference(formText(c, "kind")), Ref: provisioners.Ref(formText(c, "ref")), Repair: platform.Repair(formText(c, "repair"))}
+	q := repairIn(formText(c, "kind"), formText(c, "ref"), formText(c, "repair"))
 	back := platformBack(p) + "/reconcile"
 	if q.Repair == platform.Remove && formText(c, "typed") != string(q.Ref) {
-		return surface.RedirectFlash(c, back, surface.Flash{Kind: "bad", Text: "Nothing was removed: the number typed is not the server's."})
+		wrong := fault.Field("typed", "platform.not_confirmed", "This is not the server's number. Nothing was removed.")
+		return surface.FormError(c, wrong, "console", "console/platform_repair", "Remove server "+string(q.Ref), repairView{p, platform.Finding{Kind: q.Kind, Ref: q.Ref, Says: "It differs from what is billed."}})
 	}
 	if err := s.Office.Platforms.Mend(c.UserContext(), p.ID, q, s.Office.LookAgain, office.By(c)); err != nil {
 		return office.Refused(c, err, back)

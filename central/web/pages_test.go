@@ -2,6 +2,8 @@ package web_test
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -74,7 +76,13 @@ func openOver(t testing.TB, w *tenancytest.World, role identity.Role) *house {
 	must(t, err)
 	ring, err := secrets.Parse(key)
 	must(t, err)
-	pages, err := branding.LoadThemes(themes.Files, []string{"base"}, branding.Funcs(branding.FuncOptions{Now: w.Clock.Now}))
+	dist, err := fs.Sub(themes.Dist, "dist")
+	must(t, err)
+	assets, err := branding.OpenAssets(dist)
+	if !errors.Is(err, branding.ErrNotBuilt) { // the words on a page do not depend on bundles
+		must(t, err)
+	}
+	pages, err := branding.LoadThemes(themes.Files, []string{"base"}, branding.Funcs(branding.FuncOptions{Assets: assets, Now: w.Clock.Now}))
 	must(t, err)
 	_, version, err := tenancy.TenantScript()
 	must(t, err)
@@ -107,7 +115,7 @@ func openOver(t testing.TB, w *tenancytest.World, role identity.Role) *house {
 	}
 	s, err := surface.New(surface.Config{
 		Name: "console", Areas: []surface.Area{{Name: "console", World: identity.Staff, SignIn: "/sign-in", Nav: web.Nav}},
-		Routes: console.Routes(), Themes: pages, Sessions: sessions, Central: w.Central, Log: slog.New(slog.DiscardHandler),
+		Routes: console.Routes(), Themes: pages, Assets: dist, Sessions: sessions, Central: w.Central, Log: slog.New(slog.DiscardHandler),
 		Clock: w.Clock.Now, FormKey: ring.DeriveKey("forms"),
 	})
 	must(t, err)
