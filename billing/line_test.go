@@ -96,8 +96,11 @@ func TestTotalsRefuse(t *testing.T) {
 func TestCreditsInPiecesComeToTheWhole(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		_, _, total, left, err := billing.Totals(drawLines(t))
-		if err != nil || total.IsZero() {
-			t.Skip("nothing to credit")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if total.IsZero() {
+			return
 		}
 		for open := total.Minor; open > 0; {
 			amount := rapid.Int64Range(1, open).Draw(t, "amount")
