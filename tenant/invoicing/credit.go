@@ -12,6 +12,7 @@ import (
 	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/settings"
 )
@@ -226,4 +227,23 @@ func tellOfCredit(ctx context.Context, tx *tenancy.Tx, inv, note Invoice) error 
 		return err
 	}
 	return enqueueLetter(ctx, tx, LetterJob{Letter: mail.CreditNote, InvoiceID: note.ID, Key: key + "/issued"})
+}
+
+// CreditByHand is Credit as a change of its own, made by a person.
+func CreditByHand(ctx context.Context, db *tenancy.DB, r CreditRequest, by audit.Origin) (note Invoice, err error) {
+	err = db.Update(ctx, func(tx *tenancy.Tx) error {
+		if _, err := lock(ctx, tx, r.InvoiceID); err != nil {
+			return err
+		}
+		if known, err := ByKey(ctx, tx, r.Key); err == nil || !fault.Is(err, "invoice.not_found") {
+			note = known
+			return err
+		}
+		if note, err = Credit(ctx, tx, r); err != nil {
+			return err
+		}
+		return by.Record(ctx, tx, "invoice.credited", audit.Target{Kind: "invoice", ID: r.InvoiceID.String()},
+			map[string]any{"credit_note": note.Number, "amount": note.Total.String(), "reason": clean(r.Reason)})
+	})
+	return note, err
 }

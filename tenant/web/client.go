@@ -20,6 +20,7 @@ func (s *Site) clientRoutes() []surface.Route {
 func ClientNav(identity.Principal) []surface.NavItem {
 	return []surface.NavItem{
 		{Label: "Overview", Href: "/client", Icon: "home"},
+		{Label: "Invoices", Href: "/client/invoices", Icon: "file-invoice"},
 		{Label: "Security", Href: "/client/security", Icon: "shield-lock"},
 	}
 }

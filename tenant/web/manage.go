@@ -92,7 +92,12 @@ func activityHref(t audit.Target) string {
 	case "domain":
 		return "/manage/domains/" + t.ID
 	case "settings":
+		if t.ID == "billing" {
+			return "/manage/settings/billing"
+		}
 		return "/manage/settings"
+	case "invoice":
+		return "/manage/invoices/" + t.ID
 	}
 	return ""
 }
@@ -107,6 +112,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 		{identity.DashboardRead, surface.NavItem{Label: "Overview", Href: "/manage", Icon: "layout-dashboard"}},
 		{identity.ReportsRead, surface.NavItem{Label: "Reports", Href: "/manage/reports", Icon: "chart-bar"}},
 		{identity.CustomersRead, surface.NavItem{Label: "Customers", Href: "/manage/customers", Icon: "users"}},
+		{identity.SalesRead, surface.NavItem{Label: "Invoices", Href: "/manage/invoices", Icon: "file-invoice"}},
 		{identity.CatalogRead, surface.NavItem{Label: "Catalog", Href: "/manage/catalog", Icon: "package"}},
 		{identity.BrandRead, surface.NavItem{Label: "Brand", Href: "/manage/brand", Icon: "palette", Group: "Your shop"}},
 		{identity.SiteDomains, surface.NavItem{Label: "Domains", Href: "/manage/domains", Icon: "world", Group: "Your shop"}},
@@ -147,11 +153,12 @@ type settingsView struct {
 	Locales, Currencies, Zones any
 	RequireTOTP                bool
 	OwnHost                    string
+	Tabs                       []settingsTab
 }
 
 func (s *Site) settingsView(c *fiber.Ctx, f settings.Form) settingsView {
 	t, _ := surface.Tenant(c)
-	v := settingsView{Form: f, RequireTOTP: t.RequireTOTP, OwnHost: t.PrimaryHost}
+	v := settingsView{Form: f, RequireTOTP: t.RequireTOTP, OwnHost: t.PrimaryHost, Tabs: settingsTabs(c)}
 	v.Locales, v.Currencies, v.Zones = choices(f)
 	return v
 }

@@ -120,6 +120,7 @@ func (e *estate) furnish(t testing.TB, of tenancy.Tenant, brand branding.Content
 	_, err := e.Owner.Exec(ctx, `INSERT INTO central.domains (id, tenant_id, host, state, verify_token, edge_label, created_by, created_at, changed_at, pending_since)
 		VALUES ($1, $2, $3, 'pending', 'tok', 'edge', '', now(), now(), now())`, things[":id"], of.ID.Number(), "www."+of.Slug+".example.com")
 	must(t, err)
+	e.sell(t, of, things, people[identity.CustomerMember])
 	e.people[of.ID], e.things[of.ID] = people, things
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/payment"
 )
 
 // Site serves every tenant's host. Its fields are what its pages need; cmd fills them.
@@ -23,6 +24,8 @@ type Site struct {
 	Domains *domain.Desk   // names the reseller brings
 	Media   *media.Library // pictures of the brand
 	Office  *Office        // the pages for the reseller's team
+
+	Payments *payment.Desk // where money is taken
 
 	shown shownSites
 }
@@ -34,6 +37,7 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.authRoutes()...)
 	all = append(all, s.shopRoutes()...)
 	all = append(all, s.clientRoutes()...)
+	all = append(all, s.clientInvoiceRoutes()...)
 	all = append(all, s.domainRoutes()...)
 	all = append(all, s.brandRoutes()...)
 	all = append(all, s.brandFileRoutes()...)
@@ -41,6 +45,8 @@ func (s *Site) Routes() []surface.Route {
 	for i := range all {
 		all[i] = unlessReadOnly(all[i])
 	}
+	all = append(all, s.manageInvoiceRoutes()...)
+	all = append(all, s.billingSettingsRoutes()...)
 	return all
 }
 

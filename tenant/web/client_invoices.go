@@ -1,0 +1,127 @@
+package web
+
+import (
+	"context"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing/document"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/branding/surface/table"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/payment"
+)
+
+func (s *Site) clientInvoiceRoutes() []surface.Route {
+	at := func(path string, h fiber.Handler) surface.Route {
+		return surface.Route{Method: fiber.MethodGet, Path: "/client/invoices" + path, Needs: identity.SignedIn, Handler: h}
+	}
+	return []surface.Route{at("", s.clientInvoices), at("/:invoice.pdf", s.clientInvoicePDF), at("/:invoice", s.clientInvoice)}
+}
+
+type clientInvoicesView struct {
+	List  table.Request
+	Rows  []invoiceRow
+	Total int
+}
+
+// clientInvoices handles GET /client/invoices.
+func (s *Site) clientInvoices(c *fiber.Ctx) error {
+	r := table.Read(c, "state")
+	f := invoiceFilter(r)
+	v := clientInvoicesView{List: r}
+	person, _ := surface.Principal(c)
+	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		acting, err := account.Current(c.UserContext(), tx, person.PersonID, uuid.Nil)
+		if err == nil {
+			err = acting.Must(account.InvoicesSee)
+		}
+		if err != nil || r.CSV {
+			f.AccountID = acting.AccountID
+			return err
+		}
+		f.AccountID = acting.AccountID
+		found, total, err := invoicing.Listed(c.UserContext(), tx, f)
+		v.Rows, v.Total = invoiceRows(found, tx.Now()), total
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if r.CSV {
+		return sendInvoices(c, f)
+	}
+	return surface.Render(c, "client", "client/invoices", "Invoices", v)
+}
+
+// theirInvoice reads an invoice of an account the person belongs to and may see the
+// invoices of; any other is unknown.
+func theirInvoice(ctx context.Context, tx *tenancy.Tx, person, id uuid.UUID) (invoicing.Invoice, document.Document, account.Acting, error) {
+	inv, err := invoicing.Get(ctx, tx, id)
+	if err != nil {
+		return inv, document.Document{}, account.Acting{}, err
+	}
+	acting, err := account.Current(ctx, tx, person, inv.AccountID)
+	if fault.Is(err, "account.none") || err == nil && acting.AccountID != inv.AccountID {
+		return invoicing.Invoice{}, document.Document{}, acting, fault.New(fault.NotFound, "invoice.not_found", "There is no such invoice.")
+	}
+	if err == nil {
+		err = acting.Must(account.InvoicesSee)
+	}
+	if err != nil {
+		return invoicing.Invoice{}, document.Document{}, acting, err
+	}
+	doc, err := invoicing.Stored(ctx, tx, id)
+	return inv, doc, acting, err
+}
+
+// clientInvoice handles GET /client/invoices/:invoice.
+func (s *Site) clientInvoice(c *fiber.Ctx) error {
+	id, err := invoiceID(c)
+	if err != nil {
+		return err
+	}
+	v := invoiceView{Base: "/client/invoices"}
+	person, _ := surface.Principal(c)
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		inv, doc, acting, err := theirInvoice(c.UserContext(), tx, person.PersonID, id)
+		if err != nil {
+			return err
+		}
+		v.X, v.Paper, v.Due, v.Status = inv, paperOf(doc), inv.Due(), invoiceStatus(inv, tx.Now())
+		v.MayPay = inv.State == invoicing.Open && v.Due.Minor > 0 && acting.May(account.Pay)
+		if v.Notes, err = invoicing.Notes(c.UserContext(), tx, inv); err != nil {
+			return err
+		}
+		all, err := payment.List(c.UserContext(), tx, payment.Filter{InvoiceID: inv.ID})
+		v.Payments = paymentRows(all)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "client", "client/invoice", v.Paper.Title()+" "+v.X.Number, v)
+}
+
+// clientInvoicePDF handles GET /client/invoices/:invoice.pdf.
+func (s *Site) clientInvoicePDF(c *fiber.Ctx) error {
+	id, err := invoiceID(c)
+	if err != nil {
+		return err
+	}
+	var doc document.Document
+	person, _ := surface.Principal(c)
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		_, doc, _, err = theirInvoice(c.UserContext(), tx, person.PersonID, id)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.sendPDF(c, doc)
+}

@@ -1,0 +1,248 @@
+package web
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/billing/document"
+	"github.com/ezscale/ezscale/billing/gateway"
+	"github.com/ezscale/ezscale/branding/office"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/branding/surface/table"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/payment"
+)
+
+// invoiceRow is an invoice in a list.
+type invoiceRow struct {
+	invoicing.Invoice
+	Status map[string]any
+	Due    billing.Money
+}
+
+// invoiceStatus says where an invoice stands, in the words of docs/components.md.
+func invoiceStatus(i invoicing.Invoice, now time.Time) map[string]any {
+	switch {
+	case i.Kind == document.CreditNote:
+		return office.Status("info", "Credited")
+	case i.Overdue(now):
+		m := office.Status("bad", "Overdue")
+		m["Since"] = i.DueAt
+		return m
+	case i.State == invoicing.Open && i.Paid.Minor > 0:
+		return office.Status("warn", "Partly paid")
+	case i.State == invoicing.Open:
+		return office.Status("warn", "Open")
+	case i.State == invoicing.Void:
+		return office.Status("idle", "Cancelled")
+	case i.State == invoicing.Uncollectible:
+		return office.Status("idle", "Given up")
+	case i.Credited.Minor > 0 && i.Credited == i.Total:
+		return office.Status("idle", "Credited")
+	}
+	return office.Status("good", "Paid")
+}
+
+func invoiceRows(found []invoicing.Invoice, now time.Time) []invoiceRow {
+	rows := make([]invoiceRow, len(found))
+	for i, x := range found {
+		rows[i] = invoiceRow{x, invoiceStatus(x, now), x.Due()}
+	}
+	return rows
+}
+
+// invoiceFilter reads what a list page asks for; overdue is a state to people.
+func invoiceFilter(r table.Request) invoicing.Filter {
+	f := invoicing.Filter{Text: r.Text, Sort: r.Sort, Desc: r.Desc, Offset: r.Offset(), Limit: r.Limit()}
+	switch state := r.Filters["state"]; state {
+	case "overdue":
+		f.Overdue = true
+	case document.CreditNote:
+		f.Kind = document.CreditNote
+	default:
+		f.State = invoicing.State(state)
+	}
+	return f
+}
+
+// sendInvoices writes a list as CSV, amounts as plain decimals.
+func sendInvoices(c *fiber.Ctx, f invoicing.Filter) error {
+	all, err := table.Collect(func(offset, limit int) ([]invoicing.Invoice, int, error) {
+		f.Offset, f.Limit = offset, limit
+		return invoicing.List(c.UserContext(), surface.DB(c), f)
+	})
+	if err != nil {
+		return err
+	}
+	rows := make([][]string, len(all))
+	for i, x := range all {
+		rows[i] = []string{
+			x.Number, x.Kind, x.AccountName, string(x.State), table.Time(x.IssuedAt), table.Time(x.DueAt), table.Time(x.PaidAt), x.Currency,
+			x.Net.Decimal(), x.Tax.Decimal(), x.Total.Decimal(), x.Paid.Decimal(), x.Credited.Decimal(), x.Due().Decimal(),
+		}
+		if x.Kind == document.CreditNote {
+			rows[i][13] = ""
+		}
+	}
+	head := []string{"number", "kind", "customer", "state", "issued", "due", "paid at", "currency", "net", "tax", "total", "paid", "credited", "open"}
+	return table.CSV(c, "invoices", head, rows)
+}
+
+// paper is a document as its page shows it.
+type paper struct {
+	document.Document
+	From, To  []string
+	Issued    string
+	Due       string // empty: a credit note
+	Corrected string // "INV-1 of 3 May 2026"
+	Rows      []paperLine
+	Sums      []paperSum
+	Total     string
+	FootLines []string
+}
+
+type paperLine struct {
+	Description, Span, Quantity, Unit, Rate, Net string
+}
+
+type paperSum struct{ Label, Amount string }
+
+func paperOf(d document.Document) paper {
+	p := paper{Document: d, From: d.Seller.Address(), To: d.Buyer.Address(), Issued: d.Day(d.IssuedAt), Total: d.Total().Format(d.Locale)}
+	if d.Kind == document.Invoice {
+		p.Due = d.Day(d.DueAt)
+	}
+	if c := d.Corrects; c != nil {
+		p.Corrected = c.Number + " of " + d.Day(c.IssuedAt)
+	}
+	for _, l := range d.Lines {
+		p.Rows = append(p.Rows, paperLine{
+			l.Description, d.Span(l), strconv.FormatInt(l.Quantity, 10), d.Money(l.UnitMinor).Format(d.Locale),
+			document.Rate(d.Taxes[l.Tax].Ppm), d.Money(l.NetMinor).Format(d.Locale),
+		})
+	}
+	p.Sums = append(p.Sums, paperSum{"Net", d.Net().Format(d.Locale)})
+	for _, t := range d.Taxes {
+		if t.Ppm > 0 || t.Note != "" {
+			p.Sums = append(p.Sums, paperSum{t.Label() + " on " + d.Money(t.NetMinor).Format(d.Locale), d.Money(t.TaxMinor).Format(d.Locale)})
+		}
+	}
+	if d.Footer != "" {
+		p.FootLines = strings.Split(d.Footer, "\n")
+	}
+	return p
+}
+
+// paymentRow is a payment as pages show it.
+type paymentRow struct {
+	payment.Payment
+	By     string // Visa •••• 4242, or the gateway
+	Status map[string]any
+	Left   billing.Money
+}
+
+func paymentRows(all []payment.Payment) []paymentRow {
+	rows := make([]paymentRow, len(all))
+	for i, p := range all {
+		rows[i] = paymentRow{p, p.Method, paymentStatus(p), p.Left()}
+		if rows[i].By == "" {
+			rows[i].By = gatewayNames[p.Gateway]
+		}
+	}
+	return rows
+}
+
+// gatewayNames says a gateway in words.
+var gatewayNames = map[string]string{"stripe": "Card", "transfer": "Bank transfer", "sandbox": "Test payment"}
+
+func paymentStatus(p payment.Payment) map[string]any {
+	switch p.State {
+	case gateway.Succeeded:
+		if p.Refunded.Minor > 0 && p.Refunded == p.Amount {
+			return office.Status("idle", "Refunded")
+		}
+		return office.Status("good", "Received")
+	case gateway.Failed:
+		return office.Status("bad", "Failed")
+	case gateway.Cancelled:
+		return office.Status("idle", "Cancelled")
+	case gateway.RequiresAction:
+		return office.Status("warn", "Waits for the customer")
+	}
+	return office.Status("busy", "Under way")
+}
+
+// invoiceView is the page of one invoice, for the customer or the reseller.
+type invoiceView struct {
+	X        invoicing.Invoice
+	Paper    paper
+	Status   map[string]any
+	Due      billing.Money
+	Notes    []invoicing.Invoice
+	Payments []paymentRow
+	Told     []activity.Told
+	Base     string // path of the list
+	MayPay   bool
+	// The reseller's:
+	MayCredit bool
+	MayRefund bool // a payment has something to give back
+	Left      billing.Money
+	Form      string // credit or refund, when one was refused
+	FormKey   string // names a form's change, so that sending it twice is one
+	Refund    typed
+	Credit    typed
+	Payment   string
+	Note      bool // a refund with a credit note
+}
+
+// typed is what a form about an amount sent.
+type typed struct{ Amount, Reason string }
+
+func invoiceID(c *fiber.Ctx) (uuid.UUID, error) {
+	id, err := uuid.Parse(c.Params("invoice"))
+	if err != nil {
+		return uuid.Nil, fault.New(fault.NotFound, "invoice.not_found", "There is no such invoice.")
+	}
+	return id, nil
+}
+
+// sendPDF prints a document in the shop's look. A logo that cannot be read is left out:
+// the invoice matters more.
+func (s *Site) sendPDF(c *fiber.Ctx, d document.Document) error {
+	ctx, db := c.UserContext(), surface.DB(c)
+	brand, err := s.Brands.Brand(ctx, db)
+	if err != nil {
+		return err
+	}
+	look := document.Look{Color: brand.Tokens.Brand, Name: brand.Name}
+	if parts := strings.Split(strings.TrimPrefix(brand.LogoURL, "/media/"), "/"); s.Media != nil && len(parts) == 2 {
+		if f, err := s.Media.Open(ctx, db, parts[0], parts[1]); err == nil {
+			look.Logo = f.Bytes
+		}
+	}
+	b, err := document.PDF(d, look)
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, "application/pdf")
+	c.Set(fiber.HeaderContentDisposition, `inline; filename="`+fileName(d.Number)+`.pdf"`)
+	c.Set(fiber.HeaderCacheControl, "private, no-store")
+	return c.Send(b)
+}
+
+// fileName is a number as a file may be called.
+func fileName(number string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '-'
+	}, number)
+}
