@@ -42,11 +42,11 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.brandRoutes()...)
 	all = append(all, s.brandFileRoutes()...)
 	all = append(all, s.officeRoutes()...)
+	all = append(all, s.manageInvoiceRoutes()...)
+	all = append(all, s.billingSettingsRoutes()...)
 	for i := range all {
 		all[i] = unlessReadOnly(all[i])
 	}
-	all = append(all, s.manageInvoiceRoutes()...)
-	all = append(all, s.billingSettingsRoutes()...)
 	return all
 }
 

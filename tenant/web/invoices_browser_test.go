@@ -1,0 +1,104 @@
+package web_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/go-rod/rod/lib/proto"
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding/surface/browser"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/settings"
+)
+
+// signedIn opens a page of a tenant as somebody.
+func (e *estate) signedIn(t *testing.T, drive *browser.Browser, port string, of tenancy.Tenant, role identity.Role) *browser.Page {
+	t.Helper()
+	c, at := e.as(t, of, role), "http://"+of.PrimaryHost+":"+port
+	p := drive.Page(t, at+"/", browser.Desktop)
+	var cookies []*proto.NetworkCookieParam
+	for name, value := range c.Cookies {
+		cookies = append(cookies, &proto.NetworkCookieParam{Name: name, Value: value, URL: at})
+	}
+	must(t, p.SetCookies(cookies))
+	return p
+}
+
+// threeLines is a draft of a server with two options.
+func threeLines(key string, account uuid.UUID) invoicing.Draft {
+	eur := func(minor int64) billing.Money { return billing.Money{Minor: minor, Currency: "EUR"} }
+	month := billing.Monthly.Period(tenancytest.Start, 0, time.UTC)
+	return invoicing.Draft{Key: key, AccountID: account, Currency: "EUR", Lines: []billing.Line{
+		{Kind: "plan", Description: "Cloud VPS Drift", Period: month, Quantity: 1, Unit: eur(1190)},
+		{Kind: "option", Description: "Additional IPv4 addresses", Period: month, Quantity: 3, Unit: eur(250)},
+		{Kind: "setup", Description: "Set-up", Quantity: 1, Unit: eur(500)},
+	}}
+}
+
+// TestInvoicesInABrowser looks at the pages about invoices as the customer and as the
+// reseller: a paid one that was credited in part, an open one, a form that is refused.
+func TestInvoicesInABrowser(t *testing.T) {
+	w := tenancytest.New(t)
+	e := newEstate(t, w)
+	b := settings.DefaultBilling()
+	b.Company, b.Line1, b.Postcode, b.City, b.Country, b.TaxID = "Alpha GmbH", "Hauptstr. 1", "10115", "Berlin", "DE", "DE123456789"
+	b.Footer = "Amtsgericht Charlottenburg HRB 12345\nIBAN DE02 1203 0000 0000 2020 51"
+	must(t, settings.SaveBilling(t.Context(), w.DB(w.A), b, audit.Origin{Actor: audit.Actor{Kind: "reseller", ID: "p", Name: "Olga"}}))
+	account := uuid.MustParse(e.things[w.A.ID][":account"])
+	var paid, open invoicing.Invoice
+	must(t, w.DB(w.A).Update(t.Context(), func(tx *tenancy.Tx) (err error) {
+		paid, err = invoicing.Issue(t.Context(), tx, threeLines("order/2", account))
+		if err != nil {
+			return err
+		}
+		open, err = invoicing.Issue(t.Context(), tx, threeLines("order/3", account))
+		return err
+	}))
+	e.receive(t, w.A, paid.ID, paid.Total.Minor)
+	must(t, w.DB(w.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+		_, err := invoicing.Credit(t.Context(), tx, invoicing.CreditRequest{Key: "credit/x", InvoiceID: paid.ID, Amount: billing.Money{Minor: 500, Currency: "EUR"}, Reason: "Outage of two hours"})
+		return err
+	}))
+	port := serve(t, e.front)
+	drive := browser.Open(t)
+	for _, page := range []struct {
+		name, path string
+		role       identity.Role
+	}{
+		{"client_list", "/client/invoices", identity.CustomerMember},
+		{"client_paid", "/client/invoices/" + paid.ID.String(), identity.CustomerMember},
+		{"client_open", "/client/invoices/" + open.ID.String(), identity.CustomerMember},
+		{"manage_list", "/manage/invoices", identity.ResellerOwner},
+		{"manage_paid", "/manage/invoices/" + paid.ID.String(), identity.ResellerOwner},
+		{"manage_settings", "/manage/settings/billing", identity.ResellerOwner},
+	} {
+		t.Run(page.name, func(t *testing.T) {
+			p := e.signedIn(t, drive, port, w.A, page.role)
+			p.Go("http://" + w.A.PrimaryHost + ":" + port + page.path)
+			for _, view := range browser.Views() {
+				p.Look(view)
+				p.Check(page.name)
+				p.Screenshot("invoices/" + page.name)
+			}
+		})
+	}
+	t.Run("a refused form", func(t *testing.T) {
+		p := e.signedIn(t, drive, port, w.A, identity.ResellerOwner)
+		p.Go("http://" + w.A.PrimaryHost + ":" + port + "/manage/invoices/" + paid.ID.String())
+		p.Fill("credit_amount", "1,50")
+		p.Allow("422")
+		p.ClickText("button", "Issue a credit note")
+		p.Wait("#credit_amount-error", "with a point")
+		p.Check("a refused form")
+		p.Screenshot("invoices/refused")
+		p.Fill("credit_amount", "1.50")
+		p.ClickText("button", "Issue a credit note")
+		p.Wait("main", "Issued the credit note CN-2026-00002")
+	})
+}
