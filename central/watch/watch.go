@@ -26,11 +26,11 @@ type Watch struct {
 
 // Trouble is one thing that wants a person.
 type Trouble struct {
-	Kind   string // domain, certificate, platform_name, maintenance, behind, migration
+	Kind   string // domain, certificate, platform_name, platform, full, service, maintenance, behind, migration
 	Tenant tenancy.ID
-	Name   string // of the reseller
-	What   string // the host, or the version
-	State  string
+	Name   string // of the reseller, the platform or the offer
+	What   string // the host, the version, a platform's path, or what a service is
+	State  string // of it; of a service its id
 	Detail string
 	Since  time.Time
 }
@@ -87,10 +87,19 @@ const troublesSQL = `
 		UNION ALL
 		SELECT 'behind', t.id, t.name, 'version ' || t.schema_version, 'behind', '', t.changed_at
 		FROM tenants t WHERE t.schema_version < ? AND t.status <> 'dropped' AND t.migration_error IS NULL
+		UNION ALL
+		SELECT 'platform', NULL, p.name, p.id::text, p.health, p.health_note, coalesce(p.health_since, p.changed_at)
+		FROM platforms p WHERE p.health = 'down' AND p.state <> 'off'
+		UNION ALL
+		SELECT 'full', NULL, s.name || ' in ' || o.region_name, p.id::text || '/offers/' || o.id, 'full', p.name, coalesce(o.checked_at, o.changed_at)
+		FROM offers o JOIN platforms p ON p.id = o.platform_id JOIN skus s ON s.sku = o.sku WHERE o.state = 'on' AND p.state = 'on' AND o.capacity <= o.used
+		UNION ALL
+		SELECT 'service', t.id, t.name, v.label, v.service_id::text, v.problem, v.changed_at
+		FROM services v JOIN tenants t ON t.id = v.tenant_id WHERE v.problem <> '' AND v.ended_at IS NULL
 	)
 	SELECT kind, tenant, name, what, state, detail, since, total FROM (
 		SELECT *, count(*) OVER (PARTITION BY kind) AS total, row_number() OVER (PARTITION BY kind ORDER BY since, what) AS place FROM found) x
-	WHERE place <= ? ORDER BY array_position(ARRAY['platform_name', 'migration', 'domain', 'certificate', 'maintenance', 'behind'], kind), place`
+	WHERE place <= ? ORDER BY array_position(ARRAY['platform_name', 'platform', 'migration', 'service', 'full', 'domain', 'certificate', 'maintenance', 'behind'], kind), place`
 
 // Overview looks around in three statements.
 func (w *Watch) Overview(ctx context.Context) (o Overview, err error) {

@@ -70,6 +70,12 @@ func burn(t watch.Trouble) burning {
 		b.Text, b.Status, b.Href = "Certificate of "+t.What, office.Status("warn", "Ends soon"), b.Href+"/domains"
 	case "platform_name":
 		b.Text, b.Status = "The platform's own name "+t.What, office.Status("bad", "No certificate")
+	case "platform":
+		b.Text, b.Status, b.Href = "Platform "+t.Name, office.Status("bad", "Down"), "/platforms/"+t.What
+	case "full":
+		b.Text, b.Status, b.Href = t.Name, office.Status("warn", "No room left"), "/platforms/"+t.What
+	case "service":
+		b.Text, b.Status, b.Href = t.What+" of "+t.Name, office.Status("bad", "Cannot go on"), "/services/"+t.Tenant.String()+"/"+t.State
 	case "migration":
 		b.Text, b.Status = t.Name+" is at "+t.What, office.Status("bad", "Migration failed")
 	case "maintenance":

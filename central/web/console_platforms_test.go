@@ -118,9 +118,18 @@ func TestAPlatformFromTheFormToItsRepair(t *testing.T) {
 	if len(h.lab.Servers()) != 0 {
 		t.Error("it is still there")
 	}
+	h.want("on again", h.post(s.at+"/state", "state", "on"), 303, s.at)
+	h.want("on sale again", h.post(s.offer+"/state", "state", "on"), 303, s.offer)
 	h.want("looked at", h.post(s.at+"/repair", "kind", "missing", "ref", "999", "repair", "look"), 303, s.at+"/reconcile")
 	h.want("the trail", h.get("/audit"), 200, "platform.repair_remove", "platform.repair_look", "offer.turned_off", "platform.state_changed")
 
+	h.lab.SetRoom(1, 0)
+	h.want("room asked", h.post(s.at+"/capacity"), 303, s.at)
+	h.want("the first page says what is full", h.get("/"), 200, "VPS S in Amsterdam", "No room left")
+	h.lab.RemoveToken("good-token")
+	h.want("tested without its token", h.post(s.at+"/test"), 303, s.at)
+	h.want("the first page says what is down", h.get("/"), 200, "Platform AMS", "it refuses our token")
+	h.want("turned on and full", h.get(s.at), 200, "Full", "Down")
 	h.lab.Break(lab.Fault{Status: 502})
 	h.want("down", h.post(s.at+"/test"), 303, s.at)
 	h.want("the comparison says so", h.get(s.at+"/reconcile"), 200, "cannot be asked at the moment")

@@ -23,6 +23,7 @@ type Options struct {
 	TaskDelay    time.Duration    // how long other tasks (power, password) keep it busy; 0: not at all
 	DeleteDelay  time.Duration    // when a delete names no delay; 0: at once
 	PerMinute    int              // calls a token may make; 0: any number
+	Groups       []Group          // nil: three, in Amsterdam, Frankfurt and New York
 	// File keeps the lab's state over restarts; empty: it lives in memory.
 	File string
 	Log  *slog.Logger
@@ -165,7 +166,11 @@ func New(o Options) *Lab {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	l := &Lab{o: o, world: seed(), tokens: map[string]*token{}, mux: http.NewServeMux(), ofUser: http.NewServeMux()}
+	w := seed()
+	if o.Groups != nil {
+		w.Groups = o.Groups
+	}
+	l := &Lab{o: o, world: w, tokens: map[string]*token{}, mux: http.NewServeMux(), ofUser: http.NewServeMux()}
 	l.load()
 	l.routes()
 	return l
