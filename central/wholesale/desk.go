@@ -3,6 +3,8 @@ package wholesale
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,3 +58,6 @@ func day(t time.Time) string {
 	}
 	return t.Format("2006-01-02 15:04 UTC")
 }
+
+// sortedKeys are a map's keys in order.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

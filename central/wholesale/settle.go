@@ -1,0 +1,197 @@
+package wholesale
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/fault"
+)
+
+// Manual is the gateway of money that people saw arrive: a bank transfer.
+const Manual = "transfer"
+
+// ByHand is money that somebody of staff saw arrive.
+type ByHand struct {
+	Key    string // of the form: the same one takes once
+	Amount string // a decimal of whole units
+	Note   string // the bank's reference
+}
+
+// TakeByHand books money for an invoice. The fault payment.invalid is about fields;
+// others are wholesale_invoice.unknown and wholesale_invoice.paid.
+func (d *Desk) TakeByHand(ctx context.Context, id uuid.UUID, in ByHand, by audit.Origin) error {
+	err := d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
+		row, _, err := invoiceIn(ctx, tx, id, tenancy.ID{})
+		if err != nil {
+			return err
+		}
+		if in.Key == "" || len(in.Key) > 100 {
+			return fault.New(fault.Malformed, "payment.no_key", "This form is not ours. Please open the page again.")
+		}
+		amount, err := billing.Parse(strings.TrimSpace(in.Amount), row.Currency)
+		wrong := map[string]string{}
+		if err != nil || amount.Minor <= 0 {
+			wrong["amount"] = "Enter an amount such as " + row.Open().Decimal() + "."
+		}
+		note := line("note", in.Note, 120, wrong)
+		if err := fault.Fields("wholesale_payment.invalid", wrong); err != nil {
+			return err
+		}
+		paid, err := d.take(ctx, tx, row, Payment{Gateway: Manual, Currency: row.Currency, AmountMinor: amount.Minor, Ref: note}, "hand/"+plain(in.Key))
+		if err != nil || !paid {
+			return err
+		}
+		return by.Record(ctx, tx, "wholesale.payment_taken", audit.Target{Kind: "wholesale_invoice", ID: id.String()},
+			map[string]any{"number": row.Number, "amount": amount.String(), "note": note})
+	})
+	if err != nil {
+		return fmt.Errorf("take money for %s: %w", id, err)
+	}
+	return nil
+}
+
+// take writes a payment that succeeded and settles it; false: it was taken before.
+func (d *Desk) take(ctx context.Context, tx *tenancy.CentralTx, row InvoiceRow, p Payment, key string) (bool, error) {
+	var locked InvoiceRow
+	if err := tx.NewRaw("SELECT id, tenant_id, number, state, currency, total_minor, paid_minor FROM wholesale_invoices WHERE id = ? FOR UPDATE", row.ID).Scan(ctx, &locked); err != nil {
+		return false, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return false, err
+	}
+	res, err := tx.NewRaw(`INSERT INTO wholesale_payments (id, key, invoice_id, tenant_id, gateway, currency, amount_minor, state, ref, decline_code, decline_text, created_at, settled_at, changed_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, 'succeeded', ?, '', '', ?, ?, ?) ON CONFLICT (key) DO NOTHING`,
+		id, key, row.ID, row.TenantID, p.Gateway, p.Currency, p.AmountMinor, p.Ref+" #"+id.String()[:8], tx.Now(), tx.Now(), tx.Now()).Exec(ctx)
+	if err != nil {
+		return false, err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return false, err
+	}
+	if locked.State == "paid" || p.AmountMinor > locked.TotalMinor-locked.PaidMinor {
+		return false, fault.Field("amount", "wholesale_invoice.paid", "Only "+locked.Open().String()+" is owed.")
+	}
+	return true, d.applied(ctx, tx, locked, id, p)
+}
+
+// applied books a payment that succeeded: paid_minor, state, ledger and the letter.
+func (d *Desk) applied(ctx context.Context, tx *tenancy.CentralTx, row InvoiceRow, payment uuid.UUID, p Payment) error {
+	_, err := tx.NewRaw(`UPDATE wholesale_invoices SET paid_minor = paid_minor + ?0, state = CASE WHEN paid_minor + ?0 >= total_minor THEN 'paid' ELSE state END,
+		paid_at = CASE WHEN paid_minor + ?0 >= total_minor THEN ?1::timestamptz ELSE paid_at END, next_try_at = NULL, changed_at = ?1 WHERE id = ?2`,
+		p.AmountMinor, tx.Now(), row.ID).Exec(ctx)
+	if err != nil {
+		return err
+	}
+	moves := billing.PostPayment(p.Gateway, p.Amount())
+	if err := post(ctx, tx, "wholesale_payment", rowsOf("wholesale_payment/"+payment.String(), row.TenantID.Number(), payment, moves)); err != nil {
+		return err
+	}
+	return d.write(ctx, tx, row.ID, mail.WholesalePaid, "wholesale_payment/"+payment.String(), map[string]string{"amount": p.Amount().Format("en")})
+}
+
+// write sends the reseller a letter about an invoice.
+func (d *Desk) write(ctx context.Context, tx *tenancy.CentralTx, invoice uuid.UUID, template, key string, data map[string]string) error {
+	if d.Mail == nil {
+		return nil
+	}
+	var to struct{ Number, Name, Email string }
+	err := tx.NewRaw(`SELECT i.number, coalesce(nullif(p.billing->>'name', ''), t.name) AS name, coalesce(nullif(p.billing->>'email', ''), t.owner_email) AS email
+		FROM wholesale_invoices i JOIN tenants t ON t.id = i.tenant_id LEFT JOIN reseller_profiles p ON p.tenant_id = i.tenant_id WHERE i.id = ?`, invoice).Scan(ctx, &to)
+	if err != nil || to.Email == "" {
+		return err
+	}
+	data["name"], data["number"], data["link"] = to.Name, to.Number, d.PartnerURL+"/invoices/"+invoice.String()
+	return d.Mail.Enqueue(ctx, tx, mail.Message{Key: key, Template: template, To: to.Email, Data: data})
+}
+
+// Question is what a reseller asks about a line.
+type Question struct {
+	Invoice  uuid.UUID
+	Position int
+	Text     string
+}
+
+// Ask tells staff that a reseller questions a line of its invoice. The same question
+// again tells nobody. The fault question.invalid is about fields.
+func (d *Desk) Ask(ctx context.Context, of tenancy.ID, q Question, by audit.Origin) error {
+	wrong := map[string]string{}
+	q.Text = line("text", q.Text, 400, wrong)
+	if err := fault.Fields("question.invalid", wrong); err != nil {
+		return err
+	}
+	err := d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
+		row, _, err := invoiceIn(ctx, tx, q.Invoice, of)
+		if err != nil {
+			return err
+		}
+		var about string
+		err = tx.NewRaw("SELECT description FROM wholesale_lines WHERE invoice_id = ? AND position = ?", q.Invoice, q.Position).Scan(ctx, &about)
+		if tenancy.IsNoRows(err) {
+			return errUnknownInvoice
+		}
+		if err != nil {
+			return err
+		}
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		detail, err := json.Marshal(map[string]any{"invoice": q.Invoice, "number": row.Number, "position": q.Position, "line": about, "text": q.Text, "asked_by": by.Actor.Name})
+		if err != nil {
+			return err
+		}
+		key := fmt.Sprintf("question %s %d %s", q.Invoice, q.Position, uuid.NewSHA1(uuid.Nil, []byte(q.Text)))
+		_, err = tx.NewRaw("INSERT INTO alerts (id, key, tenant_id, kind, text, detail, at) VALUES (?, ?, ?, 'invoice.question', ?, ?::jsonb, ?) ON CONFLICT (key) DO NOTHING",
+			id, key, of, fmt.Sprintf("%s questions a line of %s: %s", row.Name, row.Number, q.Text), string(detail), tx.Now()).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		return by.Record(ctx, tx, "wholesale.line_questioned", audit.Target{Kind: "wholesale_invoice", ID: q.Invoice.String()}, map[string]any{"number": row.Number, "position": q.Position, "text": q.Text})
+	})
+	if err != nil {
+		return fmt.Errorf("question a line of %s: %w", q.Invoice, err)
+	}
+	return nil
+}
+
+// Standing is what a reseller owes and how it stands.
+type Standing struct {
+	Open    []billing.Money
+	Overdue int
+	Oldest  time.Time // due date of the oldest open invoice; zero: none
+}
+
+// StandingOf is what one reseller owes now.
+func (d *Desk) StandingOf(ctx context.Context, of tenancy.ID) (s Standing, err error) {
+	var rows []struct {
+		Currency string
+		Open     int64
+		Overdue  int
+		Oldest   time.Time
+	}
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
+		return tx.NewRaw(`SELECT currency, sum(total_minor - paid_minor)::bigint AS open, count(*) FILTER (WHERE due_at < ?) AS overdue, min(due_at) AS oldest
+			FROM wholesale_invoices WHERE tenant_id = ? AND state = 'open' AND total_minor > paid_minor GROUP BY currency ORDER BY currency`, tx.Now(), of).Scan(ctx, &rows)
+	})
+	if err != nil {
+		return s, fmt.Errorf("what %s owes: %w", of, err)
+	}
+	for _, r := range rows {
+		s.Open = append(s.Open, billing.Money{Minor: r.Open, Currency: r.Currency})
+		s.Overdue += r.Overdue
+		if s.Oldest.IsZero() || r.Oldest.Before(s.Oldest) {
+			s.Oldest = r.Oldest.UTC()
+		}
+	}
+	return s, nil
+}
