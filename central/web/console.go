@@ -6,6 +6,7 @@ import (
 	"github.com/ezscale/ezscale/branding/domain"
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
 )
 
@@ -15,6 +16,8 @@ type Console struct {
 	SignIn  signin.Parts
 	Office  *Office          // resellers, staff and the platform
 	Domains *domain.Overview // all tenants' domains
+
+	Wholesale *wholesale.Desk // what the platform charges its resellers
 }
 
 // Routes is every route of the console, on one screen.
@@ -25,5 +28,7 @@ func (s *Console) Routes() []surface.Route {
 	all = append(all, s.officeRoutes()...)
 	all = append(all, s.domainRoutes()...)
 	all = append(all, s.platformRoutes()...)
+
+	all = append(all, s.wholesaleRoutes()...)
 	return all
 }

@@ -123,6 +123,14 @@ func hrefOf(t audit.Target) string {
 		return "/resellers/" + t.ID
 	case "person":
 		return "/staff/" + t.ID
+	case "sku":
+		return "/wholesale/prices?sku=" + t.ID
+	case "tier":
+		return "/wholesale/tiers"
+	case "wholesale_run":
+		return "/wholesale/invoices?period=" + t.ID
+	case "wholesale_invoice":
+		return "/wholesale/invoices/" + t.ID
 	case "job":
 		return "/jobs/" + t.ID
 	case "platform":
@@ -141,6 +149,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 		{identity.SystemRead, surface.NavItem{Label: "Overview", Href: "/", Icon: "layout-dashboard"}},
 		{identity.WholesaleRead, surface.NavItem{Label: "Business", Href: "/business", Icon: "chart-bar"}},
 		{identity.ResellersRead, surface.NavItem{Label: "Resellers", Href: "/resellers", Icon: "building-store"}},
+		{identity.WholesaleRead, surface.NavItem{Label: "Wholesale", Href: "/wholesale", Icon: "receipt"}},
 		{identity.DomainsRead, surface.NavItem{Label: "Domains", Href: "/domains", Icon: "world"}},
 		{identity.PlatformsRead, surface.NavItem{Label: "Platforms", Href: "/platforms", Icon: "server-2", Group: "Delivery"}},
 		{identity.PlatformsRead, surface.NavItem{Label: "Services", Href: "/services", Icon: "stack-2", Group: "Delivery"}},

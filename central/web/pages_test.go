@@ -24,6 +24,7 @@ import (
 	"github.com/ezscale/ezscale/central/staff"
 	"github.com/ezscale/ezscale/central/watch"
 	"github.com/ezscale/ezscale/central/web"
+	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/queue"
@@ -99,6 +100,7 @@ func openOver(t testing.TB, w *tenancytest.World, role identity.Role) *house {
 	sessions := identity.NewSessions(rdb, w.Clock.Now)
 	console := &web.Console{
 		Central: w.Central, SignIn: signin.Parts{Sessions: sessions, Keys: ring, Clock: w.Clock.Now, Mail: box},
+		Wholesale: &wholesale.Desk{Central: w.Central, Mail: box},
 		Office: &web.Office{
 			Resellers: &reseller.Desk{Central: w.Central, Platform: "localhost", Claimer: w.Pool,
 				Seed: func(context.Context, tenancy.Tenant, *tenancy.Tx, reseller.Owner) error { return nil }},

@@ -30,6 +30,11 @@ func (s *Partner) Routes() []surface.Route {
 	return append(people.Routes(),
 		at("GET", "/", identity.StatementRead, s.overview),
 		at("GET", "/prices", identity.StatementRead, s.prices),
+		at("GET", "/invoices", identity.StatementRead, s.invoices),
+		at("GET", "/invoices/:invoice", identity.StatementRead, s.invoice),
+		at("GET", "/invoices/:invoice/pdf", identity.StatementRead, s.pdf),
+		at("GET", "/invoices/:invoice/lines/:line", identity.StatementRead, s.line),
+		at("POST", "/invoices/:invoice/lines/:line/question", identity.StatementRead, s.ask),
 	)
 }
 
@@ -40,6 +45,7 @@ func PartnerNav(p identity.Principal) []surface.NavItem {
 	}
 	return []surface.NavItem{
 		{Label: "Overview", Href: "/", Icon: "layout-dashboard"},
+		{Label: "Invoices", Href: "/invoices", Icon: "receipt"},
 		{Label: "Price list", Href: "/prices", Icon: "tags"},
 	}
 }
@@ -48,45 +54,4 @@ func PartnerNav(p identity.Principal) []surface.NavItem {
 func (s *Partner) mine(c *fiber.Ctx) (wholesale.Partner, error) {
 	p, _ := surface.Principal(c)
 	return s.Wholesale.PartnerOf(c.UserContext(), p.PersonID, c.Query("for"))
-}
-
-type partnerOverview struct {
-	Partner wholesale.Partner
-	Terms   *wholesale.Terms // nil: none yet
-}
-
-func (s *Partner) overview(c *fiber.Ctx) error {
-	me, err := s.mine(c)
-	if err != nil {
-		return err
-	}
-	terms, err := s.Wholesale.Terms(c.UserContext(), me.ID)
-	if err != nil {
-		return err
-	}
-	v := partnerOverview{Partner: me}
-	for _, t := range terms { // the newest first
-		if !t.From.After(s.Central.Now()) {
-			v.Terms = &t
-			break
-		}
-	}
-	return surface.Render(c, "partner", "partner/overview", "Overview", v)
-}
-
-type pricesView struct {
-	Partner wholesale.Partner
-	Rows    []wholesale.Listed
-}
-
-func (s *Partner) prices(c *fiber.Ctx) error {
-	me, err := s.mine(c)
-	if err != nil {
-		return err
-	}
-	rows, err := s.Wholesale.PriceList(c.UserContext(), me.ID)
-	if err != nil {
-		return err
-	}
-	return surface.Render(c, "partner", "partner/prices", "Price list", pricesView{Partner: me, Rows: rows})
 }

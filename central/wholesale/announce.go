@@ -11,6 +11,7 @@ import (
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/fault"
 )
 
 // Mailer takes letters; *mail.Outbox is one.
@@ -41,6 +42,33 @@ type RunJob struct {
 
 // Kind names the job.
 func (RunJob) Kind() string { return "wholesale.run" }
+
+// Start has a month billed by a worker, once however often it is asked for. Faults:
+// wholesale.bad_period, wholesale.not_over, wholesale.billed.
+func (d *Desk) Start(ctx context.Context, period string, by audit.Origin) error {
+	m, err := ParseMonth(period)
+	if err != nil {
+		return err
+	}
+	return d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
+		if tx.Now().Before(m.To) {
+			return notOver(m)
+		}
+		var billed bool
+		if err := tx.NewRaw("SELECT EXISTS (SELECT FROM wholesale_runs WHERE period = ?)", m.Name).Scan(ctx, &billed); err != nil {
+			return err
+		}
+		if billed {
+			return fault.New(fault.Conflict, "wholesale.billed", "The month "+m.Name+" was billed before.")
+		}
+		_, err := tx.Enqueue(ctx, RunJob{Period: m.Name, By: by}, tenancy.JobOptions{})
+		return err
+	})
+}
+
+func notOver(m Month) error {
+	return fault.New(fault.Conflict, "wholesale.not_over", "The month "+m.Name+" is not over yet. A preview of it is possible.")
+}
 
 // settleDelay lets what happened at the end of a month arrive before the month is billed.
 const settleDelay = 6 * time.Hour

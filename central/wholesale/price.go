@@ -59,11 +59,17 @@ func utcOrZero(t time.Time) time.Time {
 // Book is the whole price book of one SKU, or of all when sku is empty: by SKU, tier and
 // currency, the newest first.
 func (d *Desk) Book(ctx context.Context, sku string) (all []BookPrice, err error) {
-	var rows []priceRow
-	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		return tx.NewRaw("SELECT "+priceColumns+` FROM wholesale_prices p JOIN skus s USING (sku) WHERE ? IN ('', p.sku)
-			ORDER BY s.position, p.sku, p.tier, p.currency, p.valid_from DESC`, plain(sku)).Scan(ctx, &rows)
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) {
+		all, err = bookIn(ctx, tx, sku)
+		return err
 	})
+	return all, err
+}
+
+func bookIn(ctx context.Context, tx *tenancy.CentralTx, sku string) (all []BookPrice, err error) {
+	var rows []priceRow
+	err = tx.NewRaw("SELECT "+priceColumns+` FROM wholesale_prices p JOIN skus s USING (sku) WHERE ? IN ('', p.sku)
+		ORDER BY s.position, p.sku, p.tier, p.currency, p.valid_from DESC`, plain(sku)).Scan(ctx, &rows)
 	for _, r := range rows {
 		if err != nil {
 			break
@@ -76,6 +82,28 @@ func (d *Desk) Book(ctx context.Context, sku string) (all []BookPrice, err error
 		return nil, fmt.Errorf("price book: %w", err)
 	}
 	return all, nil
+}
+
+// Shelf is the whole price book of one moment: SKUs, prices and tiers.
+type Shelf struct {
+	SKUs   []SKU
+	Prices []BookPrice
+	Tiers  []Tier
+}
+
+// Shelf reads all of it.
+func (d *Desk) Shelf(ctx context.Context) (s Shelf, err error) {
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) {
+		if s.SKUs, err = skusIn(ctx, tx); err != nil {
+			return err
+		}
+		if s.Prices, err = bookIn(ctx, tx, ""); err != nil {
+			return err
+		}
+		s.Tiers, err = tiersIn(ctx, tx)
+		return err
+	})
+	return s, err
 }
 
 // NewPrice is a price as a person sets it.

@@ -172,7 +172,7 @@ func (r *run) whole(ctx context.Context) error {
 // open takes the month, or finds it billed. Two runs at once wait for one another here.
 func (r *run) open(ctx context.Context) (done bool, err error) {
 	if !r.dry && r.tx.Now().Before(r.month.To) {
-		return false, fault.New(fault.Conflict, "wholesale.not_over", "The month "+r.month.Name+" is not over yet. A preview of it is possible.")
+		return false, notOver(r.month)
 	}
 	if r.id, err = uuid.NewV7(); err != nil {
 		return false, err

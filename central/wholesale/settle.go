@@ -171,21 +171,53 @@ type Standing struct {
 	Oldest  time.Time // due date of the oldest open invoice; zero: none
 }
 
-// StandingOf is what one reseller owes now.
-func (d *Desk) StandingOf(ctx context.Context, of tenancy.ID) (s Standing, err error) {
+// Account is a reseller's account with the platform at a glance.
+type Account struct {
+	Terms    *Terms // that hold now; nil: none yet
+	History  []Terms
+	Tiers    []Tier
+	Standing Standing
+	Recent   []InvoiceRow // the newest first
+}
+
+// AccountOf is one reseller's, of one moment.
+func (d *Desk) AccountOf(ctx context.Context, of tenancy.ID, recent int) (a Account, err error) {
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
+		terms, err := termsIn(ctx, tx, of)
+		if err != nil {
+			return err
+		}
+		a.History = terms
+		if a.Tiers, err = tiersIn(ctx, tx); err != nil {
+			return err
+		}
+		for _, t := range terms { // the newest first
+			if !t.From.After(tx.Now()) {
+				a.Terms = &t
+				break
+			}
+		}
+		if a.Standing, err = standingIn(ctx, tx, of); err != nil {
+			return err
+		}
+		a.Recent, _, err = invoicesIn(ctx, tx, InvoiceFilter{Tenant: of, Limit: recent})
+		return err
+	})
+	if err != nil {
+		return Account{}, fmt.Errorf("account of %s: %w", of, err)
+	}
+	return a, nil
+}
+
+func standingIn(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID) (s Standing, err error) {
 	var rows []struct {
 		Currency string
 		Open     int64
 		Overdue  int
 		Oldest   time.Time
 	}
-	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		return tx.NewRaw(`SELECT currency, sum(total_minor - paid_minor)::bigint AS open, count(*) FILTER (WHERE due_at < ?) AS overdue, min(due_at) AS oldest
-			FROM wholesale_invoices WHERE tenant_id = ? AND state = 'open' AND total_minor > paid_minor GROUP BY currency ORDER BY currency`, tx.Now(), of).Scan(ctx, &rows)
-	})
-	if err != nil {
-		return s, fmt.Errorf("what %s owes: %w", of, err)
-	}
+	err = tx.NewRaw(`SELECT currency, sum(total_minor - paid_minor)::bigint AS open, count(*) FILTER (WHERE due_at < ?) AS overdue, min(due_at) AS oldest
+		FROM wholesale_invoices WHERE tenant_id = ? AND state = 'open' AND total_minor > paid_minor GROUP BY currency ORDER BY currency`, tx.Now(), of).Scan(ctx, &rows)
 	for _, r := range rows {
 		s.Open = append(s.Open, billing.Money{Minor: r.Open, Currency: r.Currency})
 		s.Overdue += r.Overdue
@@ -193,5 +225,5 @@ func (d *Desk) StandingOf(ctx context.Context, of tenancy.ID) (s Standing, err e
 			s.Oldest = r.Oldest.UTC()
 		}
 	}
-	return s, nil
+	return s, err
 }

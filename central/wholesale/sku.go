@@ -40,10 +40,15 @@ var errUnknownSKU = fault.New(fault.NotFound, "sku.unknown", "There is no such S
 
 // SKUs are all there are, in the order of the price list.
 func (d *Desk) SKUs(ctx context.Context) (all []SKU, err error) {
-	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		return tx.NewRaw("SELECT "+skuColumns+" FROM skus s ORDER BY s.position, s.sku").Scan(ctx, &all)
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) {
+		all, err = skusIn(ctx, tx)
+		return err
 	})
-	if err != nil {
+	return all, err
+}
+
+func skusIn(ctx context.Context, tx *tenancy.CentralTx) (all []SKU, err error) {
+	if err := tx.NewRaw("SELECT "+skuColumns+" FROM skus s ORDER BY s.position, s.sku").Scan(ctx, &all); err != nil {
 		return nil, fmt.Errorf("list skus: %w", err)
 	}
 	return all, nil

@@ -98,6 +98,14 @@ type InvoiceFilter struct {
 
 // Invoices are one page of the wholesale invoices, and how many there are in all.
 func (d *Desk) Invoices(ctx context.Context, f InvoiceFilter) (rows []InvoiceRow, total int, err error) {
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) {
+		rows, total, err = invoicesIn(ctx, tx, f)
+		return err
+	})
+	return rows, total, err
+}
+
+func invoicesIn(ctx context.Context, tx *tenancy.CentralTx, f InvoiceFilter) (rows []InvoiceRow, total int, err error) {
 	where, args := []string{"true"}, []any{}
 	add := func(sql string, values ...any) { where, args = append(where, sql), append(args, values...) }
 	if !f.Tenant.IsZero() {
@@ -125,10 +133,8 @@ func (d *Desk) Invoices(ctx context.Context, f InvoiceFilter) (rows []InvoiceRow
 	if f.Limit <= 0 || f.Limit > 200 {
 		f.Limit = 200
 	}
-	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		return tx.NewRaw("SELECT "+invoiceColumns+", count(*) OVER () AS count"+invoiceTables+"WHERE "+strings.Join(where, " AND ")+" ORDER BY "+order+" LIMIT ? OFFSET ?",
-			append(args, f.Limit, max(f.Offset, 0))...).Scan(ctx, &rows)
-	})
+	err = tx.NewRaw("SELECT "+invoiceColumns+", count(*) OVER () AS count"+invoiceTables+"WHERE "+strings.Join(where, " AND ")+" ORDER BY "+order+" LIMIT ? OFFSET ?",
+		append(args, f.Limit, max(f.Offset, 0))...).Scan(ctx, &rows)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list wholesale invoices: %w", err)
 	}

@@ -22,14 +22,20 @@ type Terms struct {
 
 // Terms are all of a reseller's, the newest first.
 func (d *Desk) Terms(ctx context.Context, tenant tenancy.ID) (all []Terms, err error) {
-	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		return tx.NewRaw(`SELECT valid_from AS "from", tier, currency, set_by, created_at AS set_at FROM tenant_terms
-			WHERE tenant_id = ? ORDER BY valid_from DESC`, tenant).Scan(ctx, &all)
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) {
+		all, err = termsIn(ctx, tx, tenant)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("terms of %s: %w", tenant, err)
 	}
 	return all, nil
+}
+
+func termsIn(ctx context.Context, tx *tenancy.CentralTx, tenant tenancy.ID) (all []Terms, err error) {
+	err = tx.NewRaw(`SELECT valid_from AS "from", tier, currency, set_by, created_at AS set_at FROM tenant_terms
+		WHERE tenant_id = ? ORDER BY valid_from DESC`, tenant).Scan(ctx, &all)
+	return all, err
 }
 
 // NewTerms is how a reseller is billed from a moment on.

@@ -62,11 +62,16 @@ func (r tierRow) tier() Tier {
 
 // Tiers are all tiers with all their days, the newest first within a tier and currency.
 func (d *Desk) Tiers(ctx context.Context) (all []Tier, err error) {
-	var rows []tierRow
-	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		return tx.NewRaw("SELECT "+tierColumns+" FROM tiers t ORDER BY t.tier, t.currency, t.valid_from DESC").Scan(ctx, &rows)
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) {
+		all, err = tiersIn(ctx, tx)
+		return err
 	})
-	if err != nil {
+	return all, err
+}
+
+func tiersIn(ctx context.Context, tx *tenancy.CentralTx) (all []Tier, err error) {
+	var rows []tierRow
+	if err := tx.NewRaw("SELECT "+tierColumns+" FROM tiers t ORDER BY t.tier, t.currency, t.valid_from DESC").Scan(ctx, &rows); err != nil {
 		return nil, fmt.Errorf("list tiers: %w", err)
 	}
 	for _, r := range rows {

@@ -1,0 +1,133 @@
+package web
+
+import (
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/ezscale/ezscale/billing/document"
+	"github.com/ezscale/ezscale/branding/office"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/branding/surface/table"
+	"github.com/ezscale/ezscale/central/wholesale"
+)
+
+type partnerOverview struct {
+	Partner wholesale.Partner
+	wholesale.Account
+	Recent []invoiceRow
+}
+
+// overview is what a reseller owes.
+func (s *Partner) overview(c *fiber.Ctx) error {
+	me, err := s.mine(c)
+	if err != nil {
+		return err
+	}
+	a, err := s.Wholesale.AccountOf(c.UserContext(), me.ID, 6)
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "partner", "partner/overview", "Overview", partnerOverview{me, a, withStatus(a.Recent, s.Central.Now())})
+}
+
+type pricesView struct {
+	Partner wholesale.Partner
+	Rows    []wholesale.Listed
+}
+
+func (s *Partner) prices(c *fiber.Ctx) error {
+	me, err := s.mine(c)
+	if err != nil {
+		return err
+	}
+	rows, err := s.Wholesale.PriceList(c.UserContext(), me.ID)
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "partner", "partner/prices", "Price list", pricesView{Partner: me, Rows: rows})
+}
+
+func (s *Partner) invoices(c *fiber.Ctx) error {
+	me, err := s.mine(c)
+	if err != nil {
+		return err
+	}
+	r := table.Read(c, "period", "state")
+	f := wholesale.InvoiceFilter{Tenant: me.ID, Text: r.Text, Period: r.Filters["period"], State: r.Filters["state"], Sort: r.Sort, Desc: r.Desc, Offset: r.Offset(), Limit: r.Limit()}
+	if r.CSV {
+		return invoicesCSV(c, s.Wholesale, f)
+	}
+	rows, total, err := s.Wholesale.Invoices(c.UserContext(), f)
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "partner", "partner/invoices", "Invoices", invoicesView{List: r, Rows: withStatus(rows, s.Central.Now()), Total: total})
+}
+
+func (s *Partner) invoice(c *fiber.Ctx) error {
+	me, err := s.mine(c)
+	if err != nil {
+		return err
+	}
+	v, err := lookAtInvoice(c, s.Wholesale, "/invoices", me.ID)
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "partner", "partner/invoice", "Invoice "+v.I.Number, v)
+}
+
+func (s *Partner) pdf(c *fiber.Ctx) error {
+	me, err := s.mine(c)
+	if err != nil {
+		return err
+	}
+	v, err := lookAtInvoice(c, s.Wholesale, "/invoices", me.ID)
+	if err != nil {
+		return err
+	}
+	return sendPDF(c, v.I)
+}
+
+// sendPDF prints an invoice from its stored document.
+func sendPDF(c *fiber.Ctx, inv wholesale.Invoice) error {
+	file, err := document.PDF(inv.Document, document.Look{})
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, "application/pdf")
+	c.Set(fiber.HeaderContentDisposition, `inline; filename="`+inv.Number+`.pdf"`)
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	return c.Send(file)
+}
+
+func (s *Partner) line(c *fiber.Ctx) error {
+	me, err := s.mine(c)
+	if err != nil {
+		return err
+	}
+	v, err := lookAtLine(c, s.Wholesale, "/invoices", me.ID)
+	if err != nil {
+		return err
+	}
+	v.Ask = true
+	return surface.Render(c, "partner", "partner/line", "A line of "+v.I.Number, v)
+}
+
+// ask tells staff that the reseller questions a line.
+func (s *Partner) ask(c *fiber.Ctx) error {
+	me, err := s.mine(c)
+	if err != nil {
+		return err
+	}
+	v, err := lookAtLine(c, s.Wholesale, "/invoices", me.ID)
+	if err != nil {
+		return err
+	}
+	v.Ask, v.Text = true, table.Text(c.FormValue("text"), 2000)
+	q := wholesale.Question{Invoice: v.I.ID, Position: v.L.Position, Text: v.Text}
+	if err := s.Wholesale.Ask(c.UserContext(), me.ID, q, office.By(c)); err != nil {
+		return surface.FormError(c, err, "partner", "partner/line", "A line of "+v.I.Number, v)
+	}
+	return surface.Redirect(c, strings.TrimSuffix(c.Path(), "/question"), "Thank you. We look at it and write to you.")
+}

@@ -1,0 +1,180 @@
+package web_test
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/branding/surface/surfacetest"
+	"github.com/ezscale/ezscale/central/wholesale"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenancy/tenancytest"
+)
+
+var seeder = audit.Origin{Actor: audit.System("test")}
+
+// billedWorld is two resellers of whom October is billed; the clock stands in November.
+func billedWorld(t testing.TB, w *tenancytest.World) {
+	t.Helper()
+	ctx := t.Context()
+	d := &wholesale.Desk{Central: w.Central}
+	from := time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)
+	must(t, d.SaveSKU(ctx, wholesale.SKU{Code: "wvps-s", Type: "vps", Name: "VPS S", Kind: wholesale.Service, State: "active"}, seeder))
+	must(t, d.SetPrice(ctx, wholesale.NewPrice{SKU: "wvps-s", Currency: "EUR", Price: "4.20", From: from}, seeder))
+	must(t, d.SetTier(ctx, wholesale.NewTier{Tier: "pro", Currency: "EUR", Name: "Pro", Fee: "49", Percent: "12.5", From: from}, seeder))
+	for _, who := range []tenancy.Tenant{w.A, w.B} {
+		must(t, d.SetTerms(ctx, who.ID, wholesale.NewTerms{Tier: "pro", Currency: "EUR", From: from}, seeder))
+		must(t, w.DB(who).Update(ctx, func(tx *tenancy.Tx) error {
+			_, err := tx.RecordUsage(ctx, tenancy.Usage{Key: "service/1/start", Subject: "service/1", SKU: "wvps-s", Kind: "start", Quantity: 1, At: from.Add(240 * time.Hour)})
+			return err
+		}))
+	}
+	w.Clock.Set(from.AddDate(0, 1, 1))
+	m, err := wholesale.ParseMonth("2026-10")
+	must(t, err)
+	_, err = d.Run(ctx, m, seeder, false)
+	must(t, err)
+}
+
+// invoiceOf is the path's part that names a reseller's invoice.
+func invoiceOf(t testing.TB, w *tenancytest.World, who tenancy.Tenant) string {
+	t.Helper()
+	rows, _, err := (&wholesale.Desk{Central: w.Central}).Invoices(t.Context(), wholesale.InvoiceFilter{Tenant: who.ID})
+	must(t, err)
+	return rows[0].ID.String()
+}
+
+func TestStaffBillWholesale(t *testing.T) {
+	w := tenancytest.New(t)
+	billedWorld(t, w)
+	h := openOver(t, w, identity.StaffBilling)
+	inv := "/wholesale/invoices/" + invoiceOf(t, w, w.A)
+	h.want("runs", h.get("/wholesale"), 200, "2026-10", "€102.98") // 2 × (49.00 + 2.85 - 0.36)
+	h.want("a preview of the month under way", h.get("/wholesale/preview?period=2026-11"), 200, "alpha", "everything runs on", "€52.67")
+	h.want("no such month", h.get("/wholesale/preview?period=x"), 303, "/wholesale")
+	h.want("not over", h.post("/wholesale/runs", "period", "2026-11"), 303, "/wholesale")
+	h.want("invoices", h.get("/wholesale/invoices?q=alpha"), 200, "WS-000001", "1 invoice")
+	h.want("as a file", h.get("/wholesale/invoices?format=csv"), 200, "WS-000002,beta")
+	h.want("one", h.get(inv), 200, "Platform fee, tier Pro", "VPS S: 0.6774 service months", "1 interval", "Book the payment")
+	line := regexp.MustCompile(regexp.QuoteMeta(inv) + `/lines/2`).FindString(h.get(inv).page)
+	h.want("a line down to the raw event", h.get(line), 200, "service/1/start", "67.74 %", "Began, ran on")
+	if pdf := h.get(inv + "/pdf"); pdf.status != 200 || !strings.HasPrefix(pdf.page, "%PDF-") {
+		t.Errorf("pdf: %d %.40q", pdf.status, pdf.page)
+	}
+	h.want("junk for money", h.post(inv+"/payments", "key", "k", "amount", "1e3", "note", "x"), 422, "Enter an amount", `value="1e3"`)
+	h.want("too much", h.post(inv+"/payments", "key", "k", "amount", "9999", "note", "x"), 422, "is owed")
+	for range 2 {
+		h.want("money", h.post(inv+"/payments", "key", "k1", "amount", "10.00", "note", "SEPA 17"), 303, inv)
+	}
+	h.want("booked once", h.get(inv), 200, "SEPA 17", "Open")
+	rows, _, err := (&wholesale.Desk{Central: w.Central}).Invoices(t.Context(), wholesale.InvoiceFilter{Tenant: w.A.ID})
+	must(t, err)
+	if rows[0].PaidMinor != 1000 {
+		t.Errorf("%d are paid", rows[0].PaidMinor)
+	}
+	h.want("the rest", h.post(inv+"/payments", "key", "k2", "amount", rows[0].Open().Decimal(), "note", "SEPA 18"), 303, inv)
+	h.want("paid", h.get(inv), 200, "Paid")
+}
+
+func TestStaffKeepThePriceBook(t *testing.T) {
+	w := tenancytest.New(t)
+	billedWorld(t, w)
+	h := openOver(t, w, identity.StaffAdmin)
+	h.want("book", h.get("/wholesale/prices"), 200, "VPS S", "€4.20", "now")
+	h.want("closed", h.post("/wholesale/prices", "sku", "wvps-s", "currency", "EUR", "price", "5", "from", "2026-10-20"), 422, "is billed", `value="2026-10-20"`)
+	h.want("no price", h.post("/wholesale/prices", "sku", "wvps-s", "currency", "EUR", "price", "-5", "from", "2026-12-01"), 422, "not negative")
+	h.want("set", h.post("/wholesale/prices", "sku", "wvps-s", "currency", "EUR", "price", "5.0042", "from", "2026-12-01"), 303, "/wholesale/prices")
+	h.want("planned", h.get("/wholesale/prices"), 200, "€5.0042", "planned")
+	h.want("sku", h.post("/wholesale/skus", "new", "on", "sku", "vps-m", "name", "VPS M", "type", "vps", "kind", "service", "spec", "{}", "position", "2", "state", "active"), 303, "/wholesale/prices")
+	h.want("it has no price", h.get("/wholesale/prices"), 200, "no price: cannot be sold")
+	h.want("edit", h.get("/wholesale/skus/vps-m"), 200, "VPS M")
+	h.want("spec", h.post("/wholesale/skus", "sku", "vps-m", "name", "VPS M", "type", "vps", "kind", "service", "spec", "[", "position", "2", "state", "active"), 422, "object of JSON")
+	h.want("tier in a month", h.post("/wholesale/tiers", "tier", "max", "name", "Max", "currency", "EUR", "fee", "99", "percent", "20", "from", "2026-12-15"), 422, "first day")
+	h.want("tier", h.post("/wholesale/tiers", "tier", "max", "name", "Max", "currency", "EUR", "fee", "99", "percent", "20", "from", "2026-12-01"), 303, "/wholesale/tiers")
+	h.want("tiers", h.get("/wholesale/tiers"), 200, "Max", "20 %", "€99.00")
+	a := "/resellers/" + w.A.ID.String()
+	h.want("terms", h.get(a+"/billing"), 200, "pro", "WS-000001")
+	h.want("another currency", h.post(a+"/terms", "tier", "pro", "currency", "USD", "from", "2026-12-01"), 422, "no such tier in that currency")
+	h.want("terms set", h.post(a+"/terms", "tier", "max", "currency", "EUR", "from", "2026-12-01"), 303, a+"/billing")
+	h.want("seller", h.post("/wholesale/seller", "company", "EZSCALE GmbH", "country", "DE", "due_days", "14"), 303, "/wholesale/seller")
+	h.want("seller's days", h.post("/wholesale/seller", "company", "EZSCALE GmbH", "due_days", "soon"), 422, "from 0 to 120")
+	reader := openOver(t, tenancytest.New(t), identity.StaffReadOnly)
+	for _, path := range []string{"/wholesale/prices", "/wholesale/runs", "/wholesale/tiers", "/wholesale/skus", "/wholesale/seller"} {
+		if got := reader.post(path, "period", "2026-10"); got.status != 403 {
+			t.Errorf("POST %s: %d", path, got.status)
+		}
+	}
+}
+
+func TestAPartnerReadsItsStatementAndNobodyElses(t *testing.T) {
+	w := tenancytest.New(t)
+	billedWorld(t, w)
+	h := openPartner(t, w)
+	inv, theirs := "/invoices/"+invoiceOf(t, w, w.A), "/invoices/"+invoiceOf(t, w, w.B)
+	h.want("overview", h.get("/"), 200, "tier pro", "WS-000001", "€51.49")
+	h.want("list", h.get("/invoices"), 200, "WS-000001", "1 invoice")
+	h.want("one", h.get(inv), 200, "VPS S: 0.6774 service months")
+	h.want("its line", h.get(inv+"/lines/2"), 200, "service/1/start", "Question this line")
+	if pdf := h.get(inv + "/pdf"); pdf.status != 200 || !strings.HasPrefix(pdf.page, "%PDF-") {
+		t.Errorf("pdf: %d", pdf.status)
+	}
+	h.want("prices", h.get("/prices"), 200, "VPS S", "€3.675")
+	h.want("an empty question", h.post(inv+"/lines/2/question", "text", " "), 422, "Please fill this in")
+	for range 2 {
+		h.want("a question", h.post(inv+"/lines/2/question", "text", "Why so much?"), 303, inv+"/lines/2")
+	}
+	var asked int
+	must(t, w.Owner.QueryRow(t.Context(), "SELECT count(*) FROM central.alerts WHERE kind = 'invoice.question' AND text LIKE '%Why so much?'").Scan(&asked))
+	if asked != 1 {
+		t.Errorf("staff were told %d times", asked)
+	}
+	for _, path := range []string{theirs, theirs + "/pdf", theirs + "/lines/2", "/invoices/" + uuid.NewString(), inv + "/lines/77"} {
+		h.want(path, h.get(path), 404, "no such invoice")
+	}
+	h.want("a question about theirs", h.post(theirs+"/lines/2/question", "text", "x"), 404, "no such invoice")
+	if page := h.get("/invoices?format=csv").page; strings.Contains(page, "WS-000002") {
+		t.Error("another's invoice in the file")
+	}
+}
+
+// Nothing anybody sends to the partner centre is an error of ours.
+func TestPartnerJunk(t *testing.T) {
+	w := tenancytest.New(t)
+	billedWorld(t, w)
+	h := openPartner(t, w)
+	var routes []surface.Route
+	for _, r := range h.console.Routes() {
+		if !strings.HasPrefix(r.Path, "/security") && !strings.HasPrefix(r.Path, "/sign-") && r.Path != "/forgot" && !strings.HasPrefix(r.Path, "/link") {
+			routes = append(routes, r)
+		}
+	}
+	junk := surfacetest.Junk{IDs: []string{invoiceOf(t, w, w.A)}, Fields: []string{"q", "sort", "dir", "page", "state", "period", "format", "for", "text"}, Known: map[string]string{":line": "2"}}
+	t.Logf("%d requests", junk.Try(t, h.client(), routes))
+}
+
+// Every page of the partner centre comes with few statements.
+func TestPartnerPagesAskLittle(t *testing.T) {
+	w, count := tenancytest.NewCounted(t)
+	billedWorld(t, w)
+	h := openPartner(t, w)
+	known := map[string]string{":invoice": invoiceOf(t, w, w.A), ":line": "2"}
+	for _, r := range h.console.Routes() {
+		if r.Method != "GET" || r.Needs == identity.Public {
+			continue
+		}
+		path := surfacetest.Fill(r.Path, known, "1")
+		h.send("GET", path, url.Values{})
+		var a answer
+		n := count.Since(func() { a = h.get(path) })
+		if a.status != 200 || n == 0 || n > 12 {
+			t.Errorf("GET %s: %d with %d statements", path, a.status, n)
+		}
+	}
+}
