@@ -100,6 +100,22 @@ func (p *Pages) security() string {
 }
 
 // desk is where the world's people come in.
+// Proven is nil when the person has shown their password within the last minutes, and
+// else the fault session.not_fresh: what would hurt in the wrong hands asks for it.
+func (p Parts) Proven(c *fiber.Ctx) error {
+	s, ok := surface.Session(c)
+	if !ok {
+		return fault.New(fault.Unauthorized, "session.none", "Please sign in.")
+	}
+	return (&identity.Desk{Factors: identity.Factors{Clock: p.Clock}}).Fresh(s)
+}
+
+// AskPassword sends the person to show their password at the security page given, and
+// back to a path of this host.
+func AskPassword(c *fiber.Ctx, security, back string) error {
+	return surface.Redirect(c, withNext(security+"/prove", back), "")
+}
+
 func (p *Pages) desk() *identity.Desk {
 	people := identity.People{World: p.World}
 	return &identity.Desk{

@@ -14,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/secrets"
+	"github.com/ezscale/ezscale/tenant/hosting"
 )
 
 type secretsRotateCmd struct {
@@ -35,6 +36,7 @@ const (
 	sealedMails   = "mails"
 	sealedTLS     = "certificates' keys and accounts"
 	sealedTickets = "ticket keys"
+	sealedAccess  = "access data of services"
 	sealedTokens  = "platforms' tokens"
 )
 
@@ -135,7 +137,8 @@ func (x *tools) rotateCentral(ctx context.Context, sealed map[string]int) error 
 func (x *tools) rotateTenant(ctx context.Context, id tenancy.ID, sealed map[string]int) error {
 	db := x.pool.Bind(tenancy.Tenant{ID: id})
 	steps := map[string]func(*tenancy.Tx) (int, error){
-		sealedMails: func(tx *tenancy.Tx) (int, error) { return mail.Rewrap(ctx, tx, x.ring, rewrapPage) },
+		sealedAccess: func(tx *tenancy.Tx) (int, error) { return hosting.Rewrap(ctx, tx, x.ring, rewrapPage) },
+		sealedMails:  func(tx *tenancy.Tx) (int, error) { return mail.Rewrap(ctx, tx, x.ring, rewrapPage) },
 		sealedFactors: func(tx *tenancy.Tx) (int, error) {
 			return x.rewrapFactors(ctx, tx, identity.Reseller, identity.Customer)
 		},
@@ -200,7 +203,7 @@ func (x *tools) sealedBy(ctx context.Context, ids []tenancy.ID) (map[string]int,
 		if err != nil {
 			return all, err
 		}
-		err = x.pool.Bind(tenancy.Tenant{ID: id}).View(ctx, func(tx *tenancy.Tx) error { return countSealed(ctx, tx, all, sealedColumns) })
+		err = x.pool.Bind(tenancy.Tenant{ID: id}).View(ctx, func(tx *tenancy.Tx) error { return countSealed(ctx, tx, all, tenantSealed()) })
 	}
 	return all, err
 }
@@ -209,6 +212,11 @@ func (x *tools) sealedBy(ctx context.Context, ids []tenancy.ID) (map[string]int,
 var sealedColumns = []string{
 	"SELECT " + secrets.KeyIDSQL("totp_secret") + " AS key FROM people WHERE totp_secret IS NOT NULL",
 	"SELECT " + secrets.KeyIDSQL("sealed_body") + " AS key FROM mails WHERE sealed_body IS NOT NULL",
+}
+
+// tenantSealed is everything a tenant keeps sealed.
+func tenantSealed() []string {
+	return append(slices.Clone(sealedColumns), hosting.SealedColumn())
 }
 
 func countSealed(ctx context.Context, tx tenancy.Statements, all map[string]int, columns []string) error {

@@ -67,7 +67,7 @@ func (a *app) openSites(ctx context.Context, t trust) (*sites, error) {
 	if s.office, err = a.staffOffice(ctx, outbox); err != nil {
 		return nil, err
 	}
-	s.tenant = &tenantweb.Site{Office: a.teamOffice(outbox), SignIn: s.signIn, Brands: s.desk, Media: s.media, Domains: s.domains.Desk}
+	s.tenant = &tenantweb.Site{Office: a.teamOffice(outbox), SignIn: s.signIn, Brands: s.desk, Media: s.media, Domains: s.domains.Desk, Services: a.serviceDesk()}
 	tenants, err := surface.New(a.tenantSurface(s))
 	if err != nil {
 		return nil, err

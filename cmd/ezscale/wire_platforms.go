@@ -17,6 +17,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/checkout"
+	"github.com/ezscale/ezscale/tenant/hosting"
 )
 
 // platformTimeout bounds one call of a platform; those that take longer are asked again.
@@ -155,8 +156,6 @@ func (a *app) countPlatforms(all *platform.Registry) {
 }
 
 // lookAgain has a tenant's own side look at its services now.
-func (a *app) lookAgain(ctx context.Context, tenant tenancy.ID, _ uuid.UUID) error {
-	return a.pool.Bind(tenancy.Tenant{ID: tenant}).Update(ctx, func(tx *tenancy.Tx) error {
-		return tx.SetAgenda(ctx, "services", tx.Now())
-	})
+func (a *app) lookAgain(ctx context.Context, tenant tenancy.ID, service uuid.UUID) error {
+	return a.pool.Bind(tenancy.Tenant{ID: tenant}).Update(ctx, func(tx *tenancy.Tx) error { return hosting.LookNow(ctx, tx, service) })
 }

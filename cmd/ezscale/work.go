@@ -111,6 +111,7 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 		return desk.CarryOut(ctx, job, &dropper{app: a, library: library})
 	}, queue.Timeout(time.Hour))
 	a.platformJobs(w)
+	a.hostingJobs(w)
 	wholesaleJobs(w, a.wholesaleDesk())
 	a.partnerWork(w, desk)
 	if err := a.startQueue(ctx, w); err != nil {

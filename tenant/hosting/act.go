@@ -90,6 +90,9 @@ func start(ctx context.Context, db *tenancy.DB, id uuid.UUID, by Caller, op Oper
 		if err != nil {
 			return err
 		}
+		if text == "" {
+			return fault.Field("action", "service.bad_action", "This is not something a service can do.")
+		}
 		if s.Operation == op && s.OperationArgs == args {
 			return nil // asked twice, done once
 		}
@@ -127,9 +130,6 @@ func (s *Service) record(ctx context.Context, tx *tenancy.Tx, by audit.Origin, a
 func Power(ctx context.Context, db *tenancy.DB, id uuid.UUID, action provisioners.PowerAction, by Caller) error {
 	op := Operation(action)
 	text := map[Operation]string{OpStart: "Start requested.", OpStop: "Shut-down requested.", OpRestart: "Restart requested.", OpForceOff: "Switching off requested."}[op]
-	if text == "" {
-		return fault.Field("action", "service.bad_action", "This is not something a service can do.")
-	}
 	return start(ctx, db, id, by, op, Args{}, "service."+string(op), text)
 }
 
@@ -178,12 +178,12 @@ func CleanName(name string) (string, error) {
 // Rename changes what the customer calls it, at once; the platform is told when it has
 // time. Faults: service.not_found, service.forbidden, service.bad_name, service.ended.
 func Rename(ctx context.Context, db *tenancy.DB, id uuid.UUID, name string, by Caller) error {
-	name, err := CleanName(name)
-	if err != nil {
-		return err
-	}
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
 		s, err := change(ctx, tx, id, by)
+		if err != nil {
+			return err
+		}
+		name, err := CleanName(name)
 		if err != nil {
 			return err
 		}

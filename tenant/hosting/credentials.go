@@ -30,7 +30,9 @@ func (d *Desk) open(s *Service) (c provisioners.Credentials, err error) {
 }
 
 // SealedColumn is the SQL that lists the key of every sealed value this package keeps.
-var SealedColumn = "SELECT " + secrets.KeyIDSQL("sealed_credentials") + " AS key FROM services WHERE sealed_credentials IS NOT NULL"
+func SealedColumn() string {
+	return "SELECT " + secrets.KeyIDSQL("sealed_credentials") + " AS key FROM services WHERE sealed_credentials IS NOT NULL"
+}
 
 // Rewrap seals again, with the first key, up to limit credentials that another key
 // sealed, and returns how many. Call it until it returns 0.

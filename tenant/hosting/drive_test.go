@@ -179,7 +179,9 @@ func TestAWorkerMayDieAnywhere(t *testing.T) {
 						t.Error("the worker never died")
 					}
 				}
-				p.update(func(tx *tenancy.Tx) error { return hosting.Suspend(t.Context(), tx, id, hosting.HoldBilling, "Not paid.") })
+				p.update(func(tx *tenancy.Tx) error {
+					return hosting.Suspend(t.Context(), tx, id, hosting.HoldBilling, "Not paid.")
+				})
 				if s := p.settle(id); s.Observed != hosting.SeenSuspended || !p.rack.machines[s.Ref].Suspended {
 					t.Errorf("not suspended: %+v", s)
 				}

@@ -46,11 +46,13 @@ func office(ctx context.Context, db *tenancy.DB, id uuid.UUID, by audit.Origin, 
 // SuspendBy suspends a service for the reseller's own reason.
 // Faults: service.not_found, service.bad_reason, service.ended, service.suspended.
 func SuspendBy(ctx context.Context, db *tenancy.DB, id uuid.UUID, reason string, by audit.Origin) error {
-	reason, err := reasonOf(reason)
-	if err != nil {
-		return err
-	}
-	return office(ctx, db, id, by, "service.suspended", map[string]any{"reason": reason}, func(tx *tenancy.Tx, s Service) error {
+	detail := map[string]any{}
+	return office(ctx, db, id, by, "service.suspended", detail, func(tx *tenancy.Tx, s Service) error {
+		reason, err := reasonOf(reason)
+		if err != nil {
+			return err
+		}
+		detail["reason"] = reason
 		if s.Over() || s.Desired == WantTerminated {
 			return fault.New(fault.Gone, "service.ended", "This service has ended.")
 		}
@@ -84,11 +86,13 @@ func RetryBy(ctx context.Context, db *tenancy.DB, id uuid.UUID, by audit.Origin)
 // TerminateBy ends a service for good. confirm is its name, typed by the person.
 // Faults: service.not_found, service.not_confirmed, service.bad_reason, service.ended.
 func TerminateBy(ctx context.Context, db *tenancy.DB, id uuid.UUID, reason, confirm string, by audit.Origin) error {
-	reason, err := reasonOf(reason)
-	if err != nil {
-		return err
-	}
-	return office(ctx, db, id, by, "service.terminated", map[string]any{"reason": reason}, func(tx *tenancy.Tx, s Service) error {
+	detail := map[string]any{}
+	return office(ctx, db, id, by, "service.terminated", detail, func(tx *tenancy.Tx, s Service) error {
+		reason, err := reasonOf(reason)
+		if err != nil {
+			return err
+		}
+		detail["reason"] = reason
 		if s.Desired == WantTerminated {
 			return fault.New(fault.Gone, "service.ended", "This service has ended.")
 		}
@@ -97,6 +101,23 @@ func TerminateBy(ctx context.Context, db *tenancy.DB, id uuid.UUID, reason, conf
 		}
 		return Terminate(ctx, tx, id, reason)
 	})
+}
+
+// LookNow has a service at rest looked at by the next tick; one that is gone is not.
+func LookNow(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
+	_, err := tx.NewRaw("UPDATE services SET next_at = ? WHERE id = ? AND next_at > ? AND operation = ''", tx.Now(), id, tx.Now()).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("look at service %s: %w", id, err)
+	}
+	return setAgenda(ctx, tx)
+}
+
+// AccountName is the customer's name.
+func AccountName(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (name string, err error) {
+	if err := tx.NewRaw("SELECT name FROM accounts WHERE id = ?", id).Scan(ctx, &name); err != nil {
+		return "", fmt.Errorf("read the account: %w", err)
+	}
+	return name, nil
 }
 
 // Listed is a service in a list.
@@ -142,6 +163,18 @@ func List(ctx context.Context, tx *tenancy.Tx, f Filter) (found []Listed, total 
 		total = found[0].Total
 	}
 	return found, total, nil
+}
+
+// Newest lists the newest services of all accounts a person belongs to and may see the
+// services of, without those that have ended.
+func Newest(ctx context.Context, tx *tenancy.Tx, person uuid.UUID, limit int) (found []Listed, err error) {
+	err = tx.NewRaw("SELECT "+columns+`, a.name AS account_name FROM services s JOIN accounts a ON a.id = s.account_id
+		WHERE s.account_id IN (SELECT m.account_id FROM memberships m WHERE m.person_id = ?) AND (s.observed <> 'gone' OR s.problem <> '')
+		ORDER BY s.created_at DESC, s.id LIMIT ?`, person, limit).Scan(ctx, &found)
+	if err != nil {
+		return nil, fmt.Errorf("list newest services: %w", err)
+	}
+	return found, nil
 }
 
 func (f Filter) where() (string, []any) {

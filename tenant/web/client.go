@@ -8,6 +8,7 @@ import (
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenant/hosting"
 )
 
 func (s *Site) clientRoutes() []surface.Route {
@@ -20,6 +21,7 @@ func (s *Site) clientRoutes() []surface.Route {
 func ClientNav(identity.Principal) []surface.NavItem {
 	return []surface.NavItem{
 		{Label: "Overview", Href: "/client", Icon: "home"},
+		{Label: "Services", Href: "/client/services", Icon: "server"},
 		{Label: "Invoices", Href: "/client/invoices", Icon: "file-invoice"},
 		{Label: "Security", Href: "/client/security", Icon: "shield-lock"},
 	}
@@ -29,6 +31,7 @@ func ClientNav(identity.Principal) []surface.NavItem {
 type overviewView struct {
 	FirstName     string
 	Accounts      []accountView
+	Services      []serviceRow // the newest that have not ended
 	EmailVerified bool
 	HasTOTP       bool
 	SupportEmail  string
@@ -64,7 +67,11 @@ func (s *Site) overview(c *fiber.Ctx) error {
 		if err != nil {
 			return fmt.Errorf("read the person: %w", err)
 		}
-		return nil
+		found, err := hosting.Newest(c.UserContext(), tx, person.PersonID, 8)
+		for _, x := range found {
+			v.Services = append(v.Services, serviceRow{x, serviceStatus(&x.Service)})
+		}
+		return err
 	})
 	if err != nil {
 		return err

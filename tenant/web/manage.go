@@ -98,6 +98,8 @@ func activityHref(t audit.Target) string {
 		return "/manage/settings"
 	case "invoice":
 		return "/manage/invoices/" + t.ID
+	case "service":
+		return "/manage/services/" + t.ID
 	}
 	return ""
 }
@@ -112,6 +114,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 		{identity.DashboardRead, surface.NavItem{Label: "Overview", Href: "/manage", Icon: "layout-dashboard"}},
 		{identity.ReportsRead, surface.NavItem{Label: "Reports", Href: "/manage/reports", Icon: "chart-bar"}},
 		{identity.CustomersRead, surface.NavItem{Label: "Customers", Href: "/manage/customers", Icon: "users"}},
+		{identity.ServicesRead, surface.NavItem{Label: "Services", Href: "/manage/services", Icon: "server"}},
 		{identity.SalesRead, surface.NavItem{Label: "Invoices", Href: "/manage/invoices", Icon: "file-invoice"}},
 		{identity.CatalogRead, surface.NavItem{Label: "Catalog", Href: "/manage/catalog", Icon: "package"}},
 		{identity.BrandRead, surface.NavItem{Label: "Brand", Href: "/manage/brand", Icon: "palette", Group: "Your shop"}},

@@ -19,11 +19,12 @@ import (
 
 // Site serves every tenant's host. Its fields are what its pages need; cmd fills them.
 type Site struct {
-	SignIn  signin.Parts   // what the sign-in pages share
-	Brands  *branding.Desk // how each tenant looks
-	Domains *domain.Desk   // names the reseller brings
-	Media   *media.Library // pictures of the brand
-	Office  *Office        // the pages for the reseller's team
+	SignIn   signin.Parts   // what the sign-in pages share
+	Brands   *branding.Desk // how each tenant looks
+	Domains  *domain.Desk   // names the reseller brings
+	Media    *media.Library // pictures of the brand
+	Office   *Office        // the pages for the reseller's team
+	Services *Services      // the pages about what runs
 
 	Payments *payment.Desk // where money is taken
 
@@ -38,6 +39,8 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.shopRoutes()...)
 	all = append(all, s.clientRoutes()...)
 	all = append(all, s.clientInvoiceRoutes()...)
+	all = append(all, s.clientServiceRoutes()...)
+	all = append(all, s.manageServiceRoutes()...)
 	all = append(all, s.domainRoutes()...)
 	all = append(all, s.brandRoutes()...)
 	all = append(all, s.brandFileRoutes()...)

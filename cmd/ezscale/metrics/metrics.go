@@ -23,6 +23,7 @@ type Set struct {
 	jobs     *prometheus.CounterVec
 	jobTime  *prometheus.HistogramVec
 	denied   *prometheus.CounterVec
+	services *prometheus.HistogramVec
 }
 
 // New makes the set.
@@ -40,8 +41,10 @@ func New() *Set {
 			Help: "Time a job took.", Buckets: []float64{.005, .025, .1, .5, 1, 5, 15, 60, 300}}, []string{"kind"}),
 		denied: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ezscale_denied_total",
 			Help: "Requests and statements that were refused, by reason."}, []string{"reason"}),
+		services: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "ezscale_service_operation_seconds",
+			Help: "From the wish to its end, by operation and outcome.", Buckets: []float64{.5, 1, 5, 15, 30, 60, 120, 300, 900, 3600}}, []string{"operation", "outcome"}),
 	}
-	s.registry.MustRegister(s.requests, s.seconds, s.inFlight, s.jobs, s.jobTime, s.denied,
+	s.registry.MustRegister(s.requests, s.seconds, s.inFlight, s.jobs, s.jobTime, s.denied, s.services,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return s
 }
@@ -63,6 +66,11 @@ func (s *Set) InFlight(surface string) func() {
 func (s *Set) JobEnded(kind, outcome string, _, took time.Duration) {
 	s.jobs.WithLabelValues(kind, outcome).Inc()
 	s.jobTime.WithLabelValues(kind).Observe(took.Seconds())
+}
+
+// OperationEnded counts what was done to a service.
+func (s *Set) OperationEnded(operation, outcome string, took time.Duration) {
+	s.services.WithLabelValues(operation, outcome).Observe(took.Seconds())
 }
 
 // Denied counts something refused.

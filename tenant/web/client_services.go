@@ -1,0 +1,452 @@
+package web
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/branding/office"
+	"github.com/ezscale/ezscale/branding/signin"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/provisioners"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/hosting"
+	"github.com/ezscale/ezscale/tenant/renewal"
+)
+
+// Services is what the pages about services need.
+type Services struct {
+	Desk *hosting.Desk
+	// Images lists what can be installed on what was sold there.
+	Images func(ctx context.Context, tenant tenancy.ID, sku, region string) ([]Image, error)
+}
+
+// Image is an operating system that can be installed.
+type Image struct{ Code, Name, Group string }
+
+// clientServiceRoutes are the customer's pages about services, on one screen.
+func (s *Site) clientServiceRoutes() []surface.Route {
+	at := func(method, path string, h fiber.Handler) surface.Route {
+		return surface.Route{Method: method, Path: "/client/services" + path, Needs: identity.SignedIn, Handler: h}
+	}
+	return []surface.Route{
+		at("GET", "", s.myServices),
+		at("GET", "/:service", s.myService("overview")),
+		at("GET", "/:service/state", s.myServiceState),
+		at("GET", "/:service/access", s.myService("access")),
+		at("GET", "/:service/activity", s.myService("activity")),
+		at("GET", "/:service/billing", s.myService("billing")),
+		at("GET", "/:service/rebuild", s.showRebuild),
+		at("POST", "/:service/rebuild", s.rebuild),
+		at("POST", "/:service/power", s.power),
+		at("POST", "/:service/rename", s.rename),
+		at("POST", "/:service/reveal", s.reveal),
+		at("POST", "/:service/password", s.resetServicePassword),
+	}
+}
+
+// serviceStatus says how a service is, with a dot.
+func serviceStatus(x *hosting.Service) map[string]any {
+	if busy := operationWords[x.Operation]; busy != "" && x.Busy() {
+		return office.Status("busy", busy)
+	}
+	switch {
+	case x.Observed == hosting.SeenGone && x.Problem != "":
+		return office.Status("bad", "Not found")
+	case x.Observed == hosting.SeenGone:
+		return office.Status("idle", "Ended")
+	case x.Observed == hosting.SeenFailed, x.Problem != "" && x.Operation != "":
+		return office.Status("bad", "Needs our attention")
+	case x.Observed == hosting.SeenSuspended:
+		return office.Status("warn", "Suspended")
+	case x.Power == provisioners.PowerOff:
+		return office.Status("idle", "Switched off")
+	}
+	return office.Status("good", "Running")
+}
+
+var operationWords = map[hosting.Operation]string{
+	hosting.OpCreate: "Being set up", hosting.OpRebuild: "Being installed anew", hosting.OpSuspend: "Being suspended", hosting.OpRelease: "Being released",
+	hosting.OpTerminate: "Being ended", hosting.OpResetPassword: "Setting a password", hosting.OpStart: "Starting", hosting.OpStop: "Shutting down",
+	hosting.OpRestart: "Restarting", hosting.OpForceOff: "Switching off",
+}
+
+// step is one step of an operation, for people.
+type step struct{ Label, Note, Class string }
+
+// stepsOf lists the steps of setting up or installing anew; nil for anything else.
+func stepsOf(x *hosting.Service, usually time.Duration) []step {
+	if x.Operation != hosting.OpCreate && x.Operation != hosting.OpRebuild {
+		return nil
+	}
+	all := []step{{Label: "Ordered"}, {Label: "Reserving a place"}, {Label: "Installing the operating system"}, {Label: "Ready"}}
+	if x.Operation == hosting.OpRebuild {
+		all = []step{{Label: "Requested"}, {Label: "Asking the data centre"}, {Label: "Installing the operating system"}, {Label: "Ready"}}
+	}
+	now := map[hosting.Step]int{hosting.StepWaiting: 1, hosting.StepAsking: 1, hosting.StepInstalling: 2, hosting.StepPassword: 3}[x.Step]
+	for i := range all {
+		switch {
+		case i < now:
+			all[i].Class = "is-done"
+		case i == now && x.Problem != "":
+			all[i].Class, all[i].Note = "is-bad", "This did not work. We have been told and look into it."
+		case i == now:
+			all[i].Class = "is-now"
+			if x.Progress > 0 && x.Step == hosting.StepInstalling {
+				all[i].Note = strconv.Itoa(x.Progress) + " % done"
+			}
+		}
+	}
+	if all[now].Note == "" && usually > 0 {
+		all[now].Note = "The whole usually takes " + roughly(usually) + "."
+	}
+	return all
+}
+
+// roughly says a duration as people do.
+func roughly(d time.Duration) string {
+	switch minutes := int((d + 30*time.Second) / time.Minute); {
+	case d < 45*time.Second:
+		return "less than a minute"
+	case minutes <= 1:
+		return "about a minute"
+	case minutes < 90:
+		return "about " + strconv.Itoa(minutes) + " minutes"
+	default:
+		return "about " + strconv.Itoa(int((d+30*time.Minute)/time.Hour)) + " hours"
+	}
+}
+
+type serviceRow struct {
+	hosting.Listed
+	Status map[string]any
+}
+
+type myServicesView struct {
+	Rows   []serviceRow
+	Ended  int
+	CanBuy bool
+	All    bool
+}
+
+// myServices handles GET /client/services.
+func (s *Site) myServices(c *fiber.Ctx) error {
+	db, v := surface.DB(c), myServicesView{All: c.Query("all") != ""}
+	shown, err := s.Shown(c.UserContext(), db)
+	if err != nil {
+		return err
+	}
+	v.CanBuy = len(shown.Menu) > 0
+	p, _ := surface.Principal(c)
+	err = db.View(c.UserContext(), func(tx *tenancy.Tx) error {
+		a, err := account.Current(c.UserContext(), tx, p.PersonID, uuid.Nil)
+		if fault.Is(err, "account.none") {
+			return nil
+		}
+		if err == nil {
+			err = a.Must(account.ServicesSee)
+		}
+		if err != nil {
+			return err
+		}
+		found, _, err := hosting.List(c.UserContext(), tx, hosting.Filter{AccountID: a.AccountID})
+		v.fill(found)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "client", "client/services", "Services", v)
+}
+
+// fill leaves out what has ended unless all is asked for.
+func (v *myServicesView) fill(found []hosting.Listed) {
+	for _, x := range found {
+		if x.Over() && x.Problem == "" && !v.All {
+			v.Ended++
+			continue
+		}
+		v.Rows = append(v.Rows, serviceRow{x, serviceStatus(&x.Service)})
+	}
+}
+
+type serviceView struct {
+	X        hosting.Service
+	At       string // the page's path
+	Tab      string
+	Tabs     []map[string]any
+	Status   map[string]any
+	Steps    []step
+	Reason   string // of a suspension
+	MayRun   bool
+	Idle     bool   // controls work
+	Off      bool   // it is switched off
+	Every    string // how often the page asks for news
+	Seen     string // what the page shows; the same is not sent again
+	IPv6     []string
+	Facts    []fact
+	Events   []activity.Told
+	Plan     renewal.Subscription
+	Revealed *provisioners.Credentials
+}
+
+type fact struct{ Label, Value string }
+
+func serviceID(c *fiber.Ctx) (uuid.UUID, error) {
+	id, err := uuid.Parse(c.Params("service"))
+	if err != nil {
+		return uuid.Nil, fault.New(fault.NotFound, "service.not_found", "There is no such service.")
+	}
+	return id, nil
+}
+
+func caller(c *fiber.Ctx) hosting.Caller {
+	p, _ := surface.Principal(c)
+	return hosting.Caller{Person: p.PersonID, Origin: office.By(c)}
+}
+
+// mineOf reads what a tab of a service's page shows.
+func (s *Site) mineOf(c *fiber.Ctx, tab string) (v serviceView, err error) {
+	id, err := serviceID(c)
+	if err != nil {
+		return v, err
+	}
+	ctx := c.UserContext()
+	err = surface.DB(c).View(ctx, func(tx *tenancy.Tx) error {
+		x, mayRun, err := hosting.Mine(ctx, tx, id, caller(c))
+		if err != nil {
+			return err
+		}
+		v = viewOfService(x, tab)
+		v.MayRun = mayRun
+		var usually time.Duration
+		if x.Operation == hosting.OpCreate {
+			if usually, err = hosting.Usually(ctx, tx, x.SKU); err != nil {
+				return err
+			}
+		}
+		v.Steps = stepsOf(&v.X, usually)
+		switch tab {
+		case "activity":
+			v.Events, err = activity.List(ctx, tx, activity.Filter{Subjects: []uuid.UUID{id}, CustomerView: true, Limit: 100})
+		case "overview":
+			v.Events, err = activity.List(ctx, tx, activity.Filter{Subjects: []uuid.UUID{id}, CustomerView: true, Limit: 5})
+		case "billing":
+			v.Plan, err = renewal.Get(ctx, tx, x.SubscriptionID)
+		}
+		return err
+	})
+	return v, err
+}
+
+// viewOfService is what every tab shows of it.
+func viewOfService(x hosting.Service, tab string) serviceView {
+	v := serviceView{X: x, Tab: tab, At: "/client/services/" + x.ID.String(), Status: serviceStatus(&x), Every: "30s"}
+	for _, t := range []struct{ name, label, path string }{{"overview", "Overview", ""}, {"access", "Access", "/access"}, {"activity", "Activity", "/activity"}, {"billing", "Billing", "/billing"}} {
+		v.Tabs = append(v.Tabs, map[string]any{"Href": v.At + t.path, "Label": t.label, "Active": t.name == tab})
+	}
+	if x.Observed == hosting.SeenSuspended || x.Desired == hosting.WantSuspended {
+		v.Reason = x.HoldReason()
+	}
+	v.Off = x.Power == provisioners.PowerOff
+	v.Idle = x.Operation == "" && x.Problem == "" && x.Desired == hosting.WantActive && x.Observed == hosting.SeenActive
+	if x.Busy() {
+		v.Every = "3s"
+	}
+	v.Seen = strconv.FormatInt(x.ChangedAt.UnixMicro(), 36)
+	for _, a := range x.Addresses {
+		if strings.Contains(a, ":") {
+			v.IPv6 = append(v.IPv6, a)
+		}
+	}
+	v.Facts = specFacts(x.Spec)
+	return v
+}
+
+// specFacts says what was sold.
+func specFacts(sp provisioners.Spec) (all []fact) {
+	add := func(n int, label, unit string) {
+		if n > 0 {
+			all = append(all, fact{label, strconv.Itoa(n) + unit})
+		}
+	}
+	add(sp.CPU, "CPU", " cores")
+	if sp.CPU == 1 {
+		all[len(all)-1].Value = "1 core"
+	}
+	if sp.MemoryMB > 0 && sp.MemoryMB%1024 == 0 {
+		add(sp.MemoryMB/1024, "Memory", " GB")
+	} else {
+		add(sp.MemoryMB, "Memory", " MB")
+	}
+	add(sp.DiskGB, "Disk", " GB")
+	add(sp.TrafficGB, "Traffic", " GB a month")
+	add(sp.IPv4, "IPv4 addresses", "")
+	add(sp.Backups, "Backups", "")
+	return all
+}
+
+func (s *Site) myService(tab string) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		v, err := s.mineOf(c, tab)
+		if err != nil {
+			return err
+		}
+		return surface.Render(c, "client", "client/service", v.X.Name, v)
+	}
+}
+
+// myServiceState answers the page that asks for news.
+func (s *Site) myServiceState(c *fiber.Ctx) error {
+	tab := c.Query("tab")
+	if tab != "overview" && tab != "access" {
+		tab = "activity"
+	}
+	v, err := s.mineOf(c, tab)
+	if err != nil {
+		return err
+	}
+	if c.Query("seen") == v.Seen {
+		return c.SendStatus(fiber.StatusNoContent)
+	}
+	return surface.Fragment(c, "client/service", "service-live", v)
+}
+
+// acted sends a person back to the service after a change, or says why there was none.
+func acted(c *fiber.Ctx, id uuid.UUID, err error, tab, done string) error {
+	back := "/client/services/" + id.String() + tab
+	if err != nil {
+		return office.Refused(c, err, back)
+	}
+	return surface.Redirect(c, back, done)
+}
+
+// power handles POST /client/services/:service/power.
+func (s *Site) power(c *fiber.Ctx) error {
+	id, err := serviceID(c)
+	if err != nil {
+		return err
+	}
+	err = hosting.Power(c.UserContext(), surface.DB(c), id, provisioners.PowerAction(c.FormValue("action")), caller(c))
+	return acted(c, id, err, "", "")
+}
+
+// rename handles POST /client/services/:service/rename.
+func (s *Site) rename(c *fiber.Ctx) error {
+	id, err := serviceID(c)
+	if err != nil {
+		return err
+	}
+	err = hosting.Rename(c.UserContext(), surface.DB(c), id, c.FormValue("name"), caller(c))
+	return acted(c, id, err, "", "The name is changed.")
+}
+
+// proven asks for the password first where it was not shown a moment ago. ok is false
+// when the answer was given.
+func (s *Site) proven(c *fiber.Ctx, back string) (ok bool, err error) {
+	err = s.SignIn.Proven(c)
+	if fault.Is(err, "session.not_fresh") {
+		return false, signin.AskPassword(c, "/client/security", back)
+	}
+	return err == nil, err
+}
+
+// reveal handles POST /client/services/:service/reveal: the access data, on the page and
+// nowhere else.
+func (s *Site) reveal(c *fiber.Ctx) error {
+	v, err := s.mineOf(c, "access")
+	if err != nil {
+		return err
+	}
+	if ok, err := s.proven(c, v.At+"/access"); !ok {
+		return err
+	}
+	got, err := s.Services.Desk.Reveal(c.UserContext(), surface.DB(c), v.X.ID, caller(c))
+	if err != nil {
+		return office.Refused(c, err, v.At+"/access")
+	}
+	v.Revealed = &got
+	return surface.Render(c, "client", "client/service", v.X.Name, v)
+}
+
+// resetServicePassword handles POST /client/services/:service/password.
+func (s *Site) resetServicePassword(c *fiber.Ctx) error {
+	v, err := s.mineOf(c, "access")
+	if err != nil {
+		return err
+	}
+	if ok, err := s.proven(c, v.At+"/access"); !ok {
+		return err
+	}
+	err = hosting.ResetPassword(c.UserContext(), surface.DB(c), v.X.ID, caller(c))
+	return acted(c, v.X.ID, err, "/access", "A new password is being set.")
+}
+
+type rebuildView struct {
+	X      hosting.Service
+	At     string
+	Groups []imageGroup
+	Chosen string
+}
+
+type imageGroup struct {
+	Name   string
+	Images []Image
+}
+
+func (s *Site) rebuildView(c *fiber.Ctx) (v rebuildView, err error) {
+	m, err := s.mineOf(c, "rebuild")
+	if err != nil {
+		return v, err
+	}
+	v = rebuildView{X: m.X, At: m.At, Chosen: c.FormValue("image", m.X.Image)}
+	if !m.MayRun {
+		return v, fault.New(fault.Forbidden, "account.forbidden", "Your role in this account does not allow that. Its owner can change your role.")
+	}
+	if s.Services.Images == nil {
+		return v, nil
+	}
+	t, _ := surface.Tenant(c)
+	all, err := s.Services.Images(c.UserContext(), t.ID, v.X.SKU, v.X.Region)
+	for _, im := range all {
+		if n := len(v.Groups); n == 0 || v.Groups[n-1].Name != im.Group {
+			v.Groups = append(v.Groups, imageGroup{Name: im.Group})
+		}
+		g := &v.Groups[len(v.Groups)-1]
+		g.Images = append(g.Images, im)
+	}
+	return v, err
+}
+
+// showRebuild handles GET /client/services/:service/rebuild.
+func (s *Site) showRebuild(c *fiber.Ctx) error {
+	v, err := s.rebuildView(c)
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "client", "client/service_rebuild", "Install anew", v)
+}
+
+// rebuild handles POST /client/services/:service/rebuild.
+func (s *Site) rebuild(c *fiber.Ctx) error {
+	v, err := s.rebuildView(c)
+	if err != nil {
+		return err
+	}
+	if ok, err := s.proven(c, v.At+"/rebuild"); !ok {
+		return err
+	}
+	err = s.Services.Desk.Rebuild(c.UserContext(), surface.DB(c), v.X.ID, c.FormValue("image"), c.FormValue("confirm"), caller(c))
+	if fault.From(err).Kind == fault.Invalid && err != nil {
+		return surface.FormError(c, err, "client", "client/service_rebuild", "Install anew", v)
+	}
+	return acted(c, v.X.ID, err, "", "")
+}
