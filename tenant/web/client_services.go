@@ -179,7 +179,7 @@ func (v *myServicesView) fill(found []hosting.Listed) {
 }
 
 type serviceView struct {
-	X        hosting.Service
+	X        *hosting.Service
 	At       string // the page's path
 	Tab      string
 	Tabs     []map[string]any
@@ -233,7 +233,7 @@ func (s *Site) mineOf(c *fiber.Ctx, tab string) (v serviceView, err error) {
 				return err
 			}
 		}
-		v.Steps = stepsOf(&v.X, usually)
+		v.Steps = stepsOf(v.X, usually)
 		switch tab {
 		case "activity":
 			v.Events, err = activity.List(ctx, tx, activity.Filter{Subjects: []uuid.UUID{id}, CustomerView: true, Limit: 100})
@@ -249,7 +249,7 @@ func (s *Site) mineOf(c *fiber.Ctx, tab string) (v serviceView, err error) {
 
 // viewOfService is what every tab shows of it.
 func viewOfService(x hosting.Service, tab string) serviceView {
-	v := serviceView{X: x, Tab: tab, At: "/client/services/" + x.ID.String(), Status: serviceStatus(&x), Every: "30s"}
+	v := serviceView{X: &x, Tab: tab, At: "/client/services/" + x.ID.String(), Status: serviceStatus(&x), Every: "30s"}
 	for _, t := range []struct{ name, label, path string }{{"overview", "Overview", ""}, {"access", "Access", "/access"}, {"activity", "Activity", "/activity"}, {"billing", "Billing", "/billing"}} {
 		v.Tabs = append(v.Tabs, map[string]any{"Href": v.At + t.path, "Label": t.label, "Active": t.name == tab})
 	}
@@ -391,7 +391,7 @@ func (s *Site) resetServicePassword(c *fiber.Ctx) error {
 }
 
 type rebuildView struct {
-	X      hosting.Service
+	X      *hosting.Service
 	At     string
 	Groups []imageGroup
 	Chosen string

@@ -88,7 +88,7 @@ func officeStatus(x *hosting.Service) map[string]any {
 }
 
 type serviceOfficeView struct {
-	X                                        hosting.Service
+	X                                        *hosting.Service
 	Customer                                 string
 	At                                       string
 	Status                                   map[string]any
@@ -129,7 +129,7 @@ func (s *Site) theService(c *fiber.Ctx) (v serviceOfficeView, err error) {
 
 func viewForOffice(x hosting.Service, mayRun bool) serviceOfficeView {
 	shared := viewOfService(x, "")
-	v := serviceOfficeView{X: x, At: "/manage/services/" + x.ID.String(), Status: officeStatus(&x), Steps: stepsOf(&x, 0), Every: shared.Every, Seen: shared.Seen, Facts: shared.Facts, MayRun: mayRun}
+	v := serviceOfficeView{X: &x, At: "/manage/services/" + x.ID.String(), Status: officeStatus(&x), Steps: stepsOf(&x, 0), Every: shared.Every, Seen: shared.Seen, Facts: shared.Facts, MayRun: mayRun}
 	for _, h := range []struct {
 		hold hosting.Hold
 		says string

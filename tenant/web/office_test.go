@@ -35,6 +35,7 @@ func must(t testing.TB, err error) {
 // estate is the whole site of two tenants that hold one of everything: every route,
 // the real front, real Postgres.
 type estate struct {
+	ring *secrets.Keyring
 	*tenancytest.World
 	site     *web.Site
 	front    *surface.Front
@@ -60,14 +61,15 @@ func newEstate(t testing.TB, w *tenancytest.World) *estate {
 	must(t, err)
 	t.Cleanup(func() { _ = dir.Close() })
 	box := mail.NewOutbox(ring)
-	e := &estate{World: w, sessions: identity.NewSessions(rdb, w.Clock.Now),
+	e := &estate{World: w, ring: ring, sessions: identity.NewSessions(rdb, w.Clock.Now),
 		people: map[tenancy.ID]map[identity.Role]identity.Person{}, things: map[tenancy.ID]map[string]string{}}
 	e.site = &web.Site{
 		Brands: branding.NewDesk(names), Media: media.NewLibrary(dir, 0),
 		Domains: &domain.Desk{Central: w.Central, Zone: "localhost", HTTPSPort: 443, Names: domain.NamePolicy{PlatformZones: []string{"localhost"}},
 			Preflight: &domain.Preflight{Edge: domain.Edge{Zone: "edge.example.net"}}, Wake: func() {}},
-		SignIn: signin.Parts{Passwords: passwords, Sessions: e.sessions, Keys: ring, Clock: w.Clock.Now, Mail: box, Throttle: identity.NewThrottle(rdb, ring.DeriveKey("devices"), w.Clock.Now)},
-		Office: &web.Office{Hosts: func(tenancy.ID) []string { return []string{"one"} }, MailAgain: box.Again},
+		SignIn:   signin.Parts{Passwords: passwords, Sessions: e.sessions, Keys: ring, Clock: w.Clock.Now, Mail: box, Throttle: identity.NewThrottle(rdb, ring.DeriveKey("devices"), w.Clock.Now)},
+		Services: servicesOf(ring),
+		Office:   &web.Office{Hosts: func(tenancy.ID) []string { return []string{"one"} }, MailAgain: box.Again},
 	}
 	tenants, err := surface.New(surface.Config{
 		Name: "tenant", Themes: pages, Assets: dist(t), Sessions: e.sessions, Central: w.Central, Log: slog.New(slog.DiscardHandler), Clock: w.Clock.Now,
@@ -113,6 +115,11 @@ func (e *estate) furnish(t testing.TB, of tenancy.Tenant, brand branding.Content
 		}
 		people[identity.CustomerMember] = buyer
 		things[":person"], things[":customer"], things[":mail"] = spare.ID.String(), buyer.ID.String(), uuid.Must(uuid.NewV7()).String()
+		service, err := furnishService(ctx, tx, e.ring, buyer.ID)
+		if err != nil {
+			return err
+		}
+		things[":service"] = service.String()
 		_, err = tx.NewRaw("INSERT INTO mails (id, key, template, to_address, subject, state, created_at) VALUES (?, 'k', 'verify', 'x@y.test', 'Hello', 'failed', ?)", things[":mail"], tx.Now()).Exec(ctx)
 		return err
 	}))
