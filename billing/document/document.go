@@ -156,9 +156,13 @@ func (d Document) PricedLines() []billing.Line {
 
 // Day is a date as the document writes it, in the customer's time zone.
 func (d Document) Day(t time.Time) string {
+	return t.In(d.zone()).Format("2 January 2006")
+}
+
+func (d Document) zone() *time.Location {
 	zone, err := time.LoadLocation(d.TimeZone)
-	if err != nil || t.IsZero() {
-		zone = time.UTC
+	if err != nil {
+		return time.UTC
 	}
-	return t.In(zone).Format("2 January 2006")
+	return zone
 }

@@ -45,7 +45,8 @@ func CountryName(code string) string {
 	return display.English.Regions().Name(r)
 }
 
-// Span is the time a line is for, in words; empty: none. The last day is included.
+// Span is the time a line is for, in words; empty: none. The last day is included: a
+// month from the 15th ends on the 14th, at whatever time of the day it began.
 func (d Document) Span(l Line) string {
 	if l.From == nil {
 		return ""
@@ -53,7 +54,11 @@ func (d Document) Span(l Line) string {
 	if l.To == nil {
 		return "from " + d.Day(*l.From)
 	}
-	return d.Day(*l.From) + " to " + d.Day(l.To.Add(-time.Nanosecond))
+	last := l.To.Add(-time.Nanosecond)
+	if l.To.Sub(*l.From) >= 2*24*time.Hour {
+		last = l.To.In(d.zone()).AddDate(0, 0, -1)
+	}
+	return d.Day(*l.From) + " to " + d.Day(last)
 }
 
 // Rate is a percentage as people write it: "19 %", "8.1 %".
