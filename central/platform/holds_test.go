@@ -182,6 +182,29 @@ func TestAHoldEndsByUseByFreeingOrByTime(t *testing.T) {
 	}
 }
 
+// TestSizesShareTheirMachines: a large one takes as much as four small ones.
+func TestSizesShareTheirMachines(t *testing.T) {
+	w, r := stocked(t)
+	exec(t, w, "UPDATE offers SET capacity = 12, used = 0 WHERE sku = 'vps-s' AND platform_id = ?", east)
+	exec(t, w, "UPDATE offers SET capacity = 3, used = 0 WHERE sku = 'vps-l'")
+	exec(t, w, "UPDATE platforms SET state = 'off' WHERE name = 'west'")
+	hold := func(key, sku string) {
+		t.Helper()
+		if _, err := r.Hold(t.Context(), w.A.ID, platform.HoldRequest{Key: key, SKU: sku, Region: "ams", Until: w.Clock.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold("large", "vps-l")
+	if got := free(t, w, r); got["vps-s"] != 8 || got["vps-l"] != 2 {
+		t.Errorf("after a large one: %v", got)
+	}
+	hold("small 1", "vps-s")
+	hold("small 2", "vps-s")
+	if got := free(t, w, r); got["vps-s"] != 6 || got["vps-l"] != 1 {
+		t.Errorf("after two small ones: %v", got)
+	}
+}
+
 // TestManyWantTheLastPieces: as many get one as there are.
 func TestManyWantTheLastPieces(t *testing.T) {
 	w, r := stocked(t)

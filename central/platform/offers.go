@@ -42,10 +42,11 @@ type Image struct{ Code, Name, Group string }
 // not count yet, in pieces of o's own size: whatever was promised at the same platform
 // and region takes from the same machines. What was used shortly before the last look
 // may not have been there when it was looked.
-const openHolds = `(SELECT coalesce(sum(greatest(1, coalesce((hs.spec->>'memory_mb')::numeric, 0) / greatest(coalesce((s.spec->>'memory_mb')::numeric, 0), 1))), 0)
-	FROM holds h JOIN offers ho ON ho.id = h.offer_id JOIN skus hs ON hs.sku = ho.sku
-	WHERE ho.platform_id = o.platform_id AND ho.region = o.region AND (
-		(h.used_at IS NULL AND h.expires_at > ?) OR h.used_at > coalesce(o.checked_at, '-infinity') - interval '5 minutes'))`
+const openHolds = `(SELECT coalesce(sum(n.pieces * coalesce((hs.spec->>'memory_mb')::numeric / nullif((s.spec->>'memory_mb')::numeric, 0), 1)), 0)
+	FROM offers ho JOIN skus hs ON hs.sku = ho.sku CROSS JOIN LATERAL (SELECT
+		(SELECT count(*) FROM holds h WHERE h.offer_id = ho.id AND h.used_at IS NULL AND h.expires_at > ?) +
+		(SELECT count(*) FROM holds h WHERE h.offer_id = ho.id AND h.used_at > coalesce(o.checked_at, '-infinity') - interval '5 minutes') AS pieces) n
+	WHERE ho.platform_id = o.platform_id AND ho.region = o.region)`
 
 // freePieces is what is left of the offer o; null: unknown. It takes the time.
 const freePieces = `CASE WHEN o.capacity IS NOT NULL THEN greatest(0, o.capacity - o.used - ceil(` + openHolds + `))::int END`

@@ -44,6 +44,7 @@ CREATE TABLE holds (
   PRIMARY KEY (tenant_id, key)
 );
 CREATE INDEX holds_open ON holds (offer_id, expires_at) WHERE used_at IS NULL;
+CREATE INDEX holds_used ON holds (offer_id, used_at) WHERE used_at IS NOT NULL;
 
 -- Every tenant's services, as the tenants told through the door: for staff, for
 -- reconciliation, and for the audit to compare with.
