@@ -123,7 +123,7 @@ func TestIssueRefusesHostileMoney(t *testing.T) {
 		},
 		"invoice.bad_sum currency": func(d *invoicing.Draft) { d.Currency = "USD" },
 		"invoice.bad_due":          func(d *invoicing.Draft) { d.DueAt = tenancytest.Start.AddDate(0, 0, -1) },
-		"invoice.no_customer":      func(d *invoicing.Draft) { d.AccountID = uuid.New() },
+		"account.not_found":      func(d *invoicing.Draft) { d.AccountID = uuid.New() },
 	} {
 		d := s.draft("order/"+name, 100)
 		spoil(&d)

@@ -30,7 +30,7 @@ type Draft struct {
 // Issue makes an invoice final: it takes the next number, taxes the lines by the
 // customer's and the shop's country, keeps the document of both parties and posts the
 // books. Of two drafts with one key the second gets the first's invoice. The customer
-// is written to. An invoice over nothing is paid at once. Faults: invoice.no_customer,
+// is written to. An invoice over nothing is paid at once. Faults: account.not_found,
 // invoice.no_lines, invoice.bad_line, invoice.bad_sum, invoice.bad_due.
 func Issue(ctx context.Context, tx *tenancy.Tx, d Draft) (Invoice, error) {
 	if d.Key == "" {
