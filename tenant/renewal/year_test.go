@@ -85,7 +85,10 @@ func TestADeclinedCard(t *testing.T) {
 	sub := s.sell(ida, billing.Monthly, 1000)
 	s.declines = func(uuid.UUID) bool { return true }
 	due := s.get(sub).Period.To
-	until := func(days int) { s.t.Helper(); s.turn(due.Add(time.Duration(days)*day + 12*time.Hour).Sub(s.Clock.Now())) }
+	until := func(days int) {
+		s.t.Helper()
+		s.turn(due.Add(time.Duration(days)*day + 12*time.Hour).Sub(s.Clock.Now()))
+	}
 
 	until(0)
 	if x := s.get(sub); x.State != renewal.PastDue || s.wants(sub) != "active" || s.letters("payment_failed") != 1 {

@@ -23,6 +23,7 @@ func ClientNav(identity.Principal) []surface.NavItem {
 		{Label: "Overview", Href: "/client", Icon: "home"},
 		{Label: "Services", Href: "/client/services", Icon: "server"},
 		{Label: "Invoices", Href: "/client/invoices", Icon: "file-invoice"},
+		{Label: "Subscriptions", Href: "/client/subscriptions", Icon: "rotate-clockwise"},
 		{Label: "Security", Href: "/client/security", Icon: "shield-lock"},
 	}
 }

@@ -14,7 +14,7 @@ func formFields() []string {
 	return strings.Fields(`q sort dir page state format before actor action target from until host confirm typed role name email password action image reason
 		company code remember next locale currency time_zone theme brand accent headline subline terms imprint privacy css published revision purpose
 		support_email sender_name sender_email number file current new _csrf key credit_amount credit_reason refund_amount refund_reason payment line1 line2 postcode city region country tax_id phone small_business term_days footer
-		invoice_number credit_number`)
+		invoice_number credit_number when reason note subject body`)
 }
 
 // Nothing anybody sends to any route is an error of ours, whoever they are, and the
@@ -27,7 +27,7 @@ func TestJunk(t *testing.T) {
 	for _, role := range []identity.Role{identity.ResellerOwner, identity.CustomerMember, ""} {
 		c := e.as(t, e.A, role)
 		junk := surfacetest.Junk{
-			IDs: []string{theirs[":id"], theirs[":person"], theirs[":customer"], theirs[":invoice"], e.A.ID.String()}, Fields: formFields(),
+			IDs: []string{theirs[":id"], theirs[":person"], theirs[":customer"], theirs[":invoice"], theirs[":subscription"], e.A.ID.String()}, Fields: formFields(),
 			Known: map[string]string{":purpose": "reset"},
 			Each:  func() { *c = *e.as(t, e.A, role) }, // the last route may have signed us out
 		}

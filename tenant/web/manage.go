@@ -116,6 +116,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 		{identity.CustomersRead, surface.NavItem{Label: "Customers", Href: "/manage/customers", Icon: "users"}},
 		{identity.ServicesRead, surface.NavItem{Label: "Services", Href: "/manage/services", Icon: "server"}},
 		{identity.SalesRead, surface.NavItem{Label: "Invoices", Href: "/manage/invoices", Icon: "file-invoice"}},
+		{identity.SalesRead, surface.NavItem{Label: "Subscriptions", Href: "/manage/subscriptions", Icon: "rotate-clockwise"}},
 		{identity.CatalogRead, surface.NavItem{Label: "Catalog", Href: "/manage/catalog", Icon: "package"}},
 		{identity.BrandRead, surface.NavItem{Label: "Brand", Href: "/manage/brand", Icon: "palette", Group: "Your shop"}},
 		{identity.SiteDomains, surface.NavItem{Label: "Domains", Href: "/manage/domains", Icon: "world", Group: "Your shop"}},

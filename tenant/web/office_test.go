@@ -129,6 +129,7 @@ func (e *estate) furnish(t testing.TB, of tenancy.Tenant, brand branding.Content
 	must(t, err)
 	e.sell(t, of, things, people[identity.CustomerMember])
 	e.people[of.ID], e.things[of.ID] = people, things
+	e.subscribe(t, of)
 }
 
 // as is a client at the tenant's host, signed in with a full session that has just

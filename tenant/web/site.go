@@ -47,6 +47,8 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.officeRoutes()...)
 	all = append(all, s.manageInvoiceRoutes()...)
 	all = append(all, s.billingSettingsRoutes()...)
+	all = append(all, s.clientSubscriptionRoutes()...)
+	all = append(all, s.manageSubscriptionRoutes()...)
 	for i := range all {
 		all[i] = unlessReadOnly(all[i])
 	}

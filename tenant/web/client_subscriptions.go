@@ -1,0 +1,285 @@
+package web
+
+import (
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding/office"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/renewal"
+)
+
+// clientSubscriptionRoutes are the customer's pages about subscriptions.
+func (s *Site) clientSubscriptionRoutes() []surface.Route {
+	at := func(method, path string, h fiber.Handler) surface.Route {
+		return surface.Route{Method: method, Path: "/client/subscriptions" + path, Needs: identity.SignedIn, Handler: h}
+	}
+	return []surface.Route{
+		at("GET", "", s.clientSubscriptions),
+		at("GET", "/:subscription", s.clientSubscription),
+		at("GET", "/:subscription/cancel", s.askToCancel),
+		at("POST", "/:subscription/cancel", s.cancelSubscription),
+		at("POST", "/:subscription/resume", s.resumeSubscription),
+	}
+}
+
+func (s *Site) renewalDesk() *renewal.Desk { return &renewal.Desk{Mail: s.SignIn.Mail} }
+
+func subscriptionStatus(x renewal.Subscription) map[string]any {
+	switch x.State {
+	case renewal.Pending:
+		return office.Status("info", "Waits for the payment")
+	case renewal.PastDue:
+		return office.Status("warn", "Payment overdue")
+	case renewal.Suspended:
+		return office.Status("bad", "Off: not paid")
+	case renewal.Ended:
+		m := office.Status("idle", "Ended")
+		m["Since"] = x.EndedAt
+		return m
+	}
+	if !x.CancelAt.IsZero() {
+		return office.Status("warn", "Cancelled")
+	}
+	return office.Status("good", "Active")
+}
+
+// cycleWords is how often a cycle comes.
+func cycleWords(c billing.Cycle) string {
+	switch c {
+	case billing.Monthly:
+		return "a month"
+	case billing.Quarterly:
+		return "a quarter"
+	case billing.SemiAnnual:
+		return "half a year"
+	case billing.Annual:
+		return "a year"
+	case billing.Biennial:
+		return "two years"
+	case billing.Triennial:
+		return "three years"
+	case billing.OneTime:
+		return "once"
+	}
+	return string(c)
+}
+
+type subscriptionRow struct {
+	renewal.Subscription
+	Status map[string]any
+	Every  string
+}
+
+func subscriptionRows(found []renewal.Subscription) []subscriptionRow {
+	rows := make([]subscriptionRow, len(found))
+	for i, x := range found {
+		rows[i] = subscriptionRow{x, subscriptionStatus(x), cycleWords(x.Cycle)}
+	}
+	return rows
+}
+
+// clientSubscriptions handles GET /client/subscriptions.
+func (s *Site) clientSubscriptions(c *fiber.Ctx) error {
+	var rows []subscriptionRow
+	p, _ := surface.Principal(c)
+	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		acting, err := account.Current(c.UserContext(), tx, p.PersonID, uuid.Nil)
+		if err != nil {
+			return err
+		}
+		if err := acting.Must(account.ServicesSee); err != nil {
+			return err
+		}
+		found, err := renewal.List(c.UserContext(), tx, renewal.Filter{AccountID: acting.AccountID})
+		rows = subscriptionRows(found)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "client", "client/subscriptions", "Subscriptions", rows)
+}
+
+type billedRow struct {
+	renewal.Billed
+	Status map[string]any
+}
+
+func billedStatus(b renewal.Billed) map[string]any {
+	switch b.State {
+	case "paid":
+		return office.Status("good", "Paid")
+	case "void":
+		return office.Status("idle", "Withdrawn")
+	case "uncollectible":
+		return office.Status("idle", "Given up")
+	}
+	return office.Status("warn", "Open")
+}
+
+// subscriptionView is one subscription with what belongs to it, for both sides.
+type subscriptionView struct {
+	X         subscriptionRow
+	At        string
+	Invoices  []billedRow
+	Events    []activity.Told
+	Method    string
+	Next      billing.Period // that will be invoiced; zero: none
+	Reason    string
+	MayCancel bool
+	SeesMoney bool
+	Reasons   []renewal.Reason
+	AtEnd     bool // it can run until the end of what is paid
+	Note      string
+	Picked    string
+	When      string
+}
+
+func subscriptionID(c *fiber.Ctx) (uuid.UUID, error) {
+	id, err := uuid.Parse(c.Params("subscription"))
+	if err != nil {
+		return uuid.Nil, errNoSubscription()
+	}
+	return id, nil
+}
+
+func errNoSubscription() error {
+	return fault.New(fault.NotFound, "subscription.not_found", "There is no such subscription.")
+}
+
+// theirSubscription reads a subscription of an account the person belongs to; any other
+// is unknown.
+func (s *Site) theirSubscription(c *fiber.Ctx, tx *tenancy.Tx, needs account.Permission) (renewal.Subscription, account.Acting, error) {
+	id, err := subscriptionID(c)
+	if err != nil {
+		return renewal.Subscription{}, account.Acting{}, err
+	}
+	x, err := renewal.Get(c.UserContext(), tx, id)
+	if err != nil {
+		return x, account.Acting{}, err
+	}
+	p, _ := surface.Principal(c)
+	acting, err := account.Current(c.UserContext(), tx, p.PersonID, x.AccountID)
+	if fault.Is(err, "account.none") || err == nil && acting.AccountID != x.AccountID {
+		return renewal.Subscription{}, acting, errNoSubscription()
+	}
+	if err == nil {
+		err = acting.Must(needs)
+	}
+	return x, acting, err
+}
+
+func (s *Site) subscriptionView(c *fiber.Ctx, tx *tenancy.Tx, x renewal.Subscription, customer bool) (v subscriptionView, err error) {
+	ctx := c.UserContext()
+	v = subscriptionView{X: subscriptionRows([]renewal.Subscription{x})[0], Reasons: renewal.Reasons(), When: "end"}
+	v.AtEnd = x.Period.To.After(tx.Now())
+	if !v.AtEnd {
+		v.When = "now"
+	}
+	v.Reason = renewal.ReasonLabel(x.CancelReason)
+	if x.Runs() && x.CancelAt.IsZero() && x.Cycle.Months() > 0 {
+		v.Next = x.Next()
+	}
+	found, err := renewal.Invoices(ctx, tx, x.ID)
+	if err != nil {
+		return v, err
+	}
+	for _, b := range found {
+		v.Invoices = append(v.Invoices, billedRow{b, billedStatus(b)})
+	}
+	if v.Method, err = renewal.Method(ctx, tx, x.AccountID); err != nil {
+		return v, err
+	}
+	subjects := []uuid.UUID{x.ID}
+	if x.ServiceID != uuid.Nil && !customer {
+		subjects = append(subjects, x.ServiceID)
+	}
+	v.Events, err = activity.List(ctx, tx, activity.Filter{Subjects: subjects, CustomerView: customer, Limit: 30})
+	return v, err
+}
+
+func (s *Site) clientSubscriptionView(c *fiber.Ctx, needs account.Permission) (v subscriptionView, err error) {
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		x, acting, err := s.theirSubscription(c, tx, needs)
+		if err != nil {
+			return err
+		}
+		v, err = s.subscriptionView(c, tx, x, true)
+		v.At, v.MayCancel, v.SeesMoney = "/client/subscriptions/"+x.ID.String(), acting.May(account.CancelContract), acting.May(account.InvoicesSee)
+		return err
+	})
+	return v, err
+}
+
+// clientSubscription handles GET /client/subscriptions/:subscription.
+func (s *Site) clientSubscription(c *fiber.Ctx) error {
+	v, err := s.clientSubscriptionView(c, account.ServicesSee)
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "client", "client/subscription", v.X.Label, v)
+}
+
+// askToCancel handles GET /client/subscriptions/:subscription/cancel.
+func (s *Site) askToCancel(c *fiber.Ctx) error {
+	v, err := s.clientSubscriptionView(c, account.CancelContract)
+	if err != nil {
+		return err
+	}
+	if !v.X.Runs() || !v.X.CancelAt.IsZero() {
+		return surface.Redirect(c, v.At, "")
+	}
+	return surface.Render(c, "client", "client/subscription_cancel", "Cancel "+v.X.Label, v)
+}
+
+func cancelForm(c *fiber.Ctx, account uuid.UUID) (renewal.CancelRequest, error) {
+	id, err := subscriptionID(c)
+	return renewal.CancelRequest{SubscriptionID: id, AccountID: account, Now: c.FormValue("when") == "now", Reason: c.FormValue("reason"), Note: c.FormValue("note")}, err
+}
+
+// cancelSubscription handles POST /client/subscriptions/:subscription/cancel.
+func (s *Site) cancelSubscription(c *fiber.Ctx) error {
+	v, err := s.clientSubscriptionView(c, account.CancelContract)
+	if err != nil {
+		return err
+	}
+	r, err := cancelForm(c, v.X.AccountID)
+	if err != nil {
+		return err
+	}
+	x, err := s.renewalDesk().Cancel(c.UserContext(), surface.DB(c), r, office.By(c))
+	if err != nil {
+		if fault.From(err).Kind == fault.Conflict {
+			return office.Refused(c, err, v.At)
+		}
+		v.Note, v.Picked, v.When = r.Note, r.Reason, c.FormValue("when")
+		return surface.FormError(c, err, "client", "client/subscription_cancel", "Cancel "+v.X.Label, v)
+	}
+	return surface.Redirect(c, v.At, cancelledWords(x))
+}
+
+func cancelledWords(x renewal.Subscription) string {
+	if x.State == renewal.Ended {
+		return x.Label + " has ended."
+	}
+	return x.Label + " is cancelled and runs until " + x.CancelAt.In(x.Zone()).Format("2 January 2006") + "."
+}
+
+// resumeSubscription handles POST /client/subscriptions/:subscription/resume.
+func (s *Site) resumeSubscription(c *fiber.Ctx) error {
+	v, err := s.clientSubscriptionView(c, account.CancelContract)
+	if err != nil {
+		return err
+	}
+	if _, err := s.renewalDesk().Resume(c.UserContext(), surface.DB(c), v.X.ID, v.X.AccountID, office.By(c)); err != nil {
+		return office.Refused(c, err, v.At)
+	}
+	return surface.Redirect(c, v.At, "The cancellation is taken back. "+v.X.Label+" renews as before.")
+}
