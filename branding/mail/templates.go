@@ -13,7 +13,11 @@ const (
 	DomainDrifted   = "domain_drifted"
 	DomainTaken     = "domain_taken"
 	ResellerWelcome = "reseller_welcome"
-	SignInCode      = "sign_in_code" // proves a mailbox within a page
+	ShopOpened      = "shop_opened"      // to who opened a shop at the partner centre, from the shop
+	PartnerWelcome  = "partner_welcome"  // the same, from the platform
+	ResellerArrears = "reseller_arrears" // an unpaid invoice has consequences, or has them no more
+	Alert           = "alert"            // to staff
+	SignInCode      = "sign_in_code"     // proves a mailbox within a page
 	OrderReceived   = "order_received"
 	OrderCancelled  = "order_cancelled"
 	InvoiceIssued   = "invoice_issued"
@@ -55,6 +59,10 @@ var Templates = map[string][]string{
 	DomainDrifted:   {"name", "host", "reason", "until", "link"}, // until: when the shop stops answering there
 	DomainTaken:     {"name", "host", "link"},                    // another shop proved that it owns the name
 	ResellerWelcome: {"name", "shop", "host", "link", "valid_for"},
+	ShopOpened:      {"name", "shop", "host", "link"},                     // link: /manage
+	PartnerWelcome:  {"name", "shop", "host", "until", "link"},            // until: end of the trial
+	ResellerArrears: {"name", "shop", "restriction", "since", "link"},     // restriction: empty when it ended
+	Alert:           {"title", "text", "who", "facts", "when", "link"},    // facts: a line each; may be empty
 	SignInCode:      {"name", "code", "valid_for", "link"},                // link: the page that waits
 	OrderReceived:   {"name", "number", "what", "total", "link"},          // what: "Cloud VPS Drift and 2 more"; link: the order's page
 	OrderCancelled:  {"name", "number", "what", "reason", "paid", "link"}, // paid: "yes" when money was taken

@@ -107,6 +107,17 @@ func (p *Pages) ForgetCode(c *fiber.Ctx) { surface.SetCookie(c, codeCookie, "", 
 // they are new, and answers with the page that comes next. Faults: code.none, and about
 // the fields code and password.
 func (p *Pages) EnterWithCode(c *fiber.Ctx, code, password, next string) error {
+	return p.EnterWithCodeAnd(c, code, password, func(person identity.Person, _ Awaited, known bool) (string, string, error) {
+		if known {
+			return next, "Welcome back. You have an account here already; its password stays as it was.", nil
+		}
+		return next, "Your account is there. You can sign in with " + person.Email + " from now on.", nil
+	})
+}
+
+// EnterWithCodeAnd is EnterWithCode that does something for the person before they go on:
+// then says where to and what they are told. When it fails they are signed in all the same.
+func (p *Pages) EnterWithCodeAnd(c *fiber.Ctx, code, password string, then func(person identity.Person, a Awaited, known bool) (next, flash string, err error)) error {
 	a, ok := p.Awaited(c)
 	if !ok {
 		return fault.New(fault.Conflict, "code.none", "This code is too old. Please ask for a new one.")
@@ -124,11 +135,14 @@ func (p *Pages) EnterWithCode(c *fiber.Ctx, code, password, next string) error {
 		return err
 	}
 	tenant, _ := surface.Tenant(c)
-	in := identity.Newcomer{
-		NewPerson: identity.NewPerson{Email: a.Email, Name: a.Name, Role: identity.CustomerMember, Locale: tenant.Locale, Password: password},
-		Added: func(ctx context.Context, tx tenancy.Statements, person identity.Person) error {
+	in := identity.Newcomer{NewPerson: identity.NewPerson{Email: a.Email, Name: a.Name, Role: p.Role, Locale: tenant.Locale, Password: password}}
+	if in.Role == "" {
+		in.Role = identity.CustomerMember
+	}
+	if p.SignUp != nil {
+		in.Added = func(ctx context.Context, tx tenancy.Statements, person identity.Person) error {
 			return p.SignUp(ctx, tx, tenant, person, a.Name)
-		},
+		}
 	}
 	got, known, err := p.desk().EnterByMailbox(ctx, p.Plane(c), b, in, o, surface.MustTOTP(c))
 	if err != nil {
@@ -145,9 +159,9 @@ func (p *Pages) EnterWithCode(c *fiber.Ctx, code, password, next string) error {
 	if got.Device != "" {
 		surface.SetDevice(c, got.Device)
 	}
-	flash := "Your account is there. You can sign in with " + a.Email + " from now on."
-	if known {
-		flash = "Welcome back. You have an account here already; its password stays as it was."
+	next, flash, err := then(got.Person, a, known)
+	if err != nil {
+		return err
 	}
 	return surface.Redirect(c, p.step(got.Session.Stage, next), flash)
 }

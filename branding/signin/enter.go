@@ -21,7 +21,7 @@ func (p *Pages) showSignIn(c *fiber.Ctx) error {
 		return surface.Redirect(c, p.step(s.Stage, next), "")
 	}
 	surface.FormToken(c)
-	view := signInView{Prefix: p.Prefix, Next: surface.LocalPath(next, ""), CanSignUp: p.SignUp != nil}
+	view := signInView{Prefix: p.Prefix, Next: surface.LocalPath(next, ""), CanSignUp: p.SignUp != nil || p.Role != ""}
 	return surface.Render(c, "auth", "auth/sign_in", "Sign in", view)
 }
 
@@ -31,7 +31,7 @@ func (p *Pages) signIn(c *fiber.Ctx) error {
 	got, err := p.desk().SignIn(c.UserContext(), p.Plane(c), surface.Binding(c), in, surface.Origin(c), surface.MustTOTP(c))
 	if err != nil {
 		surface.FormToken(c)
-		view := signInView{Prefix: p.Prefix, Email: in.Email, Next: surface.LocalPath(next, ""), CanSignUp: p.SignUp != nil}
+		view := signInView{Prefix: p.Prefix, Email: in.Email, Next: surface.LocalPath(next, ""), CanSignUp: p.SignUp != nil || p.Role != ""}
 		return surface.FormError(c, err, "auth", "auth/sign_in", "Sign in", view)
 	}
 	// Whoever brought a session loses it: nobody else may know the one they get.

@@ -52,6 +52,8 @@ type Pages struct {
 	// SignUp adds what belongs to a new person, such as an account; nil: people cannot
 	// sign up by themselves here.
 	SignUp func(ctx context.Context, tx tenancy.Statements, t tenancy.Tenant, p identity.Person, company string) error
+	// Role is that of people who come in by a code for the first time; empty: a customer's.
+	Role identity.Role
 }
 
 // Routes are the pages' routes.

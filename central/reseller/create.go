@@ -24,10 +24,11 @@ type NewReseller struct {
 	Slug       string // empty: suggested from the name
 	OwnerName  string
 	OwnerEmail string
-	Locale     string // BCP 47; empty: en
-	Currency   string // ISO 4217; empty: EUR
-	TimeZone   string // IANA; empty: UTC
-	TrialDays  int    // 0: active at once
+	OwnerHash  identity.HashedPassword // of the password the owner has elsewhere; empty: they are invited to choose one
+	Locale     string                  // BCP 47; empty: en
+	Currency   string                  // ISO 4217; empty: EUR
+	TimeZone   string                  // IANA; empty: UTC
+	TrialDays  int                     // 0: active at once
 }
 
 // check fills in what is left open and answers with everything that is wrong at once.
@@ -88,7 +89,7 @@ func (d *Desk) Create(ctx context.Context, n NewReseller, by audit.Origin) (Rese
 	}
 	t, err := d.Claimer.Claim(ctx, c, func(t tenancy.Tenant, tx *tenancy.Tx) error {
 		t.PrimaryHost = t.Slug + "." + d.Platform
-		return d.Seed(ctx, t, tx, Owner{Name: n.OwnerName, Email: n.OwnerEmail, Locale: n.Locale})
+		return d.Seed(ctx, t, tx, Owner{Name: n.OwnerName, Email: n.OwnerEmail, Locale: n.Locale, Hash: n.OwnerHash})
 	})
 	if fault.Is(err, "tenant.slug_taken") {
 		return Reseller{}, d.taken(ctx, n)
@@ -159,7 +160,7 @@ func (d *Desk) CompleteTrail(ctx context.Context) (int, error) {
 	}
 	for _, f := range found {
 		by := audit.Origin{Actor: audit.System("reseller desk")}
-		if parts := strings.SplitN(f.Key, ":", 3); len(parts) == 3 && slices.Contains([]string{"staff", "system"}, parts[0]) {
+		if parts := strings.SplitN(f.Key, ":", 3); len(parts) == 3 && slices.Contains([]string{"staff", "system", "partner"}, parts[0]) {
 			by.Actor = audit.Actor{Kind: parts[0], ID: parts[1], Name: "(interrupted)"}
 		}
 		if _, err := d.noteCreated(ctx, f.ID, by); err != nil {

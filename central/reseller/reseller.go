@@ -9,6 +9,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/identity"
 )
 
 // Reseller is a reseller as the platform sees it.
@@ -74,7 +75,10 @@ type Claimer interface {
 var _ Claimer = (*tenancy.Pool)(nil)
 
 // Owner is who the reseller's team begins with.
-type Owner struct{ Name, Email, Locale string }
+type Owner struct {
+	Name, Email, Locale string
+	Hash                identity.HashedPassword // of a password they have; empty: they choose one by a link
+}
 
 var errUnknown = fault.New(fault.NotFound, "tenant.unknown", "There is no such reseller.")
 

@@ -54,7 +54,8 @@ type house struct {
 	person  identity.Person
 	jobs    *queue.Jobs
 
-	lab *simulated
+	lab  *simulated
+	ring *secrets.Keyring
 }
 
 type nobody struct{}

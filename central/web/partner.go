@@ -5,6 +5,7 @@ import (
 
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/central/partner"
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
@@ -16,6 +17,8 @@ type Partner struct {
 	Central   *tenancy.Central
 	SignIn    signin.Parts
 	Wholesale *wholesale.Desk
+	Shops     *partner.Desk                          // where a business opens its shop
+	SiteURL   func(c *fiber.Ctx, host string) string // where a shop is, seen from here; nil: https
 }
 
 // Routes is every route of the partner centre, on one screen.
@@ -25,9 +28,9 @@ func (s *Partner) Routes() []surface.Route {
 	}
 	people := &signin.Pages{
 		Parts: s.SignIn, World: identity.Partner, Layout: "partner", Home: "/",
-		Plane: func(*fiber.Ctx) identity.Plane { return identity.InCentral(s.Central) },
+		Plane: func(*fiber.Ctx) identity.Plane { return identity.InCentral(s.Central) }, Role: identity.PartnerOwner,
 	}
-	return append(people.Routes(),
+	return append(append(people.Routes(), s.openRoutes(people)...),
 		at("GET", "/", identity.StatementRead, s.overview),
 		at("GET", "/prices", identity.StatementRead, s.prices),
 		at("GET", "/invoices", identity.StatementRead, s.invoices),
@@ -46,6 +49,7 @@ func PartnerNav(p identity.Principal) []surface.NavItem {
 	return []surface.NavItem{
 		{Label: "Overview", Href: "/", Icon: "layout-dashboard"},
 		{Label: "Invoices", Href: "/invoices", Icon: "receipt"},
+		{Label: "Your shop", Href: "/shop", Icon: "building-store"},
 		{Label: "Price list", Href: "/prices", Icon: "tags"},
 	}
 }

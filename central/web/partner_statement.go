@@ -1,6 +1,7 @@
 package web
 
 import (
+	"github.com/ezscale/ezscale/tenancy/fault"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -21,6 +22,9 @@ type partnerOverview struct {
 // overview is what a reseller owes.
 func (s *Partner) overview(c *fiber.Ctx) error {
 	me, err := s.mine(c)
+	if fault.Is(err, "partner.none") {
+		return surface.Redirect(c, "/open", "")
+	}
 	if err != nil {
 		return err
 	}

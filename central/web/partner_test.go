@@ -11,6 +11,8 @@ import (
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/central/partner"
+	"github.com/ezscale/ezscale/central/reseller"
 	"github.com/ezscale/ezscale/central/web"
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
@@ -36,17 +38,27 @@ func openPartner(t testing.TB, w *tenancytest.World) *house {
 	pages, err := branding.LoadThemes(themes.Files, []string{"base"}, branding.Funcs(branding.FuncOptions{Now: w.Clock.Now}))
 	must(t, err)
 	sessions := identity.NewSessions(rdb, w.Clock.Now)
-	partner := &web.Partner{
-		Central: w.Central, SignIn: signin.Parts{Sessions: sessions, Keys: ring, Clock: w.Clock.Now, Mail: mail.NewOutbox(ring)},
+	passwords, err := identity.NewPasswords(2)
+	must(t, err)
+	box := mail.NewOutbox(ring)
+	builder, err := tenancy.NewBuilder(w.DSN)
+	must(t, err)
+	t.Cleanup(builder.Close)
+	pool, err := tenancy.Open(ctx, tenancy.Config{DSN: w.DSN, Lanes: tenancytest.Lanes, ConnsPerLane: 2, Clock: w.Clock.Now, Cold: builder})
+	must(t, err)
+	t.Cleanup(pool.Close)
+	centre := &web.Partner{
+		Central: w.Central, SignIn: signin.Parts{Passwords: passwords, Sessions: sessions, Keys: ring, Clock: w.Clock.Now, Mail: box, Throttle: identity.NewThrottle(rdb, ring.DeriveKey("devices"), w.Clock.Now)},
 		Wholesale: &wholesale.Desk{Central: w.Central},
+		Shops:     &partner.Desk{Central: w.Central, Mail: box, Resellers: &reseller.Desk{Central: w.Central, Platform: "localhost", Claimer: pool, Seed: seedOwner}},
 	}
 	s, err := surface.New(surface.Config{
 		Name: "partner", Areas: []surface.Area{{Name: "partner", World: identity.Partner, SignIn: "/sign-in", Nav: web.PartnerNav}},
-		Routes: partner.Routes(), Themes: pages, Sessions: sessions, Central: w.Central, Log: slog.New(slog.DiscardHandler),
+		Routes: centre.Routes(), Themes: pages, Sessions: sessions, Central: w.Central, Log: slog.New(slog.DiscardHandler),
 		Clock: w.Clock.Now, FormKey: ring.DeriveKey("forms"),
 	})
 	must(t, err)
-	h := &house{World: w, t: t, console: s, host: partnerHost, cookies: map[string]string{},
+	h := &house{World: w, t: t, console: s, host: partnerHost, cookies: map[string]string{}, ring: ring,
 		front: &surface.Front{Hosts: nobody{}, Pool: w.Pool, Partner: s, PartnerHost: partnerHost, Themes: pages, Log: slog.New(slog.DiscardHandler)}}
 	must(t, w.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
 		people := identity.People{World: identity.Partner}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ezscale/ezscale/branding/domain"
 	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/central/alerts"
 	"github.com/ezscale/ezscale/central/platform"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
@@ -37,6 +38,7 @@ const (
 	sealedTLS     = "certificates' keys and accounts"
 	sealedTickets = "ticket keys"
 	sealedAccess  = "access data of services"
+	sealedAlerts  = "channels of alerts"
 	sealedTokens  = "platforms' tokens"
 )
 
@@ -117,6 +119,7 @@ func (x *tools) rotateCentral(ctx context.Context, sealed map[string]int) error 
 		sealedTLS:     func(tx *tenancy.CentralTx) (int, error) { return domain.RewrapAssets(ctx, tx, x.ring, rewrapPage) },
 		sealedTickets: func(tx *tenancy.CentralTx) (int, error) { return domain.RewrapTickets(ctx, tx, x.ring) },
 		sealedTokens:  func(tx *tenancy.CentralTx) (int, error) { return platform.Rewrap(ctx, tx, x.ring, rewrapPage) },
+		sealedAlerts:  func(tx *tenancy.CentralTx) (int, error) { return alerts.Rewrap(ctx, tx, x.ring, rewrapPage) },
 		sealedMails:   func(tx *tenancy.CentralTx) (int, error) { return mail.Rewrap(ctx, tx, x.ring, rewrapPage) },
 		sealedFactors: func(tx *tenancy.CentralTx) (int, error) {
 			return x.rewrapFactors(ctx, tx, identity.Staff, identity.Partner)
@@ -197,7 +200,8 @@ func (x *tools) sealedBy(ctx context.Context, ids []tenancy.ID) (map[string]int,
 	all := map[string]int{}
 	err := x.central.View(ctx, func(tx *tenancy.CentralTx) error {
 		return countSealed(ctx, tx, all, append(slices.Clone(sealedColumns), "SELECT "+secrets.KeyIDSQL("value")+" AS key FROM tls_assets WHERE key LIKE '%.key'",
-			"SELECT "+secrets.KeyIDSQL("sealed_key")+" AS key FROM tls_ticket_keys", platform.SealedBy()))
+			"SELECT "+secrets.KeyIDSQL("sealed_key")+" AS key FROM tls_ticket_keys",
+			"SELECT "+secrets.KeyIDSQL("sealed_target")+" AS key FROM alert_channels", platform.SealedBy()))
 	})
 	for _, id := range ids {
 		if err != nil {

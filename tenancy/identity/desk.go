@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -119,14 +118,7 @@ func (d *Desk) find(ctx context.Context, plane Plane, email string) (p Person, h
 }
 
 func (d *Desk) hashOf(ctx context.Context, tx tenancy.Statements, id uuid.UUID) (HashedPassword, error) {
-	var hash *string
-	if err := tx.NewRaw("SELECT password_hash FROM people WHERE world = ? AND id = ?", d.People.World, id).Scan(ctx, &hash); err != nil {
-		return "", fmt.Errorf("read a password's hash: %w", err)
-	}
-	if hash == nil {
-		return "", nil
-	}
-	return HashedPassword(*hash), nil
+	return d.People.HashOf(ctx, tx, id)
 }
 
 func (d *Desk) rehash(ctx context.Context, plane Plane, p Person, password string) error {

@@ -229,3 +229,21 @@ func toText(s string) string {
 		return r
 	}, strings.ToValidUTF8(s, ""))
 }
+
+// HashOf is a person's password hash, for a person of another world who is the same:
+// whoever opens a shop at the partner centre signs in to it with the same password.
+// Empty: they have none yet.
+func (p People) HashOf(ctx context.Context, tx tenancy.Statements, id uuid.UUID) (HashedPassword, error) {
+	var hash *string
+	err := tx.NewRaw("SELECT password_hash FROM people WHERE world = ? AND id = ?", p.World, id).Scan(ctx, &hash)
+	if tenancy.IsNoRows(err) {
+		return "", errNoPerson
+	}
+	if err != nil {
+		return "", fmt.Errorf("read a password's hash: %w", err)
+	}
+	if hash == nil {
+		return "", nil
+	}
+	return HashedPassword(*hash), nil
+}

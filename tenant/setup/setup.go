@@ -16,7 +16,12 @@ import (
 )
 
 // Owner is who the reseller's team begins with.
-type Owner struct{ Name, Email, Locale string }
+type Owner struct {
+	Name, Email, Locale string
+	// Hash is of the password they have already; empty: they are sent a link by which
+	// they choose one. With it, their address is known to be theirs.
+	Hash identity.HashedPassword
+}
 
 // Kit is what seeding needs. It is safe for concurrent use.
 type Kit struct {
@@ -30,7 +35,7 @@ func (k Kit) Seed(ctx context.Context, t tenancy.Tenant, tx *tenancy.Tx, o Owner
 		return err
 	}
 	people := identity.People{World: identity.Reseller}
-	p, err := people.Add(ctx, tx, identity.NewPerson{Name: o.Name, Email: o.Email, Role: identity.ResellerOwner, Locale: o.Locale}, "")
+	p, err := people.Add(ctx, tx, identity.NewPerson{Name: o.Name, Email: o.Email, Role: identity.ResellerOwner, Locale: o.Locale, Verified: o.Hash != ""}, o.Hash)
 	if err != nil {
 		return err
 	}
@@ -41,8 +46,19 @@ func (k Kit) Seed(ctx context.Context, t tenancy.Tenant, tx *tenancy.Tx, o Owner
 	return by.Record(ctx, tx, "shop.opened", audit.Target{Kind: "person", ID: p.ID.String()}, map[string]any{"owner": p.Name, "email": p.Email})
 }
 
-// welcome mails the owner the link by which they choose a password.
+// welcome mails the owner the link by which they choose a password, or the way to the
+// console when they have one.
 func (k Kit) welcome(ctx context.Context, t tenancy.Tenant, tx *tenancy.Tx, p identity.Person) error {
+	if p.HasPassword {
+		err := k.Mail.Enqueue(ctx, tx, mail.Message{
+			Key: "welcome/" + p.ID.String(), Template: mail.ShopOpened, To: p.Email,
+			Data: map[string]string{"name": p.Name, "shop": t.Name, "host": t.PrimaryHost, "link": "/manage"},
+		})
+		if err != nil {
+			return fmt.Errorf("welcome the owner: %w", err)
+		}
+		return nil
+	}
 	token, err := identity.People{World: identity.Reseller}.NewLink(ctx, tx, p.ID, identity.Invite)
 	if err != nil {
 		return err
