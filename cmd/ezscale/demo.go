@@ -125,7 +125,7 @@ func (a *app) serveDemo(ctx context.Context, t *terminal, c demoConfig, lab *dem
 	if err := a.fillStock(ctx, 3); err != nil {
 		return nil, err
 	}
-	guide, err := demo.Seed(ctx, a.demoDoors(s), demoAddresses(c), c.Dir)
+	guide, err := demo.Seed(ctx, a.demoDoors(s, lab), demoAddresses(c), c.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("seed the demo: %w", err)
 	}
@@ -198,11 +198,11 @@ func demoServeConfig(cfg *demoCommandConfig, lab *demo.Lab) (*serveConfig, error
 }
 
 // demoDoors are the doors the seed goes through.
-func (a *app) demoDoors(s *sites) demo.Doors {
+func (a *app) demoDoors(s *sites, lab *demo.Lab) demo.Doors {
 	return demo.Doors{
 		Resellers: *newResellerDesk(a.central, a.pool, a.cfg.Hosts.Platform, newOutboxes(a.ring)),
-		Wholesale: &wholesale.Desk{Central: a.central},
-		Brands:    s.desk, Pool: a.pool, Central: a.central, Passwords: s.passwords, Clock: a.clock,
+		Wholesale: &wholesale.Desk{Central: a.central}, Platforms: a.platforms(), VirtFusionURL: lab.VirtFusionURL(),
+		Brands: s.desk, Pool: a.pool, Central: a.central, Passwords: s.passwords, Clock: a.clock,
 		Upload: func(ctx context.Context, db *tenancy.DB, purpose, name string, body []byte) (string, error) {
 			u, err := s.media.Add(ctx, db, media.Offer{Purpose: media.Purpose(purpose), FileName: name, MediaType: "image/svg+xml", Bytes: body, By: audit.System("demo")})
 			return u.ID.String(), err

@@ -67,7 +67,8 @@ func (a *app) openSites(ctx context.Context, t trust) (*sites, error) {
 	if s.office, err = a.staffOffice(ctx, outbox); err != nil {
 		return nil, err
 	}
-	s.tenant = &tenantweb.Site{Office: a.teamOffice(outbox), SignIn: s.signIn, Brands: s.desk, Media: s.media, Domains: s.domains.Desk, Services: a.serviceDesk()}
+	s.tenant = &tenantweb.Site{
+		Webhooks: a.webhooks(), Office: a.teamOffice(outbox), SignIn: s.signIn, Brands: s.desk, Media: s.media, Domains: s.domains.Desk, Services: a.serviceDesk()}
 	tenants, err := surface.New(a.tenantSurface(s))
 	if err != nil {
 		return nil, err
@@ -106,7 +107,7 @@ func (a *app) tenantSurface(s *sites) surface.Config {
 		{Name: "hooks", Prefix: "/hooks", World: identity.Customer, Machines: true},
 		{Name: "shop", World: identity.Customer, SignIn: "/sign-in", Themed: true},
 	}
-	c.Routes = s.tenant.Routes()
+	c.Routes = append(s.tenant.Routes(), a.customerAPI().Routes()...)
 	c.Site = s.tenant.Shown
 	if mb := a.cfg.HTTP.PageCacheMB; mb > 0 {
 		pages := surface.NewPageCache(surface.PageCacheConfig{

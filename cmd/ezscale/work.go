@@ -90,6 +90,7 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 	// Every job of the program, on one screen.
 	queue.Handle(w, postman.Send)
 	queue.HandleCentral(w, postman.SendCentral)
+	queue.Handle(w, a.webhooks().Deliver)
 	queue.Handle(w, invoicing.Letters{Mail: mail.NewOutbox(a.ring)}.Write)
 	handleRenewals(w, a.renewalDesk())
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, _ stockJob) error {

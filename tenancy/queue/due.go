@@ -31,6 +31,16 @@ func Due(w *Workers, kind string, f func(ctx context.Context, db *tenancy.DB, du
 	}))
 }
 
+// Scans are the jobs that look for due work of every registered kind: the clock enqueues
+// them, and so may whoever turns the clock.
+func (w *Workers) Scans() []tenancy.Job {
+	scans := make([]tenancy.Job, len(w.due))
+	for i, kind := range w.due {
+		scans[i] = scanJob{Due: kind}
+	}
+	return scans
+}
+
 // dueJob is a tenant's due work of one kind.
 type dueJob struct {
 	kind string

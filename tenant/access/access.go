@@ -56,6 +56,9 @@ var needs = map[Scope]account.Permission{
 	ServicesRead: account.ServicesSee, ServicesWrite: account.ServicesRun, BillingRead: account.InvoicesSee, OrdersWrite: account.Buy,
 }
 
+// Grants reports whether a member of this role may make a token for the scope.
+func Grants(r account.Role, s Scope) bool { return account.May(r, needs[s]) }
+
 // Token is a token as its owner sees it; the secret itself is shown once, by Create.
 type Token struct {
 	ID         uuid.UUID

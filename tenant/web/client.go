@@ -24,6 +24,7 @@ func ClientNav(identity.Principal) []surface.NavItem {
 		{Label: "Services", Href: "/client/services", Icon: "server"},
 		{Label: "Invoices", Href: "/client/invoices", Icon: "file-invoice"},
 		{Label: "Subscriptions", Href: "/client/subscriptions", Icon: "rotate-clockwise"},
+		{Label: "API", Href: "/client/api", Icon: "code"},
 		{Label: "Security", Href: "/client/security", Icon: "shield-lock"},
 	}
 }

@@ -123,6 +123,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 		{identity.MailsRead, surface.NavItem{Label: "Mails", Href: "/manage/mails", Icon: "mail", Group: "Your shop"}},
 		{identity.TeamManage, surface.NavItem{Label: "Team", Href: "/manage/team", Icon: "user-cog", Group: "Your business"}},
 		{identity.SiteSettings, surface.NavItem{Label: "Settings", Href: "/manage/settings", Icon: "settings", Group: "Your business"}},
+		{identity.HooksManage, surface.NavItem{Label: "Webhooks", Href: "/manage/webhooks", Icon: "webhook", Group: "Your business"}},
 		{identity.TenantAudit, surface.NavItem{Label: "Activity", Href: "/manage/activity", Icon: "history", Group: "Your business"}},
 	} {
 		if p.May(item.needs) {

@@ -22,6 +22,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
 	"github.com/ezscale/ezscale/tenant/web"
+	"github.com/ezscale/ezscale/tenant/webhook"
 	"github.com/ezscale/ezscale/themes"
 )
 
@@ -69,6 +70,7 @@ func newEstate(t testing.TB, w *tenancytest.World) *estate {
 			Preflight: &domain.Preflight{Edge: domain.Edge{Zone: "edge.example.net"}}, Wake: func() {}},
 		SignIn:   signin.Parts{Passwords: passwords, Sessions: e.sessions, Keys: ring, Clock: w.Clock.Now, Mail: box, Throttle: identity.NewThrottle(rdb, ring.DeriveKey("devices"), w.Clock.Now)},
 		Services: servicesOf(ring),
+		Webhooks: &webhook.Desk{Sealer: ring},
 		Office:   &web.Office{Hosts: func(tenancy.ID) []string { return []string{"one"} }, MailAgain: box.Again},
 	}
 	tenants, err := surface.New(surface.Config{
@@ -130,6 +132,7 @@ func (e *estate) furnish(t testing.TB, of tenancy.Tenant, brand branding.Content
 	e.sell(t, of, things, people[identity.CustomerMember])
 	e.people[of.ID], e.things[of.ID] = people, things
 	e.subscribe(t, of)
+	e.furnishPrograms(t, of)
 }
 
 // as is a client at the tenant's host, signed in with a full session that has just

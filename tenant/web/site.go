@@ -15,6 +15,7 @@ import (
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
 // Site serves every tenant's host. Its fields are what its pages need; cmd fills them.
@@ -27,6 +28,7 @@ type Site struct {
 	Services *Services      // the pages about what runs
 
 	Payments *payment.Desk // where money is taken
+	Webhooks *webhook.Desk // endpoints of customers and of the reseller
 
 	shown shownSites
 }
@@ -49,6 +51,7 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.billingSettingsRoutes()...)
 	all = append(all, s.clientSubscriptionRoutes()...)
 	all = append(all, s.manageSubscriptionRoutes()...)
+	all = append(all, s.apiRoutes()...)
 	for i := range all {
 		all[i] = unlessReadOnly(all[i])
 	}

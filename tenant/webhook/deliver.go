@@ -43,17 +43,25 @@ type Delivery struct {
 // Deliveries lists the latest messages to an endpoint, the newest first. The fault is
 // webhook.not_found.
 func Deliveries(ctx context.Context, tx *tenancy.Tx, owner Owner, endpoint uuid.UUID) (found []Delivery, err error) {
-	var there bool
-	err = tx.NewRaw("SELECT EXISTS (SELECT FROM webhook_endpoints WHERE id = ? AND account_id IS NOT DISTINCT FROM ?)", endpoint, owner.arg()).Scan(ctx, &there)
-	if err == nil && !there {
-		return nil, fault.New(fault.NotFound, "webhook.not_found", "There is no such endpoint.")
+	var rows []struct {
+		Delivery
+		None bool // the endpoint is there, and has no message
 	}
-	if err == nil {
-		err = tx.NewRaw(`SELECT id, type, body, state, attempts, coalesce(last_status, 0) AS last_status, coalesce(last_answer, '') AS last_answer, created_at, coalesce(last_at, created_at) AS last_at
-			FROM webhook_deliveries WHERE endpoint_id = ? ORDER BY created_at DESC, id DESC LIMIT 50`, endpoint).Scan(ctx, &found)
-	}
+	err = tx.NewRaw(`SELECT coalesce(d.id, e.id) AS id, coalesce(d.type, '') AS type, coalesce(d.body, '') AS body, coalesce(d.state, '') AS state, coalesce(d.attempts, 0) AS attempts,
+			coalesce(d.last_status, 0) AS last_status, coalesce(d.last_answer, '') AS last_answer, coalesce(d.created_at, e.created_at) AS created_at,
+			coalesce(d.last_at, d.created_at, e.created_at) AS last_at, d.id IS NULL AS none
+		FROM webhook_endpoints e LEFT JOIN webhook_deliveries d ON d.endpoint_id = e.id
+		WHERE e.id = ? AND e.account_id IS NOT DISTINCT FROM ? ORDER BY d.created_at DESC, d.id DESC LIMIT 50`, endpoint, owner.arg()).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("list webhook deliveries: %w", err)
+	}
+	if len(rows) == 0 {
+		return nil, fault.New(fault.NotFound, "webhook.not_found", "There is no such endpoint.")
+	}
+	for _, r := range rows {
+		if !r.None {
+			found = append(found, r.Delivery)
+		}
 	}
 	return found, nil
 }

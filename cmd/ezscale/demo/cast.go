@@ -7,6 +7,7 @@ type business struct {
 	slug, name, currency, locale, timeZone string
 	about                                  string // for the guide
 	tier                                   string // of the wholesale price book
+	seller                                 seller
 	owner                                  person
 	customers                              []person
 	brand                                  branding.Content
@@ -27,6 +28,7 @@ type plan struct {
 	facts               [][2]string
 	recommended         bool
 	prices              []price
+	sku                 string // empty: nothing is delivered by the platform
 }
 
 // price is in minor units; euros and dollars have a hundred.
@@ -46,6 +48,7 @@ func ezscale() business {
 	return business{
 		slug: "ezscale", name: "EZSCALE", currency: "EUR", locale: "en", timeZone: "Europe/Berlin",
 		tier:      "house",
+		seller:    seller{"EZSCALE GmbH", "Demo Street 1", "10115", "Berlin", "DE", "DE123456788", "DE02120300000000202051", "BYLADEM1001"},
 		about:     "EZSCALE's own retail shop: tenant number one, same code",
 		owner:     person{"Jonas Weber", "jonas@ezscale.test", "quiet river stones"},
 		customers: []person{{"Ines Moreau", "ines@moreau.test", "paper boat sailing"}},
@@ -67,13 +70,13 @@ func ezscale() business {
 		},
 		products: []product{
 			{"cloud-servers", "vps", "Cloud servers", "Virtual servers on fast local disks, ready in a minute.", []plan{
-				{"s", "S", "For a site and its database.", facts("2 vCPU", "4 GB", "80 GB NVMe", "20 TB"), false, eur(590)},
-				{"m", "M", "For a shop or a team.", facts("4 vCPU", "8 GB", "160 GB NVMe", "20 TB"), true, eur(1190)},
-				{"l", "L", "For work that grows.", facts("8 vCPU", "16 GB", "320 GB NVMe", "20 TB"), false, eur(2290)},
+				{"s", "S", "For a site and its database.", facts("2 vCPU", "4 GB", "80 GB NVMe", "20 TB"), false, eur(590), "vps-2"},
+				{"m", "M", "For a shop or a team.", facts("4 vCPU", "8 GB", "160 GB NVMe", "20 TB"), true, eur(1190), "vps-4"},
+				{"l", "L", "For work that grows.", facts("8 vCPU", "16 GB", "320 GB NVMe", "20 TB"), false, eur(2290), "vps-8"},
 			}},
 			{"dedicated", "dedicated", "Dedicated servers", "A whole machine, yours alone.", []plan{
-				{"ax", "AX", "Eight cores for steady load.", facts("Ryzen, 8 cores", "64 GB", "2 × 1 TB NVMe", "Unmetered"), false, []price{{"EUR", 5900, 3900}}},
-				{"ex", "EX", "Sixteen cores for databases.", facts("EPYC, 16 cores", "128 GB ECC", "2 × 2 TB NVMe", "Unmetered"), true, []price{{"EUR", 11900, 5900}}},
+				{"ax", "AX", "Eight cores for steady load.", facts("Ryzen, 8 cores", "64 GB", "2 × 1 TB NVMe", "Unmetered"), false, []price{{"EUR", 5900, 3900}}, ""},
+				{"ex", "EX", "Sixteen cores for databases.", facts("EPYC, 16 cores", "128 GB ECC", "2 × 2 TB NVMe", "Unmetered"), true, []price{{"EUR", 11900, 5900}}, ""},
 			}},
 		},
 	}
@@ -82,9 +85,10 @@ func ezscale() business {
 func nimbus() business {
 	return business{
 		slug: "nimbus", name: "Nimbus Cloud", currency: "USD", locale: "en", timeZone: "America/New_York",
-		tier:  "growth",
-		about: "A cloud host; theme Aurora, prices in dollars and euros",
-		owner: person{"Anna Reyes", "anna@nimbus.test", "seven slow clouds"},
+		tier:   "growth",
+		seller: seller{"Nimbus Cloud Inc.", "12 Harbor Lane", "10004", "New York", "US", "", "US00DEMO0000000000", "DEMOUS33"},
+		about:  "A cloud host; theme Aurora, prices in dollars and euros",
+		owner:  person{"Anna Reyes", "anna@nimbus.test", "seven slow clouds"},
 		customers: []person{
 			{"Priya Nair", "priya@brightbooks.test", "orange notebook lid"},
 			{"Tom Fields", "tom@fieldsandco.test", "garden gate hinges"},
@@ -108,18 +112,18 @@ func nimbus() business {
 		},
 		products: []product{
 			{"cloud-vps", "vps", "Cloud VPS", "Virtual servers that resize without moving.", []plan{
-				{"breeze", "Breeze", "A first server.", facts("1 vCPU", "2 GB", "40 GB NVMe", "2 TB"), false, usdEUR(500, 480)},
-				{"drift", "Drift", "For a busy site.", facts("2 vCPU", "4 GB", "80 GB NVMe", "4 TB"), true, usdEUR(1200, 1120)},
-				{"gale", "Gale", "For many of them.", facts("4 vCPU", "8 GB", "160 GB NVMe", "6 TB"), false, usdEUR(2400, 2240)},
-				{"storm", "Storm", "For heavy work.", facts("8 vCPU", "16 GB", "320 GB NVMe", "8 TB"), false, usdEUR(4800, 4480)},
+				{"breeze", "Breeze", "A first server.", facts("1 vCPU", "2 GB", "40 GB NVMe", "2 TB"), false, usdEUR(500, 480), "vps-1"},
+				{"drift", "Drift", "For a busy site.", facts("2 vCPU", "4 GB", "80 GB NVMe", "4 TB"), true, usdEUR(1200, 1120), "vps-2"},
+				{"gale", "Gale", "For many of them.", facts("4 vCPU", "8 GB", "160 GB NVMe", "6 TB"), false, usdEUR(2400, 2240), "vps-4"},
+				{"storm", "Storm", "For heavy work.", facts("8 vCPU", "16 GB", "320 GB NVMe", "8 TB"), false, usdEUR(4800, 4480), "vps-8"},
 			}},
 			{"web-hosting", "web_hosting", "Web hosting", "Sites, mail and databases, looked after for you.", []plan{
-				{"one", "One site", "For a page that should just be there.", [][2]string{{"Sites", "1"}, {"Storage", "10 GB"}, {"Mailboxes", "5"}}, false, usdEUR(300, 290)},
-				{"many", "Many sites", "For agencies and tinkerers.", [][2]string{{"Sites", "25"}, {"Storage", "100 GB"}, {"Mailboxes", "50"}}, true, usdEUR(900, 850)},
+				{"one", "One site", "For a page that should just be there.", [][2]string{{"Sites", "1"}, {"Storage", "10 GB"}, {"Mailboxes", "5"}}, false, usdEUR(300, 290), ""},
+				{"many", "Many sites", "For agencies and tinkerers.", [][2]string{{"Sites", "25"}, {"Storage", "100 GB"}, {"Mailboxes", "50"}}, true, usdEUR(900, 850), ""},
 			}},
 			{"desktops", "cloud_desktop", "Cloud desktops", "A workplace in the browser, for each of your team.", []plan{
-				{"seat", "Seat", "Office work.", facts("2 vCPU", "8 GB", "60 GB", "Included"), false, usdEUR(1900, 1790)},
-				{"studio", "Studio", "With a graphics card.", facts("8 vCPU", "32 GB", "250 GB", "Included"), true, usdEUR(7900, 7400)},
+				{"seat", "Seat", "Office work.", facts("2 vCPU", "8 GB", "60 GB", "Included"), false, usdEUR(1900, 1790), ""},
+				{"studio", "Studio", "With a graphics card.", facts("8 vCPU", "32 GB", "250 GB", "Included"), true, usdEUR(7900, 7400), ""},
 			}},
 		},
 	}
@@ -128,9 +132,10 @@ func nimbus() business {
 func pixelforge() business {
 	return business{
 		slug: "pixelforge", name: "PixelForge", currency: "GBP", locale: "en-GB", timeZone: "Europe/London",
-		tier:  "starter",
-		about: "A game server host; theme Forge, prices in pounds and euros",
-		owner: person{"Leo Hart", "leo@pixelforge.test", "hammer meets anvil"},
+		tier:   "starter",
+		seller: seller{"PixelForge Ltd", "3 Foundry Row", "E1 6AN", "London", "GB", "GB123456789", "GB33BUKB20201555555555", "BUKBGB22"},
+		about:  "A game server host; theme Forge, prices in pounds and euros",
+		owner:  person{"Leo Hart", "leo@pixelforge.test", "hammer meets anvil"},
 		customers: []person{
 			{"Casey Doyle", "casey@northguild.test", "twelve red dragons"},
 			{"Mina Sato", "mina@latenightlan.test", "neon ramen counter"},
@@ -153,16 +158,21 @@ func pixelforge() business {
 		},
 		products: []product{
 			{"block-worlds", "game_server", "Block worlds", "For survival, creative and modded worlds.", []plan{
-				{"hearth", "Hearth", "You and a few friends.", [][2]string{{"Players", "8"}, {"Memory", "4 GB"}, {"Backups", "3"}}, false, gbpEUR(600, 700)},
-				{"guild", "Guild", "A lively server.", [][2]string{{"Players", "30"}, {"Memory", "10 GB"}, {"Backups", "7"}}, true, gbpEUR(1400, 1650)},
-				{"citadel", "Citadel", "Mods, maps and crowds.", [][2]string{{"Players", "100"}, {"Memory", "24 GB"}, {"Backups", "14"}}, false, gbpEUR(3200, 3750)},
+				{"hearth", "Hearth", "You and a few friends.", [][2]string{{"Players", "8"}, {"Memory", "4 GB"}, {"Backups", "3"}}, false, gbpEUR(600, 700), ""},
+				{"guild", "Guild", "A lively server.", [][2]string{{"Players", "30"}, {"Memory", "10 GB"}, {"Backups", "7"}}, true, gbpEUR(1400, 1650), ""},
+				{"citadel", "Citadel", "Mods, maps and crowds.", [][2]string{{"Players", "100"}, {"Memory", "24 GB"}, {"Backups", "14"}}, false, gbpEUR(3200, 3750), ""},
 			}},
 			{"survival", "game_server", "Survival islands", "Big maps that never sleep.", []plan{
-				{"camp", "Camp", "A small tribe.", [][2]string{{"Players", "20"}, {"Memory", "12 GB"}, {"Backups", "7"}}, false, gbpEUR(1600, 1900)},
-				{"fort", "Fort", "A whole cluster.", [][2]string{{"Players", "70"}, {"Memory", "32 GB"}, {"Backups", "14"}}, true, gbpEUR(3900, 4500)},
+				{"camp", "Camp", "A small tribe.", [][2]string{{"Players", "20"}, {"Memory", "12 GB"}, {"Backups", "7"}}, false, gbpEUR(1600, 1900), ""},
+				{"fort", "Fort", "A whole cluster.", [][2]string{{"Players", "70"}, {"Memory", "32 GB"}, {"Backups", "14"}}, true, gbpEUR(3900, 4500), ""},
+			}},
+			{"build-servers", "vps", "Build servers", "Plain virtual servers, for bots, mods and whatever you forge.", []plan{
+				{"anvil", "Anvil", "A bot and its friends.", facts("1 vCPU", "2 GB", "40 GB NVMe", "2 TB"), false, gbpEUR(490, 580), "vps-1"},
+				{"bellows", "Bellows", "Builds and backups.", facts("2 vCPU", "4 GB", "80 GB NVMe", "4 TB"), true, gbpEUR(950, 1120), "vps-2"},
+				{"furnace", "Furnace", "For the whole guild.", facts("4 vCPU", "8 GB", "160 GB NVMe", "6 TB"), false, gbpEUR(1850, 2180), "vps-4"},
 			}},
 			{"voice", "generic", "Voice rooms", "Low latency voice for the crew.", []plan{
-				{"crew", "Crew", "Up to 50 at once.", [][2]string{{"Slots", "50"}, {"Quality", "96 kHz"}}, false, gbpEUR(400, 480)},
+				{"crew", "Crew", "Up to 50 at once.", [][2]string{{"Slots", "50"}, {"Quality", "96 kHz"}}, false, gbpEUR(400, 480), ""},
 			}},
 		},
 	}

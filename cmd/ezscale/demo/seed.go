@@ -15,12 +15,14 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/ezscale/ezscale/branding"
+	"github.com/ezscale/ezscale/central/platform"
 	"github.com/ezscale/ezscale/central/reseller"
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenant/payment"
 )
 
 // Doors are where people do by hand what the seed does.
@@ -32,7 +34,11 @@ type Doors struct {
 	Passwords *identity.Passwords
 	Factors   identity.Factors // of staff
 	Wholesale *wholesale.Desk
-	Clock     tenancy.Clock
+	Platforms *platform.Registry
+	Payments  *payment.Desk
+	// VirtFusionURL is where the simulated platform is.
+	VirtFusionURL string
+	Clock         tenancy.Clock
 	// Upload keeps a picture of a brand and returns its id.
 	Upload func(ctx context.Context, db *tenancy.DB, purpose, name string, body []byte) (id string, err error)
 }
@@ -60,6 +66,9 @@ func Seed(ctx context.Context, d Doors, a Addresses, dir string) (Guide, error) 
 	opened := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
 	if err := s.book(ctx, opened); err != nil {
 		return Guide{}, fmt.Errorf("price book: %w", err)
+	}
+	if err := s.platform(ctx); err != nil {
+		return Guide{}, fmt.Errorf("platform: %w", err)
 	}
 	for _, b := range cast() {
 		if err := s.business(ctx, b, opened); err != nil {
@@ -104,7 +113,7 @@ func (s *seeder) business(ctx context.Context, b business, opened time.Time) err
 	}
 	db := s.Pool.Bind(tenancy.Tenant{ID: r.ID, Slug: r.Slug, Name: r.Name, Status: r.Status, PrimaryHost: b.slug + "." + s.addresses.Platform,
 		Theme: r.Theme, BrandVersion: r.BrandVersion, Locale: r.Locale, Currency: r.Currency, TimeZone: r.TimeZone})
-	for _, step := range []func(context.Context, *tenancy.DB, business) error{s.shelf, s.customers, s.brand} {
+	for _, step := range []func(context.Context, *tenancy.DB, business) error{s.shelf, s.trade, s.customers, s.brand} {
 		if err := step(ctx, db, b); err != nil {
 			return err
 		}
@@ -141,7 +150,7 @@ func (s *seeder) customers(ctx context.Context, db *tenancy.DB, b business) erro
 			if err != nil {
 				return err
 			}
-			return addAccount(ctx, tx, p, c, b)
+			return addAccount(ctx, tx, p, b)
 		})
 		if err != nil && !fault.Is(err, "person.taken") {
 			return err

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/queue"
+)
+
+// liver does what is due at the clock's time and waits for it, so that months pass in
+// seconds.
+type liver struct {
+	app  *app
+	work *queue.Workers
+	jobs *queue.Jobs
+}
+
+// patience is how long the work of one day may take.
+const patience = time.Minute
+
+// Due enqueues a scan of every kind of due work and waits until nothing is left to do.
+// Work that would be looked at again later is looked at now.
+func (l *liver) Due(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := l.app.central.Update(ctx, func(tx *tenancy.CentralTx) error {
+		for _, scan := range l.work.Scans() {
+			if _, err := tx.Enqueue(ctx, scan, tenancy.JobOptions{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look for due work: %w", err)
+	}
+	for hurried := 0; ; {
+		counts, err := l.jobs.Count(ctx)
+		if err != nil {
+			return err
+		}
+		switch {
+		case counts[queue.StateWaiting]+counts[queue.StateRunning] > 0:
+			time.Sleep(5 * time.Millisecond)
+		case counts[queue.StateLater]+counts[queue.StateRetrying] == 0 || hurried == 5:
+			return nil
+		default:
+			hurried++
+			if err := l.hurry(ctx); err != nil {
+				return err
+			}
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("the work of a day did not end: %v", counts)
+		}
+	}
+}
+
+// hurry makes what waits for its time due now.
+func (l *liver) hurry(ctx context.Context) error {
+	for _, state := range []queue.State{queue.StateLater, queue.StateRetrying} {
+		found, err := l.jobs.List(ctx, queue.Filter{State: state})
+		if err != nil {
+			return err
+		}
+		for _, j := range found {
+			if _, err := l.jobs.Retry(ctx, j.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
