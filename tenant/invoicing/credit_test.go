@@ -123,7 +123,7 @@ func TestIssueRefusesHostileMoney(t *testing.T) {
 		},
 		"invoice.bad_sum currency": func(d *invoicing.Draft) { d.Currency = "USD" },
 		"invoice.bad_due":          func(d *invoicing.Draft) { d.DueAt = tenancytest.Start.AddDate(0, 0, -1) },
-		"account.not_found":      func(d *invoicing.Draft) { d.AccountID = uuid.New() },
+		"account.not_found":        func(d *invoicing.Draft) { d.AccountID = uuid.New() },
 	} {
 		d := s.draft("order/"+name, 100)
 		spoil(&d)
@@ -189,4 +189,28 @@ func TestTaxFollowsTheTwoCountries(t *testing.T) {
 	if p := price("DE", ""); !p.Tax.IsZero() || p.Taxes[0].Rule.Note != billing.NoteSmallBusiness {
 		t.Errorf("small business: %+v", p.Taxes)
 	}
+}
+
+// Patterns may change; two documents never get one number.
+func TestNumbersOfTwoSeriesNeverMeet(t *testing.T) {
+	w := tenancytest.New(t)
+	s := open(t, w, w.A)
+	inv := s.issue(s.draft("order/1", 1000))
+	if _, err := s.credit(invoicing.CreditRequest{Key: "credit/1", InvoiceID: inv.ID}); err != nil {
+		t.Fatal(err)
+	}
+	b := settings.DefaultBilling()
+	b.InvoiceNumber, b.CreditNumber = b.CreditNumber, b.InvoiceNumber
+	err := settings.SaveBilling(t.Context(), s.db, b, olga)
+	if f := fault.From(err); f.Code != "billing_settings.numbers_used" || f.Fields["invoice_number"] == "" || f.Fields["credit_number"] == "" {
+		t.Errorf("%v", err)
+	}
+	b.InvoiceNumber, b.CreditNumber = "R-{number}", "G-{year}-{number}"
+	if err := settings.SaveBilling(t.Context(), s.db, b, olga); err != nil {
+		t.Fatal(err)
+	}
+	if next := s.issue(s.draft("order/2", 1000)); next.Number != "R-2" {
+		t.Errorf("%s", next.Number)
+	}
+	s.hold(3)
 }

@@ -158,6 +158,9 @@ func SaveBilling(ctx context.Context, db *tenancy.DB, b Billing, by audit.Origin
 		if err != nil || was == b {
 			return err
 		}
+		if err := numbersApart(ctx, tx, b); err != nil {
+			return err
+		}
 		if err := Put(ctx, tx, "billing", b); err != nil {
 			return err
 		}
@@ -166,4 +169,24 @@ func SaveBilling(ctx context.Context, db *tenancy.DB, b Billing, by audit.Origin
 			"invoice_number": b.InvoiceNumber, "credit_number": b.CreditNumber,
 		})
 	})
+}
+
+// numbersApart refuses a pattern that begins like numbers the other series has given
+// already: one of them would come a second time.
+func numbersApart(ctx context.Context, tx *tenancy.Tx, b Billing) error {
+	wrong := map[string]string{}
+	for _, p := range []struct{ field, pattern, others string }{
+		{"invoice_number", b.InvoiceNumber, "credit_note"}, {"credit_number", b.CreditNumber, "invoice"},
+	} {
+		begins, _, _ := strings.Cut(p.pattern, "{")
+		var used bool
+		err := tx.NewRaw("SELECT EXISTS (SELECT FROM invoices WHERE series = ? AND number ~ '[0-9]' AND substring(number from '^[^0-9]*') = ?)", p.others, begins).Scan(ctx, &used)
+		if err != nil {
+			return fmt.Errorf("compare the numbers: %w", err)
+		}
+		if used {
+			wrong[p.field] = "The other kind of document has numbers that begin so. Use other letters."
+		}
+	}
+	return fault.Fields("billing_settings.numbers_used", wrong)
 }
