@@ -214,3 +214,9 @@ type Browser interface {
 	// page's content policy must allow.
 	Script() (url, publicKey string, origins []string)
 }
+
+// Listener is a gateway that can be told where to send its notifications.
+type Listener interface {
+	// Listen registers an address and returns the secret that notifications are signed with.
+	Listen(ctx context.Context, url string) (secret string, err error)
+}

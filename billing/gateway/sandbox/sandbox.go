@@ -104,7 +104,9 @@ func method(choice, customer string) *gateway.Method {
 }
 
 // Cancel finds every payment final.
-func (g *Gateway) Cancel(ctx context.Context, r string) (gateway.Payment, error) { return g.Payment(ctx, r) }
+func (g *Gateway) Cancel(ctx context.Context, r string) (gateway.Payment, error) {
+	return g.Payment(ctx, r)
+}
 
 // Refund gives nothing back, at once.
 func (g *Gateway) Refund(ctx context.Context, r gateway.Refund) (gateway.Refunded, error) {

@@ -1,0 +1,205 @@
+package stripe
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	stripego "github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76/webhook"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/billing/gateway"
+)
+
+// fingerprint tells apart what is sent under one key, for Stripe refuses a key that
+// comes with other words.
+func fingerprint(c gateway.Customer) string {
+	sum := sha256.Sum256([]byte(c.Name + "\x00" + c.Email))
+	return hex.EncodeToString(sum[:6])
+}
+
+// Refund gives money of a PaymentIntent back.
+func (g *Gateway) Refund(ctx context.Context, r gateway.Refund) (gateway.Refunded, error) {
+	p := &stripego.RefundParams{PaymentIntent: stripego.String(r.Payment), Amount: stripego.Int64(r.Amount.Minor), Reason: stripego.String("requested_by_customer")}
+	p.Context = ctx
+	p.SetIdempotencyKey(r.Key)
+	p.AddMetadata(metaKey, r.Key)
+	if r.Reason != "" {
+		p.AddMetadata("reason", short(r.Reason, 400))
+	}
+	made, err := g.api.Refunds.New(p)
+	var se *stripego.Error
+	switch {
+	case err == nil:
+		return refundOf(made), nil
+	case errors.As(err, &se) && se.HTTPStatusCode == http.StatusBadRequest && se.Code != stripego.ErrorCodeResourceMissing && se.Type != stripego.ErrorTypeIdempotency:
+		return gateway.Refunded{Key: r.Key, State: gateway.Failed, Amount: r.Amount, Text: "Stripe refuses it: " + short(se.Msg, 300)}, nil
+	}
+	return gateway.Refunded{}, translate("refund", err)
+}
+
+// short cuts a text at a rune.
+func short(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "")
+}
+
+// Refunded reads a refund.
+func (g *Gateway) Refunded(ctx context.Context, ref string) (gateway.Refunded, error) {
+	p := &stripego.RefundParams{}
+	p.Context = ctx
+	r, err := g.api.Refunds.Get(ref, p)
+	if err != nil {
+		return gateway.Refunded{}, translate("read a refund", err)
+	}
+	return refundOf(r), nil
+}
+
+func refundOf(r *stripego.Refund) gateway.Refunded {
+	out := gateway.Refunded{Ref: r.ID, Key: r.Metadata[metaKey], State: gateway.Processing, Amount: billing.Money{Minor: r.Amount, Currency: strings.ToUpper(string(r.Currency))}}
+	switch r.Status {
+	case stripego.RefundStatusSucceeded:
+		out.State = gateway.Succeeded
+	case stripego.RefundStatusFailed, stripego.RefundStatusCanceled:
+		out.State = gateway.Failed
+		out.Text = "The bank sent the money back: " + strings.ReplaceAll(string(r.FailureReason), "_", " ") + "."
+	}
+	return out
+}
+
+// Setup makes a SetupIntent.
+func (g *Gateway) Setup(ctx context.Context, key string, c gateway.Customer, _ string) (gateway.Setup, error) {
+	customer, err := g.customer(ctx, c)
+	if err != nil {
+		return gateway.Setup{}, err
+	}
+	p := &stripego.SetupIntentParams{Customer: stripego.String(customer), Usage: stripego.String("off_session"), PaymentMethodTypes: stripego.StringSlice([]string{"card"})}
+	p.Context = ctx
+	p.SetIdempotencyKey(key)
+	p.AddMetadata(metaKey, key)
+	p.AddMetadata(metaShop, g.cfg.Shop)
+	p.AddExpand("payment_method")
+	s, err := g.api.SetupIntents.New(p)
+	if err != nil {
+		return gateway.Setup{}, translate("begin saving a card", err)
+	}
+	return setupOf(s), nil
+}
+
+// SetupState reads a SetupIntent.
+func (g *Gateway) SetupState(ctx context.Context, ref string) (gateway.Setup, error) {
+	p := &stripego.SetupIntentParams{}
+	p.Context = ctx
+	p.AddExpand("payment_method")
+	s, err := g.api.SetupIntents.Get(ref, p)
+	if err != nil {
+		return gateway.Setup{}, translate("read the saving of a card", err)
+	}
+	return setupOf(s), nil
+}
+
+func setupOf(s *stripego.SetupIntent) gateway.Setup {
+	out := gateway.Setup{Ref: s.ID, Key: s.Metadata[metaKey], State: gateway.RequiresAction, ClientSecret: s.ClientSecret, Method: methodOf(s.PaymentMethod), Decline: declineOf(s.LastSetupError)}
+	if s.Customer != nil {
+		out.CustomerRef = s.Customer.ID
+	}
+	switch s.Status {
+	case stripego.SetupIntentStatusSucceeded:
+		out.State, out.Decline = gateway.Succeeded, nil
+	case stripego.SetupIntentStatusProcessing:
+		out.State = gateway.Processing
+	case stripego.SetupIntentStatusCanceled:
+		out.State = gateway.Cancelled
+	}
+	if a := s.NextAction; a != nil && a.RedirectToURL != nil && out.State == gateway.RequiresAction {
+		out.ActionURL = a.RedirectToURL.URL
+	}
+	return out
+}
+
+// Forget detaches a card.
+func (g *Gateway) Forget(ctx context.Context, ref string) error {
+	p := &stripego.PaymentMethodDetachParams{}
+	p.Context = ctx
+	_, err := g.api.PaymentMethods.Detach(ref, p)
+	if err == nil {
+		return nil
+	}
+	err = translate("forget a card", err)
+	if errors.Is(err, gateway.ErrNotFound) {
+		return nil
+	}
+	q := &stripego.PaymentMethodParams{}
+	q.Context = ctx
+	if pm, gone := g.api.PaymentMethods.Get(ref, q); gone == nil && pm.Customer == nil {
+		return nil // nobody's already
+	}
+	return err
+}
+
+// tolerance is how old a signature may be; Stripe signs each delivery anew.
+const tolerance = 5 * time.Minute
+
+// Event verifies a webhook with any of the account's secrets.
+func (g *Gateway) Event(header http.Header, body []byte, now time.Time) (gateway.Event, error) {
+	signature := header.Get("Stripe-Signature")
+	at, ok := signedAt(signature)
+	if age := now.Sub(at); !ok || age > tolerance || age < -tolerance {
+		return gateway.Event{}, fmt.Errorf("stripe: %w: signed at another time", gateway.ErrSignature)
+	}
+	for _, secret := range g.cfg.WebhookSecrets {
+		if secret != "" && webhook.ValidatePayloadIgnoringTolerance(body, signature, secret) == nil {
+			return eventOf(body)
+		}
+	}
+	return gateway.Event{}, fmt.Errorf("stripe: %w", gateway.ErrSignature)
+}
+
+func signedAt(signature string) (time.Time, bool) {
+	for part := range strings.SplitSeq(signature, ",") {
+		if t, ok := strings.CutPrefix(part, "t="); ok {
+			n, err := strconv.ParseInt(t, 10, 64)
+			return time.Unix(n, 0), err == nil
+		}
+	}
+	return time.Time{}, false
+}
+
+func eventOf(body []byte) (gateway.Event, error) {
+	var e struct {
+		ID   string `json:"id"`
+		Type string `json:"type"`
+		Data struct {
+			Object struct {
+				ID            string          `json:"id"`
+				PaymentIntent json.RawMessage `json:"payment_intent"`
+			} `json:"object"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(body, &e); err != nil || e.ID == "" || len(e.ID) > 255 || len(e.Type) > 255 {
+		return gateway.Event{}, fmt.Errorf("stripe: %w: not an event", gateway.ErrSignature)
+	}
+	out := gateway.Event{ID: e.ID, Type: e.Type, Kind: gateway.OtherEvent, Ref: e.Data.Object.ID, Body: body}
+	switch {
+	case strings.HasPrefix(e.Type, "payment_intent."):
+		out.Kind = gateway.PaymentChanged
+	case strings.HasPrefix(e.Type, "refund."), strings.HasPrefix(e.Type, "charge.refund."):
+		out.Kind = gateway.RefundChanged
+		_ = json.Unmarshal(e.Data.Object.PaymentIntent, &out.Payment) // an expanded one is no string
+	case strings.HasPrefix(e.Type, "setup_intent."):
+		out.Kind = gateway.SetupChanged
+	case strings.HasPrefix(e.Type, "payment_method."):
+		out.Kind = gateway.MethodChanged
+	}
+	return out, nil
+}

@@ -1,0 +1,144 @@
+// Package stripelab simulates Stripe: a stateful HTTP server that speaks its API for
+// customers, cards, payments, refunds and webhooks, a page where a bank asks its
+// customer to confirm, and a script for the browser in place of Stripe.js. It is for
+// tests and the demo; nothing of it is Stripe's, and no money moves.
+package stripelab
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Options make a Lab. Zero fields have a usual value.
+type Options struct {
+	Clock  func() time.Time // zero: the wall clock's
+	Client *http.Client     // delivers webhooks; zero: one that gives up after ten seconds
+	// Retry is how long after a failed delivery the next one is tried, growing with each;
+	// zero: a second.
+	Retry time.Duration
+}
+
+// Faults are what goes wrong.
+type Faults struct {
+	Down        bool          // every call of the API answers 503
+	Errors      bool          // calls that change something answer 500 and do nothing
+	LoseAnswers bool          // calls that change something are done, and their answer is lost
+	Slow        time.Duration // every call takes this long
+	LoseHooks   bool          // webhooks are dropped
+	DoubleHooks bool          // webhooks come twice
+	TurnHooks   bool          // webhooks that wait together come in the wrong order
+}
+
+// Lab is the simulator. It is safe for concurrent use.
+type Lab struct {
+	opts  Options
+	mux   *http.ServeMux
+	wake  chan struct{}
+	hooks sync.Mutex // one delivery pass at a time
+
+	mu       sync.Mutex
+	faults   Faults
+	accounts []*account
+	waiting  []*delivery
+	calls    map[string]int // how often each call was made: "POST /v1/refunds"
+}
+
+// account is one seller's world.
+type account struct {
+	id, secret, publishable string
+	customers               map[string]*customer
+	methods                 map[string]*method
+	intents                 map[string]*intent // payment and setup intents
+	order                   []string           // of the intents, oldest first
+	refunds                 map[string]*refund
+	endpoints               []*endpoint
+	events                  []*event
+	idempotent              map[string]kept
+}
+
+// New makes a Lab without accounts.
+func New(o Options) *Lab {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Client == nil {
+		o.Client = &http.Client{Timeout: 10 * time.Second}
+	}
+	if o.Retry <= 0 {
+		o.Retry = time.Second
+	}
+	l := &Lab{opts: o, wake: make(chan struct{}, 1), calls: map[string]int{}}
+	l.mux = l.routes()
+	return l
+}
+
+// AddAccount opens an account with its keys, "sk_test_…" and "pk_test_…". One that is
+// there already stays as it is.
+func (l *Lab) AddAccount(secretKey, publishableKey string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.accounts {
+		if a.secret == secretKey {
+			return
+		}
+	}
+	l.accounts = append(l.accounts, &account{
+		id: newID("acct"), secret: secretKey, publishable: publishableKey, customers: map[string]*customer{}, methods: map[string]*method{},
+		intents: map[string]*intent{}, refunds: map[string]*refund{}, idempotent: map[string]kept{},
+	})
+}
+
+// SetFaults switches faults; the zero Faults is health.
+func (l *Lab) SetFaults(f Faults) {
+	l.mu.Lock()
+	l.faults = f
+	l.mu.Unlock()
+	l.stir()
+}
+
+// Calls is how often a call was made, such as "POST /v1/refunds"; "/{id}" stands for ids.
+func (l *Lab) Calls(call string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.calls[call]
+}
+
+// Taken is what all successful payments of an account came to, less what was given
+// back, in minor units by currency; Charged is how many there were.
+func (l *Lab) Taken(secretKey string) (minor map[string]int64, charged int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	minor = map[string]int64{}
+	for _, a := range l.accounts {
+		if a.secret != secretKey {
+			continue
+		}
+		for _, i := range a.intents {
+			if !i.setup && i.status == succeeded {
+				minor[i.currency] += i.amount
+				charged++
+			}
+		}
+		for _, r := range a.refunds {
+			if r.status == succeeded {
+				minor[r.currency] -= r.amount
+			}
+		}
+	}
+	return minor, charged
+}
+
+// Handler serves the API, the bank's page and the script.
+func (l *Lab) Handler() http.Handler { return l.mux }
+
+func (l *Lab) now() int64 { return l.opts.Clock().Unix() }
+
+// newID is a name as Stripe gives them.
+func newID(prefix string) string {
+	b := make([]byte, 12)
+	_, _ = rand.Read(b) // never fails
+	return prefix + "_" + hex.EncodeToString(b)
+}
