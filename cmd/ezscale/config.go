@@ -258,6 +258,18 @@ type egressConfig struct {
 	Allow []netip.Prefix `env:"EGRESS_ALLOW" about:"Networks besides the public ones where platforms, webhooks and alert channels may lie: 10.20.0.0/16. Plain HTTP is spoken to these only."`
 }
 
+// paymentsConfig is where gateways are. Keys are each reseller's own and stand in the
+// database.
+type paymentsConfig struct {
+	StripeAPI string `env:"STRIPE_API_URL" envDefault:"https://api.stripe.com" about:"Where Stripe's API is; another one for a simulator."`
+	StripeJS  string `env:"STRIPE_JS_URL" envDefault:"https://js.stripe.com/v3/" about:"Script of Stripe's card form; another one for a simulator. Pages with the form allow its origin."`
+}
+
+// Validate checks what the types cannot.
+func (c *paymentsConfig) Validate() error {
+	return errors.Join(urlOf("EZSCALE_STRIPE_API_URL", c.StripeAPI, "https", "http"), urlOf("EZSCALE_STRIPE_JS_URL", c.StripeJS, "https", "http"))
+}
+
 // serveConfig is everything serve reads.
 type serveConfig struct {
 	Database databaseConfig `group:"Database"`
@@ -271,6 +283,7 @@ type serveConfig struct {
 	SMTP     smtpConfig     `group:"Mail"`
 	Storage  storageConfig  `group:"Uploads"`
 	Egress   egressConfig   `group:"Calls to others"`
+	Payments paymentsConfig `group:"Payments"`
 	Work     workConfig     `group:"Jobs"`
 	Metrics  metricsConfig  `group:"Metrics and health"`
 	Log      logConfig      `group:"Log"`

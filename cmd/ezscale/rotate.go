@@ -16,6 +16,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenant/hosting"
+	"github.com/ezscale/ezscale/tenant/payment"
 )
 
 type secretsRotateCmd struct {
@@ -34,6 +35,7 @@ type rotation struct {
 // What is sealed, by kind.
 const (
 	sealedFactors = "second factors"
+	sealedGateway = "gateways' keys"
 	sealedMails   = "mails"
 	sealedTLS     = "certificates' keys and accounts"
 	sealedTickets = "ticket keys"
@@ -140,8 +142,9 @@ func (x *tools) rotateCentral(ctx context.Context, sealed map[string]int) error 
 func (x *tools) rotateTenant(ctx context.Context, id tenancy.ID, sealed map[string]int) error {
 	db := x.pool.Bind(tenancy.Tenant{ID: id})
 	steps := map[string]func(*tenancy.Tx) (int, error){
-		sealedAccess: func(tx *tenancy.Tx) (int, error) { return hosting.Rewrap(ctx, tx, x.ring, rewrapPage) },
-		sealedMails:  func(tx *tenancy.Tx) (int, error) { return mail.Rewrap(ctx, tx, x.ring, rewrapPage) },
+		sealedAccess:  func(tx *tenancy.Tx) (int, error) { return hosting.Rewrap(ctx, tx, x.ring, rewrapPage) },
+		sealedMails:   func(tx *tenancy.Tx) (int, error) { return mail.Rewrap(ctx, tx, x.ring, rewrapPage) },
+		sealedGateway: func(tx *tenancy.Tx) (int, error) { return payment.Rewrap(ctx, tx, x.ring) },
 		sealedFactors: func(tx *tenancy.Tx) (int, error) {
 			return x.rewrapFactors(ctx, tx, identity.Reseller, identity.Customer)
 		},
@@ -220,7 +223,7 @@ var sealedColumns = []string{
 
 // tenantSealed is everything a tenant keeps sealed.
 func tenantSealed() []string {
-	return append(slices.Clone(sealedColumns), hosting.SealedColumn())
+	return append(slices.Clone(sealedColumns), hosting.SealedColumn(), payment.SealedBy())
 }
 
 func countSealed(ctx context.Context, tx tenancy.Statements, all map[string]int, columns []string) error {

@@ -113,6 +113,7 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 	}, queue.Timeout(time.Hour))
 	a.platformJobs(w)
 	a.hostingJobs(w)
+	a.paymentJobs(w)
 	wholesaleJobs(w, a.wholesaleDesk())
 	a.partnerWork(w, desk)
 	if err := a.startQueue(ctx, w); err != nil {

@@ -107,19 +107,25 @@ func (d *Desk) load(ctx context.Context, tx *tenancy.Tx, code string) (Configure
 	if err != nil {
 		return Configured{}, nil, fmt.Errorf("read gateway %.20q: %w", code, err)
 	}
+	return d.unseal(tx.TenantID(), r)
+}
+
+// unseal reads a row with its secrets.
+func (d *Desk) unseal(id tenancy.ID, r gatewayRow) (Configured, map[string]string, error) {
 	g, err := r.configured()
 	if err != nil {
 		return g, nil, err
 	}
 	secret := map[string]string{}
-	if len(r.SealedSettings) > 0 {
-		plain, err := d.Keys.Open(sealPurpose, sealedFor(tx.TenantID(), code), r.SealedSettings)
-		if err != nil {
-			return g, nil, fmt.Errorf("gateway %s: %w", code, err)
-		}
-		if err := json.Unmarshal(plain, &secret); err != nil {
-			return g, nil, fmt.Errorf("gateway %s: %w", code, err)
-		}
+	if len(r.SealedSettings) == 0 {
+		return g, secret, nil
+	}
+	plain, err := d.Keys.Open(sealPurpose, sealedFor(id, r.Code), r.SealedSettings)
+	if err != nil {
+		return g, nil, fmt.Errorf("gateway %s: %w", r.Code, err)
+	}
+	if err := json.Unmarshal(plain, &secret); err != nil {
+		return g, nil, fmt.Errorf("gateway %s: %w", r.Code, err)
 	}
 	return g, secret, nil
 }

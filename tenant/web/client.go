@@ -25,6 +25,7 @@ func ClientNav(identity.Principal) []surface.NavItem {
 		{Label: "Invoices", Href: "/client/invoices", Icon: "file-invoice"},
 		{Label: "Subscriptions", Href: "/client/subscriptions", Icon: "rotate-clockwise"},
 		{Label: "API", Href: "/client/api", Icon: "code"},
+		{Label: "Payment methods", Href: "/client/payment-methods", Icon: "credit-card"},
 		{Label: "Security", Href: "/client/security", Icon: "shield-lock"},
 	}
 }

@@ -52,6 +52,11 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.clientSubscriptionRoutes()...)
 	all = append(all, s.manageSubscriptionRoutes()...)
 	all = append(all, s.apiRoutes()...)
+	all = append(all, s.hookRoutes()...)
+	all = append(all, s.payRoutes()...)
+	all = append(all, s.methodRoutes()...)
+	all = append(all, s.gatewayRoutes()...)
+	all = append(all, s.paymentRoutes()...)
 	for i := range all {
 		all[i] = unlessReadOnly(all[i])
 	}

@@ -25,7 +25,7 @@ async function bundles() {
     absWorkingDir: root,
     entryPoints: [
       ...css.map((f) => ({ in: join(here, "css", f), out: basename(f, ".css").slice("bundle-".length) })),
-      ...["boot", "shop", "console"].map((n) => ({ in: join(here, "js", n + ".js"), out: n })),
+      ...["boot", "shop", "console", "pay"].map((n) => ({ in: join(here, "js", n + ".js"), out: n })),
     ],
     bundle: true,
     minify: true,

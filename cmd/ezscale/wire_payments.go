@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/ezscale/ezscale/billing/gateway"
+	"github.com/ezscale/ezscale/billing/gateway/sandbox"
+	"github.com/ezscale/ezscale/billing/gateway/stripe"
+	"github.com/ezscale/ezscale/billing/gateway/transfer"
+	"github.com/ezscale/ezscale/tenancy/queue"
+	"github.com/ezscale/ezscale/tenancy/secrets"
+	"github.com/ezscale/ezscale/tenant/payment"
+)
+
+// gatewayTimeout bounds one call of a gateway: less than a page may take.
+const gatewayTimeout = 12 * time.Second
+
+// drivers opens the gateways the program has.
+type drivers struct {
+	cfg  paymentsConfig
+	http *http.Client
+}
+
+var _ payment.Gateways = drivers{}
+
+// Open is the one place that knows every gateway.
+func (d drivers) Open(code string, s payment.Settings) (gateway.Gateway, error) {
+	switch code {
+	case stripe.Code:
+		return stripe.New(stripe.Config{
+			SecretKey: s.Secret["secret_key"], PublishableKey: s.Public["publishable_key"], WebhookSecrets: []string{s.Secret["webhook_secret"]},
+			APIURL: d.cfg.StripeAPI, ScriptURL: d.cfg.StripeJS, Shop: s.Tenant.String(), HTTP: d.http,
+		})
+	case transfer.Code:
+		return transfer.New(transfer.Config{Holder: s.Public["holder"], IBAN: s.Public["iban"], BIC: s.Public["bic"], Bank: s.Public["bank"], Note: s.Public["note"]})
+	case sandbox.Code:
+		if s.Sandbox {
+			return &sandbox.Gateway{}, nil
+		}
+	}
+	return nil, fmt.Errorf("gateway %.20q: %w", code, gateway.ErrUnsupported)
+}
+
+// newPayments is where shops' money is taken.
+func newPayments(ring *secrets.Keyring, cfg paymentsConfig) *payment.Desk {
+	return &payment.Desk{Gateways: drivers{cfg, &http.Client{Timeout: gatewayTimeout}}, Keys: ring}
+}
+
+// paymentJobs are the jobs that take money and give it back. What follows a failed try
+// is renewal's.
+func (a *app) paymentJobs(w *queue.Workers) {
+	desk := newPayments(a.ring, a.cfg.Payments)
+	queue.Handle(w, desk.Charge)
+	queue.Handle(w, desk.HandleEvent)
+	queue.Handle(w, desk.Refund)
+	queue.Due(w, payment.Agenda, desk.Sweep)
+}

@@ -1,0 +1,181 @@
+package web
+
+import (
+	"net/url"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing/gateway"
+	"github.com/ezscale/ezscale/billing/gateway/sandbox"
+	"github.com/ezscale/ezscale/branding/office"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/payment"
+)
+
+const methodsPath = "/client/payment-methods"
+
+func (s *Site) methodRoutes() []surface.Route {
+	at := func(method, path string, h fiber.Handler) surface.Route {
+		return surface.Route{Method: method, Path: methodsPath + path, Needs: identity.SignedIn, Handler: h}
+	}
+	return []surface.Route{
+		at("GET", "", s.listMethods),
+		at("POST", "", s.addMethod),
+		at("GET", "/saved", s.methodSaved),
+		at("POST", "/:method/default", s.makeDefault),
+		at("POST", "/:method/remove", s.removeMethod),
+	}
+}
+
+// methodsView is the page of saved ways to pay.
+type methodsView struct {
+	Account account.Acting
+	Choices payment.Choices
+	MayEdit bool
+}
+
+// acting is the account the customer acts for, with the right to pay for it.
+func actingPayer(c *fiber.Ctx, tx *tenancy.Tx) (account.Acting, error) {
+	p, _ := surface.Principal(c)
+	a, err := account.Current(c.UserContext(), tx, p.PersonID, uuid.Nil)
+	if err != nil {
+		return a, err
+	}
+	return a, a.Must(account.Pay)
+}
+
+func (s *Site) readMethods(c *fiber.Ctx) (v methodsView, err error) {
+	db := surface.DB(c)
+	err = db.View(c.UserContext(), func(tx *tenancy.Tx) error {
+		p, _ := surface.Principal(c)
+		if v.Account, err = account.Current(c.UserContext(), tx, p.PersonID, uuid.Nil); err != nil {
+			return err
+		}
+		if err := v.Account.Must(account.InvoicesSee); err != nil {
+			return err
+		}
+		v.MayEdit = v.Account.May(account.Pay)
+		v.Choices, err = s.Payments.Choices(c.UserContext(), db, tx, v.Account.AccountID)
+		return err
+	})
+	return v, err
+}
+
+// listMethods handles GET /client/payment-methods.
+func (s *Site) listMethods(c *fiber.Ctx) error {
+	v, err := s.readMethods(c)
+	if err != nil {
+		return err
+	}
+	return renderMethods(c, v, nil)
+}
+
+func renderMethods(c *fiber.Ctx, v methodsView, refused error) error {
+	if v.Choices.Script != nil && v.MayEdit {
+		surface.AllowOrigins(c, v.Choices.Script.Origins...)
+	}
+	if refused != nil {
+		return surface.FormError(c, refused, "client", "client/methods", "Payment methods", v)
+	}
+	return surface.Render(c, "client", "client/methods", "Payment methods", v)
+}
+
+// addMethod handles POST /client/payment-methods: the page's script asks for a secret to
+// confirm the card with.
+func (s *Site) addMethod(c *fiber.Ctx) error {
+	v, err := s.readMethods(c)
+	if err == nil {
+		err = v.Account.Must(account.Pay)
+	}
+	if err != nil {
+		return err
+	}
+	code := v.Choices.Card
+	if v.Choices.Script == nil {
+		code = sandbox.Code
+	}
+	st, err := s.Payments.AddMethod(c.UserContext(), surface.DB(c), v.Account.AccountID, code, surface.BaseURL(c)+methodsPath+"/saved")
+	if err != nil {
+		if asksJSON(c) {
+			return err
+		}
+		return renderMethods(c, v, err)
+	}
+	if asksJSON(c) {
+		return c.JSON(payAnswer{State: st.State, ClientSecret: st.ClientSecret, Next: methodsPath + "/saved?setup_intent=" + url.QueryEscape(st.Ref)})
+	}
+	if st.State != gateway.Succeeded {
+		return renderMethods(c, v, fault.Field("with", "payment.needs_script", "Entering a card needs JavaScript. Please allow it for this page, or choose another way to pay."))
+	}
+	return surface.Redirect(c, methodsPath, "The card is saved.")
+}
+
+// methodSaved handles GET /client/payment-methods/saved: where the card form and the
+// bank lead back to.
+func (s *Site) methodSaved(c *fiber.Ctx) error {
+	v, err := s.readMethods(c)
+	if err == nil {
+		err = v.Account.Must(account.Pay)
+	}
+	if err != nil {
+		return err
+	}
+	ref := c.Query("setup_intent")
+	if v.Choices.Script == nil || ref == "" || len(ref) > 255 {
+		return surface.Redirect(c, methodsPath, "")
+	}
+	st, err := s.Payments.FinishMethod(c.UserContext(), surface.DB(c), v.Account.AccountID, v.Choices.Card, ref)
+	switch {
+	case err != nil:
+		return err
+	case st.State == gateway.Succeeded:
+		return surface.Redirect(c, methodsPath, "The card is saved.")
+	case st.Decline != nil:
+		return surface.RedirectFlash(c, methodsPath, surface.Flash{Kind: "bad", Text: st.Decline.Text})
+	}
+	return surface.RedirectFlash(c, methodsPath, surface.Flash{Kind: "info", Text: "The card is not saved yet."})
+}
+
+var errNoMethod = fault.New(fault.NotFound, "method.not_found", "There is no such payment method.")
+
+// ownMethod is the method of the path and the account it must be of.
+func ownMethod(c *fiber.Ctx) (of, id uuid.UUID, err error) {
+	if id, err = pathID(c, "method", errNoMethod); err != nil {
+		return of, id, err
+	}
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		a, err := actingPayer(c, tx)
+		of = a.AccountID
+		return err
+	})
+	return of, id, err
+}
+
+// makeDefault handles POST /client/payment-methods/:method/default.
+func (s *Site) makeDefault(c *fiber.Ctx) error {
+	of, id, err := ownMethod(c)
+	if err == nil {
+		err = payment.MakeDefault(c.UserContext(), surface.DB(c), of, id, office.By(c))
+	}
+	if err != nil {
+		return err
+	}
+	return surface.Redirect(c, methodsPath, "Invoices are collected with this card from now on.")
+}
+
+// removeMethod handles POST /client/payment-methods/:method/remove.
+func (s *Site) removeMethod(c *fiber.Ctx) error {
+	of, id, err := ownMethod(c)
+	if err == nil {
+		err = s.Payments.RemoveMethod(c.UserContext(), surface.DB(c), of, id, office.By(c))
+	}
+	if err != nil {
+		return err
+	}
+	return surface.Redirect(c, methodsPath, "The card is removed.")
+}

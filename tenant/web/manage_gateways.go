@@ -1,0 +1,198 @@
+package web
+
+import (
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/ezscale/ezscale/billing/gateway/sandbox"
+	"github.com/ezscale/ezscale/billing/gateway/transfer"
+	"github.com/ezscale/ezscale/branding/office"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/branding/surface/table"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenant/payment"
+)
+
+const (
+	gatewaysPath = "/manage/settings/payments"
+	stripeCode   = "stripe"
+)
+
+func (s *Site) gatewayRoutes() []surface.Route {
+	at := func(method, path string, h fiber.Handler) surface.Route {
+		return surface.Route{Method: method, Path: gatewaysPath + path, Needs: identity.GatewaysWrite, Handler: h}
+	}
+	return []surface.Route{
+		at("GET", "", s.showGateways),
+		at("POST", "/stripe", s.saveGateway(stripeCode, []string{"publishable_key"}, []string{"secret_key", "webhook_secret"})),
+		at("POST", "/stripe/check", s.checkGateway),
+		at("POST", "/stripe/webhook", s.listenGateway),
+		at("POST", "/transfer", s.saveGateway(transfer.Code, []string{"holder", "iban", "bic", "bank", "note"}, nil)),
+		at("POST", "/sandbox", s.saveGateway(sandbox.Code, nil, nil)),
+	}
+}
+
+// gatewaysView is the page on how the shop takes money.
+type gatewaysView struct {
+	Stripe, Transfer, Sandbox payment.Configured
+	IsSandbox                 bool
+	Hook                      string // where Stripe is to send its notifications
+	StripeStatus              map[string]any
+}
+
+func (s *Site) readGateways(c *fiber.Ctx) (v gatewaysView, err error) {
+	t, _ := surface.Tenant(c)
+	v.IsSandbox, v.Hook = t.Sandbox, canonical(c, "/hooks/"+stripeCode)
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		all, err := payment.Configurations(c.UserContext(), tx)
+		for _, g := range all {
+			switch g.Code {
+			case stripeCode:
+				v.Stripe = g
+			case transfer.Code:
+				v.Transfer = g
+			case sandbox.Code:
+				v.Sandbox = g
+			}
+		}
+		return err
+	})
+	for _, g := range []*payment.Configured{&v.Stripe, &v.Transfer, &v.Sandbox} {
+		if g.Public == nil {
+			g.Public = map[string]string{}
+		}
+	}
+	v.StripeStatus = gatewayStatus(v.Stripe)
+	return v, err
+}
+
+func gatewayStatus(g payment.Configured) map[string]any {
+	var m map[string]any
+	switch {
+	case !g.HasSecrets:
+		return office.Status("idle", "Not set up")
+	case g.CheckError != "":
+		m = office.Status("bad", "Does not work")
+	case g.CheckedAt.IsZero():
+		return office.Status("warn", "Not tested yet")
+	case !g.On:
+		return office.Status("idle", "Works, switched off")
+	default:
+		m = office.Status("good", "Works")
+	}
+	m["Since"] = g.CheckedAt
+	return m
+}
+
+// showGateways handles GET /manage/settings/payments.
+func (s *Site) showGateways(c *fiber.Ctx) error {
+	v, err := s.readGateways(c)
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "manage", "manage/gateways", "Payments", v)
+}
+
+// saveGateway handles the form of one gateway. Fields are named <gateway>_<field>; a
+// secret that is left empty stays.
+func (s *Site) saveGateway(code string, public, secret []string) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		ch := payment.Change{Code: code, On: c.FormValue(code+"_on") == "on", Public: map[string]string{}, Secret: map[string]string{}}
+		for _, name := range public {
+			ch.Public[name] = table.Text(strings.TrimSpace(c.FormValue(code+"_"+name)), 300)
+		}
+		for _, name := range secret {
+			if v := strings.TrimSpace(c.FormValue(code + "_" + name)); v != "" {
+				ch.Secret[name] = v
+			}
+		}
+		err := checkTyped(ch)
+		if err == nil {
+			err = s.Payments.SaveGateway(c.UserContext(), surface.DB(c), ch, office.By(c))
+		}
+		if err == nil {
+			return surface.Redirect(c, gatewaysPath, "Saved.")
+		}
+		v, rerr := s.readGateways(c)
+		if rerr != nil {
+			return rerr
+		}
+		for _, g := range []*payment.Configured{&v.Stripe, &v.Transfer, &v.Sandbox} {
+			if g.Code == code || g.Code == "" && code == stripeCode && g == &v.Stripe || g.Code == "" && code == transfer.Code && g == &v.Transfer {
+				g.Public, g.On = ch.Public, ch.On
+			}
+		}
+		return surface.FormError(c, err, "manage", "manage/gateways", "Payments", v)
+	}
+}
+
+// checkTyped says at the field what cannot be.
+func checkTyped(ch payment.Change) error {
+	wrong := map[string]string{}
+	looks := func(field, value, says string, prefixes ...string) {
+		for _, p := range prefixes {
+			if value == "" || strings.HasPrefix(value, p) && len(value) <= 255 && strings.Trim(value[len(p):], keyLetters) == "" {
+				return
+			}
+		}
+		wrong[field] = says
+	}
+	switch ch.Code {
+	case stripeCode:
+		looks("stripe_publishable_key", ch.Public["publishable_key"], "A publishable key begins with pk_live_ or pk_test_.", "pk_")
+		looks("stripe_secret_key", ch.Secret["secret_key"], "A secret key begins with sk_ or rk_.", "sk_", "rk_")
+		looks("stripe_webhook_secret", ch.Secret["webhook_secret"], "A signing secret begins with whsec_.", "whsec_")
+	case transfer.Code:
+		if iban := ch.Public["iban"]; iban != "" && !validIBAN(iban) {
+			wrong["transfer_iban"] = "This is not a valid IBAN. Please look at it again."
+		}
+	}
+	return fault.Fields("gateway.invalid", wrong)
+}
+
+const keyLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+
+// validIBAN checks length and check digits.
+func validIBAN(s string) bool {
+	s = strings.ToUpper(strings.ReplaceAll(s, " ", ""))
+	if len(s) < 15 || len(s) > 34 || strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "" {
+		return false
+	}
+	rest := 0
+	for _, r := range s[4:] + s[:4] {
+		if r >= 'A' {
+			rest = (rest*100 + int(r-'A') + 10) % 97
+		} else {
+			rest = (rest*10 + int(r-'0')) % 97
+		}
+	}
+	return rest == 1
+}
+
+// checkGateway handles POST /manage/settings/payments/stripe/check.
+func (s *Site) checkGateway(c *fiber.Ctx) error {
+	h, err := s.Payments.CheckGateway(c.UserContext(), surface.DB(c), stripeCode)
+	if err != nil {
+		return office.Refused(c, err, gatewaysPath)
+	}
+	kind := "test payments"
+	if h.Live {
+		kind = "live payments"
+	}
+	flash := surface.Flash{Kind: "good", Text: "It works: " + h.Account + ", for " + kind + "."}
+	if len(h.Notes) > 0 {
+		flash = surface.Flash{Kind: "warning", Text: h.Account + ", for " + kind + ". " + strings.Join(h.Notes, " ")}
+	}
+	return surface.RedirectFlash(c, gatewaysPath, flash)
+}
+
+// listenGateway handles POST /manage/settings/payments/stripe/webhook.
+func (s *Site) listenGateway(c *fiber.Ctx) error {
+	if err := s.Payments.ListenTo(c.UserContext(), surface.DB(c), stripeCode, canonical(c, "/hooks/"+stripeCode), office.By(c)); err != nil {
+		return office.Refused(c, err, gatewaysPath)
+	}
+	return surface.Redirect(c, gatewaysPath, "Stripe tells this shop from now on what becomes of its payments.")
+}
