@@ -32,8 +32,8 @@ func (s *Site) paymentRoutes() []surface.Route {
 	}
 }
 
-// paymentStatus is a payment's state in words.
-func paymentStatus(p payment.Payment) map[string]any {
+// statusOfPayment is a payment's state in words.
+func statusOfPayment(p payment.Payment) map[string]any {
 	switch p.State {
 	case gateway.Succeeded:
 		switch {
@@ -67,19 +67,19 @@ func gatewayName(code string) string {
 	return "Sandbox"
 }
 
-type paymentRow struct {
+type paymentLine struct {
 	payment.Payment
 	Status map[string]any
 	By     string
 }
 
-func rowOf(p payment.Payment) paymentRow {
-	return paymentRow{p, paymentStatus(p), gatewayName(p.Gateway)}
+func lineOf(p payment.Payment) paymentLine {
+	return paymentLine{p, statusOfPayment(p), gatewayName(p.Gateway)}
 }
 
 type paymentsView struct {
 	List  table.Request
-	Rows  []paymentRow
+	Rows  []paymentLine
 	Total int
 }
 
@@ -115,20 +115,20 @@ func (s *Site) listPayments(c *fiber.Ctx) error {
 	}
 	v := paymentsView{List: r, Total: total}
 	for _, p := range found {
-		v.Rows = append(v.Rows, rowOf(p))
+		v.Rows = append(v.Rows, lineOf(p))
 	}
 	return surface.Render(c, "manage", "manage/payments", "Payments", v)
 }
 
-type refundRow struct {
+type refundLine struct {
 	payment.Refund
 	Status map[string]any
 	ByHand bool // waits for somebody to say that it was sent
 }
 
 type paymentView struct {
-	P       paymentRow
-	Refunds []refundRow
+	P       paymentLine
+	Refunds []refundLine
 	Left    billing.Money
 	MayEdit bool
 	ByHand  bool   // its money is confirmed by a person
@@ -160,19 +160,19 @@ func (s *Site) readPayment(c *fiber.Ctx) (v paymentView, err error) {
 	if err != nil {
 		return v, err
 	}
-	v = paymentView{P: rowOf(p), Left: p.Left(), MayEdit: who.May(identity.SalesWrite), Once: once.String(), Note: true}
+	v = paymentView{P: lineOf(p), Left: p.Left(), MayEdit: who.May(identity.SalesWrite), Once: once.String(), Note: true}
 	v.ByHand = p.Gateway == transfer.Code && p.State != gateway.Succeeded && p.State != gateway.Failed
 	v.Amount = v.Left.Decimal()
 	if v.ByHand {
 		v.Amount = p.Amount.Decimal()
 	}
 	for _, r := range refunds {
-		v.Refunds = append(v.Refunds, refundRow{r, refundStatus(r), p.Gateway == transfer.Code && !r.State.Final()})
+		v.Refunds = append(v.Refunds, refundLine{r, statusOfRefund(r), p.Gateway == transfer.Code && !r.State.Final()})
 	}
 	return v, nil
 }
 
-func refundStatus(r payment.Refund) map[string]any {
+func statusOfRefund(r payment.Refund) map[string]any {
 	switch r.State {
 	case gateway.Succeeded:
 		return office.Status("good", "Given back")

@@ -21,6 +21,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/payment"
 	"github.com/ezscale/ezscale/tenant/web"
 	"github.com/ezscale/ezscale/tenant/webhook"
 	"github.com/ezscale/ezscale/themes"
@@ -71,6 +72,7 @@ func newEstate(t testing.TB, w *tenancytest.World) *estate {
 		SignIn:   signin.Parts{Passwords: passwords, Sessions: e.sessions, Keys: ring, Clock: w.Clock.Now, Mail: box, Throttle: identity.NewThrottle(rdb, ring.DeriveKey("devices"), w.Clock.Now)},
 		Services: servicesOf(ring),
 		Webhooks: &webhook.Desk{Sealer: ring},
+		Payments: &payment.Desk{Gateways: byTransfer{}, Keys: ring},
 		Office:   &web.Office{Hosts: func(tenancy.ID) []string { return []string{"one"} }, MailAgain: box.Again},
 	}
 	tenants, err := surface.New(surface.Config{
@@ -130,6 +132,7 @@ func (e *estate) furnish(t testing.TB, of tenancy.Tenant, brand branding.Content
 		VALUES ($1, $2, $3, 'pending', 'tok', 'edge', '', now(), now(), now())`, things[":id"], of.ID.Number(), "www."+of.Slug+".example.com")
 	must(t, err)
 	e.sell(t, of, things, people[identity.CustomerMember])
+	e.furnishMoney(t, of, things, people[identity.CustomerMember].ID)
 	e.people[of.ID], e.things[of.ID] = people, things
 	e.subscribe(t, of)
 	e.furnishPrograms(t, of)

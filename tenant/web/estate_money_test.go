@@ -1,0 +1,56 @@
+package web_test
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/billing/gateway"
+	"github.com/ezscale/ezscale/billing/gateway/transfer"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/payment"
+)
+
+// byTransfer opens the one gateway of the estate.
+type byTransfer struct{}
+
+// Open opens it.
+func (byTransfer) Open(code string, s payment.Settings) (gateway.Gateway, error) {
+	if code != transfer.Code {
+		return nil, gateway.ErrUnsupported
+	}
+	return transfer.New(transfer.Config{Holder: s.Public["holder"], IBAN: s.Public["iban"]})
+}
+
+// furnishMoney gives the buyer's account a saved card and an invoice that was paid and
+// partly given back.
+func (e *estate) furnishMoney(t testing.TB, of tenancy.Tenant, things map[string]string, buyer uuid.UUID) {
+	t.Helper()
+	ctx, db, by := t.Context(), e.DB(of), audit.Origin{Actor: audit.System("test")}
+	must(t, e.site.Payments.SaveGateway(ctx, db, payment.Change{Code: transfer.Code, On: true, Public: map[string]string{"holder": "A", "iban": "DE02120300000000202051"}}, by))
+	method := uuid.Must(uuid.NewV7())
+	var account uuid.UUID
+	var paid invoicing.Invoice
+	must(t, db.Update(ctx, func(tx *tenancy.Tx) error {
+		if err := tx.NewRaw(`SELECT account_id FROM memberships WHERE person_id = ?`, buyer).Scan(ctx, &account); err != nil {
+			return err
+		}
+		_, err := tx.NewRaw(`INSERT INTO payment_methods (id, account_id, gateway, customer_ref, ref, kind, label, state, created_at, changed_at)
+			VALUES (?, ?, 'transfer', 'c', 'm', 'card', 'Visa •••• 4242', 'active', ?, ?)`, method, account, tx.Now(), tx.Now()).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		paid, err = invoicing.Issue(ctx, tx, invoicing.Draft{Key: "paid/1", AccountID: account, Currency: "EUR", Lines: []billing.Line{{Kind: "plan", Description: "VPS", Quantity: 1, Unit: billing.Money{Minor: 1000, Currency: "EUR"}}}})
+		return err
+	}))
+	p, _, err := e.site.Payments.Begin(ctx, db, payment.BeginRequest{InvoiceID: paid.ID, Gateway: transfer.Code, OnSession: true})
+	must(t, err)
+	_, err = payment.ConfirmTransfer(ctx, db, p.ID, paid.Total, by)
+	must(t, err)
+	r, err := e.site.Payments.GiveBack(ctx, db, payment.RefundRequest{Key: "r", PaymentID: p.ID, Amount: billing.Money{Minor: 100, Currency: "EUR"}, Reason: "Goodwill", CreditNote: true}, by)
+	must(t, err)
+	things[":payment"], things[":refund"], things[":method"] = p.ID.String(), r.ID.String(), method.String()
+}
