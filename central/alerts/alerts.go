@@ -30,6 +30,7 @@ func Kinds() []Kind {
 		{"service.failed", "A service could not be delivered"},
 		{"platform.down", "A platform does not answer"},
 		{"platform.up", "A platform answers again"},
+		{"platform.drift", "A platform differs from what is billed"},
 		{"channel.gone", "A channel of alerts is gone"},
 	}
 }

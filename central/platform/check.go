@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/central/alerts"
 	"github.com/ezscale/ezscale/provisioners"
 	"github.com/ezscale/ezscale/tenancy"
 )
@@ -133,21 +134,7 @@ func note(ctx context.Context, tx *tenancy.CentralTx, id uuid.UUID, f found) err
 	if to == Up {
 		kind, text = "platform.up", p.Name+" is up again."
 	}
-	return alert(ctx, tx, kind+" "+id.String()+" "+since.Format(time.RFC3339Nano), kind, text, map[string]any{"platform": p.Name, "platform_id": id})
-}
-
-// alert tells staff, once a key.
-func alert(ctx context.Context, tx *tenancy.CentralTx, key, kind, text string, detail map[string]any) error {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return fmt.Errorf("alert: %w", err)
-	}
-	b, err := json.Marshal(detail)
-	if err != nil {
-		return fmt.Errorf("alert: %w", err)
-	}
-	_, err = tx.NewRaw(`INSERT INTO alerts (id, key, kind, text, detail, at) VALUES (?, ?, ?, ?, ?::jsonb, ?) ON CONFLICT (key) DO NOTHING`,
-		id, key, kind, text, string(b), tx.Now()).Exec(ctx)
+	_, err = alerts.Raise(ctx, tx, alerts.Alert{Key: kind + " " + id.String() + " " + since.Format(time.RFC3339Nano), Kind: kind, Text: text, Detail: map[string]string{"platform": p.Name}})
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/central/alerts"
 	"github.com/ezscale/ezscale/provisioners"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
@@ -188,7 +189,9 @@ func (r *Registry) ReconcileAll(ctx context.Context) error {
 		text := fmt.Sprintf("%s differs from what is billed: %d missing, %d zombies, %d unbilled, %d in another state.",
 			p.Name, rep.Count(Missing), rep.Count(Zombie), rep.Count(Unbilled), rep.Count(Drift))
 		return r.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
-			return alert(ctx, tx, "platform.drift "+p.ID.String()+" "+rep.At.Format(time.DateOnly), "platform.drift", text, map[string]any{"platform": p.Name, "platform_id": p.ID})
+			_, err := alerts.Raise(ctx, tx, alerts.Alert{Key: "platform.drift " + p.ID.String() + " " + rep.At.Format(time.DateOnly), Kind: "platform.drift", Text: text,
+				Detail: map[string]string{"platform": p.Name}})
+			return err
 		})
 	})
 }
