@@ -8,6 +8,7 @@ import (
 
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/central/alerts"
 	"github.com/ezscale/ezscale/central/platform"
 	"github.com/ezscale/ezscale/central/reseller"
 	"github.com/ezscale/ezscale/central/staff"
@@ -48,6 +49,7 @@ type Part struct {
 type Office struct {
 	Resellers *reseller.Desk
 	Staff     *staff.Desk
+	Alerts    *alerts.Desk
 	Watch     *watch.Watch
 	Platforms *platform.Registry
 	LookAgain platform.Nudge // has a reseller's side look at a service now
@@ -102,6 +104,7 @@ func (s *Console) officeRoutes() []surface.Route {
 			return s.Office.MailAgain(ctx, tx, id)
 		},
 	}
+	all = append(all, s.alertRoutes()...)
 	all = append(all, people.Routes()...)
 	all = append(all, trail.Routes()...)
 	return append(all, mails.Routes()...)
@@ -153,6 +156,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 		{identity.DomainsRead, surface.NavItem{Label: "Domains", Href: "/domains", Icon: "world"}},
 		{identity.PlatformsRead, surface.NavItem{Label: "Platforms", Href: "/platforms", Icon: "server-2", Group: "Delivery"}},
 		{identity.PlatformsRead, surface.NavItem{Label: "Services", Href: "/services", Icon: "stack-2", Group: "Delivery"}},
+		{identity.SystemRead, surface.NavItem{Label: "Alerts", Href: "/alerts", Icon: "bell", Group: "Platform"}},
 		{identity.JobsRead, surface.NavItem{Label: "Jobs", Href: "/jobs", Icon: "list-check", Group: "Platform"}},
 		{identity.SystemRead, surface.NavItem{Label: "Mails", Href: "/mails", Icon: "mail", Group: "Platform"}},
 		{identity.SystemRead, surface.NavItem{Label: "System", Href: "/system", Icon: "server", Group: "Platform"}},

@@ -20,12 +20,14 @@ import (
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/branding/surface/surfacetest"
+	"github.com/ezscale/ezscale/central/alerts"
 	"github.com/ezscale/ezscale/central/reseller"
 	"github.com/ezscale/ezscale/central/staff"
 	"github.com/ezscale/ezscale/central/watch"
 	"github.com/ezscale/ezscale/central/web"
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/egress"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/queue"
 	"github.com/ezscale/ezscale/tenancy/secrets"
@@ -103,6 +105,7 @@ func openOver(t testing.TB, w *tenancytest.World, role identity.Role) *house {
 		Central: w.Central, SignIn: signin.Parts{Sessions: sessions, Keys: ring, Clock: w.Clock.Now, Mail: box},
 		Wholesale: &wholesale.Desk{Central: w.Central, Mail: box},
 		Office: &web.Office{
+			Alerts: &alerts.Desk{Central: w.Central, Keys: ring, Mail: box, Client: egress.Client(egress.Options{}), Console: "https://console.test"},
 			Resellers: &reseller.Desk{Central: w.Central, Platform: "localhost", Claimer: w.Pool,
 				Seed: func(context.Context, tenancy.Tenant, *tenancy.Tx, reseller.Owner) error { return nil }},
 			Staff: &staff.Desk{Central: w.Central, Invite: func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
@@ -181,7 +184,7 @@ func TestEveryPageIsThere(t *testing.T) {
 		"/resellers/new": "Create the reseller", a: "t_" + h.A.ID.String(), b + "/domains": "It points elsewhere.", a + "/domains": "No domain of its own",
 		a + "/people": "17", a + "/activity": "Nothing was done to it yet", a + "/settings": "Danger zone", a + "/do/suspend": "Reason, for your colleagues",
 		a + "/do/archive": "Type alpha to confirm", "/staff": "anna@ezscale.test", "/staff/new": "Send the invitation",
-		"/staff/" + h.person.ID.String(): "This is you", "/audit": "Staff: created", "/audit?actor=command": "Staff: created", "/jobs": "No jobs", "/system": "Postgres",
+		"/staff/" + h.person.ID.String(): "This is you", "/audit": "Staff: created", "/audit?actor=command": "Staff: created", "/jobs": "No jobs", "/alerts": "Nothing to tell", "/alerts/channels": "Add a channel", "/system": "Postgres",
 		"/mails": "No mail was written yet", "/palette.json?q=alpha": "/resellers/" + h.A.ID.String(), "/resellers?format=csv": "alpha.localhost",
 		"/audit?format=csv": "staff.created", "/staff?format=csv": "anna@ezscale.test", "/mails?format=csv": "subject", "/jobs?format=csv": "kind",
 		"/resellers/new/address?name=Alpha": "Taken by alpha", "/resellers/new/address?slug=c0nsole": "looks too much like", "/resellers/new/address?slug=comet": "comet.localhost is free",

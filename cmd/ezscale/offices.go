@@ -37,6 +37,7 @@ func (a *app) staffOffice(ctx context.Context, outbox *mail.Outbox) (*centralweb
 	}
 	a.onClose("jobs of the console", func(context.Context) error { jobs.Close(); return nil })
 	return &centralweb.Office{
+		Alerts:    a.alertDesk(),
 		Resellers: newResellerDesk(a.central, a.pool, a.cfg.Hosts.Platform, newOutboxes(a.ring)),
 		Staff: &staff.Desk{Central: a.central, Invite: func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
 			return signin.Invite(ctx, tx, outbox, "", to, inviter)
