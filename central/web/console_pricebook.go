@@ -249,11 +249,11 @@ type termsView struct {
 
 func (s *Console) termsPage(c *fiber.Ctx, r reseller.Reseller, in wholesale.NewTerms, from string) (v termsView, err error) {
 	v = termsView{resellerView: s.resellerView(c, r, "/billing"), In: in, From: from, Currencies: place.Currencies(in.Currency), May: mayBill(c)}
-	a, err := s.Wholesale.AccountOf(c.UserContext(), r.ID, 12)
+	a, err := s.Wholesale.BillingOf(c.UserContext(), r.ID, 12)
 	if err != nil {
 		return v, err
 	}
-	v.Terms, v.Tiers, v.Invoices = a.History, tierChoices(a.Tiers, ""), withStatus(a.Recent, s.Central.Now())
+	v.Terms, v.Tiers, v.Invoices = a.Terms, tierChoices(a.Tiers, ""), withStatus(a.Recent, s.Central.Now())
 	return v, nil
 }
 

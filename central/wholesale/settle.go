@@ -174,8 +174,6 @@ type Standing struct {
 // Account is a reseller's account with the platform at a glance.
 type Account struct {
 	Terms    *Terms // that hold now; nil: none yet
-	History  []Terms
-	Tiers    []Tier
 	Standing Standing
 	Recent   []InvoiceRow // the newest first
 }
@@ -185,10 +183,6 @@ func (d *Desk) AccountOf(ctx context.Context, of tenancy.ID, recent int) (a Acco
 	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
 		terms, err := termsIn(ctx, tx, of)
 		if err != nil {
-			return err
-		}
-		a.History = terms
-		if a.Tiers, err = tiersIn(ctx, tx); err != nil {
 			return err
 		}
 		for _, t := range terms { // the newest first
@@ -226,4 +220,41 @@ func standingIn(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID) (s St
 		}
 	}
 	return s, err
+}
+
+// Billing is how one reseller is billed: its terms, the tiers there are, and the last
+// invoices.
+type Billing struct {
+	Terms  []Terms // the newest first
+	Tiers  []Tier  // each once, only its code and name
+	Recent []InvoiceRow
+}
+
+// BillingOf is one reseller's, of one moment.
+func (d *Desk) BillingOf(ctx context.Context, of tenancy.ID, recent int) (b Billing, err error) {
+	var rows []struct {
+		IsTier bool
+		Name   string
+		Terms
+	}
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
+		err := tx.NewRaw(`SELECT false AS is_tier, '' AS name, valid_from AS "from", tier, currency, set_by, created_at AS set_at FROM tenant_terms WHERE tenant_id = ?
+			UNION ALL SELECT true, max(name), min(valid_from), tier, '', '', min(valid_from) FROM tiers GROUP BY tier ORDER BY 1, 3 DESC, 4`, of).Scan(ctx, &rows)
+		if err != nil {
+			return err
+		}
+		b.Recent, _, err = invoicesIn(ctx, tx, InvoiceFilter{Tenant: of, Limit: recent})
+		return err
+	})
+	if err != nil {
+		return Billing{}, fmt.Errorf("billing of %s: %w", of, err)
+	}
+	for _, r := range rows {
+		if r.IsTier {
+			b.Tiers = append(b.Tiers, Tier{Tier: r.Tier, Name: r.Name})
+		} else {
+			b.Terms = append(b.Terms, r.Terms)
+		}
+	}
+	return b, nil
 }
