@@ -14,6 +14,7 @@ type benchCmd struct {
 	Names    []string      `arg:"" optional:"" help:"What to measure; all when none is named."`
 	Tenants  int           `help:"Size of the big fleet." default:"10000"`
 	Duration time.Duration `help:"Length of each load." default:"4s"`
+	Full     bool          `help:"Also the sizes that take minutes to build."`
 	Strict   bool          `help:"Exit with 1 when a promise is not kept."`
 }
 
@@ -24,7 +25,7 @@ func (c *benchCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	r, err := bench.Run(ctx, c.Names, bench.Options{
-		Tenants: c.Tenants, Duration: c.Duration, BinDir: os.Getenv("EZSCALE_PG_BIN"), NPMRoot: ".", Self: self, Progress: t.err,
+		Tenants: c.Tenants, Duration: c.Duration, Full: c.Full, BinDir: os.Getenv("EZSCALE_PG_BIN"), NPMRoot: ".", Self: self, Progress: t.err,
 	})
 	if err != nil {
 		return err

@@ -35,6 +35,7 @@ type Report struct {
 type Options struct {
 	Tenants  int           // size of the big fleet; 0: 10,000
 	Duration time.Duration // of each load; 0: 4 s
+	Full     bool          // also the sizes that take minutes to build
 	BinDir   string        // PostgreSQL's binaries; empty: found
 	NPMRoot  string        // where node_modules lies
 	Self     string        // our own binary, started again as the measured server
@@ -42,7 +43,9 @@ type Options struct {
 }
 
 // All are the benches by name, in the order that builds one fleet up once.
-func All() []string { return []string{"bound", "page", "migrate", "tenant", "serve", "tls"} }
+func All() []string {
+	return []string{"bound", "page", "migrate", "tenant", "serve", "tls", "wholesale"}
+}
 
 // Run runs the named benches (all when none is named) and returns what they measured.
 // A bench that cannot run is an error; a promise not kept is a result.
@@ -87,7 +90,7 @@ type run struct {
 
 func (r *run) steps() map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
-		"bound": r.bound, "page": r.page, "migrate": r.migrate, "tenant": r.tenant, "serve": r.serve, "tls": r.tls,
+		"bound": r.bound, "page": r.page, "migrate": r.migrate, "tenant": r.tenant, "serve": r.serve, "tls": r.tls, "wholesale": r.wholesale,
 	}
 }
 
