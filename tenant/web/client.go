@@ -70,7 +70,7 @@ func (s *Site) overview(c *fiber.Ctx) error {
 		if err != nil {
 			return fmt.Errorf("read the person: %w", err)
 		}
-		found, err := hosting.Newest(c.UserContext(), tx, person.PersonID, 8)
+		found, err := hosting.Newest(c.UserContext(), tx, person.PersonID, 8, false)
 		for _, x := range found {
 			v.Services = append(v.Services, serviceRow{x, serviceStatus(&x.Service)})
 		}

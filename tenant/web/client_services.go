@@ -16,7 +16,6 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
-	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/renewal"
@@ -147,17 +146,7 @@ func (s *Site) myServices(c *fiber.Ctx) error {
 	v.CanBuy = len(shown.Menu) > 0
 	p, _ := surface.Principal(c)
 	err = db.View(c.UserContext(), func(tx *tenancy.Tx) error {
-		a, err := account.Current(c.UserContext(), tx, p.PersonID, uuid.Nil)
-		if fault.Is(err, "account.none") {
-			return nil
-		}
-		if err == nil {
-			err = a.Must(account.ServicesSee)
-		}
-		if err != nil {
-			return err
-		}
-		found, _, err := hosting.List(c.UserContext(), tx, hosting.Filter{AccountID: a.AccountID})
+		found, err := hosting.Newest(c.UserContext(), tx, p.PersonID, hosting.MaxPage, true)
 		v.fill(found)
 		return err
 	})
