@@ -181,6 +181,7 @@ type serviceView struct {
 	Every    string // how often the page asks for news
 	Seen     string // what the page shows; the same is not sent again
 	IPv6     []string
+	Image    string // as people say it
 	Facts    []fact
 	Events   []activity.Told
 	Plan     renewal.Subscription
@@ -256,8 +257,19 @@ func viewOfService(x hosting.Service, tab string) serviceView {
 			v.IPv6 = append(v.IPv6, a)
 		}
 	}
-	v.Facts = specFacts(x.Spec)
+	v.Image, v.Facts = imageName(x.Image), specFacts(x.Spec)
 	return v
+}
+
+// imageName makes a name of an image's code: ubuntu-24.04 is Ubuntu 24.04.
+func imageName(code string) string {
+	words := strings.Split(code, "-")
+	for i, w := range words {
+		if w != "" {
+			words[i] = strings.ToUpper(w[:1]) + w[1:]
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // specFacts says what was sold.

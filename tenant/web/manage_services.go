@@ -98,6 +98,7 @@ type serviceOfficeView struct {
 	MaySuspend, MayRelease, MayRetry, MayEnd bool
 	Every                                    string
 	Seen                                     string
+	Image                                    string
 	Facts                                    []fact
 	Holds                                    []fact
 	// What was typed into a form that was refused.
@@ -129,13 +130,18 @@ func (s *Site) theService(c *fiber.Ctx) (v serviceOfficeView, err error) {
 
 func viewForOffice(x hosting.Service, mayRun bool) serviceOfficeView {
 	shared := viewOfService(x, "")
-	v := serviceOfficeView{X: &x, At: "/manage/services/" + x.ID.String(), Status: officeStatus(&x), Steps: stepsOf(&x, 0), Every: shared.Every, Seen: shared.Seen, Facts: shared.Facts, MayRun: mayRun}
+	v := serviceOfficeView{X: &x, At: "/manage/services/" + x.ID.String(), Status: officeStatus(&x), Steps: stepsOf(&x, 0), Every: shared.Every, Seen: shared.Seen, Facts: shared.Facts, Image: shared.Image, MayRun: mayRun}
 	for _, h := range []struct {
 		hold hosting.Hold
 		says string
 	}{{hosting.HoldReseller, "By your team"}, {hosting.HoldBilling, "Not paid"}} {
 		if reason, held := x.Holds[h.hold]; held {
 			v.Holds = append(v.Holds, fact{h.says, reason})
+		}
+	}
+	for i := range v.Steps {
+		if v.Steps[i].Class == "is-bad" {
+			v.Steps[i].Note = "" // the team reads the reason itself
 		}
 	}
 	_, heldByTeam := x.Holds[hosting.HoldReseller]

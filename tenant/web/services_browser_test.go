@@ -1,0 +1,103 @@
+package web_test
+
+import (
+	"testing"
+
+	"github.com/go-rod/rod/lib/proto"
+
+	"github.com/ezscale/ezscale/branding/surface/browser"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenancy/tenancytest"
+)
+
+// TestServicesInABrowser looks at the pages about services in every state, and watches
+// one come alive without being loaded again.
+func TestServicesInABrowser(t *testing.T) {
+	e := newEstate(t, tenancytest.New(t))
+	port := serve(t, e.front)
+	id := e.things[e.A.ID][":service"]
+	home := "http://" + e.A.PrimaryHost + ":" + port
+	at, manage := home+"/client/services/"+id, home+"/manage/services/"+id
+	state := func(all ...string) {
+		t.Helper()
+		must(t, e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+			for _, sql := range all {
+				if err := exec(t.Context(), tx, "UPDATE services SET changed_at = clock_timestamp(), "+sql); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	}
+	drive := browser.Open(t)
+	signedIn := func(t *testing.T, role identity.Role) *browser.Page {
+		t.Helper()
+		p := drive.Page(t, home+"/sign-in", browser.Desktop)
+		for name, value := range e.as(t, e.A, role).Cookies {
+			must(t, p.SetCookies([]*proto.NetworkCookieParam{{Name: name, Value: value, URL: home, HTTPOnly: true}}))
+		}
+		return p
+	}
+	const live = "observed = 'active', operation = '', step = '', problem = '', desired = 'active', power = 'on', holds = '{}', progress = 0, address = '203.0.113.7'"
+	for _, shot := range []struct{ name, path, sql, words string }{
+		{"running", "", live, "Running"},
+		{"access", "/access", live, "Access data"},
+		{"activity", "/activity", live, "was ordered"},
+		{"billing", "/billing", live, "5.00"},
+		{"rebuild", "/rebuild", live, "Everything on it is lost"},
+		{"installing", "", "observed = 'installing', operation = 'create', step = 'installing', operation_since = now(), progress = 40", "40 % done"},
+		{"failed", "", "observed = 'failed', operation = 'create', step = 'installing', operation_since = now(), problem = 'The platform has no room left for it.'", "did not come to its end"},
+		{"suspended", "", `observed = 'suspended', desired = 'suspended', power = 'off', holds = '{"billing": "The invoice of 1 October is not paid."}'`, "not paid"},
+		{"off", "", "power = 'off'", "Start"},
+		{"gone", "", "observed = 'gone', problem = 'The platform does not have it any more.'", "no longer find"},
+	} {
+		t.Run(shot.name, func(t *testing.T) {
+			state(live, shot.sql)
+			p := signedIn(t, identity.CustomerMember)
+			p.Go(at + shot.path)
+			p.Wait("main", shot.words)
+			for _, view := range browser.Views() {
+				p.Look(view)
+				p.Check(shot.name)
+				p.Screenshot("service_" + shot.name)
+			}
+			if shot.path != "" {
+				return
+			}
+			p = signedIn(t, identity.ResellerOwner)
+			p.Go(manage)
+			p.Wait("main", "Timeline")
+			for _, view := range browser.Views() {
+				p.Look(view)
+				p.Check("manage " + shot.name)
+				p.Screenshot("manage_service_" + shot.name)
+			}
+		})
+	}
+	for _, page := range []struct {
+		path string
+		role identity.Role
+	}{{"/client", identity.CustomerMember}, {"/client/services", identity.CustomerMember}, {"/manage/services", identity.ResellerOwner}} {
+		state(live)
+		p := signedIn(t, page.role)
+		p.Go(home + page.path)
+		for _, view := range browser.Views() {
+			p.Look(view)
+			p.Check(page.path)
+			p.Screenshot("services_list" + page.path)
+		}
+	}
+	t.Run("it comes alive", func(t *testing.T) {
+		state(live, "observed = 'none', operation = 'create', step = 'waiting', operation_since = now(), address = ''")
+		p := signedIn(t, identity.CustomerMember)
+		p.Go(at)
+		p.Wait(".steps", "Reserving a place")
+		state("observed = 'installing', step = 'installing', progress = 40")
+		p.Wait(".steps", "40 % done")
+		state(live)
+		p.Wait("#service-live", "Running")
+		p.Wait("#service-live", "203.0.113.7")
+		p.Check("alive")
+	})
+}
