@@ -68,8 +68,9 @@ func (a *app) openSites(ctx context.Context, t trust) (*sites, error) {
 		return nil, err
 	}
 	s.tenant = &tenantweb.Site{
-		Webhooks: a.webhooks(), Office: a.teamOffice(outbox), SignIn: s.signIn, Brands: s.desk, Media: s.media, Domains: s.domains.Desk, Services: a.serviceDesk()}
-	s.tenant = &tenantweb.Site{Office: a.teamOffice(outbox), SignIn: s.signIn, Brands: s.desk, Media: s.media, Domains: s.domains.Desk, Services: a.serviceDesk(), Payments: newPayments(a.ring, a.cfg.Payments)}
+		Webhooks: a.webhooks(), Office: a.teamOffice(outbox), SignIn: s.signIn, Brands: s.desk, Media: s.media, Domains: s.domains.Desk, Services: a.serviceDesk(),
+		Payments: newPayments(a.ring, a.cfg.Payments),
+	}
 	tenants, err := surface.New(a.tenantSurface(s))
 	if err != nil {
 		return nil, err

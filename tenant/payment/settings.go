@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ezscale/ezscale/billing/gateway"
@@ -99,6 +100,9 @@ var errUnknown = fault.New(fault.NotFound, "gateway.unknown", "This way to pay i
 
 // load reads a gateway with its secrets, or the fault gateway.unknown.
 func (d *Desk) load(ctx context.Context, tx *tenancy.Tx, code string) (Configured, map[string]string, error) {
+	if code == "" || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz") != "" {
+		return Configured{}, nil, errUnknown // a code may come from an address
+	}
 	var r gatewayRow
 	err := tx.NewRaw("SELECT "+gatewayColumns+" FROM gateways WHERE code = ?", code).Scan(ctx, &r)
 	if tenancy.IsNoRows(err) {
