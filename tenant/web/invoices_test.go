@@ -126,6 +126,9 @@ func TestTheTeamCreditsAndGivesBack(t *testing.T) {
 			t.Errorf("refund, %s: %d", name, a.Status)
 		}
 	}
+	if a := c.Send(t, "GET", at, nil); !strings.Contains(a.Page, `name="credit_note" value="on" checked`) {
+		t.Error("a refund is not offered with a credit note")
+	}
 	// Twice the same form is one change.
 	credit := url.Values{"credit_amount": {"3.80"}, "credit_reason": {"Outage"}, "key": {uuid.NewString()}}
 	refund := url.Values{"refund_amount": {"10.00"}, "payment": {pay.String()}, "credit_note": {"on"}, "key": {uuid.NewString()}}
@@ -144,7 +147,7 @@ func TestTheTeamCreditsAndGivesBack(t *testing.T) {
 		}
 		return err
 	}))
-	if a := c.Send(t, "GET", at, nil); !strings.Contains(a.Page, "CN-2026-00001") || !strings.Contains(a.Page, "CN-2026-00002") {
+	if a := c.Send(t, "GET", at, nil); !strings.Contains(a.Page, "CN-2026-00001") || !strings.Contains(a.Page, "CN-2026-00002") || strings.Contains(a.Page, `name="credit_note" value="on" checked`) {
 		t.Errorf("the page: %s", a.Page)
 	}
 }

@@ -66,8 +66,10 @@ func (s *Site) oneInvoice(c *fiber.Ctx) (invoiceView, error) {
 		return invoiceView{}, err
 	}
 	p, _ := surface.Principal(c)
-	v := invoiceView{Base: "/manage/invoices", FormKey: uuid.NewString(), Note: true}
+	v := invoiceView{Base: "/manage/invoices", FormKey: uuid.NewString()}
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error { return v.read(c.UserContext(), tx, id) })
+	// What was paid too much, or credited before, must not be credited a second time.
+	v.Note = v.Due.Minor >= 0
 	if !p.May(identity.SalesWrite) {
 		v.MayCredit, v.MayRefund = false, false
 	}
