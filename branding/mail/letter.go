@@ -34,6 +34,8 @@ type Letter struct{ Subject, Text, HTML string }
 type Letters struct {
 	layout *template.Template
 	sets   map[string]map[string]letterTemplate // theme → template name
+
+	sources map[string]map[string]Text // theme → template name: the words as written
 }
 
 // letterTemplate is the parts of one template file.
@@ -51,7 +53,7 @@ func LoadLetters(files fs.FS, themes []string) (*Letters, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load letters: %w", err)
 	}
-	l := &Letters{layout: layout, sets: map[string]map[string]letterTemplate{}}
+	l := &Letters{layout: layout, sets: map[string]map[string]letterTemplate{}, sources: map[string]map[string]Text{}}
 	for _, theme := range themes {
 		own, err := fs.Sub(files, theme)
 		if err != nil {
@@ -61,7 +63,7 @@ func LoadLetters(files fs.FS, themes []string) (*Letters, error) {
 		if err != nil {
 			return nil, err
 		}
-		set := map[string]letterTemplate{}
+		set, words := map[string]letterTemplate{}, map[string]Text{}
 		for name := range Templates {
 			source, err := fs.ReadFile(branding.Overlay{own, base}, "mails/"+name+".liquid")
 			if err != nil {
@@ -70,8 +72,9 @@ func LoadLetters(files fs.FS, themes []string) (*Letters, error) {
 			if set[name], err = parseLetter(string(source)); err != nil {
 				return nil, fmt.Errorf("letter %s of %s: %w", name, theme, err)
 			}
+			words[name] = wordsOf(string(source))
 		}
-		l.sets[theme] = set
+		l.sets[theme], l.sources[theme] = set, words
 	}
 	return l, l.rehearse()
 }
@@ -120,6 +123,20 @@ func parseLetter(source string) (letterTemplate, error) {
 	return parts, nil
 }
 
+// wordsOf is the subject and the text of a letter as they are written.
+func wordsOf(source string) (t Text) {
+	for _, chunk := range strings.Split("\n"+strings.ReplaceAll(source, "\r\n", "\n"), "\n--- ")[1:] {
+		name, body, _ := strings.Cut(chunk, "\n")
+		switch name {
+		case "subject":
+			t.Subject = strings.TrimSpace(body)
+		case "text":
+			t.Body = strings.TrimSpace(body)
+		}
+	}
+	return t
+}
+
 // page is what the layout of the HTML part gets.
 type page struct {
 	Subject     string
@@ -137,6 +154,10 @@ type page struct {
 
 // Render makes the letter in the sender's brand and theme.
 func (l *Letters) Render(s Sender, name string, data map[string]string) (Letter, error) {
+	return l.render(s, name, data, func(map[string]string) {})
+}
+
+func (l *Letters) render(s Sender, name string, data map[string]string, change func(said map[string]string)) (Letter, error) {
 	set, ok := l.sets[s.Brand.Theme]
 	if !ok {
 		set = l.sets["base"]
@@ -149,6 +170,7 @@ func (l *Letters) Render(s Sender, name string, data map[string]string) (Letter,
 	if err != nil {
 		return Letter{}, err
 	}
+	change(said)
 	button, link, ok := strings.Cut(said["button"], "|")
 	button, link = strings.TrimSpace(button), strings.TrimSpace(link)
 	if u, err := url.Parse(link); !ok || err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {

@@ -66,6 +66,7 @@ type waiting struct {
 	Attempts  int       `bun:"attempts"`
 	CreatedAt time.Time `bun:"created_at"`
 	now       time.Time
+	own       Text // the shop's own words; zero: the built-in ones
 }
 
 type updater func(ctx context.Context, fn func(tenancy.Statements) error) error
@@ -122,6 +123,14 @@ func (p *Postman) post(ctx context.Context, w waiting, sender func() (Sender, er
 		return Letter{}, &PermanentError{Err: err}
 	}
 	letter, err := p.Letters.Render(s, w.Template, data)
+	if w.own != (Text{}) {
+		// Words that cannot be filled in keep no letter back: the built-in ones go out.
+		if own, ownErr := p.Letters.RenderOwn(s, w.Template, data, w.own); ownErr == nil {
+			letter, err = own, nil
+		} else {
+			p.log().WarnContext(ctx, "a shop's own words cannot be used", "template", w.Template, "error", ownErr)
+		}
+	}
 	if err != nil {
 		return letter, &PermanentError{Err: err}
 	}
@@ -140,6 +149,19 @@ func take(ctx context.Context, tx tenancy.Statements, id string, w *waiting) err
 	if len(rows) == 1 {
 		*w = rows[0]
 		w.now = tx.Now()
+		return ownWords(ctx, tx, w)
+	}
+	return nil
+}
+
+// ownWords reads what a shop wrote instead of the built-in words.
+func ownWords(ctx context.Context, tx tenancy.Statements, w *waiting) error {
+	if _, shop := tx.(*tenancy.Tx); !shop {
+		return nil
+	}
+	err := tx.NewRaw("SELECT subject, body FROM mail_texts WHERE template = ? ORDER BY locale LIMIT 1", w.Template).Scan(ctx, &w.own.Subject, &w.own.Body)
+	if err != nil && !tenancy.IsNoRows(err) {
+		return fmt.Errorf("read the shop's words for %s: %w", w.Template, err)
 	}
 	return nil
 }

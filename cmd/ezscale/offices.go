@@ -8,6 +8,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/ezscale/ezscale/branding"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
@@ -49,10 +50,10 @@ func (a *app) staffOffice(ctx context.Context, outbox *mail.Outbox) (*centralweb
 }
 
 // teamOffice wires what the pages for a reseller's team need.
-func (a *app) teamOffice(outbox *mail.Outbox) *tenantweb.Office {
+func (a *app) teamOffice(outbox *mail.Outbox, letters *mail.Letters, desk *branding.Desk) *tenantweb.Office {
 	return &tenantweb.Office{
 		Hosts: a.resolver.Hosts, Refresh: a.resolver.RefreshTenant, MailAgain: outbox.Again,
-		Costs: runningCosts{book: &wholesale.Desk{Central: a.central}},
+		Costs: runningCosts{book: &wholesale.Desk{Central: a.central}}, Letters: letters, Sender: a.senders(desk).Tenant,
 	}
 }
 

@@ -67,9 +67,13 @@ func (a *app) openSites(ctx context.Context, t trust) (*sites, error) {
 	if s.office, err = a.staffOffice(ctx, outbox); err != nil {
 		return nil, err
 	}
+	letters, err := mail.LoadLetters(themes.Files, themeNames)
+	if err != nil {
+		return nil, err
+	}
 	s.tenant = &tenantweb.Site{
-		Webhooks: a.webhooks(), Office: a.teamOffice(outbox), SignIn: s.signIn, Brands: s.desk, Media: s.media, Domains: s.domains.Desk, Services: a.serviceDesk(),
-		Payments: newPayments(a.ring, a.cfg.Payments),
+		Webhooks: a.webhooks(), Office: a.teamOffice(outbox, letters, s.desk), SignIn: s.signIn, Brands: s.desk, Media: s.media, Domains: s.domains.Desk,
+		Services: a.serviceDesk(), Payments: newPayments(a.ring, a.cfg.Payments),
 	}
 	tenants, err := surface.New(a.tenantSurface(s))
 	if err != nil {

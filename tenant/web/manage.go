@@ -6,6 +6,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
@@ -23,6 +24,8 @@ import (
 type Office struct {
 	Hosts     func(tenancy.ID) []string // every host of a tenant, from memory
 	Refresh   func(ctx context.Context, ids ...tenancy.ID) error
+	Letters   *mail.Letters                                                  // the words of mails
+	Sender    func(ctx context.Context, db *tenancy.DB) (mail.Sender, error) // in whose name they go out
 	MailAgain func(ctx context.Context, tx tenancy.Statements, id uuid.UUID) error
 	Costs     report.Costs // what running services cost the reseller; nil: no margins are shown
 }
@@ -122,6 +125,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 		{identity.BrandRead, surface.NavItem{Label: "Brand", Href: "/manage/brand", Icon: "palette", Group: "Your shop"}},
 		{identity.SiteDomains, surface.NavItem{Label: "Domains", Href: "/manage/domains", Icon: "world", Group: "Your shop"}},
 		{identity.MailsRead, surface.NavItem{Label: "Mails", Href: "/manage/mails", Icon: "mail", Group: "Your shop"}},
+		{identity.MailsWrite, surface.NavItem{Label: "Words of mails", Href: "/manage/mail-texts", Icon: "pencil", Group: "Your shop"}},
 		{identity.TeamManage, surface.NavItem{Label: "Team", Href: "/manage/team", Icon: "user-cog", Group: "Your business"}},
 		{identity.SiteSettings, surface.NavItem{Label: "Settings", Href: "/manage/settings", Icon: "settings", Group: "Your business"}},
 		{identity.HooksManage, surface.NavItem{Label: "Webhooks", Href: "/manage/webhooks", Icon: "webhook", Group: "Your business"}},

@@ -57,6 +57,7 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.methodRoutes()...)
 	all = append(all, s.gatewayRoutes()...)
 	all = append(all, s.paymentRoutes()...)
+	all = append(all, s.mailTextRoutes()...)
 	for i := range all {
 		all[i] = unlessReadOnly(all[i])
 	}

@@ -8,10 +8,12 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
 	"github.com/ezscale/ezscale/tenant/renewal"
+	"github.com/ezscale/ezscale/themes"
 )
 
 // subscribe gives the buyer of a tenant a subscription that runs.
@@ -54,7 +56,41 @@ func (e *estate) subscribe(t testing.TB, of tenancy.Tenant) {
 		_, err = tx.NewRaw("UPDATE subscriptions SET state = 'active', anchor_at = ?, period_from = ?, period_to = ? WHERE id = ?", tx.Now(), tx.Now(), tx.Now().AddDate(0, 1, 0), id).Exec(ctx)
 		return err
 	}))
-	e.things[of.ID][":subscription"] = id.String()
+	e.things[of.ID][":subscription"], e.things[of.ID][":template"] = id.String(), "invoice_due"
+}
+
+func mustLetters(t testing.TB, names []string) *mail.Letters {
+	t.Helper()
+	l, err := mail.LoadLetters(themes.Files, names)
+	must(t, err)
+	return l
+}
+
+func TestMailTexts(t *testing.T) {
+	e := newEstate(t, tenancytest.New(t))
+	c := e.as(t, e.A, identity.ResellerOwner)
+	at := "/manage/mail-texts/invoice_due"
+	if a := c.Send(t, "GET", at, nil); a.Status != 200 || !strings.Contains(a.Page, "INV-2026-00042") {
+		t.Errorf("%d: no preview", a.Status)
+	}
+	if a := c.Send(t, "POST", at, url.Values{"subject": {"Hi"}, "body": {"{% for i in (1..9) %}x{% endfor %}"}}); a.Status != 422 || !strings.Contains(a.Page, "cannot be used here") {
+		t.Errorf("a loop: %d", a.Status)
+	}
+	if a := c.Send(t, "POST", at, url.Values{"subject": {"Please pay"}, "body": {"Dear {{ data.name }}"}}); a.Status != 303 {
+		t.Errorf("save: %d", a.Status)
+	}
+	if a := c.Send(t, "GET", at, nil); !strings.Contains(a.Page, "Dear Zoë Berg") || !strings.Contains(a.Page, "Back to the built-in words") {
+		t.Errorf("the words were not kept")
+	}
+	if a := e.as(t, e.B, identity.ResellerOwner).Send(t, "GET", at, nil); strings.Contains(a.Page, "Please pay\"") {
+		t.Errorf("the neighbour has them too")
+	}
+	if a := c.Send(t, "POST", at+"/reset", nil); a.Status != 303 {
+		t.Errorf("reset: %d", a.Status)
+	}
+	if a := c.Send(t, "GET", at, nil); strings.Contains(a.Page, "Dear Zoë") {
+		t.Errorf("the words are there still")
+	}
 }
 
 func TestCancelAndTakeItBack(t *testing.T) {
