@@ -20,8 +20,9 @@ import (
 
 // PageCacheConfig says what is kept.
 type PageCacheConfig struct {
-	// Paths are the public pages: exact, or with a trailing "*" everything that begins
-	// so. A page that is not named here is never kept.
+	// Paths are the public pages: exact, with a trailing "*" everything that begins so, or
+	// with a trailing "/:" and a name one segment more. A page that is not named here is
+	// never kept.
 	Paths []string
 	// Query are the parameters that choose what a page shows. A request with any other
 	// is not answered from the cache, but for Ignored ones, which change nothing.
@@ -132,6 +133,9 @@ func (p *PageCache) mayKeep(c *fiber.Ctx) bool {
 func (p *PageCache) public(path string) bool {
 	for _, want := range p.cfg.Paths {
 		if begins, ok := strings.CutSuffix(want, "*"); ok && strings.HasPrefix(path, begins) || path == want {
+			return true
+		}
+		if i := strings.Index(want, "/:"); i >= 0 && strings.HasPrefix(path, want[:i+1]) && !strings.Contains(path[i+1:], "/") {
 			return true
 		}
 	}

@@ -8,25 +8,12 @@ import (
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/queue"
-	"github.com/ezscale/ezscale/tenant/checkout"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
 // renewalDesk is where subscriptions are renewed, collected and ended.
 func (a *app) renewalDesk() *renewal.Desk { return &renewal.Desk{Mail: mail.NewOutbox(a.ring)} }
-
-// openSubscription is checkout's way to renewal.Open.
-func openSubscription(ctx context.Context, tx *tenancy.Tx, s checkout.Subscription) (uuid.UUID, error) {
-	n := renewal.New{
-		AccountID: s.AccountID, OrderID: s.OrderID, PlanID: s.PlanID, Label: s.Label, Cycle: s.Cycle, Currency: s.Amount.Currency, Amount: s.Amount,
-	}
-	for _, it := range s.Items {
-		n.Items = append(n.Items, renewal.Item{Kind: it.Kind, Code: it.Code, Label: it.Label, Quantity: it.Quantity, AmountMinor: it.Amount.Minor})
-	}
-	opened, err := renewal.Open(ctx, tx, n)
-	return opened.ID, err
-}
 
 // handleRenewals registers what is due of subscriptions, what follows failed charges,
 // and what follows paid invoices: before says what other parts do first.

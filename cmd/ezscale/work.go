@@ -92,7 +92,9 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 	queue.HandleCentral(w, postman.SendCentral)
 	queue.Handle(w, a.webhooks().Deliver)
 	queue.Handle(w, invoicing.Letters{Mail: mail.NewOutbox(a.ring)}.Write)
-	handleRenewals(w, a.renewalDesk())
+	orders := a.checkoutDesk(wholesaleOffers{a.platforms()})
+	handleRenewals(w, a.renewalDesk(), orders.Paid)
+	checkoutJobs(w, orders)
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, _ stockJob) error {
 		return a.fillStock(ctx, a.wantedSpares())
 	}, queue.Timeout(10*time.Minute))

@@ -15,6 +15,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
 // AgendaKind is under what orders that nobody pays stand on the agenda.
@@ -69,8 +70,10 @@ func (d *Desk) cancel(ctx context.Context, tx *tenancy.Tx, o *Order, reason, act
 			return err
 		}
 	}
-	if err := d.Drop(ctx, tx, o.ID); err != nil {
-		return err
+	for _, x := range o.Items {
+		if err := renewal.Drop(ctx, tx, x.SubscriptionID); err != nil {
+			return err
+		}
 	}
 	if err := giveStockBack(ctx, tx, o.Items); err != nil {
 		return err

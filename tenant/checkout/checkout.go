@@ -49,36 +49,11 @@ type Desk struct {
 	Offers catalog.Wholesale
 	Supply Supply
 	Mail   Mailer
-	// Open begins a subscription that waits for its first payment.
-	Open func(ctx context.Context, tx *tenancy.Tx, s Subscription) (uuid.UUID, error)
-	// Drop ends the subscriptions of an order that was never paid.
-	Drop func(ctx context.Context, tx *tenancy.Tx, orderID uuid.UUID) error
-	// Deliver has the service of a paid subscription made. It is idempotent in the subscription.
-	Deliver func(ctx context.Context, tx *tenancy.Tx, s Service) error
-	// Gate says why a tenant may not sell anything new; nil: it may. A nil Gate lets everybody.
-	Gate func(t tenancy.Tenant) error
 }
 
 // Mailer takes letters within a transaction; mail.Outbox does.
 type Mailer interface {
 	Enqueue(ctx context.Context, tx tenancy.Statements, m mail.Message) error
-}
-
-// Subscription is what is to be paid for again and again.
-type Subscription struct {
-	AccountID, OrderID, PlanID uuid.UUID
-	Label                      string
-	Cycle                      billing.Cycle
-	Amount                     billing.Money // a cycle
-	Items                      []catalog.Item
-}
-
-// Service is what is to be made.
-type Service struct {
-	SubscriptionID uuid.UUID
-	AccountID      uuid.UUID
-	Item           Item
-	Name           string
 }
 
 // Ask is a cart to be priced.

@@ -9,6 +9,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/hosting"
 )
 
 // Paid has delivered what the invoice's order is over. Invoices that belong to no order
@@ -53,11 +54,11 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 			continue
 		}
 		delivered++
-		name := x.Picked.Hostname
-		if name == "" {
-			name = x.Label
-		}
-		if err := d.Deliver(ctx, tx, Service{SubscriptionID: x.SubscriptionID, AccountID: o.AccountID, Item: x, Name: name}); err != nil {
+		_, err := hosting.Order(ctx, tx, hosting.New{
+			SubscriptionID: x.SubscriptionID, AccountID: o.AccountID, Type: string(x.Type), SKU: x.SKU, Label: x.Label, Name: x.Picked.Hostname, Hostname: x.Picked.Hostname,
+			PlatformID: x.PlatformID, Region: x.Picked.Region, Image: x.Picked.Image, Spec: x.Spec, SSHKeys: x.SSHKeys,
+		})
+		if err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
 // PlaceRequest accepts a quote.
@@ -49,7 +50,7 @@ func holdKey(quote uuid.UUID, index int) string { return fmt.Sprintf("quote/%s/%
 // price_changed, out_of_stock, not_allowed, too_many_unpaid, no_gateway; plan.archived
 // and what else catalog.Configure says; platform.full.
 func (d *Desk) Place(ctx context.Context, db *tenancy.DB, r PlaceRequest) (Order, error) {
-	if err := d.gate(db.Tenant()); err != nil {
+	if err := MaySell(db.Tenant()); err != nil {
 		return Order{}, err
 	}
 	var q quoteRow
@@ -282,13 +283,15 @@ func (d *Desk) open(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow, r
 		if x.SKU != "" {
 			x.PlatformID, x.SSHKeys = places[i].PlatformID, r.SSHKeys
 		}
-		id, err := d.Open(ctx, tx, Subscription{
-			AccountID: o.AccountID, OrderID: o.ID, PlanID: x.PlanID, Label: x.Label, Cycle: x.Picked.Cycle, Amount: x.Amount, Items: x.Parts,
-		})
+		n := renewal.New{AccountID: o.AccountID, OrderID: o.ID, PlanID: x.PlanID, Label: x.Label, Cycle: x.Picked.Cycle, Currency: o.Currency, Amount: x.Amount}
+		for _, part := range x.Parts {
+			n.Items = append(n.Items, renewal.Item{Kind: part.Kind, Code: part.Code, Label: part.Label, Quantity: part.Quantity, AmountMinor: part.Amount.Minor})
+		}
+		s, err := renewal.Open(ctx, tx, n)
 		if err != nil {
 			return err
 		}
-		x.SubscriptionID = id
+		x.SubscriptionID = s.ID
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func (d *Desk) Preview(ctx context.Context, db *tenancy.DB, a Ask) (q Quote, err
 // the first thing that cannot be ordered, or checkout.empty, checkout.too_many_items,
 // checkout.unknown_account; and whatever keeps the shop from selling.
 func (d *Desk) Quote(ctx context.Context, db *tenancy.DB, a Ask) (q Quote, err error) {
-	if err := d.gate(db.Tenant()); err != nil {
+	if err := MaySell(db.Tenant()); err != nil {
 		return Quote{}, err
 	}
 	if len(a.Items) == 0 {
@@ -72,12 +72,13 @@ func (d *Desk) Quote(ctx context.Context, db *tenancy.DB, a Ask) (q Quote, err e
 	return q, err
 }
 
-// gate refuses where the shop may not sell.
-func (d *Desk) gate(t tenancy.Tenant) error {
-	if d.Gate == nil {
+// MaySell refuses where the platform lets the shop sell nothing new. The fault is
+// checkout.closed.
+func MaySell(t tenancy.Tenant) error {
+	if t.Restriction.SellsNew() {
 		return nil
 	}
-	return d.Gate(t)
+	return fault.New(fault.Conflict, "checkout.closed", "This shop takes no new orders at the moment. What you have runs on.")
 }
 
 // buyer is what pricing asks of an account.
@@ -271,4 +272,12 @@ type Again struct {
 // Next is when a cycle that begins at from is due again; zero when never.
 func (a Again) Next(from time.Time, zone *time.Location) time.Time {
 	return a.Cycle.Period(from, 0, zone).To
+}
+
+// TakesMoney reports whether the shop has a way to be paid.
+func TakesMoney(ctx context.Context, db *tenancy.DB) (on bool, err error) {
+	err = db.View(ctx, func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT EXISTS (SELECT FROM gateways WHERE state = 'on')").Scan(ctx, &on)
+	})
+	return on, err
 }

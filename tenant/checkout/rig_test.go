@@ -2,7 +2,6 @@ package checkout_test
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"testing"
 	"time"
@@ -107,40 +106,11 @@ func newRig(t testing.TB, w *tenancytest.World) *rig {
 	r.desk = &checkout.Desk{
 		Offers: offers{{SKU: "vps-s", Type: "vps", Name: "VPS S", Spec: provisioners.Spec{CPU: 1, MemoryMB: 2048, DiskGB: 40}, Cost: catalog.Cost{Minor: "300", Currency: "EUR"}, Available: true,
 			Regions: []catalog.Region{{Code: "ams", Name: "Amsterdam", Images: image, Available: true}, {Code: "nyc", Name: "New York", Images: image[:1], Available: true}, {Code: "sin", Name: "Singapore", Images: image}}}},
-		Supply: r.room, Mail: mail.NewOutbox(ring), Open: openSubscription, Drop: dropSubscriptions, Deliver: deliver,
+		Supply: r.room, Mail: mail.NewOutbox(ring),
 	}
 	r.furnish(t, w.A)
 	r.furnish(t, w.B)
 	return r
-}
-
-// openSubscription is the smallest that keeps a subscription.
-func openSubscription(ctx context.Context, tx *tenancy.Tx, s checkout.Subscription) (uuid.UUID, error) {
-	id := uuid.Must(uuid.NewV7())
-	items, err := json.Marshal(s.Items)
-	if err != nil {
-		return id, err
-	}
-	_, err = tx.NewRaw(`INSERT INTO subscriptions (id, account_id, order_id, plan_id, label, state, cycle, currency, amount_minor, items, renewals, cancel_reason, cancel_note, created_at, changed_at)
-		VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?::jsonb, 0, '', '', ?, ?)`, id, s.AccountID, s.OrderID, s.PlanID, s.Label, s.Cycle, s.Amount.Currency, s.Amount.Minor, string(items), tx.Now(), tx.Now()).Exec(ctx)
-	return id, err
-}
-
-func dropSubscriptions(ctx context.Context, tx *tenancy.Tx, order uuid.UUID) error {
-	_, err := tx.NewRaw("UPDATE subscriptions SET state = 'ended', ended_at = ? WHERE order_id = ? AND state = 'pending'", tx.Now(), order).Exec(ctx)
-	return err
-}
-
-func deliver(ctx context.Context, tx *tenancy.Tx, s checkout.Service) error {
-	id := uuid.Must(uuid.NewV7())
-	spec, err := json.Marshal(s.Item.Spec)
-	if err != nil {
-		return err
-	}
-	_, err = tx.NewRaw(`INSERT INTO services (id, subscription_id, account_id, type, sku, label, name, platform_id, region, image, spec, desired, observed, operation, step, problem, attempts, ref, address, addresses, holds, created_at, changed_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?::jsonb, 'active', 'none', 'create', '', '', 0, '', '', '[]', '{}', ?, ?) ON CONFLICT (subscription_id) DO NOTHING`,
-		id, s.SubscriptionID, s.AccountID, s.Item.Type, s.Item.SKU, s.Item.Label, s.Name, s.Item.PlatformID, s.Item.Picked.Region, s.Item.Picked.Image, string(spec), tx.Now(), tx.Now()).Exec(ctx)
-	return err
 }
 
 func (r *rig) furnish(t testing.TB, of tenancy.Tenant) {

@@ -15,13 +15,18 @@ import (
 
 // authRoutes are the pages by which customers and the reseller's team come in.
 func (s *Site) authRoutes() []surface.Route {
-	plane := func(c *fiber.Ctx) identity.Plane { return identity.InTenant(surface.DB(c)) }
-	customers := &signin.Pages{
-		Parts: s.SignIn, World: identity.Customer, Layout: "client", Home: "/client", Security: "/client/security", Plane: plane, SignUp: openAccount,
-	}
-	team := &signin.Pages{Parts: s.SignIn, World: identity.Reseller, Prefix: "/manage", Layout: "manage", Home: "/manage", Plane: plane}
-	return append(team.Routes(), customers.Routes()...)
+	team := &signin.Pages{Parts: s.SignIn, World: identity.Reseller, Prefix: "/manage", Layout: "manage", Home: "/manage", Plane: planeOf}
+	return append(team.Routes(), s.customers().Routes()...)
 }
+
+// customers are the pages by which customers come in; the checkout uses them too.
+func (s *Site) customers() *signin.Pages {
+	return &signin.Pages{
+		Parts: s.SignIn, World: identity.Customer, Layout: "client", Home: "/client", Security: "/client/security", Plane: planeOf, SignUp: openAccount,
+	}
+}
+
+func planeOf(c *fiber.Ctx) identity.Plane { return identity.InTenant(surface.DB(c)) }
 
 // openAccount gives a new customer an account of their own with the next number.
 func openAccount(ctx context.Context, tx tenancy.Statements, t tenancy.Tenant, p identity.Person, company string) error {

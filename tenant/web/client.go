@@ -24,6 +24,7 @@ func ClientNav(identity.Principal) []surface.NavItem {
 		{Label: "Services", Href: "/client/services", Icon: "server"},
 		{Label: "Invoices", Href: "/client/invoices", Icon: "file-invoice"},
 		{Label: "Subscriptions", Href: "/client/subscriptions", Icon: "rotate-clockwise"},
+		{Label: "Orders", Href: "/client/orders", Icon: "shopping-cart"},
 		{Label: "API", Href: "/client/api", Icon: "code"},
 		{Label: "Payment methods", Href: "/client/payment-methods", Icon: "credit-card"},
 		{Label: "Security", Href: "/client/security", Icon: "shield-lock"},

@@ -14,7 +14,6 @@ import (
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenant/account"
-	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/report"
 	"github.com/ezscale/ezscale/tenant/settings"
 	"github.com/ezscale/ezscale/tenant/team"
@@ -43,7 +42,6 @@ func (s *Site) officeRoutes() []surface.Route {
 		at("POST", "/customers/:customer/disable", identity.CustomersEdit, s.customerChange("%s cannot sign in any more.", (*account.Desk).Disable)),
 		at("POST", "/customers/:customer/enable", identity.CustomersEdit, s.customerChange("%s can sign in again.", (*account.Desk).Enable)),
 		at("POST", "/customers/:customer/verify", identity.CustomersEdit, s.customerChange("Sent %s a new link.", (*account.Desk).ResendVerification)),
-		at("GET", "/catalog", identity.CatalogRead, s.showCatalog),
 		at("GET", "/settings", identity.SiteSettings, s.showSettings),
 		at("POST", "/settings", identity.SiteSettings, s.saveSettings),
 	}
@@ -120,6 +118,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 		{identity.ServicesRead, surface.NavItem{Label: "Services", Href: "/manage/services", Icon: "server"}},
 		{identity.SalesRead, surface.NavItem{Label: "Invoices", Href: "/manage/invoices", Icon: "file-invoice"}},
 		{identity.SalesRead, surface.NavItem{Label: "Subscriptions", Href: "/manage/subscriptions", Icon: "rotate-clockwise"}},
+		{identity.SalesRead, surface.NavItem{Label: "Orders", Href: "/manage/orders", Icon: "shopping-cart"}},
 		{identity.CatalogRead, surface.NavItem{Label: "Catalog", Href: "/manage/catalog", Icon: "package"}},
 		{identity.SalesRead, surface.NavItem{Label: "Payments", Href: "/manage/payments", Icon: "credit-card"}},
 		{identity.BrandRead, surface.NavItem{Label: "Brand", Href: "/manage/brand", Icon: "palette", Group: "Your shop"}},
@@ -137,26 +136,6 @@ func Nav(p identity.Principal) []surface.NavItem {
 		}
 	}
 	return nav
-}
-
-type catalogView struct {
-	Products []catalog.Product
-	Currency string
-	Locale   string
-}
-
-// showCatalog shows what visitors are offered, in the shop's currency.
-func (s *Site) showCatalog(c *fiber.Ctx) error {
-	t, _ := surface.Tenant(c)
-	v := catalogView{Currency: t.Currency, Locale: t.Locale}
-	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) (err error) {
-		v.Products, err = catalog.Public(c.UserContext(), tx, t.Currency)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return surface.Render(c, "manage", "manage/catalog", "Catalog", v)
 }
 
 type settingsView struct {

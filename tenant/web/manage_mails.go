@@ -99,7 +99,7 @@ func (s *Site) mailTextView(c *fiber.Ctx) (v mailTextView, from mail.Sender, err
 	return v, from, nil
 }
 
-func (s *Site) preview(v *mailTextView, from mail.Sender) error {
+func (s *Site) previewMailText(v *mailTextView, from mail.Sender) error {
 	words := mail.Text{Subject: v.Subject, Body: v.Body}
 	if err := s.Office.Letters.Check(from, v.Template, words); err != nil {
 		return err
@@ -115,7 +115,7 @@ func (s *Site) showMailText(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if err := s.preview(&v, from); err != nil {
+	if err := s.previewMailText(&v, from); err != nil {
 		v.Preview = nil // words of before a change of what they may hold
 	}
 	return surface.Render(c, "manage", "manage/mail_text", v.Label, v)
@@ -128,7 +128,7 @@ func (s *Site) saveMailText(c *fiber.Ctx) error {
 		return err
 	}
 	v.Subject, v.Body = c.FormValue("subject"), c.FormValue("body")
-	if err := s.preview(&v, from); err != nil {
+	if err := s.previewMailText(&v, from); err != nil {
 		v.Preview = nil
 		return surface.FormError(c, err, "manage", "manage/mail_text", v.Label, v)
 	}

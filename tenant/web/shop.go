@@ -25,6 +25,7 @@ func (s *Site) shopRoutes() []surface.Route {
 		get("/", s.home),
 		get("/products/:product", s.product),
 		get("/products/:product/:plan", s.plan),
+		{Method: fiber.MethodPost, Path: "/products/:product/:plan", Needs: identity.Public, Handler: s.plan},
 		get("/contact", s.contact),
 		get("/legal/:page", s.legal),
 		get("/robots.txt", s.robots),
@@ -76,20 +77,6 @@ func (s *Site) product(c *fiber.Ctx) error {
 	}
 	view.Canonical = canonical(c, view.Product.Href)
 	return surface.Render(c, "shop", "shop/product", view.Product.Name, view)
-}
-
-// plan handles GET /products/:product/:plan.
-func (s *Site) plan(c *fiber.Ctx) error {
-	p, err := s.read(c)
-	if err != nil {
-		return err
-	}
-	view, err := planOf(p, c.Params("product"), c.Params("plan"))
-	if err != nil {
-		return err
-	}
-	view.Canonical = canonical(c, view.Plan.Href)
-	return surface.Render(c, "shop", "shop/plan", view.Product.Name+" "+view.Plan.Name, view)
 }
 
 // contact handles GET /contact.

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"net/url"
 	"slices"
 
 	"github.com/ezscale/ezscale/billing"
@@ -32,6 +31,7 @@ type productView struct {
 
 type planView struct {
 	Name, Summary, Href string
+	Slug                string
 	Recommended         bool
 	Facts               []catalog.Fact
 	Values              []string // of the facts, in the order of the product's labels; "" where there is none
@@ -52,13 +52,6 @@ type productPage struct {
 	Others                 []productView
 	Questions              []branding.Question
 	SupportEmail           string
-	Description, Canonical string
-}
-
-type planPage struct {
-	Product                productView
-	Plan                   planView
-	SupportEmail, Mailto   string
 	Description, Canonical string
 }
 
@@ -145,23 +138,6 @@ func productOf(p shopPage, slug string) (productPage, error) {
 	return v, nil
 }
 
-func planOf(p shopPage, productSlug, planSlug string) (planPage, error) {
-	page, err := productOf(p, productSlug)
-	if err != nil {
-		return planPage{}, err
-	}
-	for _, plan := range page.Product.Plans {
-		if plan.Href == page.Product.Href+"/"+planSlug {
-			v := planPage{Product: page.Product, Plan: plan, SupportEmail: page.SupportEmail, Description: plan.Summary}
-			if v.SupportEmail != "" {
-				v.Mailto = "mailto:" + v.SupportEmail + "?subject=" + url.PathEscape("Order: "+page.Product.Name+" "+plan.Name)
-			}
-			return v, nil
-		}
-	}
-	return planPage{}, fault.New(fault.NotFound, "plan.not_found", "There is no such plan.")
-}
-
 func viewProduct(p catalog.Product) productView {
 	v := productView{Name: p.Name, Summary: p.Summary, Slug: p.Slug, Href: "/products/" + p.Slug, Icon: typeIcon(p.Type)}
 	if from, ok := p.From(); ok {
@@ -182,7 +158,7 @@ func viewProduct(p catalog.Product) productView {
 }
 
 func viewPlan(p catalog.Plan, of productView) planView {
-	v := planView{Name: p.Name, Summary: p.Summary, Href: of.Href + "/" + p.Slug, Recommended: p.Recommended, Facts: p.Facts}
+	v := planView{Slug: p.Slug, Name: p.Name, Summary: p.Summary, Href: of.Href + "/" + p.Slug, Recommended: p.Recommended, Facts: p.Facts}
 	if from, ok := p.From(); ok {
 		view := viewPrice(from)
 		v.Price = &view

@@ -26,6 +26,7 @@ type Site struct {
 	Media    *media.Library // pictures of the brand
 	Office   *Office        // the pages for the reseller's team
 	Services *Services      // the pages about what runs
+	Selling  *Selling       // the pages on which people buy
 
 	Payments *payment.Desk // where money is taken
 	Webhooks *webhook.Desk // endpoints of customers and of the reseller
@@ -39,14 +40,17 @@ func (s *Site) Routes() []surface.Route {
 	// One line a part: its routes stand in the file named for it.
 	all = append(all, s.authRoutes()...)
 	all = append(all, s.shopRoutes()...)
+	all = append(all, s.cartRoutes()...)
 	all = append(all, s.clientRoutes()...)
 	all = append(all, s.clientInvoiceRoutes()...)
 	all = append(all, s.clientServiceRoutes()...)
 	all = append(all, s.manageServiceRoutes()...)
+	all = append(all, s.orderRoutes()...)
 	all = append(all, s.domainRoutes()...)
 	all = append(all, s.brandRoutes()...)
 	all = append(all, s.brandFileRoutes()...)
 	all = append(all, s.officeRoutes()...)
+	all = append(all, s.catalogRoutes()...)
 	all = append(all, s.manageInvoiceRoutes()...)
 	all = append(all, s.billingSettingsRoutes()...)
 	all = append(all, s.clientSubscriptionRoutes()...)

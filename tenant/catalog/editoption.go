@@ -1,0 +1,202 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/fault"
+)
+
+// OptionForm is an option as a form sends it. Choices are lines of
+// "label | amount | price a month", the price in the form's currency.
+type OptionForm struct {
+	ID         uuid.UUID // zero: a new one
+	ProductID  uuid.UUID
+	Code       string
+	Label      string
+	Help       string
+	Kind       string
+	Resource   string
+	Minimum    string
+	Maximum    string
+	Step       string
+	Currency   string
+	Choices    string
+	Position   string
+	Visibility string
+}
+
+// Resources are what an option may add to, with what people read.
+func Resources() [][2]string {
+	return [][2]string{{"", "Nothing that is delivered"}, {"cpu", "CPUs"}, {"memory_mb", "Memory, MB"}, {"disk_gb", "Disk, GB"}, {"traffic_gb", "Traffic, GB a month"}, {"ipv4", "IPv4 addresses"}, {"backups", "Backups"}}
+}
+
+var (
+	optionCodes = regexp.MustCompile(`^[a-z0-9]([a-z0-9_]{0,38}[a-z0-9])?$`)
+	notCode     = regexp.MustCompile(`[^a-z0-9]+`)
+)
+
+func (in OptionForm) check(before []Choice) (Option, error) {
+	wrong := form{}
+	o := Option{ID: in.ID, Code: strings.ToLower(line(in.Code)), Label: wrong.text("label", in.Label, 60, "Please say what is chosen."), Help: wrong.text("help", in.Help, 200, ""),
+		Kind: in.Kind, Resource: in.Resource, Position: wrong.number("position", in.Position, 0, 9999), Visibility: wrong.visibility(in.Visibility), Step: 1}
+	if !optionCodes.MatchString(o.Code) {
+		wrong["code"] = "Please use lower-case letters, digits and underscores, such as more_memory."
+	}
+	if o.Kind != OneOf && o.Kind != Quantity {
+		wrong["kind"] = "Please choose one of these."
+	}
+	if !slices.ContainsFunc(Resources(), func(r [2]string) bool { return r[0] == o.Resource }) {
+		wrong["resource"] = "Please choose one of these."
+	}
+	if o.Kind == Quantity {
+		o.Minimum, o.Maximum, o.Step = wrong.number("minimum", in.Minimum, 0, 10_000), wrong.number("maximum", in.Maximum, 0, 10_000), wrong.number("step", in.Step, 1, 10_000)
+		if o.Maximum < o.Minimum {
+			wrong["maximum"] = "This is less than the least."
+		}
+	}
+	o.Choices = in.choices(wrong, before)
+	if o.Kind == Quantity && len(o.Choices) != 1 {
+		wrong["choices"] = "Please write one line: what one step is called, what it adds, and its price a month."
+	}
+	return o, fault.Fields("option.invalid", wrong)
+}
+
+// choices reads the lines. Prices in other currencies and for other cycles stay as they
+// were where a choice keeps its label.
+func (in OptionForm) choices(wrong form, before []Choice) []Choice {
+	out := []Choice{}
+	for _, raw := range strings.Split(in.Choices, "\n") {
+		if raw = line(raw); raw == "" {
+			continue
+		}
+		parts := strings.Split(raw, "|")
+		for i := range parts {
+			parts[i] = strings.TrimSpace(parts[i])
+		}
+		if len(parts) > 3 || parts[0] == "" || len(out) >= 30 || len(raw) > 200 {
+			wrong["choices"] = "Please write at most 30 lines such as 4 GB more | 4096 | 3.00."
+			break
+		}
+		c := Choice{Code: strings.Trim(notCode.ReplaceAllString(strings.ToLower(parts[0]), "_"), "_"), Label: parts[0], Prices: map[string]map[Cycle]int64{}}
+		if c.Code == "" {
+			c.Code = "choice_" + strconv.Itoa(len(out)+1)
+		}
+		if i := slices.IndexFunc(before, func(x Choice) bool { return x.Label == c.Label }); i >= 0 {
+			c.Code = before[i].Code
+			for currency, cycles := range before[i].Prices {
+				if currency != in.Currency {
+					c.Prices[currency] = cycles
+				}
+			}
+		}
+		if slices.ContainsFunc(out, func(x Choice) bool { return x.Code == c.Code }) {
+			wrong["choices"] = "Two lines say the same."
+		}
+		if len(parts) > 1 && parts[1] != "" {
+			c.Amount = wrong.number("choices", parts[1], 0, 10_000_000)
+		}
+		if len(parts) > 2 && parts[2] != "" {
+			if minor := wrong.amount("choices", parts[2], in.Currency); minor > 0 {
+				c.Prices[in.Currency] = map[Cycle]int64{Monthly: minor}
+			}
+		}
+		out = append(out, c)
+	}
+	if len(out) == 0 {
+		wrong["choices"] = "Please write at least one line."
+	}
+	return out
+}
+
+// Lines are choices as OptionForm takes them.
+func Lines(choices []Choice, currency string) string {
+	var b strings.Builder
+	for _, c := range choices {
+		b.WriteString(c.Label + " | " + strconv.Itoa(c.Amount))
+		if m, ok := c.Price(currency, Monthly); ok && !m.IsZero() {
+			b.WriteString(" | " + m.Decimal())
+		}
+		b.WriteByte('\n')
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+var errNoOption = fault.New(fault.NotFound, "option.not_found", "There is no such option.")
+
+// OptionByID is an option and the product it belongs to. The fault is option.not_found.
+func OptionByID(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Option, uuid.UUID, error) {
+	var product uuid.UUID
+	err := tx.NewRaw("SELECT product_id FROM options WHERE id = ?", id).Scan(ctx, &product)
+	if tenancy.IsNoRows(err) {
+		return Option{}, uuid.Nil, errNoOption
+	}
+	if err != nil {
+		return Option{}, uuid.Nil, fmt.Errorf("read option: %w", err)
+	}
+	all, err := optionsOf(ctx, tx, product)
+	if err != nil {
+		return Option{}, uuid.Nil, err
+	}
+	i := slices.IndexFunc(all, func(o Option) bool { return o.ID == id })
+	if i < 0 {
+		return Option{}, uuid.Nil, errNoOption
+	}
+	return all[i], product, nil
+}
+
+// SaveOption adds or changes an option; anonymous visitors see it at once. Faults:
+// option.invalid about its fields, option.code_taken, option.not_found, product.not_found.
+func SaveOption(ctx context.Context, db *tenancy.DB, in OptionForm, by audit.Origin) error {
+	err := db.Update(ctx, func(tx *tenancy.Tx) error {
+		var before []Choice
+		if in.ID != uuid.Nil {
+			had, _, err := OptionByID(ctx, tx, in.ID)
+			if err != nil {
+				return err
+			}
+			before = had.Choices
+		}
+		o, err := in.check(before)
+		if err != nil {
+			return err
+		}
+		raw, err := json.Marshal(o.Choices)
+		if err != nil {
+			return err
+		}
+		action := "option.changed"
+		if o.ID == uuid.Nil {
+			action = "option.added"
+			if o.ID, err = uuid.NewV7(); err != nil {
+				return err
+			}
+			res, err := tx.NewRaw(`INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, created_at, changed_at)
+				SELECT ?0, x.id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10::jsonb, ?11, ?12, ?13, ?13 FROM products x WHERE x.id = ?1`,
+				o.ID, in.ProductID, o.Code, o.Label, o.Help, o.Kind, o.Resource, o.Minimum, o.Maximum, o.Step, string(raw), o.Position, o.Visibility, tx.Now()).Exec(ctx)
+			if err := kept(res, err, errNoProduct); err != nil {
+				return err
+			}
+		} else {
+			res, err := tx.NewRaw(`UPDATE options SET code = ?, label = ?, help = ?, kind = ?, resource = ?, minimum = ?, maximum = ?, step = ?, choices = ?::jsonb, position = ?, visibility = ?, changed_at = ? WHERE id = ?`,
+				o.Code, o.Label, o.Help, o.Kind, o.Resource, o.Minimum, o.Maximum, o.Step, string(raw), o.Position, o.Visibility, tx.Now(), o.ID).Exec(ctx)
+			if err := kept(res, err, errNoOption); err != nil {
+				return err
+			}
+		}
+		return changed(ctx, tx, by, action, audit.Target{Kind: "option", ID: o.ID.String()}, map[string]any{"label": o.Label, "visibility": o.Visibility})
+	})
+	if tenancy.IsTaken(err, "options_product_id_code_key") {
+		err = fault.Field("code", "option.code_taken", "Another option of this product has this code.")
+	}
+	return err
+}

@@ -1,0 +1,397 @@
+package web
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding/office"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/place"
+	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/checkout"
+)
+
+// sells says whether anything can be ordered.
+type sells struct {
+	Open bool
+	Why  string
+}
+
+// sells asks whether the shop takes orders: something must take the money, and the
+// platform must let it sell.
+func (s *Site) sells(c *fiber.Ctx) (sells, error) {
+	db := surface.DB(c)
+	if s.Selling == nil {
+		return sells{Why: "This shop does not take orders yet."}, nil
+	}
+	if err := checkout.MaySell(db.Tenant()); err != nil {
+		return sells{Why: fault.From(err).Message}, nil
+	}
+	open, err := checkout.TakesMoney(c.UserContext(), db)
+	if err != nil || open {
+		return sells{Open: open}, err
+	}
+	return sells{Why: "This shop cannot take payments at the moment."}, nil
+}
+
+// quoteView is a priced cart.
+type quoteView struct {
+	Items    []quoteItem
+	Net      billing.Money
+	Total    billing.Money
+	Taxes    []checkout.Tax
+	Again    []againView
+	Country  string // whose tax it is; empty: the shop's, until there is an address
+	Problems bool
+	Delivers bool // something takes keys
+}
+
+type quoteItem struct {
+	Index    int
+	Label    string
+	EditHref string
+	Chosen   []catalog.Fact
+	Lines    []lineView
+	Amount   billing.Money
+	Setup    billing.Money
+	Per      string
+	Problem  string
+}
+
+// againView is what is due again.
+type againView struct {
+	Amount billing.Money
+	Per    string
+	From   time.Time
+}
+
+// preview prices the visitor's cart.
+func (s *Site) preview(c *fiber.Ctx, k cart) (quoteView, error) {
+	if s.Selling == nil || len(k.Items) == 0 {
+		return quoteView{}, nil
+	}
+	ask := checkout.Ask{Items: k.Items}
+	if p, ok := surface.Principal(c); ok {
+		err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+			acting, err := account.Current(c.UserContext(), tx, p.PersonID, uuid.Nil)
+			if err == nil {
+				ask.AccountID = acting.AccountID
+			}
+			if fault.Is(err, "account.none") {
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return quoteView{}, err
+		}
+	}
+	q, err := s.Selling.Checkout.Preview(c.UserContext(), surface.DB(c), ask)
+	if err != nil {
+		return quoteView{}, err
+	}
+	return viewQuote(surface.DB(c).Tenant(), k, q), nil
+}
+
+func viewQuote(t tenancy.Tenant, k cart, q checkout.Quote) quoteView {
+	v := quoteView{Net: q.Net, Total: q.Total, Taxes: q.Taxes, Problems: len(q.Problems) > 0}
+	if q.Country != "" {
+		v.Country = place.CountryName(q.Country)
+	}
+	problem := map[int]string{}
+	for _, p := range q.Problems {
+		problem[p.Index] = words(p.Err)
+	}
+	next := 0
+	for i, picked := range k.Items {
+		href := "/products/" + picked.Product + "/" + picked.Plan + "?item=" + strconv.Itoa(i)
+		if why, bad := problem[i]; bad {
+			v.Items = append(v.Items, quoteItem{Index: i, Label: picked.Product + " " + picked.Plan, EditHref: href, Problem: why})
+			continue
+		}
+		if next < len(q.Items) {
+			x := viewItem(q.Items[next])
+			x.Index, x.EditHref = i, href
+			v.Items = append(v.Items, x)
+			v.Delivers = v.Delivers || q.Items[next].SKU != ""
+			next++
+		}
+	}
+	zone, err := time.LoadLocation(t.TimeZone)
+	if err != nil {
+		zone = time.UTC
+	}
+	for _, again := range checkout.Recurring(q.Items) {
+		v.Again = append(v.Again, againView{Amount: again.Net, Per: perWords[again.Cycle][0], From: again.Next(q.CreatedAt, zone)})
+	}
+	return v
+}
+
+// words are what a fault says to people, the fields' before the whole's.
+func words(err error) string {
+	f := fault.From(err)
+	for _, text := range f.Fields {
+		return text
+	}
+	return f.Message
+}
+
+func viewItem(x checkout.Item) quoteItem {
+	v := quoteItem{Label: x.Label, Chosen: x.Chosen, Amount: x.Amount, Setup: x.Setup, Per: perWords[x.Picked.Cycle][0]}
+	for _, part := range x.Parts {
+		v.Lines = append(v.Lines, lineView{Label: part.Label, Amount: part.Amount})
+	}
+	return v
+}
+
+// checkoutView is the one page of the checkout. Stage says which of its steps is open.
+type checkoutView struct {
+	Stage     string // who, code, address, order
+	Cart      quoteView
+	Email     string // of whom a code was sent, or who is signed in
+	Name      string
+	Account   string
+	BillTo    account.BillTo
+	Lines     []string // the address, to read
+	Countries []place.Choice
+	Kinds     []place.Choice
+	QuoteID   uuid.UUID
+	Pay       string // "€12.34"
+	Free      bool
+	Terms     bool
+	Privacy   bool
+	SSHKeys   string
+	Why       string // why nothing can be ordered
+}
+
+const checkoutTitle = "Checkout"
+
+// showCheckout handles GET /checkout.
+func (s *Site) showCheckout(c *fiber.Ctx) error {
+	surface.FormToken(c)
+	k := s.cartOf(c)
+	if len(k.Items) == 0 {
+		return surface.Redirect(c, "/cart", "")
+	}
+	v, err := s.checkoutPage(c, k, c.Query("edit") == "address")
+	if err != nil {
+		return office.Refused(c, err, "/cart")
+	}
+	return surface.Render(c, "pay", "shop/checkout", checkoutTitle, v)
+}
+
+// checkoutPage is the page as far as the visitor has come.
+func (s *Site) checkoutPage(c *fiber.Ctx, k cart, edit bool) (checkoutView, error) {
+	db := surface.DB(c)
+	v := checkoutView{Stage: "who"}
+	open, err := s.sells(c)
+	if err != nil {
+		return v, err
+	}
+	if !open.Open {
+		v.Why = open.Why
+	}
+	shown, err := s.Shown(c.UserContext(), db)
+	if err != nil {
+		return v, err
+	}
+	for _, l := range shown.Legal {
+		v.Terms = v.Terms || l.Href == "/legal/terms"
+		v.Privacy = v.Privacy || l.Href == "/legal/privacy"
+	}
+	person, ok := surface.Principal(c)
+	if !ok {
+		if a, waits := s.customers().Awaited(c); waits {
+			v.Stage, v.Email, v.Name = "code", a.Email, a.Name
+		}
+		v.Cart, err = s.preview(c, k)
+		return v, err
+	}
+	v.Email, v.Name = person.Email, person.Name
+	var party account.Party
+	err = db.View(c.UserContext(), func(tx *tenancy.Tx) error {
+		acting, err := account.Current(c.UserContext(), tx, person.PersonID, uuid.Nil)
+		if err != nil {
+			return err
+		}
+		if err := acting.Must(account.Buy); err != nil {
+			return err
+		}
+		v.Account = acting.Name
+		party, err = account.ForInvoice(c.UserContext(), tx, acting.AccountID)
+		return err
+	})
+	if err != nil {
+		return v, err
+	}
+	v.BillTo = account.BillTo{Kind: party.Kind, Address: party.Address, TaxID: party.TaxID}
+	if v.Stage = "order"; edit || !party.Complete() {
+		v.address()
+		v.Cart, err = s.preview(c, k)
+		return v, err
+	}
+	v.Lines = addressLines(party)
+	q, err := s.Selling.Checkout.Quote(c.UserContext(), db, checkout.Ask{AccountID: party.AccountID, Items: k.Items})
+	if err != nil {
+		return v, err
+	}
+	v.Cart = viewQuote(db.Tenant(), k, q)
+	v.QuoteID, v.Pay, v.Free = q.ID, q.Total.Format(db.Tenant().Locale), q.Total.IsZero()
+	return v, nil
+}
+
+// address opens the step of the address.
+func (v *checkoutView) address() {
+	v.Stage = "address"
+	v.Countries = append([]place.Choice{{Value: "", Label: "Please choose"}}, place.Countries()...)
+	if v.BillTo.Kind == "" {
+		v.BillTo.Kind = "person"
+	}
+}
+
+func addressLines(p account.Party) []string {
+	var out []string
+	for _, line := range []string{p.Company, p.Name, p.Line1, p.Line2, join(p.Postcode, p.City), p.Region, place.CountryName(p.Country)} {
+		if line != "" {
+			out = append(out, line)
+		}
+	}
+	if p.TaxID != "" {
+		out = append(out, "VAT number "+p.TaxID)
+	}
+	return out
+}
+
+func join(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + " " + b
+}
+
+// sendCode handles POST /checkout/code: somebody who is not signed in says who they are.
+func (s *Site) sendCode(c *fiber.Ctx) error {
+	surface.FormToken(c)
+	if _, ok := surface.Principal(c); ok {
+		return surface.Redirect(c, "/checkout", "")
+	}
+	email, name := c.FormValue("email"), c.FormValue("name")
+	if err := s.customers().SendCode(c, email, name, "/checkout"); err != nil {
+		return s.checkoutRefused(c, err, func(v *checkoutView) { v.Stage, v.Email, v.Name = "who", email, name })
+	}
+	return surface.Redirect(c, "/checkout", "")
+}
+
+// otherAddress handles POST /checkout/again: the code went to the wrong address.
+func (s *Site) otherAddress(c *fiber.Ctx) error {
+	s.customers().ForgetCode(c)
+	return surface.Redirect(c, "/checkout", "")
+}
+
+// enterCode handles POST /checkout/enter.
+func (s *Site) enterCode(c *fiber.Ctx) error {
+	surface.FormToken(c)
+	err := s.customers().EnterWithCode(c, c.FormValue("code"), c.FormValue("password"), "/checkout")
+	if err != nil {
+		return s.checkoutRefused(c, err, nil)
+	}
+	return nil
+}
+
+// checkoutRefused shows the page again with what was typed and what is wrong with it.
+func (s *Site) checkoutRefused(c *fiber.Ctx, err error, put func(*checkoutView)) error {
+	k := s.cartOf(c)
+	if len(k.Items) == 0 {
+		return office.Refused(c, err, "/cart")
+	}
+	v, perr := s.checkoutPage(c, k, false)
+	if perr != nil {
+		return office.Refused(c, perr, "/cart")
+	}
+	if put != nil {
+		put(&v)
+	}
+	return surface.FormError(c, err, "pay", "shop/checkout", checkoutTitle, v)
+}
+
+// acting is the account the signed-in person buys for.
+func (s *Site) buyingFor(c *fiber.Ctx) (account.Acting, error) {
+	person, ok := surface.Principal(c)
+	if !ok {
+		return account.Acting{}, fault.New(fault.Unauthorized, "session.none", "Please sign in.")
+	}
+	var acting account.Acting
+	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) (err error) {
+		acting, err = account.Current(c.UserContext(), tx, person.PersonID, uuid.Nil)
+		return err
+	})
+	if err == nil {
+		err = acting.Must(account.Buy)
+	}
+	return acting, err
+}
+
+// saveAddress handles POST /checkout/address.
+func (s *Site) saveAddress(c *fiber.Ctx) error {
+	acting, err := s.buyingFor(c)
+	if err != nil {
+		return err
+	}
+	b := account.BillTo{Kind: c.FormValue("kind"), TaxID: c.FormValue("tax_id"), Address: account.Address{
+		Name: c.FormValue("name"), Company: c.FormValue("company"), Line1: c.FormValue("line1"), Line2: c.FormValue("line2"), Postcode: c.FormValue("postcode"),
+		City: c.FormValue("city"), Region: c.FormValue("region"), Country: c.FormValue("country"), Phone: c.FormValue("phone"),
+	}}
+	if err := account.SaveBillTo(c.UserContext(), surface.DB(c), acting.AccountID, b, office.By(c)); err != nil {
+		return s.checkoutRefused(c, err, func(v *checkoutView) { v.BillTo = b; v.address() })
+	}
+	return surface.Redirect(c, "/checkout", "")
+}
+
+// order handles POST /checkout: the quote on the page is accepted.
+func (s *Site) order(c *fiber.Ctx) error {
+	acting, err := s.buyingFor(c)
+	if err != nil {
+		return err
+	}
+	person, _ := surface.Principal(c)
+	id, err := uuid.Parse(c.FormValue("quote"))
+	if err != nil || s.Selling == nil {
+		return surface.Redirect(c, "/checkout", "")
+	}
+	keys, err := checkout.ParseSSHKeys(c.FormValue("ssh_keys"))
+	if err == nil && c.FormValue("terms") == "" {
+		err = fault.Field("terms", "checkout.terms", "Please agree, so that we may deliver.")
+	}
+	if err != nil {
+		return s.checkoutRefused(c, err, func(v *checkoutView) { v.SSHKeys = c.FormValue("ssh_keys") })
+	}
+	o, err := s.Selling.Checkout.Place(c.UserContext(), surface.DB(c), checkout.PlaceRequest{
+		QuoteID: id, AccountID: acting.AccountID, PersonID: person.PersonID, SSHKeys: keys, By: office.By(c),
+	})
+	if err != nil {
+		return s.notPlaced(c, err)
+	}
+	if err := s.keepCart(c, cart{}); err != nil {
+		return err
+	}
+	if o.InvoiceID == nil || o.Total.IsZero() || o.State != checkout.AwaitingPayment {
+		return surface.Redirect(c, "/client/orders/"+o.ID.String(), "")
+	}
+	return surface.Redirect(c, "/client/invoices/"+o.InvoiceID.String()+"/pay", "")
+}
+
+// notPlaced leads back to where what is wrong can be put right.
+func (s *Site) notPlaced(c *fiber.Ctx, err error) error {
+	switch {
+	case fault.Is(err, "checkout.quote_expired"), fault.Is(err, "checkout.price_changed"), fault.Is(err, "checkout.quote_unknown"):
+		return surface.RedirectFlash(c, "/checkout", surface.Flash{Kind: "warn", Text: fault.From(err).Message})
+	}
+	return office.Refused(c, err, "/cart")
+}
