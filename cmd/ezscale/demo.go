@@ -186,6 +186,7 @@ func demoServeConfig(cfg *demoCommandConfig, lab *demo.Lab) (*serveConfig, error
 		"EZSCALE_DNS_RESOLVERS=" + lab.ACME.DNS(), "EZSCALE_EDGE_IPV4=127.0.0.1", "EZSCALE_EDGE_DOMAIN=edge.ezscale.test", "EZSCALE_EDGE_TLDS=test",
 		"EZSCALE_EXPORT_DIR=" + filepath.Join(dir, "exports"),
 		"EZSCALE_SMTP_URL=smtp+plain://" + lab.Mails.Addr(), "EZSCALE_STORAGE_URL=file://" + filepath.Join(dir, "uploads"),
+		"EZSCALE_STRIPE_API_URL=" + lab.StripeURL(), "EZSCALE_STRIPE_JS_URL=" + lab.StripeURL() + "/v3/",
 		"EZSCALE_EGRESS_ALLOW=127.0.0.0/8,::1/128",
 		"EZSCALE_DRAIN=0s", "EZSCALE_GRACE=5s", "EZSCALE_LOG_LEVEL=" + cfg.Log.Level, "EZSCALE_LOG_FORMAT=" + cfg.Log.Format,
 	}
@@ -201,7 +202,7 @@ func demoServeConfig(cfg *demoCommandConfig, lab *demo.Lab) (*serveConfig, error
 func (a *app) demoDoors(s *sites, lab *demo.Lab) demo.Doors {
 	return demo.Doors{
 		Resellers: *newResellerDesk(a.central, a.pool, a.cfg.Hosts.Platform, newOutboxes(a.ring)),
-		Wholesale: &wholesale.Desk{Central: a.central}, Platforms: a.platforms(), VirtFusionURL: lab.VirtFusionURL(),
+		Wholesale: &wholesale.Desk{Central: a.central}, Platforms: a.platforms(), VirtFusionURL: lab.VirtFusionURL(), StripeURL: lab.StripeURL(), Payments: newPayments(a.ring, a.cfg.Payments),
 		Brands: s.desk, Pool: a.pool, Central: a.central, Passwords: s.passwords, Clock: a.clock,
 		Upload: func(ctx context.Context, db *tenancy.DB, purpose, name string, body []byte) (string, error) {
 			u, err := s.media.Add(ctx, db, media.Offer{Purpose: media.Purpose(purpose), FileName: name, MediaType: "image/svg+xml", Bytes: body, By: audit.System("demo")})

@@ -22,6 +22,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ezscale/ezscale/billing/gateway/stripelab"
 	"github.com/ezscale/ezscale/branding/domain/acmelab"
 	"github.com/ezscale/ezscale/branding/mail/mailtrap"
 	vflab "github.com/ezscale/ezscale/provisioners/virtfusion/lab"
@@ -62,6 +63,7 @@ type Lab struct {
 	ACME     *acmelab.Lab
 	Mails    *mailtrap.Trap
 	Servers  *vflab.Lab // VirtFusion
+	Cards    *stripelab.Lab
 
 	options Options
 	closers []func() error
@@ -71,7 +73,7 @@ type Lab struct {
 // all at once, each with the variable that moves it.
 func Start(ctx context.Context, o Options) (*Lab, error) {
 	l := &Lab{options: o}
-	for _, step := range []func(context.Context) error{l.openDir, l.checkPorts, l.startPostgres, l.startRedis, l.startACME, l.startMails, l.startVirtFusion} {
+	for _, step := range []func(context.Context) error{l.openDir, l.checkPorts, l.startPostgres, l.startRedis, l.startACME, l.startMails, l.startVirtFusion, l.startStripe} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
@@ -280,6 +282,36 @@ func (l *Lab) startVirtFusion(ctx context.Context) error {
 	})
 	l.Servers.AddToken(PlatformToken)
 	return l.listen(ctx, l.options.VirtFusion, l.Servers.Handler())
+}
+
+// StripeKeys are a business's keys at the simulated Stripe.
+func StripeKeys(slug string) (secret, publishable string) {
+	return "sk_test_" + slug, "pk_test_" + slug
+}
+
+// startStripe starts the simulator of the gateway that takes cards, with an account for
+// each business and one for the platform. It forgets everything when it ends.
+func (l *Lab) startStripe(ctx context.Context) error {
+	l.Cards = stripelab.New(stripelab.Options{Clock: l.options.Clock, Client: localClient()})
+	for _, slug := range []string{"ezscale", "nimbus", "pixelforge", "platform"} {
+		l.Cards.AddAccount(StripeKeys(slug))
+	}
+	return l.listen(ctx, l.options.Stripe, l.Cards.Handler())
+}
+
+// StripeURL is where the simulated gateway is.
+func (l *Lab) StripeURL() string { return fmt.Sprintf("http://localhost:%d", l.options.Stripe.Number) }
+
+// localClient calls names below localhost, which not every resolver knows.
+func localClient() *http.Client {
+	var d net.Dialer
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		return d.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+	}}}
 }
 
 // listen serves a simulator on its port.

@@ -38,7 +38,9 @@ type Doors struct {
 	Payments  *payment.Desk
 	// VirtFusionURL is where the simulated platform is.
 	VirtFusionURL string
-	Clock         tenancy.Clock
+	// StripeURL is where the simulated gateway is.
+	StripeURL string
+	Clock     tenancy.Clock
 	// Upload keeps a picture of a brand and returns its id.
 	Upload func(ctx context.Context, db *tenancy.DB, purpose, name string, body []byte) (id string, err error)
 }

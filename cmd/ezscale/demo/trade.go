@@ -2,8 +2,12 @@ package demo
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -78,10 +82,38 @@ func (s *seeder) trade(ctx context.Context, db *tenancy.DB, b business) error {
 		known, err = payment.Configurations(ctx, tx)
 		return err
 	})
-	if err != nil || len(known) > 0 || s.Payments == nil {
+	if err != nil {
+		return err
+	}
+	if err := s.cards(ctx, db, b); err != nil || len(known) > 0 {
 		return err
 	}
 	return s.Payments.SaveGateway(ctx, db, payment.Change{Code: "transfer", On: true, Public: map[string]string{
 		"holder": x.company, "iban": x.iban, "bic": x.bic, "bank": "Demo Bank",
 	}}, by)
+}
+
+// cards sets the simulated Stripe up, at every start: it remembers nothing.
+func (s *seeder) cards(ctx context.Context, db *tenancy.DB, b business) error {
+	secret, publishable := StripeKeys(b.slug)
+	form := url.Values{"url": {s.addresses.http(b.slug+"."+s.addresses.Platform) + "hooks/stripe"}, "enabled_events[]": {"*"}, "api_version": {"2023-10-16"}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.StripeURL+"/v1/webhook_endpoints", strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	req.SetBasicAuth(secret, "")
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := localClient().Do(req)
+	if err != nil {
+		return fmt.Errorf("stripe: %w", err)
+	}
+	defer res.Body.Close() //nolint:errcheck // read to the end
+	var endpoint struct{ Secret string }
+	if err := json.NewDecoder(res.Body).Decode(&endpoint); err != nil || endpoint.Secret == "" {
+		return fmt.Errorf("stripe: the endpoint was answered with %s: %w", res.Status, err)
+	}
+	return s.Payments.SaveGateway(ctx, db, payment.Change{
+		Code: "stripe", On: true, Public: map[string]string{"publishable_key": publishable},
+		Secret: map[string]string{"secret_key": secret, "webhook_secret": endpoint.Secret},
+	}, by)
 }
