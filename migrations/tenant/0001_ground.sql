@@ -37,7 +37,6 @@ CREATE TABLE single_use_links (
   expires_at timestamptz NOT NULL,
   used_at timestamptz
 );
-CREATE INDEX single_use_links_by_person ON single_use_links (person_id, purpose);
 
 CREATE TABLE logins (
   id uuid PRIMARY KEY,
@@ -107,4 +106,3 @@ CREATE TABLE mails (
   created_at timestamptz NOT NULL,
   sent_at timestamptz
 );
-CREATE INDEX mails_by_time ON mails (created_at);

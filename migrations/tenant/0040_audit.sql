@@ -3,5 +3,3 @@
 -- whoever does it by hand. Rights and not a trigger: a trigger is one more function
 -- in each of ten thousand schemas, and Citus refuses it on a sharded table.
 REVOKE UPDATE, DELETE, TRUNCATE ON audit_entries FROM CURRENT_USER;
-
-CREATE INDEX logins_by_time ON logins (at);

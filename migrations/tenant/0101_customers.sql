@@ -7,13 +7,12 @@ ALTER TABLE accounts ADD COLUMN tax_id text;
 ALTER TABLE accounts ADD COLUMN notify jsonb;   -- what is mailed to whom besides what must be
 ALTER TABLE accounts ADD COLUMN default_method_id uuid;
 ALTER TABLE accounts ADD COLUMN closed_at timestamptz;
-CREATE UNIQUE INDEX accounts_by_number ON accounts (number) WHERE number IS NOT NULL;
 
 -- What happened, in plain words: to a service, an order, an invoice, an account. The
 -- key keeps one thing from being told twice.
 CREATE TABLE timeline (
-  id uuid PRIMARY KEY,
-  key text NOT NULL UNIQUE,
+  id uuid NOT NULL,
+  key text PRIMARY KEY,
   account_id uuid, -- null: no customer's
   subject_kind text NOT NULL CHECK (subject_kind IN ('account', 'order', 'subscription', 'service', 'invoice', 'payment')),
   subject_id uuid NOT NULL,
@@ -40,7 +39,6 @@ CREATE TABLE api_tokens (
   last_used_at timestamptz,
   revoked_at timestamptz
 );
-CREATE INDEX api_tokens_by_account ON api_tokens (account_id);
 
 -- Answers to writes that carried an idempotency key, kept for a day.
 CREATE TABLE idempotency_keys (
@@ -68,8 +66,8 @@ CREATE TABLE webhook_endpoints (
 
 CREATE TABLE webhook_deliveries (
   id uuid PRIMARY KEY, -- of the message: the same for every attempt
-  key text NOT NULL UNIQUE, -- event and endpoint
   endpoint_id uuid NOT NULL REFERENCES webhook_endpoints ON DELETE CASCADE,
+  key text NOT NULL, -- of the event
   type text NOT NULL,
   body text NOT NULL,
   state text NOT NULL CHECK (state IN ('waiting', 'delivered', 'failed')),
@@ -77,6 +75,6 @@ CREATE TABLE webhook_deliveries (
   last_status int,
   last_answer text,
   created_at timestamptz NOT NULL,
-  last_at timestamptz
+  last_at timestamptz,
+  UNIQUE (endpoint_id, key)
 );
-CREATE INDEX webhook_deliveries_by_endpoint ON webhook_deliveries (endpoint_id, created_at);

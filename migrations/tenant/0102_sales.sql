@@ -15,11 +15,10 @@ CREATE TABLE quotes (
   accepted_at timestamptz,
   CHECK (total_minor = net_minor + tax_minor)
 );
-CREATE INDEX quotes_by_expiry ON quotes (expires_at);
 
 CREATE TABLE orders (
   id uuid PRIMARY KEY,
-  number bigint NOT NULL UNIQUE, -- from the series 'order'
+  number bigint NOT NULL, -- from the series 'order'
   quote_id uuid NOT NULL UNIQUE REFERENCES quotes, -- an offer becomes one order
   account_id uuid NOT NULL REFERENCES accounts,
   person_id uuid NOT NULL REFERENCES people,
@@ -33,8 +32,6 @@ CREATE TABLE orders (
   changed_at timestamptz NOT NULL
 );
 CREATE INDEX orders_by_account ON orders (account_id, placed_at);
-CREATE INDEX orders_by_time ON orders (placed_at);
-CREATE INDEX orders_unpaid ON orders (placed_at) WHERE state = 'awaiting_payment';
 
 -- What is paid for again and again. Prices stand as they were sold.
 CREATE TABLE subscriptions (

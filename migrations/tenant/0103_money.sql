@@ -11,7 +11,6 @@ CREATE TABLE number_series (
 
 -- Percentages by country, region and class, with the days they hold.
 CREATE TABLE tax_rates (
-  id uuid PRIMARY KEY,
   country text NOT NULL CHECK (country ~ '^[A-Z]{2}$'),
   region text NOT NULL, -- empty: the whole country
   class text NOT NULL,  -- standard, reduced, zero
@@ -20,7 +19,7 @@ CREATE TABLE tax_rates (
   valid_from date NOT NULL,
   valid_to date, -- the first day it no longer holds
   source text NOT NULL,
-  UNIQUE (country, region, class, valid_from)
+  PRIMARY KEY (country, region, class, valid_from)
 );
 
 CREATE TABLE invoices (
@@ -49,7 +48,6 @@ CREATE TABLE invoices (
   next_try_at timestamptz,-- null: nobody tries
   created_at timestamptz NOT NULL,
   changed_at timestamptz NOT NULL,
-  UNIQUE (series, sequence),
   CHECK (total_minor = net_minor + tax_minor),
   CHECK (state = 'draft' OR (number IS NOT NULL AND document IS NOT NULL AND hash IS NOT NULL AND issued_at IS NOT NULL))
 );
@@ -71,7 +69,6 @@ CREATE TABLE invoice_lines (
   tax_note text NOT NULL, -- reverse charge, exempt
   PRIMARY KEY (invoice_id, position)
 );
-CREATE INDEX invoice_lines_by_subscription ON invoice_lines (subscription_id) WHERE subscription_id IS NOT NULL;
 
 -- How the shop takes money. Settings are sealed; public ones the browser sees.
 CREATE TABLE gateways (
@@ -99,7 +96,6 @@ CREATE TABLE payment_methods (
   changed_at timestamptz NOT NULL,
   UNIQUE (gateway, ref)
 );
-CREATE INDEX payment_methods_by_account ON payment_methods (account_id);
 
 CREATE TABLE payments (
   id uuid PRIMARY KEY,
@@ -122,7 +118,6 @@ CREATE TABLE payments (
   UNIQUE (gateway, ref)
 );
 CREATE INDEX payments_by_invoice ON payments (invoice_id);
-CREATE INDEX payments_by_account ON payments (account_id, created_at);
 -- At most one attempt at a time, or two tabs could pay twice.
 CREATE UNIQUE INDEX payments_one_under_way ON payments (invoice_id) WHERE state IN ('created', 'requires_action', 'processing');
 
@@ -140,7 +135,6 @@ CREATE TABLE refunds (
   created_at timestamptz NOT NULL,
   changed_at timestamptz NOT NULL
 );
-CREATE INDEX refunds_by_payment ON refunds (payment_id);
 
 -- What gateways tell us, each once, in whatever order it comes.
 CREATE TABLE gateway_events (
@@ -172,5 +166,4 @@ CREATE TABLE ledger_postings (
   PRIMARY KEY (key, position),
   CHECK (debit <> credit)
 );
-CREATE INDEX ledger_postings_by_time ON ledger_postings (at);
 REVOKE UPDATE, DELETE, TRUNCATE ON ledger_postings FROM CURRENT_USER;

@@ -101,7 +101,7 @@ func queueDelivery(ctx context.Context, tx *tenancy.Tx, endpoint uuid.UUID, e Ev
 	}
 	err = tx.NewRaw(`INSERT INTO webhook_deliveries (id, key, endpoint_id, type, body, state, attempts, created_at)
 		VALUES (?, ?, ?, ?, ?, 'waiting', 0, ?) ON CONFLICT DO NOTHING RETURNING id`,
-		id, e.Key+" "+endpoint.String(), endpoint, string(e.Type), string(text), tx.Now()).Scan(ctx, &id)
+		id, e.Key, endpoint, string(e.Type), string(text), tx.Now()).Scan(ctx, &id)
 	if tenancy.IsNoRows(err) {
 		return nil // told before
 	}
