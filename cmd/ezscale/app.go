@@ -50,7 +50,12 @@ type closer struct {
 // newApp builds what every process has: secrets, database, Redis, directory. It
 // does not wait for any of them to answer; see awaitReady.
 func newApp(ctx context.Context, cfg *serveConfig, log *slog.Logger) (*app, error) {
-	a := &app{cfg: cfg, log: log, clock: time.Now, health: health.New(), metrics: metrics.New(), failed: make(chan error, 1)}
+	return newAppAt(ctx, cfg, log, time.Now)
+}
+
+// newAppAt is newApp by another clock: the demo's, while it makes its history.
+func newAppAt(ctx context.Context, cfg *serveConfig, log *slog.Logger, clock tenancy.Clock) (*app, error) {
+	a := &app{cfg: cfg, log: log, clock: clock, health: health.New(), metrics: metrics.New(), failed: make(chan error, 1)}
 	a.loopCtx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
 	for _, step := range []struct {
 		name string

@@ -44,17 +44,18 @@ func (c *demoCmd) Run(ctx context.Context, t *terminal) error {
 		return nil
 	}
 	began := time.Now()
-	lab, err := startLab(ctx, cfg.Demo)
+	clock := &demo.Clock{}
+	lab, err := startLab(ctx, cfg.Demo, clock)
 	if err != nil {
 		return err
 	}
-	err = runDemo(ctx, t, cfg, lab, began)
+	err = runDemo(ctx, t, cfg, lab, clock, began)
 	return errors.Join(err, lab.Close())
 }
 
-func startLab(ctx context.Context, c demoConfig) (*demo.Lab, error) {
+func startLab(ctx context.Context, c demoConfig, clock *demo.Clock) (*demo.Lab, error) {
 	return demo.Start(ctx, demo.Options{
-		Dir: c.Dir, Data: c.Data, PGBin: c.PGBin,
+		Dir: c.Dir, Data: c.Data, PGBin: c.PGBin, Clock: clock.Now,
 		HTTP:       demo.Port{Number: c.HTTP, Variable: "EZSCALE_DEMO_HTTP"},
 		HTTPS:      demo.Port{Number: c.HTTPS, Variable: "EZSCALE_DEMO_HTTPS"},
 		DNS:        demo.Port{Number: c.DNS, Variable: "EZSCALE_DEMO_DNS", UDP: true},
@@ -67,7 +68,7 @@ func startLab(ctx context.Context, c demoConfig) (*demo.Lab, error) {
 }
 
 // runDemo installs, seeds and serves beside a running lab.
-func runDemo(ctx context.Context, t *terminal, cfg *demoCommandConfig, lab *demo.Lab, began time.Time) error {
+func runDemo(ctx context.Context, t *terminal, cfg *demoCommandConfig, lab *demo.Lab, clock *demo.Clock, began time.Time) error {
 	serve, err := demoServeConfig(cfg, lab)
 	if err != nil {
 		return err
@@ -85,11 +86,11 @@ func runDemo(ctx context.Context, t *terminal, cfg *demoCommandConfig, lab *demo
 	if err := migrateFleet(ctx, &adminConfig{Database: serve.Database, Keys: serve.Keys}); err != nil {
 		return err
 	}
-	a, err := newApp(ctx, serve, log)
+	a, err := newAppAt(ctx, serve, log, clock.Now)
 	if err != nil {
 		return err
 	}
-	shut, err := a.serveDemo(ctx, t, cfg.Demo, lab, began)
+	shut, err := a.serveDemo(ctx, t, cfg.Demo, lab, clock, began)
 	if err != nil {
 		return errors.Join(err, a.close(ctx))
 	}
@@ -117,13 +118,21 @@ func bringUpToDate(ctx context.Context, c *serveConfig) error {
 
 // serveDemo seeds what is missing, opens the sites with the demo's own pages beside
 // them, and prints the guide.
-func (a *app) serveDemo(ctx context.Context, t *terminal, c demoConfig, lab *demo.Lab, began time.Time) (func(context.Context) error, error) {
+func (a *app) serveDemo(ctx context.Context, t *terminal, c demoConfig, lab *demo.Lab, clock *demo.Clock, began time.Time) (func(context.Context) error, error) {
 	s, err := a.openSites(ctx, trust{sites: lab.ACME.SiteRoots()})
 	if err != nil {
 		return nil, err
 	}
 	if err := a.fillStock(ctx, 3); err != nil {
 		return nil, err
+	}
+	begins := demo.Begins(time.Now())
+	fresh, err := a.noHistory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if fresh {
+		clock.Set(begins)
 	}
 	guide, err := demo.Seed(ctx, a.demoDoors(s, lab), demoAddresses(c), c.Dir)
 	if err != nil {
@@ -144,13 +153,25 @@ func (a *app) serveDemo(ctx context.Context, t *terminal, c demoConfig, lab *dem
 		demoPlatform: own, "demo." + demoPlatform: own,
 		"mail." + demoPlatform: fasthttpadaptor.NewFastHTTPHandler(lab.Mails),
 	}
+	w, err := a.workers(s.desk)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.startQueue(ctx, w); err != nil {
+		return nil, err
+	}
+	if fresh {
+		t.say("Making some months of history, once. This takes half a minute.")
+		if err := a.makeHistory(ctx, w, lab, clock, begins); err != nil {
+			return nil, fmt.Errorf("history of the demo: %w", err)
+		}
+	}
+	a.keep("card gateway", lab.Cards.Run)
 	shut, err := a.serve(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.work(ctx, s.domains, s.desk); err != nil {
-		return nil, errors.Join(err, shut(ctx))
-	}
+	a.lookAfterDomains(s.domains)
 	guide.Print(t.out, time.Since(began))
 	return shut, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ezscale/ezscale/cmd/ezscale/demo"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/queue"
 )
@@ -56,6 +57,38 @@ func (l *liver) Due(ctx context.Context) error {
 			return fmt.Errorf("the work of a day did not end: %v", counts)
 		}
 	}
+}
+
+// noHistory reports whether the demo has never been lived in.
+func (a *app) noHistory(ctx context.Context) (fresh bool, err error) {
+	err = a.central.View(ctx, func(tx *tenancy.CentralTx) error {
+		return tx.NewRaw("SELECT NOT EXISTS (SELECT FROM tenants)").Scan(ctx, &fresh)
+	})
+	return fresh, err
+}
+
+// makeHistory lives the demo's months from the beginning to now.
+func (a *app) makeHistory(ctx context.Context, w *queue.Workers, lab *demo.Lab, clock *demo.Clock, begins time.Time) error {
+	jobs, err := queue.OpenJobs(ctx, tenancyConfig(a.cfg.Database, a.ring, a.clock), 2)
+	if err != nil {
+		return err
+	}
+	defer jobs.Close()
+	lab.Servers.SetInstallDelay(0)
+	defer lab.Servers.SetInstallDelay(demo.InstallDelay)
+	e := demo.Engine{
+		Clock: clock, Pool: a.pool, Checkout: a.checkoutDesk(wholesaleOffers{a.platforms()}), Payments: newPayments(a.ring, a.cfg.Payments),
+		Due:  (&liver{app: a, work: w, jobs: jobs}).Due,
+		Bill: a.wholesaleDesk().Due,
+	}
+	for _, slug := range demo.Slugs() {
+		t, ok := a.resolver.Lookup(slug + "." + a.cfg.Hosts.Platform)
+		if !ok {
+			return fmt.Errorf("the shop %s is not in the directory", slug)
+		}
+		e.Shops = append(e.Shops, t)
+	}
+	return demo.History(ctx, e, begins, time.Now())
 }
 
 // hurry makes what waits for its time due now.

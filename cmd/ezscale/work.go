@@ -69,13 +69,32 @@ func (trailJob) Kind() string { return "platform.complete_trail" }
 
 // work starts the jobs, the clock and the domain worker.
 func (a *app) work(ctx context.Context, domains *domain.Service, brands *branding.Desk) error {
-	letters, err := mail.LoadLetters(themes.Files, themeNames)
+	w, err := a.workers(brands)
 	if err != nil {
 		return err
 	}
+	if err := a.startQueue(ctx, w); err != nil {
+		return err
+	}
+	a.lookAfterDomains(domains)
+	return nil
+}
+
+// lookAfterDomains checks names, and orders and renews certificates.
+func (a *app) lookAfterDomains(domains *domain.Service) {
+	a.countDomains(domains.Overview)
+	a.keep("domain worker", domains.Worker.Run)
+}
+
+// workers is every job of the program.
+func (a *app) workers(brands *branding.Desk) (*queue.Workers, error) {
+	letters, err := mail.LoadLetters(themes.Files, themeNames)
+	if err != nil {
+		return nil, err
+	}
 	transport, err := openTransport(a.cfg.SMTP)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if transport == nil {
 		transport = noTransport{}
@@ -83,7 +102,7 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 	postman := &mail.Postman{Sealer: a.ring, Letters: letters, Senders: a.senders(brands), Transport: transport, Log: a.log}
 	library, err := a.openMedia()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	desk := newResellerDesk(a.central, a.pool, a.cfg.Hosts.Platform, newOutboxes(a.ring))
 	w := queue.NewWorkers()
@@ -118,12 +137,7 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 	a.paymentJobs(w)
 	wholesaleJobs(w, a.wholesaleDesk())
 	a.partnerWork(w, desk)
-	if err := a.startQueue(ctx, w); err != nil {
-		return err
-	}
-	a.countDomains(domains.Overview)
-	a.keep("domain worker", domains.Worker.Run)
-	return nil
+	return w, nil
 }
 
 // wantedSpares is how large the stock is to be.

@@ -28,8 +28,16 @@ type Engine struct {
 	Payments *payment.Desk
 	// Due does everything that is due at the clock's time, and waits until it is done.
 	Due func(ctx context.Context) error
-	// Bill runs wholesale billing for a month: 2026-10.
-	Bill func(ctx context.Context, period string) error
+	// Bill runs wholesale billing for every month that is over.
+	Bill func(ctx context.Context) error
+}
+
+// Slugs are the shops of the demo.
+func Slugs() (all []string) {
+	for _, b := range cast() {
+		all = append(all, b.slug)
+	}
+	return all
 }
 
 // Months is how far back the demo's history goes.
@@ -103,7 +111,7 @@ func History(ctx context.Context, e Engine, begins, now time.Time) error {
 			return err
 		}
 		if at.Day() == 2 && day > 1 {
-			if err := e.Bill(ctx, at.AddDate(0, -1, 0).Format("2006-01")); err != nil {
+			if err := e.Bill(ctx); err != nil {
 				return fmt.Errorf("bill wholesale: %w", err)
 			}
 		}

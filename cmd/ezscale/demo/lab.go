@@ -271,14 +271,14 @@ func (l *Lab) startMails(context.Context) error {
 // PlatformToken is what the simulated VirtFusion lets in.
 const PlatformToken = "demo-virtfusion-token"
 
-// installDelay is how long a server of the demo takes: long enough to watch.
-const installDelay = 20 * time.Second
+// InstallDelay is how long a server of the demo takes: long enough to watch.
+const InstallDelay = 20 * time.Second
 
 // startVirtFusion starts the simulator of the platform that delivers servers. It keeps
 // its servers over restarts.
 func (l *Lab) startVirtFusion(ctx context.Context) error {
 	l.Servers = vflab.New(vflab.Options{
-		Clock: l.options.Clock, InstallDelay: installDelay, TaskDelay: 3 * time.Second, File: filepath.Join(l.options.Dir, "virtfusion.json"),
+		Clock: l.options.Clock, InstallDelay: InstallDelay, TaskDelay: 3 * time.Second, File: filepath.Join(l.options.Dir, "virtfusion.json"),
 	})
 	l.Servers.AddToken(PlatformToken)
 	return l.listen(ctx, l.options.VirtFusion, l.Servers.Handler())

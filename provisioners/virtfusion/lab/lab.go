@@ -216,6 +216,13 @@ const (
 	PermKeys     = "ssh keys"
 )
 
+// SetInstallDelay changes how long installations take from now on.
+func (l *Lab) SetInstallDelay(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.o.InstallDelay = d
+}
+
 // AddToken lets a token in; without permissions it may do everything.
 func (l *Lab) AddToken(value string, permissions ...string) {
 	l.mu.Lock()
