@@ -250,6 +250,7 @@ type demoConfig struct {
 	Data     string `env:"DEMO_DATA" about:"Where the demo keeps its database; empty: in EZSCALE_DEMO_DIR, or for root, whom PostgreSQL refuses, in /var/lib/ezscale."`
 	Platform int    `env:"DEMO_VIRTFUSION" envDefault:"8181" about:"Port of the demo's simulated VirtFusion."`
 	Stripe   int    `env:"DEMO_STRIPE" envDefault:"8182" about:"Port of the demo's simulated Stripe."`
+	Months   int    `env:"DEMO_MONTHS" envDefault:"4" about:"Months of history the demo makes at its first start, 0 to 24."`
 	PGBin    string `env:"PG_BIN" about:"Directory with initdb and postgres, for the demo, the tests and the benchmarks; empty: found."`
 }
 

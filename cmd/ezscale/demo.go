@@ -126,12 +126,12 @@ func (a *app) serveDemo(ctx context.Context, t *terminal, c demoConfig, lab *dem
 	if err := a.fillStock(ctx, 3); err != nil {
 		return nil, err
 	}
-	begins := demo.Begins(time.Now())
+	begins := demo.Begins(time.Now(), min(c.Months, 24))
 	fresh, err := a.noHistory(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if fresh {
+	if fresh = fresh && c.Months > 0; fresh {
 		clock.Set(begins)
 	}
 	guide, err := demo.Seed(ctx, a.demoDoors(s, lab), demoAddresses(c), c.Dir)

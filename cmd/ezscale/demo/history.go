@@ -40,12 +40,9 @@ func Slugs() (all []string) {
 	return all
 }
 
-// Months is how far back the demo's history goes.
-const Months = 4
-
-// Begins is the first day of the history that ends now.
-func Begins(now time.Time) time.Time {
-	return time.Date(now.Year(), now.Month()-Months, 1, 8, 0, 0, 0, time.UTC)
+// Begins is the first day of a history of so many months that ends now.
+func Begins(now time.Time, months int) time.Time {
+	return time.Date(now.Year(), now.Month()-time.Month(months), 1, 8, 0, 0, 0, time.UTC)
 }
 
 // purchase is one customer of the history with what they buy.

@@ -76,7 +76,7 @@ func newPlace(t *testing.T) *place {
 		t.Fatal(err)
 	}
 	p := &place{dir: dir}
-	names := []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS"}
+	names := []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS", "VIRTFUSION", "STRIPE"}
 	ports := freePorts(t, len(names))
 	p.http, p.https = ports[0], ports[1]
 	for _, e := range os.Environ() {
@@ -84,7 +84,7 @@ func newPlace(t *testing.T) *place {
 			p.environ = append(p.environ, e)
 		}
 	}
-	p.environ = append(p.environ, "EZSCALE_DEMO_DIR="+filepath.Join(dir, "demo"))
+	p.environ = append(p.environ, "EZSCALE_DEMO_MONTHS=0", "EZSCALE_DEMO_DIR="+filepath.Join(dir, "demo"))
 	for i, name := range names {
 		p.environ = append(p.environ, fmt.Sprintf("EZSCALE_DEMO_%s=%d", name, ports[i]))
 	}
