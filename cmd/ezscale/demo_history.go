@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/cmd/ezscale/demo"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/queue"
 )
 
@@ -79,7 +81,7 @@ func (a *app) makeHistory(ctx context.Context, w *queue.Workers, lab *demo.Lab, 
 	e := demo.Engine{
 		Clock: clock, Pool: a.pool, Checkout: a.checkoutDesk(wholesaleOffers{a.platforms()}), Payments: newPayments(a.ring, a.cfg.Payments),
 		Due:  (&liver{app: a, work: w, jobs: jobs}).Due,
-		Bill: a.wholesaleDesk().Due,
+		Bill: a.billAndPay,
 	}
 	for _, slug := range demo.Slugs() {
 		t, ok := a.resolver.Lookup(slug + "." + a.cfg.Hosts.Platform)
@@ -89,6 +91,28 @@ func (a *app) makeHistory(ctx context.Context, w *queue.Workers, lab *demo.Lab, 
 		e.Shops = append(e.Shops, t)
 	}
 	return demo.History(ctx, e, begins, time.Now())
+}
+
+// billAndPay bills the months that are over; the demo's resellers pay at once.
+func (a *app) billAndPay(ctx context.Context) error {
+	desk := a.wholesaleDesk()
+	if err := desk.Due(ctx); err != nil {
+		return err
+	}
+	open, _, err := desk.Invoices(ctx, wholesale.InvoiceFilter{State: "open", Limit: 100})
+	if err != nil {
+		return err
+	}
+	for _, inv := range open {
+		if inv.Open().Minor <= 0 {
+			continue
+		}
+		paid := wholesale.ByHand{Key: "demo " + inv.Number, Amount: inv.Open().Decimal(), Note: "Demo Bank"}
+		if err := desk.TakeByHand(ctx, inv.ID, paid, audit.Origin{Actor: audit.System("demo")}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // hurry makes what waits for its time due now.
