@@ -72,7 +72,7 @@ func follow(t *testing.T, p *browser.Page, selector, to string) {
 	t.Helper()
 	p.Click(selector)
 	must(t, rod.Try(func() {
-		p.Timeout(20 * time.Second).MustWait(`(to) => location.href.includes(to)`, to)
+		p.Timeout(20*time.Second).MustWait(`(to) => location.href.includes(to)`, to)
 	}))
 	p.Loaded()
 }
