@@ -47,6 +47,9 @@ func (d *Desk) TakeByHand(ctx context.Context, id uuid.UUID, in ByHand, by audit
 			return err
 		}
 		paid, err := d.take(ctx, tx, row, Payment{Gateway: Manual, Currency: row.Currency, AmountMinor: amount.Minor, Ref: note}, "hand/"+plain(in.Key))
+		if tenancy.IsTaken(err, "wholesale_payments_gateway_ref_key") {
+			return fault.Field("note", "wholesale_payment.ref_taken", "Money with this reference was booked already. If it is another payment, add something that tells them apart.")
+		}
 		if err != nil || !paid {
 			return err
 		}

@@ -107,7 +107,7 @@ func (a *app) billAndPay(ctx context.Context) error {
 		if inv.Open().Minor <= 0 {
 			continue
 		}
-		paid := wholesale.ByHand{Key: "demo " + inv.Number, Amount: inv.Open().Decimal(), Note: "Demo Bank"}
+		paid := wholesale.ByHand{Key: "demo " + inv.Number, Amount: inv.Open().Decimal(), Note: "Demo Bank, " + inv.Number}
 		if err := desk.TakeByHand(ctx, inv.ID, paid, audit.Origin{Actor: audit.System("demo")}); err != nil {
 			return err
 		}
