@@ -70,10 +70,8 @@ func (d *Desk) cancel(ctx context.Context, tx *tenancy.Tx, o *Order, reason, act
 			return err
 		}
 	}
-	for _, x := range o.Items {
-		if err := renewal.Drop(ctx, tx, x.SubscriptionID); err != nil {
-			return err
-		}
+	if err := renewal.Drop(ctx, tx, o.ID); err != nil {
+		return err
 	}
 	if err := giveStockBack(ctx, tx, o.Items); err != nil {
 		return err

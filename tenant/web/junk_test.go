@@ -15,7 +15,9 @@ func formFields() []string {
 		company code remember next locale currency time_zone theme brand accent headline subline terms imprint privacy css published revision purpose
 		support_email sender_name sender_email number file current new _csrf key credit_amount credit_reason refund_amount refund_reason payment line1 line2 postcode city region country tax_id phone small_business term_days footer
 		invoice_number credit_number when reason note subject body
-		with save amount reason once credit_note gateway setup_intent stripe_publishable_key stripe_secret_key stripe_on transfer_iban transfer_on sandbox_on`)
+		with save amount reason once credit_note gateway setup_intent stripe_publishable_key stripe_secret_key stripe_on transfer_iban transfer_on sandbox_on
+		item go edit slug summary type description position visibility facts sku recommended stock kind quote ssh_keys terms show help label resource minimum maximum step choices
+		cycle plan product hostname`)
 }
 
 // Nothing anybody sends to any route is an error of ours, whoever they are, and the
@@ -28,7 +30,7 @@ func TestJunk(t *testing.T) {
 	for _, role := range []identity.Role{identity.ResellerOwner, identity.CustomerMember, ""} {
 		c := e.as(t, e.A, role)
 		junk := surfacetest.Junk{
-			IDs: []string{theirs[":id"], theirs[":person"], theirs[":customer"], theirs[":invoice"], theirs[":subscription"], e.A.ID.String()}, Fields: formFields(),
+			IDs: []string{theirs[":id"], theirs[":person"], theirs[":customer"], theirs[":invoice"], theirs[":subscription"], theirs[":order"], theirs[":shelf"], theirs[":size"], theirs[":extra"], e.A.ID.String()}, Fields: formFields(),
 			Known: map[string]string{":purpose": "reset"},
 			Each:  func() { *c = *e.as(t, e.A, role) }, // the last route may have signed us out
 		}

@@ -71,6 +71,7 @@ func newEstate(t testing.TB, w *tenancytest.World) *estate {
 			Preflight: &domain.Preflight{Edge: domain.Edge{Zone: "edge.example.net"}}, Wake: func() {}},
 		SignIn:   signin.Parts{Passwords: passwords, Sessions: e.sessions, Keys: ring, Clock: w.Clock.Now, Mail: box, Throttle: identity.NewThrottle(rdb, ring.DeriveKey("devices"), w.Clock.Now)},
 		Services: servicesOf(ring),
+		Selling:  sellingOf(box),
 		Webhooks: &webhook.Desk{Sealer: ring},
 		Payments: &payment.Desk{Gateways: byTransfer{}, Keys: ring},
 		Office:   &web.Office{Hosts: func(tenancy.ID) []string { return []string{"one"} }, MailAgain: box.Again, Letters: mustLetters(t, names), Sender: (&mail.House{Desk: branding.NewDesk(names), Sites: func(h string) string { return "https://" + h }, Host: func(x tenancy.Tenant) string { return x.PrimaryHost }}).Tenant},
@@ -136,6 +137,7 @@ func (e *estate) furnish(t testing.TB, of tenancy.Tenant, brand branding.Content
 	e.people[of.ID], e.things[of.ID] = people, things
 	e.subscribe(t, of)
 	e.furnishPrograms(t, of)
+	e.furnishShelf(t, of)
 }
 
 // as is a client at the tenant's host, signed in with a full session that has just

@@ -1,6 +1,7 @@
 package surfacetest
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -28,7 +29,7 @@ func values() []string {
 // of ours. It returns how many requests were made.
 func (j Junk) Try(t testing.TB, c *Client, routes []surface.Route) (tried int) {
 	t.Helper()
-	all := values()
+	words := values()
 	for _, r := range routes {
 		if j.Each != nil {
 			j.Each()
@@ -36,19 +37,21 @@ func (j Junk) Try(t testing.TB, c *Client, routes []surface.Route) (tried int) {
 		for i, path := range j.paths(r.Path) {
 			form := url.Values{}
 			for k, f := range j.Fields {
-				form.Set(f, all[(i+k)%len(all)])
+				form.Set(f, words[(i+k)%len(words)])
 			}
 			query := path + "?" + form.Encode()
-			for _, a := range []struct {
+			type request struct {
 				what, method, path string
 				form               url.Values
-			}{
-				{"as it is", r.Method, path, nil},
-				{"with a form of junk", r.Method, path, form},
-				{"with a query of junk", r.Method, query, form},
-				{"by another method", "DELETE", path, form},
-				{"by POST", "POST", query, form},
-			} {
+			}
+			all := []request{{"as it is", r.Method, path, nil}, {"with a query of junk", r.Method, query, form}}
+			if r.Method != http.MethodGet { // a GET has no body
+				all = append(all, request{"with a form of junk", r.Method, path, form})
+			}
+			if i == 0 { // what no handler takes is answered before any id is read
+				all = append(all, request{"by another method", "DELETE", path, form}, request{"by POST", "POST", query, form})
+			}
+			for _, a := range all {
 				tried++
 				if got := c.Send(t, a.method, a.path, a.form); got.Status >= 500 {
 					t.Errorf("%s %.80s %s: %d\n%.600s", a.method, path, a.what, got.Status, got.Page)
