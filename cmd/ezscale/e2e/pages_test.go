@@ -14,7 +14,7 @@ import (
 )
 
 // maxPages bounds what one person's walk looks at.
-const maxPages = 60
+const maxPages = 120
 
 // TestScreenshots walks every page that a visitor, a customer, a reseller and staff
 // can reach by links, at each width and in each scheme, and judges each. With
