@@ -290,3 +290,34 @@ func TestAVisitorWaitsForAVerifiedNameAndOrdersNothing(t *testing.T) {
 		t.Error("beta.localhost is not B's")
 	}
 }
+
+func TestOurOwnNameIsNotOrderedBeforeANodeServes(t *testing.T) {
+	r := newRig(t)
+	port := portOf(t, r.plain.Addr().String())
+	// A load balancer without a node behind it.
+	balancer := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })}
+	go func() { _ = balancer.Serve(r.plain) }()
+	r.pf.Self = &SelfTest{Secret: []byte("probe"), Resolvers: r.pf.Resolvers, Only: r.pf.Edge.Addresses, HTTPPort: port}
+	n := r.node(nodeOptions{running: true, platform: &Platform{Central: r.world.Central, Zone: "localhost"}})
+	said := func() (code string, attempts int) {
+		_ = r.world.Owner.QueryRow(t.Context(), "SELECT coalesce(last_error_code, ''), attempts FROM central.platform_names WHERE name = 'alpha.localhost'").Scan(&code, &attempts)
+		return code, attempts
+	}
+	eventually(t, "the worker finds no node", 10*time.Second, func() bool { code, _ := said(); return code == noFrontCode })
+	if _, attempts := said(); attempts != 0 || r.lab.Faults().Orders("alpha.localhost") != 0 {
+		t.Errorf("%d attempts, %d orders, and nobody could have answered", attempts, r.lab.Faults().Orders("alpha.localhost"))
+	}
+	must(t, balancer.Close())
+	plain, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	must(t, err)
+	t.Cleanup(func() { _ = plain.Close() })
+	go func() { _ = n.front.ServeHTTP(plain) }()
+	r.clock.Advance(frontRetry)
+	eventually(t, "the name has its certificate", 20*time.Second, func() bool {
+		status, _, err := n.get(n.visitor(true), "alpha.localhost")
+		return err == nil && status == http.StatusOK
+	})
+	if got := r.lab.Faults().Orders("alpha.localhost"); got != 1 {
+		t.Errorf("%d orders", got)
+	}
+}

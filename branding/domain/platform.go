@@ -45,6 +45,7 @@ type ownName struct {
 	RenewAt    *time.Time
 	OrderAfter *time.Time
 	Attempts   int
+	CreatedAt  time.Time
 }
 
 // sync makes the table hold exactly the names that need a certificate.
@@ -80,7 +81,7 @@ func (p *Platform) claim(ctx context.Context, most int) (due []ownName, err erro
 		return tx.NewRaw(`UPDATE platform_names SET claimed_until = ?0 WHERE name IN (
 				SELECT name FROM platform_names WHERE next_at <= ?1 AND (claimed_until IS NULL OR claimed_until <= ?1)
 				ORDER BY next_at FOR UPDATE SKIP LOCKED LIMIT ?2)
-			RETURNING name, state, cert_serial, authority, not_after, renew_at, order_after, attempts`,
+			RETURNING name, state, cert_serial, authority, not_after, renew_at, order_after, attempts, created_at`,
 			tx.Now().Add(claimFor), tx.Now(), most).Scan(ctx, &due)
 	})
 	return due, err
@@ -108,6 +109,10 @@ func (w *Worker) tendOwn(ctx context.Context, n ownName) {
 		w.settleOwn(ctx, n.Name, nil, time.Time{}, &trouble{state: RateLimited, code: "orders.wait", message: "Waits for its turn.", wait: n.OrderAfter.Sub(now)})
 		return
 	}
+	if t := w.unreachable(ctx, n); t != nil {
+		w.settleOwn(ctx, n.Name, nil, time.Time{}, t)
+		return
+	}
 	cert, renewAt, problem := w.obtain(ctx, n.Name, known, renewal)
 	if problem != nil {
 		w.settleOwn(ctx, n.Name, nil, time.Time{}, problem)
@@ -117,6 +122,25 @@ func (w *Worker) tendOwn(ctx context.Context, n ownName) {
 	if w.Serving != nil {
 		w.Serving.Reload(ctx, n.Name)
 	}
+}
+
+// A fleet may start with a node that works before any that serves: an order placed then
+// fails at the authority, which counts failures, and is repeated minutes later. While
+// one of our names is new, an order for it waits until a node of ours answers there.
+const (
+	newName     = 10 * time.Minute
+	frontRetry  = 5 * time.Second
+	noFrontCode = "front.unreachable"
+)
+
+func (w *Worker) unreachable(ctx context.Context, n ownName) *trouble {
+	if w.Preflight == nil || w.Preflight.Self == nil || strings.HasPrefix(n.Name, "*.") || w.Central.Now().Sub(n.CreatedAt) > newName {
+		return nil
+	}
+	if err := w.Preflight.Self.OverHTTP(ctx, n.Name); err != nil {
+		return &trouble{state: RateLimited, code: noFrontCode, message: "No node of ours answers for " + n.Name + " over plain HTTP yet. " + err.Error(), wait: frontRetry}
+	}
+	return nil
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -171,7 +195,7 @@ func (w *Worker) failOwn(ctx context.Context, tx *tenancy.CentralTx, name string
 			return err
 		}
 	}
-	if t.code != "orders.wait" {
+	if t.code != "orders.wait" && t.code != noFrontCode { // those ordered nothing
 		if err := w.Budget.finish(ctx, tx, name, t.code); err != nil {
 			return err
 		}
