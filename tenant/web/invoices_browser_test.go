@@ -99,6 +99,6 @@ func TestInvoicesInABrowser(t *testing.T) {
 		p.Screenshot("invoices/refused")
 		p.Fill("credit_amount", "1.50")
 		p.ClickText("button", "Issue a credit note")
-		p.Wait("main", "Issued the credit note CN-2026-00002")
+		p.Wait("main", "Issued the credit note CN-2026-00003")
 	})
 }

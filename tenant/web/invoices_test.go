@@ -142,7 +142,7 @@ func TestTheTeamCreditsAndGivesBack(t *testing.T) {
 		}
 		return err
 	}))
-	if a := c.Send(t, "GET", at, nil); !strings.Contains(a.Page, "CN-2026-00001") || !strings.Contains(a.Page, "CN-2026-00002") || strings.Contains(a.Page, `name="credit_note" value="on" checked`) {
+	if a := c.Send(t, "GET", at, nil); !strings.Contains(a.Page, "CN-2026-00002") || !strings.Contains(a.Page, "CN-2026-00003") || strings.Contains(a.Page, `name="credit_note" value="on" checked`) {
 		t.Errorf("the page: %s", a.Page)
 	}
 }

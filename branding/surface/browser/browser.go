@@ -184,7 +184,9 @@ func (p *Page) listen(tab *rod.Page) {
 			for _, a := range e.Args {
 				words = append(words, a.Value.String()+a.Description)
 			}
-			p.note("console: " + strings.Join(words, " "))
+			if text := strings.Join(words, " "); !leftBehind(text) {
+				p.note("console: " + text)
+			}
 		},
 		func(e *proto.RuntimeExceptionThrown) {
 			text := e.ExceptionDetails.Text
@@ -199,6 +201,12 @@ func (p *Page) listen(tab *rod.Page) {
 			}
 		},
 	)()
+}
+
+// leftBehind is what htmx says of a request that was under way when its page was left;
+// of one that failed it says more.
+func leftBehind(text string) bool {
+	return strings.HasPrefix(text, "htmx:sendAbort") || strings.HasPrefix(text, "htmx:afterRequest")
 }
 
 func (p *Page) note(text string) {
