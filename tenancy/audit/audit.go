@@ -94,9 +94,6 @@ func Append(ctx context.Context, tx tenancy.Statements, e Entry) error {
 	if err := r.insert(ctx, tx); err != nil {
 		return fmt.Errorf("audit %s: %w", e.Action, err)
 	}
-	if _, err := tx.NewRaw("UPDATE audit_head SET seq = ?, hash = ?", r.Seq, r.Hash).Exec(ctx); err != nil {
-		return fmt.Errorf("audit %s: move the head: %w", e.Action, err)
-	}
 	if a, ok := tx.(anchorer); ok && r.Seq%anchorEvery == 1 {
 		if err := a.AnchorAudit(ctx, r.Seq, r.Hash); err != nil {
 			return fmt.Errorf("audit %s: anchor: %w", e.Action, err)

@@ -30,9 +30,10 @@ type row struct {
 }
 
 func (r row) insert(ctx context.Context, tx tenancy.Statements) error {
-	_, err := tx.NewRaw(`INSERT INTO audit_entries
+	_, err := tx.NewRaw(`WITH head AS (UPDATE audit_head SET seq = ?0, hash = ?12)
+		INSERT INTO audit_entries
 		(seq, at, actor_kind, actor_id, actor_name, action, target_kind, target_id, detail, ip, request_id, prev_hash, hash)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?::jsonb, ?, ?, ?, ?)`,
+		VALUES (?0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8::jsonb, ?9, ?10, ?11, ?12)`,
 		r.Seq, r.At, r.ActorKind, r.ActorID, r.ActorName, r.Action, r.TargetKind, r.TargetID, r.Detail, r.IP, r.RequestID, r.PrevHash, r.Hash).Exec(ctx)
 	return err
 }

@@ -429,7 +429,7 @@ func TestLargeOrdersAreTold(t *testing.T) {
 // mostStatements is what an order may send to the database from the quote to the paid
 // order, with what invoicing, renewal and hosting do for it, and without what the gateway
 // and the platform need.
-const mostStatements = 47
+const mostStatements = 40
 
 func TestAnOrderAsksLittle(t *testing.T) {
 	w, count := tenancytest.NewCounted(t)

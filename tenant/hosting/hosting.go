@@ -244,17 +244,12 @@ const Agenda = "services"
 const patience = time.Minute
 
 func setAgenda(ctx context.Context, tx *tenancy.Tx) error {
-	var next []time.Time
-	err := tx.NewRaw(`SELECT min(next_at + CASE WHEN operation = '' THEN interval '0' ELSE ? * interval '1 second' END) FROM services WHERE next_at IS NOT NULL
-		HAVING count(*) > 0`, int(patience/time.Second)).Scan(ctx, &next)
+	_, err := tx.NewRaw(`SELECT door.set_agenda(?, (SELECT min(next_at + CASE WHEN operation = '' THEN interval '0' ELSE ? * interval '1 second' END)
+		FROM services WHERE next_at IS NOT NULL))`, Agenda, int(patience/time.Second)).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("find the next service to look at: %w", err)
 	}
-	var due time.Time
-	if len(next) > 0 {
-		due = next[0]
-	}
-	return tx.SetAgenda(ctx, Agenda, due)
+	return nil
 }
 
 func timeOrNull(t time.Time) *time.Time {

@@ -48,22 +48,19 @@ func Order(ctx context.Context, tx *tenancy.Tx, n New) (Service, error) {
 	if err != nil {
 		return Service{}, err
 	}
-	err = tx.NewRaw(`INSERT INTO services (id, subscription_id, account_id, type, sku, label, name, platform_id, region, image, spec, hostname, ssh_keys,
+	var s Service
+	err = tx.NewRaw(`WITH s AS (INSERT INTO services (id, subscription_id, account_id, type, sku, label, name, platform_id, region, image, spec, hostname, ssh_keys,
 			desired, observed, operation, step, operation_key, operation_since, operation_args, progress, problem, attempts, ref, address, addresses, power, holds,
 			next_at, created_at, changed_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?::jsonb, ?, ?::jsonb, 'active', 'none', 'create', 'waiting', ?, ?, '{}', 0, '', 0, '', '', '[]', '', '{}', ?, ?, ?)
-		ON CONFLICT (subscription_id) DO NOTHING RETURNING id`,
+		ON CONFLICT (subscription_id) DO NOTHING RETURNING *) SELECT `+columns+` FROM s`,
 		id, n.SubscriptionID, n.AccountID, n.Type, n.SKU, n.Label, n.Name, n.PlatformID, n.Region, n.Image, string(spec), n.Hostname, string(keys),
-		uuid.New(), tx.Now(), tx.Now(), tx.Now(), tx.Now()).Scan(ctx, &id)
+		uuid.New(), tx.Now(), tx.Now(), tx.Now(), tx.Now()).Scan(ctx, &s)
 	if tenancy.IsNoRows(err) {
 		return OfSubscription(ctx, tx, n.SubscriptionID)
 	}
 	if err != nil {
 		return Service{}, fmt.Errorf("order a service: %w", err)
-	}
-	s, err := Get(ctx, tx, id)
-	if err != nil {
-		return Service{}, err
 	}
 	if err := s.show(ctx, tx); err != nil {
 		return Service{}, err

@@ -14,7 +14,6 @@ import (
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
-	"github.com/ezscale/ezscale/tenant/settings"
 )
 
 // Draft is what an invoice is to say.
@@ -44,13 +43,12 @@ func Issue(ctx context.Context, tx *tenancy.Tx, d Draft) (Invoice, error) {
 		return Invoice{}, err
 	}
 	// After the lock: who made it before us has committed.
-	known, err := ByKey(ctx, tx, d.Key)
-	if err == nil || !fault.Is(err, "invoice.not_found") {
-		return known, err
-	}
-	seller, err := settings.BillingOf(ctx, tx)
+	seller, err := termsOf(ctx, tx, d.IssuedAt, d.Key)
 	if err != nil {
 		return Invoice{}, err
+	}
+	if seller.known {
+		return ByKey(ctx, tx, d.Key)
 	}
 	if d.DueAt.IsZero() {
 		d.DueAt = d.IssuedAt.AddDate(0, 0, seller.TermDays)
@@ -62,7 +60,7 @@ func Issue(ctx context.Context, tx *tenancy.Tx, d Draft) (Invoice, error) {
 	if err != nil {
 		return Invoice{}, err
 	}
-	p, err := price(ctx, tx, seller, buyerTax{buyer.Country, buyer.TaxID}, d.Lines, d.IssuedAt)
+	p, err := price(seller, buyerTax{buyer.Country, buyer.TaxID}, d.Lines, d.IssuedAt)
 	if err != nil {
 		return Invoice{}, err
 	}
@@ -75,7 +73,7 @@ func Issue(ctx context.Context, tx *tenancy.Tx, d Draft) (Invoice, error) {
 	}
 	doc := document.Document{
 		Version: document.Version, Kind: inv.Kind, Number: inv.Number, IssuedAt: inv.IssuedAt, DueAt: inv.DueAt,
-		Locale: buyer.locale, TimeZone: buyer.timeZone, Currency: inv.Currency, Seller: party(seller), Buyer: buyer.Party,
+		Locale: buyer.locale, TimeZone: buyer.timeZone, Currency: inv.Currency, Seller: party(seller.Billing), Buyer: buyer.Party,
 		CustomerNo: buyer.number, NetMinor: p.Net.Minor, TaxMinor: p.Tax.Minor, TotalMinor: p.Total.Minor, Footer: seller.Footer,
 	}
 	doc.Put(p.Lines, p.Taxes)

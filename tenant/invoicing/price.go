@@ -2,6 +2,7 @@ package invoicing
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -26,24 +27,21 @@ type Priced struct {
 // invoice issued now would be. Each line's Net is Quantity of Unit unless it was set
 // (prorated). Faults: invoice.no_lines, invoice.bad_line, invoice.bad_sum.
 func Price(ctx context.Context, tx *tenancy.Tx, accountCountry, taxID string, lines []billing.Line) (Priced, error) {
-	seller, err := settings.BillingOf(ctx, tx)
+	shop, err := termsOf(ctx, tx, tx.Now(), "")
 	if err != nil {
 		return Priced{}, err
 	}
-	return price(ctx, tx, seller, buyerTax{accountCountry, taxID}, lines, tx.Now())
+	return price(shop, buyerTax{accountCountry, taxID}, lines, tx.Now())
 }
 
 // buyerTax is what tax asks of the customer.
 type buyerTax struct{ country, taxID string }
 
-func price(ctx context.Context, tx *tenancy.Tx, seller settings.Billing, buyer buyerTax, lines []billing.Line, at time.Time) (Priced, error) {
+func price(shop terms, buyer buyerTax, lines []billing.Line, at time.Time) (Priced, error) {
 	if len(lines) == 0 || len(lines) > MaxLines {
 		return Priced{}, fault.New(fault.Invalid, "invoice.no_lines", fmt.Sprintf("An invoice has from 1 to %d lines.", MaxLines))
 	}
-	own, err := ownRates(ctx, tx, at)
-	if err != nil {
-		return Priced{}, err
-	}
+	var err error
 	p := Priced{Lines: make([]billing.Line, len(lines))}
 	rules := map[string]billing.TaxRule{}
 	for i, l := range lines {
@@ -53,8 +51,8 @@ func price(ctx context.Context, tx *tenancy.Tx, seller settings.Billing, buyer b
 		rule, known := rules[l.Tax.Class]
 		if !known {
 			rule = billing.TaxFor(billing.TaxCase{
-				Seller:  billing.TaxParty{Country: seller.Country, SmallBusiness: seller.SmallBusiness},
-				Country: buyer.country, TaxID: buyer.taxID, Class: l.Tax.Class, At: at, Own: own,
+				Seller:  billing.TaxParty{Country: shop.Country, SmallBusiness: shop.SmallBusiness},
+				Country: buyer.country, TaxID: buyer.taxID, Class: l.Tax.Class, At: at, Own: shop.rates,
 			})
 			rules[l.Tax.Class] = rule
 		}
@@ -107,21 +105,35 @@ func (p *Priced) sum() (err error) {
 	return nil
 }
 
-// ownRates are the rates the shop entered that hold on a day.
-func ownRates(ctx context.Context, tx *tenancy.Tx, at time.Time) ([]billing.TaxRate, error) {
-	var rows []struct {
-		Country, Name, Class, Source string
-		Ppm                          int64
-		From                         time.Time
+// terms are what of the shop decides an invoice.
+type terms struct {
+	settings.Billing
+	rates []billing.TaxRate // which the shop entered and which hold on the day
+	known bool              // there is an invoice of the key
+}
+
+// termsOf asks for all of it at once: every invoice and every offer begins with it.
+func termsOf(ctx context.Context, tx *tenancy.Tx, at time.Time, key string) (terms, error) {
+	var r struct {
+		Settings string
+		Rates    string
+		Known    bool
 	}
-	err := tx.NewRaw(`SELECT country, name, class, source, (percent * 10000)::bigint AS ppm, valid_from AS "from" FROM tax_rates
-		WHERE region = '' AND valid_from <= ?::date AND (valid_to IS NULL OR valid_to > ?::date)`, at.UTC(), at.UTC()).Scan(ctx, &rows)
+	err := tx.NewRaw(`SELECT coalesce((SELECT value::text FROM shop_settings WHERE name = ?0), '') AS settings,
+			EXISTS (SELECT FROM invoices WHERE key = ?1) AS known,
+			(SELECT coalesce(json_agg(json_build_object('Country', country, 'Name', name, 'Class', class, 'Source', source,
+				'Ppm', (percent * 10000)::bigint, 'From', to_char(valid_from, 'YYYY-MM-DD"T"00:00:00"Z"'))), '[]')::text
+			FROM tax_rates WHERE region = '' AND valid_from <= ?2::date AND (valid_to IS NULL OR valid_to > ?2::date)) AS rates`,
+		settings.BillingName, key, at.UTC()).Scan(ctx, &r)
 	if err != nil {
-		return nil, fmt.Errorf("read the rates of tax: %w", err)
+		return terms{}, fmt.Errorf("read the shop's terms: %w", err)
 	}
-	rates := make([]billing.TaxRate, len(rows))
-	for i, r := range rows {
-		rates[i] = billing.TaxRate{Country: r.Country, Name: r.Name, Class: r.Class, Ppm: r.Ppm, From: r.From, Source: r.Source}
+	t := terms{known: r.Known}
+	if t.Billing, err = settings.ReadBilling(r.Settings); err != nil {
+		return terms{}, err
 	}
-	return rates, nil
+	if err := json.Unmarshal([]byte(r.Rates), &t.rates); err != nil {
+		return terms{}, fmt.Errorf("read the rates of tax: %w", err)
+	}
+	return t, nil
 }

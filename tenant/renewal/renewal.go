@@ -124,13 +124,17 @@ func Open(ctx context.Context, tx *tenancy.Tx, n New) (Subscription, error) {
 	if n.Items == nil {
 		items = []byte("[]")
 	}
-	_, err = tx.NewRaw(`INSERT INTO subscriptions (id, account_id, order_id, plan_id, label, state, cycle, currency, amount_minor, items, renewals, cancel_reason, cancel_note, created_at, changed_at)
-		VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?::jsonb, 0, '', '', ?, ?) ON CONFLICT (id) DO NOTHING`,
-		n.ID, n.AccountID, n.OrderID, n.PlanID, n.Label, string(n.Cycle), n.Currency, n.Amount.Minor, string(items), tx.Now(), tx.Now()).Exec(ctx)
+	opened, err := read(ctx, tx, `WITH s AS (INSERT INTO subscriptions (id, account_id, order_id, plan_id, label, state, cycle, currency, amount_minor, items, renewals, cancel_reason, cancel_note, created_at, changed_at)
+		VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?::jsonb, 0, '', '', ?, ?) ON CONFLICT (id) DO NOTHING RETURNING *)
+		SELECT `+columns+` FROM s JOIN accounts a ON a.id = s.account_id LEFT JOIN services v ON v.subscription_id = s.id`,
+		n.ID, n.AccountID, n.OrderID, n.PlanID, n.Label, string(n.Cycle), n.Currency, n.Amount.Minor, string(items), tx.Now(), tx.Now())
 	if err != nil {
 		return Subscription{}, fmt.Errorf("open a subscription: %w", err)
 	}
-	return Get(ctx, tx, n.ID)
+	if len(opened) == 0 { // it was opened before
+		return Get(ctx, tx, n.ID)
+	}
+	return opened[0], nil
 }
 
 // Drop ends the subscriptions of an order that was never paid. It does nothing to those

@@ -86,8 +86,23 @@ func Put(ctx context.Context, tx *tenancy.Tx, name string, v any) error {
 // BillingOf is what the shop entered, over the defaults.
 func BillingOf(ctx context.Context, tx *tenancy.Tx) (Billing, error) {
 	b := DefaultBilling()
-	_, err := Named(ctx, tx, "billing", &b)
+	_, err := Named(ctx, tx, BillingName, &b)
 	return b, err
+}
+
+// BillingName is the name of the shop setting that holds Billing.
+const BillingName = "billing"
+
+// ReadBilling reads the setting's text; an empty one is DefaultBilling.
+func ReadBilling(text string) (Billing, error) {
+	b := DefaultBilling()
+	if text == "" {
+		return b, nil
+	}
+	if err := json.Unmarshal([]byte(text), &b); err != nil {
+		return b, fmt.Errorf("read setting %s: %w", BillingName, err)
+	}
+	return b, nil
 }
 
 // patternForm is a number's pattern: letters and dashes, perhaps the year, the number at
