@@ -56,9 +56,15 @@ func (d *Desk) Audit(ctx context.Context, m Month, running Running) (Audit, erro
 	if err := a.prepare(ctx); err != nil {
 		return Audit{}, fmt.Errorf("audit %s: %w", m.Name, err)
 	}
-	for _, id := range a.tenants {
-		if err := a.tenant(ctx, id); err != nil {
-			return Audit{}, fmt.Errorf("audit %s of %s: %w", m.Name, id, err)
+	for some := range slices.Chunk(a.tenants, batch) {
+		told, err := a.read(ctx, some)
+		if err != nil {
+			return Audit{}, fmt.Errorf("audit %s: %w", m.Name, err)
+		}
+		for i, id := range some {
+			if err := a.tenant(ctx, id, told[i]); err != nil {
+				return Audit{}, fmt.Errorf("audit %s of %s: %w", m.Name, id, err)
+			}
 		}
 	}
 	return a.report, nil
@@ -117,103 +123,8 @@ func (a *auditor) prepare(ctx context.Context) error {
 	return err
 }
 
-// told is what the central plane knows of one reseller's month.
-type told struct {
-	events    []billing.UsageEvent
-	spans     []billing.TierSpan
-	since     time.Time // of its first terms: before them nothing is billed
-	lines     []billedLine
-	stays     []billedStay
-	projected []Ran
-}
-
-type billedLine struct {
-	Kind, SKU, Tier string
-	PriceMinor      string
-	Currency        string
-	NetMinor        int64
-}
-
-type billedStay struct {
-	SKU        string `bun:"sku"`
-	Subject    string
-	FromAt     time.Time
-	ToAt       time.Time
-	PriceMinor string
-	Quantity   int64
-}
-
-func (a *auditor) read(ctx context.Context, id tenancy.ID) (t told, err error) {
-	err = a.desk.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		err := tx.NewRaw(`SELECT key, subject, sku, kind, quantity, at, recorded_at FROM usage_events WHERE tenant_id = ? AND at < ?`, id, a.month.To).Scan(ctx, &t.events)
-		if err != nil {
-			return err
-		}
-		if t.spans, t.since, err = a.spans(ctx, tx, id); err != nil {
-			return err
-		}
-		err = tx.NewRaw(`SELECT kind, sku, tier, price_minor::text AS price_minor, currency, sum(net_minor)::bigint AS net_minor FROM (
-				SELECT CASE l.kind WHEN 'adjustment' THEN l.adjusts ELSE l.kind END AS kind, l.sku, l.tier, l.price_minor, i.currency, l.net_minor
-				FROM wholesale_invoices i JOIN wholesale_lines l ON l.invoice_id = i.id WHERE i.tenant_id = ? AND l.period = ?) x
-			WHERE kind IN ('service', 'metered') GROUP BY kind, sku, tier, price_minor, currency`, id, a.month.Name).Scan(ctx, &t.lines)
-		if err != nil {
-			return err
-		}
-		err = tx.NewRaw(`SELECT l.sku, e.subject, e.from_at, e.to_at, e.price_minor::text AS price_minor, sum(e.quantity)::bigint AS quantity
-			FROM wholesale_invoices i JOIN wholesale_lines l ON l.invoice_id = i.id JOIN wholesale_evidence e ON e.invoice_id = l.invoice_id AND e.position = l.position
-			WHERE i.tenant_id = ? AND l.period = ? AND l.sku <> ''
-			GROUP BY l.sku, e.subject, e.from_at, e.to_at, e.price_minor HAVING sum(e.quantity) <> 0`, id, a.month.Name).Scan(ctx, &t.stays)
-		if err != nil {
-			return err
-		}
-		return tx.NewRaw(`SELECT service_id AS id, sku, began_at, ended_at FROM services WHERE tenant_id = ? AND began_at < ? AND (ended_at IS NULL OR ended_at > ?)`,
-			id, a.month.To, a.month.From).Scan(ctx, &t.projected)
-	})
-	return t, err
-}
-
-// spans are the reseller's times on tiers, each with what the tier costs and gives then.
-func (a *auditor) spans(ctx context.Context, tx *tenancy.CentralTx, id tenancy.ID) (spans []billing.TierSpan, since time.Time, err error) {
-	var terms []struct {
-		Tier, Currency string
-		ValidFrom      time.Time
-	}
-	if err := tx.NewRaw("SELECT tier, currency, valid_from FROM tenant_terms WHERE tenant_id = ? ORDER BY valid_from", id).Scan(ctx, &terms); err != nil {
-		return nil, since, err
-	}
-	for i, t := range terms {
-		var to time.Time
-		if i+1 < len(terms) {
-			to = terms[i+1].ValidFrom.UTC()
-		}
-		for _, v := range a.tiers {
-			from, until := t.ValidFrom.UTC(), to
-			if v.Tier != t.Tier || v.Fee.Currency != t.Currency {
-				continue
-			}
-			if v.From.After(from) {
-				from = v.From
-			}
-			if !v.To.IsZero() && (until.IsZero() || v.To.Before(until)) {
-				until = v.To
-			}
-			if until.IsZero() || from.Before(until) {
-				spans = append(spans, billing.TierSpan{Tier: t.Tier, Fee: v.Fee, DiscountPPM: v.DiscountPPM, Period: billing.Period{From: from, To: until}})
-			}
-		}
-	}
-	if len(terms) > 0 {
-		since = terms[0].ValidFrom.UTC()
-	}
-	return spans, since, nil
-}
-
-func (a *auditor) tenant(ctx context.Context, id tenancy.ID) error {
+func (a *auditor) tenant(ctx context.Context, id tenancy.ID, t told) error {
 	ran, err := a.running.Ran(ctx, id, a.month.From, a.month.To)
-	if err != nil {
-		return err
-	}
-	t, err := a.read(ctx, id)
 	if err != nil {
 		return err
 	}

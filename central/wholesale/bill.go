@@ -97,15 +97,15 @@ func (r *run) rate(ctx context.Context, sql string, who []billed, m Month, from 
 		TenantID  int64     `json:"tenant_id"`
 		InvoiceID uuid.UUID `json:"invoice_id"`
 	}
-	members := make([]member, len(who))
+	members, ids := make([]member, len(who)), make([]tenancy.ID, len(who))
 	for i, w := range who {
-		members[i] = member{int64(w.ID.Number()), w.invoice}
+		members[i], ids[i] = member{w.ID.Number(), w.invoice}, w.ID
 	}
 	list, err := json.Marshal(members)
 	if err != nil {
 		return nil, err
 	}
-	err = r.tx.NewRaw(sql, string(list), m.From, m.To, r.cutOff, from, m.Name).Scan(ctx, &lines)
+	err = r.tx.NewRaw(sql, string(list), m.From, m.To, r.cutOff, from, m.Name, listOf(ids)).Scan(ctx, &lines)
 	return lines, err
 }
 

@@ -4,7 +4,9 @@ package wholesale
 // as billing.BillUsage, which tests hold them to.
 //
 // Arguments of every statement made from it: ?0 the batch as JSON ({tenant_id,
-// invoice_id}), ?1 and ?2 the month, ?3 up to when recorded, ?4 the first position.
+// invoice_id}), ?1 and ?2 the month, ?3 up to when recorded, ?4 the first position, ?6 the
+// batch's resellers once more as a list: of a list the planner knows how much of the
+// ledger it is, and leaves the rest of it alone.
 const ratedCTE = `WITH who AS MATERIALIZED (
 	SELECT w.tenant_id, w.invoice_id FROM jsonb_to_recordset(?0::jsonb) AS w(tenant_id bigint, invoice_id uuid)
 ), month AS (
@@ -21,8 +23,8 @@ const ratedCTE = `WITH who AS MATERIALIZED (
 ), stays AS ( -- from each start or change to what follows it
 	SELECT e.tenant_id, e.subject, e.sku, e.quantity, e.at AS a, coalesce(e.next_at, m.b) AS b, e.key AS start_key, coalesce(e.next_key, '') AS stop_key
 	FROM (SELECT u.tenant_id, u.subject, u.sku, u.kind, u.quantity, u.at, u.key, lead(u.at) OVER w AS next_at, lead(u.key) OVER w AS next_key
-		FROM usage_events u JOIN who USING (tenant_id) CROSS JOIN month m
-		WHERE u.kind <> 'quantity' AND u.at < m.b AND u.recorded_at <= ?3
+		FROM usage_events u
+		WHERE u.tenant_id = ANY (?6::bigint[]) AND u.kind <> 'quantity' AND u.at < ?2 AND u.recorded_at <= ?3
 		WINDOW w AS (PARTITION BY u.tenant_id, u.subject
 			ORDER BY u.at, u.recorded_at, CASE u.kind WHEN 'start' THEN 0 WHEN 'change' THEN 1 ELSE 2 END, u.key COLLATE "C")) e
 	CROSS JOIN month m
@@ -38,7 +40,7 @@ const ratedCTE = `WITH who AS MATERIALIZED (
 		(SELECT p.price_minor FROM wholesale_prices p WHERE p.sku = c.sku AND p.currency = c.currency AND p.tier IN ('', c.tier)
 			AND p.valid_from <= c.at AND (p.valid_to IS NULL OR p.valid_to > c.at) ORDER BY p.tier DESC LIMIT 1) AS price
 	FROM cuts c CROSS JOIN month m
-), rated AS MATERIALIZED (
+), rated AS (
 	SELECT 'fee' AS kind, '' AS sku, t.tenant_id, t.tier, t.name AS tier_name, t.currency, 0::bigint AS ppm, 'tier/' || t.tier AS subject, t.a,
 		least(t.b, coalesce(n.archived_at, 'infinity')) AS b, 1::bigint AS quantity, t.fee_minor::numeric AS price, '' AS start_key, '' AS stop_key
 	FROM terms t JOIN tenants n ON n.id = t.tenant_id
@@ -52,10 +54,10 @@ const ratedCTE = `WITH who AS MATERIALIZED (
 	WHERE x.a < x.b
 	UNION ALL
 	SELECT 'metered', u.sku, u.tenant_id, t.tier, t.name, t.currency, t.ppm, u.subject, u.at, u.at, u.quantity, p.price, u.key, ''
-	FROM usage_events u JOIN who USING (tenant_id) CROSS JOIN month m
+	FROM usage_events u
 	JOIN terms t ON t.tenant_id = u.tenant_id AND u.at >= t.a AND u.at < t.b
 	LEFT JOIN prices p ON p.sku = u.sku AND p.tier = t.tier AND p.currency = t.currency AND u.at >= p.a AND u.at < p.b
-	WHERE u.kind = 'quantity' AND u.at >= m.a AND u.at < m.b AND u.recorded_at <= ?3
+	WHERE u.tenant_id = ANY (?6::bigint[]) AND u.kind = 'quantity' AND u.at >= ?1 AND u.at < ?2 AND u.recorded_at <= ?3
 )`
 
 // usedOf is what a row counts for in its line, in microseconds of the month or in units,
@@ -65,31 +67,39 @@ const (
 	wholeOf = `(CASE r.kind WHEN 'metered' THEN 1 ELSE m.micros END)`
 )
 
-// netOf is a line's amount: rounded once, half away from zero, exactly. All amounts here
+// netOf is an adjusted line's amount: rounded once, half away from zero, exactly. All amounts here
 // are positive; div truncates.
 const netOf = `div(2 * sum(` + usedOf + `) * r.price + ` + wholeOf + `, 2 * ` + wholeOf + `)::bigint`
 
+// lineOf is what makes rows one line of an invoice.
+const lineOf = `r.tenant_id, r.kind, r.sku, r.tier, r.ppm, r.price`
+
 // billSQL writes the evidence of a batch and answers with its lines. A line without a
-// price is answered, and nothing written for it: the run then refuses.
-const billSQL = ratedCTE + `, placed AS MATERIALIZED (
-	SELECT r.*, ?4::int + dense_rank() OVER (PARTITION BY r.tenant_id
-		ORDER BY CASE r.kind WHEN 'fee' THEN 0 WHEN 'service' THEN 1 ELSE 2 END, coalesce(s.position, 0), r.sku, r.tier, r.ppm, r.price)::int AS position,
-		coalesce(s.name, r.sku) AS sku_name, coalesce(s.unit, '') AS unit
-	FROM rated r LEFT JOIN skus s ON s.sku = r.sku
+// price is answered, and nothing written for it: the run then refuses. Lines are put in
+// their order after they were summed: there are ten times as many rows as lines.
+const billSQL = ratedCTE + `, subjects AS ( -- what each subject of a line comes to
+	SELECT ` + lineOf + `, max(r.tier_name) AS tier_name, max(r.currency) AS currency, sum(` + usedOf + `) AS used, min(r.a) AS first_at
+	FROM rated r GROUP BY ` + lineOf + `, r.subject
+), sums AS (
+	SELECT ` + lineOf + `, max(r.tier_name) AS tier_name, max(r.currency) AS currency, sum(r.used)::numeric AS used, count(*) AS subjects, min(r.first_at) AS first_at
+	FROM subjects r GROUP BY ` + lineOf + `
+), placed AS MATERIALIZED (
+	SELECT r.*, ?4::int + row_number() OVER (PARTITION BY r.tenant_id
+			ORDER BY CASE r.kind WHEN 'fee' THEN 0 WHEN 'service' THEN 1 ELSE 2 END, coalesce(s.position, 0), r.sku, r.tier, r.ppm, r.price)::int AS position,
+		coalesce(s.name, r.sku) AS sku_name, coalesce(s.unit, '') AS unit, ` + wholeOf + ` AS whole
+	FROM sums r CROSS JOIN month m LEFT JOIN skus s ON s.sku = r.sku
 ), kept AS (
 	INSERT INTO wholesale_evidence (invoice_id, position, subject, from_at, to_at, quantity, share, price_minor, amount_minor, start_key, stop_key)
-	SELECT w.invoice_id, r.position, r.subject, r.a, r.b, r.quantity,
-		CASE r.kind WHEN 'metered' THEN 1 ELSE round((extract(epoch FROM r.b - r.a) * 1000000)::numeric / m.micros, 12) END, r.price,
-		round(` + usedOf + ` * r.price / ` + wholeOf + `, 8), r.start_key, r.stop_key
-	FROM placed r JOIN who w USING (tenant_id) CROSS JOIN month m
-	WHERE r.price IS NOT NULL
+	SELECT w.invoice_id, p.position, r.subject, r.a, r.b, r.quantity,
+		CASE r.kind WHEN 'metered' THEN 1 ELSE round((extract(epoch FROM r.b - r.a) * 1000000)::numeric / p.whole, 12) END, r.price,
+		round(` + usedOf + ` * r.price / p.whole, 8), r.start_key, r.stop_key
+	FROM rated r JOIN placed p ON (p.tenant_id, p.kind, p.sku, p.tier, p.ppm, p.price) = (` + lineOf + `) -- what has no price joins nothing
+	JOIN who w ON w.tenant_id = r.tenant_id
 )
-SELECT r.tenant_id, r.position, r.kind, '' AS adjusts, r.sku, r.sku_name, r.unit, r.tier, r.tier_name, r.currency, r.ppm,
-	coalesce(r.price::numeric(20, 8)::text, '') AS price_minor, round(sum(` + usedOf + `)::numeric / ` + wholeOf + `, 8)::text AS quantity,
-	coalesce(` + netOf + `, 0) AS net_minor, count(DISTINCT r.subject) AS subjects, min(r.a) AS first_at
-FROM placed r CROSS JOIN month m
-GROUP BY r.tenant_id, r.position, r.kind, r.sku, r.sku_name, r.unit, r.tier, r.tier_name, r.currency, r.ppm, r.price, m.micros
-ORDER BY r.tenant_id, r.position`
+SELECT p.tenant_id, p.position, p.kind, '' AS adjusts, p.sku, p.sku_name, p.unit, p.tier, p.tier_name, p.currency, p.ppm,
+	coalesce(p.price::numeric(20, 8)::text, '') AS price_minor, round(p.used / p.whole, 8)::text AS quantity,
+	coalesce(div(2 * p.used * p.price + p.whole, 2 * p.whole)::bigint, 0) AS net_minor, p.subjects, p.first_at
+FROM placed p ORDER BY p.tenant_id, p.position`
 
 // adjustSQL works a closed month out again for a batch, compares it with what was billed
 // for it (in its own invoice and in adjustments since), writes the difference of the

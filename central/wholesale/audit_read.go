@@ -1,0 +1,156 @@
+package wholesale
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+)
+
+// told is what the central plane knows of one reseller's month.
+type told struct {
+	events    []billing.UsageEvent
+	spans     []billing.TierSpan
+	since     time.Time // of its first terms: before them nothing is billed
+	lines     []billedLine
+	stays     []billedStay
+	projected []Ran
+}
+
+type billedLine struct {
+	TenantID        tenancy.ID
+	Kind, SKU, Tier string
+	PriceMinor      string
+	Currency        string
+	NetMinor        int64
+}
+
+type billedStay struct {
+	TenantID   tenancy.ID
+	SKU        string `bun:"sku"`
+	Subject    string
+	FromAt     time.Time
+	ToAt       time.Time
+	PriceMinor string
+	Quantity   int64
+}
+
+// read reads what is known of some resellers, each kind of fact of all of them at once:
+// one by one, a fleet takes as many times as long as there are lines in a month.
+func (a *auditor) read(ctx context.Context, ids []tenancy.ID) ([]told, error) {
+	all, place := make([]told, len(ids)), map[tenancy.ID]*told{}
+	for i, id := range ids {
+		place[id] = &all[i]
+	}
+	who := listOf(ids)
+	err := a.desk.Central.View(ctx, func(tx *tenancy.CentralTx) error {
+		clear(all)
+		if err := a.facts(ctx, tx, who, place); err != nil {
+			return err
+		}
+		if err := a.spans(ctx, tx, who, place); err != nil {
+			return err
+		}
+		return a.bills(ctx, tx, who, place)
+	})
+	return all, err
+}
+
+// listOf is some resellers as a list in SQL; the planner knows how long it is.
+func listOf(ids []tenancy.ID) string {
+	said := make([]string, len(ids))
+	for i, id := range ids {
+		said[i] = strconv.FormatInt(id.Number(), 10)
+	}
+	return "{" + strings.Join(said, ",") + "}"
+}
+
+// facts are the usage ledger and the projection of the services.
+func (a *auditor) facts(ctx context.Context, tx *tenancy.CentralTx, who string, place map[tenancy.ID]*told) error {
+	var events []struct {
+		TenantID tenancy.ID
+		billing.UsageEvent
+	}
+	err := tx.NewRaw(`SELECT tenant_id, key, subject, sku, kind, quantity, at, recorded_at FROM usage_events WHERE tenant_id = ANY (?::bigint[]) AND at < ?`, who, a.month.To).Scan(ctx, &events)
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		t := place[e.TenantID]
+		t.events = append(t.events, e.UsageEvent)
+	}
+	var shown []struct {
+		TenantID tenancy.ID
+		Ran
+	}
+	err = tx.NewRaw(`SELECT tenant_id, service_id AS id, sku, began_at, ended_at FROM services WHERE tenant_id = ANY (?::bigint[]) AND began_at < ? AND (ended_at IS NULL OR ended_at > ?)`,
+		who, a.month.To, a.month.From).Scan(ctx, &shown)
+	for _, s := range shown {
+		t := place[s.TenantID]
+		t.projected = append(t.projected, s.Ran)
+	}
+	return err
+}
+
+// bills are the lines and the evidence of the month, adjustments since included.
+func (a *auditor) bills(ctx context.Context, tx *tenancy.CentralTx, who string, place map[tenancy.ID]*told) error {
+	var lines []billedLine
+	err := tx.NewRaw(`SELECT tenant_id, kind, sku, tier, price_minor::text AS price_minor, currency, sum(net_minor)::bigint AS net_minor FROM (
+			SELECT i.tenant_id, CASE l.kind WHEN 'adjustment' THEN l.adjusts ELSE l.kind END AS kind, l.sku, l.tier, l.price_minor, i.currency, l.net_minor
+			FROM wholesale_invoices i JOIN wholesale_lines l ON l.invoice_id = i.id WHERE i.tenant_id = ANY (?::bigint[]) AND l.period = ?) x
+		WHERE kind IN ('service', 'metered') GROUP BY tenant_id, kind, sku, tier, price_minor, currency`, who, a.month.Name).Scan(ctx, &lines)
+	if err != nil {
+		return err
+	}
+	for _, l := range lines {
+		t := place[l.TenantID]
+		t.lines = append(t.lines, l)
+	}
+	var stays []billedStay
+	err = tx.NewRaw(`SELECT i.tenant_id, l.sku, e.subject, e.from_at, e.to_at, e.price_minor::text AS price_minor, sum(e.quantity)::bigint AS quantity
+		FROM wholesale_invoices i JOIN wholesale_lines l ON l.invoice_id = i.id JOIN wholesale_evidence e ON e.invoice_id = l.invoice_id AND e.position = l.position
+		WHERE i.tenant_id = ANY (?::bigint[]) AND l.period = ? AND l.sku <> ''
+		GROUP BY i.tenant_id, l.sku, e.subject, e.from_at, e.to_at, e.price_minor HAVING sum(e.quantity) <> 0`, who, a.month.Name).Scan(ctx, &stays)
+	for _, s := range stays {
+		t := place[s.TenantID]
+		t.stays = append(t.stays, s)
+	}
+	return err
+}
+
+// spans are the resellers' times on tiers, each with what the tier costs and gives then.
+func (a *auditor) spans(ctx context.Context, tx *tenancy.CentralTx, who string, place map[tenancy.ID]*told) error {
+	var terms []struct {
+		TenantID       tenancy.ID
+		Tier, Currency string
+		ValidFrom      time.Time
+		Until          time.Time // zero: no other terms follow
+	}
+	err := tx.NewRaw(`SELECT tenant_id, tier, currency, valid_from, lead(valid_from) OVER (PARTITION BY tenant_id ORDER BY valid_from) AS until
+		FROM tenant_terms WHERE tenant_id = ANY (?::bigint[]) ORDER BY tenant_id, valid_from`, who).Scan(ctx, &terms)
+	for _, x := range terms {
+		t := place[x.TenantID]
+		if t.since.IsZero() {
+			t.since = x.ValidFrom.UTC()
+		}
+		for _, v := range a.tiers {
+			from, until := x.ValidFrom.UTC(), x.Until.UTC()
+			if v.Tier != x.Tier || v.Fee.Currency != x.Currency {
+				continue
+			}
+			if v.From.After(from) {
+				from = v.From
+			}
+			if !v.To.IsZero() && (until.IsZero() || v.To.Before(until)) {
+				until = v.To
+			}
+			if until.IsZero() || from.Before(until) {
+				t.spans = append(t.spans, billing.TierSpan{Tier: x.Tier, Fee: v.Fee, DiscountPPM: v.DiscountPPM, Period: billing.Period{From: from, To: until}})
+			}
+		}
+	}
+	return err
+}
