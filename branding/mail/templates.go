@@ -2,27 +2,29 @@ package mail
 
 // The letters there are.
 const (
-	VerifyAddress   = "verify_address"
-	ResetPassword   = "reset_password"
-	Invitation      = "invitation"
-	AddressKnown    = "address_known" // somebody signed up with an address that has an account
-	NewSignIn       = "new_sign_in"
-	DomainVerified  = "domain_verified"
-	DomainActive    = "domain_active"
-	DomainFailing   = "domain_failing"
-	DomainDrifted   = "domain_drifted"
-	DomainTaken     = "domain_taken"
-	ResellerWelcome = "reseller_welcome"
-	ShopOpened      = "shop_opened"      // to who opened a shop at the partner centre, from the shop
-	PartnerWelcome  = "partner_welcome"  // the same, from the platform
-	ResellerArrears = "reseller_arrears" // an unpaid invoice has consequences, or has them no more
-	Alert           = "alert"            // to staff
-	SignInCode      = "sign_in_code"     // proves a mailbox within a page
-	OrderReceived   = "order_received"
-	OrderCancelled  = "order_cancelled"
-	InvoiceIssued   = "invoice_issued"
-	PaymentReceived = "payment_received"
-	CreditNote      = "credit_note"
+	VerifyAddress     = "verify_address"
+	ResetPassword     = "reset_password"
+	Invitation        = "invitation"
+	AccountInvitation = "account_invitation" // of a customer, into an account
+	MembershipChanged = "membership_changed" // of an account: another role, or none any more
+	AddressKnown      = "address_known"      // somebody signed up with an address that has an account
+	NewSignIn         = "new_sign_in"
+	DomainVerified    = "domain_verified"
+	DomainActive      = "domain_active"
+	DomainFailing     = "domain_failing"
+	DomainDrifted     = "domain_drifted"
+	DomainTaken       = "domain_taken"
+	ResellerWelcome   = "reseller_welcome"
+	ShopOpened        = "shop_opened"      // to who opened a shop at the partner centre, from the shop
+	PartnerWelcome    = "partner_welcome"  // the same, from the platform
+	ResellerArrears   = "reseller_arrears" // an unpaid invoice has consequences, or has them no more
+	Alert             = "alert"            // to staff
+	SignInCode        = "sign_in_code"     // proves a mailbox within a page
+	OrderReceived     = "order_received"
+	OrderCancelled    = "order_cancelled"
+	InvoiceIssued     = "invoice_issued"
+	PaymentReceived   = "payment_received"
+	CreditNote        = "credit_note"
 
 	WholesaleInvoice = "wholesale_invoice" // from the platform to a reseller
 	WholesalePaid    = "wholesale_paid"
@@ -48,27 +50,29 @@ const (
 // Templates is what each letter needs. Every key must be given; a value may be empty
 // where the words allow it (a name, a reason).
 var Templates = map[string][]string{
-	VerifyAddress:   {"name", "link", "valid_for"},               // valid_for: "24 hours"
-	ResetPassword:   {"name", "link", "valid_for", "ip"},         // ip: who asked
-	Invitation:      {"name", "inviter", "link", "valid_for"},    // to a team
-	AddressKnown:    {"name", "link"},                            // link: to sign in
-	NewSignIn:       {"name", "when", "ip", "device", "link"},    // link: security settings
-	DomainVerified:  {"name", "host", "link"},                    // link: the domain's page
-	DomainActive:    {"name", "host", "link"},                    //
-	DomainFailing:   {"name", "host", "reason", "link"},          //
-	DomainDrifted:   {"name", "host", "reason", "until", "link"}, // until: when the shop stops answering there
-	DomainTaken:     {"name", "host", "link"},                    // another shop proved that it owns the name
-	ResellerWelcome: {"name", "shop", "host", "link", "valid_for"},
-	ShopOpened:      {"name", "shop", "host", "link"},                     // link: /manage
-	PartnerWelcome:  {"name", "shop", "host", "until", "link"},            // until: end of the trial
-	ResellerArrears: {"name", "shop", "restriction", "since", "link"},     // restriction: empty when it ended
-	Alert:           {"title", "text", "who", "facts", "when", "link"},    // facts: a line each; may be empty
-	SignInCode:      {"name", "code", "valid_for", "link"},                // link: the page that waits
-	OrderReceived:   {"name", "number", "what", "total", "link"},          // what: "Cloud VPS Drift and 2 more"; link: the order's page
-	OrderCancelled:  {"name", "number", "what", "reason", "paid", "link"}, // paid: "yes" when money was taken
-	InvoiceIssued:   {"name", "number", "total", "due", "open", "link"},   // due: a date; open: what is owed, empty: nothing
-	PaymentReceived: {"name", "number", "amount", "open", "link"},         // open: what is still owed, empty: nothing
-	CreditNote:      {"name", "number", "invoice", "total", "reason", "link"},
+	VerifyAddress:     {"name", "link", "valid_for"},            // valid_for: "24 hours"
+	ResetPassword:     {"name", "link", "valid_for", "ip"},      // ip: who asked
+	Invitation:        {"name", "inviter", "link", "valid_for"}, // to a team
+	AccountInvitation: {"inviter", "account", "role", "link", "valid_for"},
+	MembershipChanged: {"name", "account", "role", "inviter", "link"}, // role: empty when they were removed; inviter: who did it
+	AddressKnown:      {"name", "link"},                               // link: to sign in
+	NewSignIn:         {"name", "when", "ip", "device", "link"},       // link: security settings
+	DomainVerified:    {"name", "host", "link"},                       // link: the domain's page
+	DomainActive:      {"name", "host", "link"},                       //
+	DomainFailing:     {"name", "host", "reason", "link"},             //
+	DomainDrifted:     {"name", "host", "reason", "until", "link"},    // until: when the shop stops answering there
+	DomainTaken:       {"name", "host", "link"},                       // another shop proved that it owns the name
+	ResellerWelcome:   {"name", "shop", "host", "link", "valid_for"},
+	ShopOpened:        {"name", "shop", "host", "link"},                     // link: /manage
+	PartnerWelcome:    {"name", "shop", "host", "until", "link"},            // until: end of the trial
+	ResellerArrears:   {"name", "shop", "restriction", "since", "link"},     // restriction: empty when it ended
+	Alert:             {"title", "text", "who", "facts", "when", "link"},    // facts: a line each; may be empty
+	SignInCode:        {"name", "code", "valid_for", "link"},                // link: the page that waits
+	OrderReceived:     {"name", "number", "what", "total", "link"},          // what: "Cloud VPS Drift and 2 more"; link: the order's page
+	OrderCancelled:    {"name", "number", "what", "reason", "paid", "link"}, // paid: "yes" when money was taken
+	InvoiceIssued:     {"name", "number", "total", "due", "open", "link"},   // due: a date; open: what is owed, empty: nothing
+	PaymentReceived:   {"name", "number", "amount", "open", "link"},         // open: what is still owed, empty: nothing
+	CreditNote:        {"name", "number", "invoice", "total", "reason", "link"},
 
 	ServiceReady:     {"name", "service", "address", "link"},
 	ServiceFailed:    {"name", "service", "customer", "problem", "link"},

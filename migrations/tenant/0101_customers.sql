@@ -8,6 +8,16 @@ ALTER TABLE accounts ADD COLUMN notify jsonb;   -- what is mailed to whom beside
 ALTER TABLE accounts ADD COLUMN default_method_id uuid;
 ALTER TABLE accounts ADD COLUMN closed_at timestamptz;
 
+-- Invitations into an account lie among the single-use links: the address may be that
+-- of nobody yet, so they name it and no person.
+ALTER TABLE single_use_links ALTER COLUMN person_id DROP NOT NULL;
+ALTER TABLE single_use_links ADD COLUMN account_id uuid REFERENCES accounts ON DELETE CASCADE;
+ALTER TABLE single_use_links ADD COLUMN email text;
+ALTER TABLE single_use_links ADD COLUMN email_key text;
+ALTER TABLE single_use_links ADD COLUMN role text CHECK (role IN ('owner', 'admin', 'technical', 'billing', 'read_only'));
+ALTER TABLE single_use_links ADD COLUMN invited_by uuid REFERENCES people ON DELETE CASCADE;
+ALTER TABLE single_use_links ADD CHECK (person_id IS NOT NULL OR account_id IS NOT NULL AND email IS NOT NULL AND email_key IS NOT NULL AND role IS NOT NULL AND invited_by IS NOT NULL);
+
 -- What happened, in plain words: to a service, an order, an invoice, an account. The
 -- key keeps one thing from being told twice.
 CREATE TABLE timeline (

@@ -1,6 +1,7 @@
-// Package account owns the reseller's customers: businesses with their members, as
-// the reseller's team sees and looks after them. How they sign in is
-// tenancy/identity's; what they buy stands elsewhere.
+// Package account owns the reseller's customers: businesses with their members and
+// what each may do, invitations, whom invoices go to and who is written to; and how the
+// reseller's team looks after them. How people sign in is tenancy/identity's; what they
+// buy stands elsewhere.
 package account
 
 import (
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -89,6 +91,13 @@ const customerJoins = ` LEFT JOIN LATERAL (SELECT b.id, b.name, count(*) OVER ()
 type Desk struct {
 	// Verify sends a letter with a link that confirms the address, within the transaction.
 	Verify func(ctx context.Context, tx tenancy.Statements, to identity.Person) error
+	// Mail takes letters within the transaction: invitations, and what changed for members.
+	Mail Mailer
+}
+
+// Mailer takes letters within a transaction; mail.Outbox does.
+type Mailer interface {
+	Enqueue(ctx context.Context, tx tenancy.Statements, m mail.Message) error
 }
 
 // List returns one page in one statement, and how many there are in all.

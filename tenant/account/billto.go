@@ -16,6 +16,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/place"
+	"github.com/ezscale/ezscale/tenant/activity"
 )
 
 // BillTo is whom an account's invoices are addressed to, as a form sends it.
@@ -103,6 +104,13 @@ func SaveBillTo(ctx context.Context, db *tenancy.DB, id uuid.UUID, b BillTo, by 
 			if err == nil {
 				_, err = ForInvoice(ctx, tx, id)
 			}
+			return err
+		}
+		err = activity.Tell(ctx, tx, activity.Event{
+			Key: "account/" + id.String() + "/account.address_changed/" + moment(tx), AccountID: id, SubjectKind: activity.Account, SubjectID: id,
+			Kind: "account.address_changed", Text: "The address for invoices was changed.", Actor: by.Actor.Name, CustomerSees: true,
+		})
+		if err != nil {
 			return err
 		}
 		return by.Record(ctx, tx, "account.address_changed", audit.Target{Kind: "account", ID: id.String()}, map[string]any{"country": b.Country, "kind": b.Kind, "tax_id": b.TaxID})

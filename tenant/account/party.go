@@ -39,6 +39,8 @@ type Party struct {
 	TimeZone string
 	Locale   string // of the oldest owner
 	OwnerID  uuid.UUID
+	// BillingEmail is the address given for invoices; empty: none was, and Email is the owner's.
+	BillingEmail string
 }
 
 // Complete reports whether an invoice can be addressed: a name, a street, a place and
@@ -78,7 +80,7 @@ func ForInvoice(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Party, error
 			p.Company = r.Name
 		}
 	}
-	if p.Email == "" {
+	if p.BillingEmail = p.Email; p.Email == "" {
 		p.Email = r.Email
 	}
 	return p, nil

@@ -7,11 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
@@ -165,19 +164,13 @@ func (s *Service) hook(ctx context.Context, tx *tenancy.Tx, t webhook.Type) erro
 }
 
 // reader is somebody who is written to.
-type reader struct {
-	ID    uuid.UUID
-	Name  string
-	Email string
-}
+type reader = account.Reader
 
-// writeToCustomer writes to those of the account who look after its services.
+// writeToCustomer writes to the owners and to whom the account chose for it.
 func (d *Desk) writeToCustomer(ctx context.Context, tx *tenancy.Tx, s *Service, template, key string, data map[string]string) error {
-	var all []reader
-	err := tx.NewRaw(`SELECT p.id, p.name, p.email FROM memberships m JOIN people p ON p.id = m.person_id
-		WHERE m.account_id = ? AND m.role IN ('owner', 'admin', 'technical') AND p.disabled_at IS NULL ORDER BY p.id LIMIT 20`, s.AccountID).Scan(ctx, &all)
+	all, err := account.Readers(ctx, tx, s.AccountID, account.AboutServices)
 	if err != nil {
-		return fmt.Errorf("find whom to write to: %w", err)
+		return err
 	}
 	return d.write(ctx, tx, all, template, "service/"+s.ID.String()+"/"+key, func(r reader) map[string]string {
 		out := map[string]string{"name": r.Name, "service": s.Name, "link": "/client/services/" + s.ID.String()}

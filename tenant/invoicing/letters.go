@@ -8,12 +8,15 @@ import (
 	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/account"
 )
 
 // Letters writes to customers about their invoices. It is safe for concurrent use.
 type Letters struct{ Mail *mail.Outbox }
 
-// Write puts the letter of a job into the outbox, once a key. A customer who left no
+// Write puts the letter of a job into the outbox, once a key, with a copy for whom the
+// account chose. A customer who left no
 // address is not written to.
 func (l Letters) Write(ctx context.Context, db *tenancy.DB, job LetterJob) error {
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
@@ -39,7 +42,20 @@ func (l Letters) Write(ctx context.Context, db *tenancy.DB, job LetterJob) error
 		default:
 			return fmt.Errorf("there is no letter %q about invoices", job.Letter)
 		}
-		return l.Mail.Enqueue(ctx, tx, m)
+		if err := l.Mail.Enqueue(ctx, tx, m); err != nil {
+			return err
+		}
+		copies, err := account.Copies(ctx, tx, inv.AccountID, m.To)
+		if err != nil {
+			return err
+		}
+		for _, r := range copies {
+			m.Key, m.To, m.Data["name"] = job.Key+"/"+r.ID.String(), r.Email, r.Name
+			if err := l.Mail.Enqueue(ctx, tx, m); err != nil && !fault.Is(err, "mail.bad_address") {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

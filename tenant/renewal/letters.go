@@ -11,6 +11,7 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/payment"
 )
@@ -29,7 +30,7 @@ type message struct {
 	amounts  map[string]billing.Money
 }
 
-// letter writes to whom the account's invoices go. An account without an address is not
+// letter writes to whom the account's invoices go, with a copy for whom the account chose. An account without an address is not
 // written to.
 func (d *Desk) letter(ctx context.Context, tx *tenancy.Tx, s Subscription, m message) error {
 	to, err := account.ForInvoice(ctx, tx, s.AccountID)
@@ -43,7 +44,21 @@ func (d *Desk) letter(ctx context.Context, tx *tenancy.Tx, s Subscription, m mes
 	for key, amount := range m.amounts {
 		m.data[key] = amount.Format(to.Locale)
 	}
-	return d.Mail.Enqueue(ctx, tx, mail.Message{Key: m.key, Template: m.template, To: to.Email, Data: m.data})
+	if err := d.Mail.Enqueue(ctx, tx, mail.Message{Key: m.key, Template: m.template, To: to.Email, Data: m.data}); err != nil {
+		return err
+	}
+	copies, err := account.Copies(ctx, tx, s.AccountID, to.Email)
+	if err != nil {
+		return err
+	}
+	for _, r := range copies {
+		m.data["name"] = r.Name
+		err := d.Mail.Enqueue(ctx, tx, mail.Message{Key: m.key + "/" + r.ID.String(), Template: m.template, To: r.Email, Data: m.data})
+		if err != nil && !fault.Is(err, "mail.bad_address") {
+			return err
+		}
+	}
+	return nil
 }
 
 // date is a day as the customer counts them.

@@ -1,0 +1,124 @@
+package account
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/tenancy"
+)
+
+// Notice is a kind of letter an account says who gets.
+type Notice string
+
+// The notices. Letters about services go to the owners in any case; those about money
+// go to the address for invoices in any case.
+const (
+	AboutServices Notice = "services" // ready, suspended, released, not found any more
+	AboutMoney    Notice = "money"    // copies: invoices, receipts, reminders, failed payments
+)
+
+// Notices is which roles get which letters.
+type Notices map[Notice][]Role
+
+// usual are the roles that get a notice nobody chose anything for.
+func (n Notice) usual() []Role {
+	if n == AboutServices {
+		return []Role{Admin, Technical}
+	}
+	return []Role{}
+}
+
+// MayGet lists the roles that can be chosen for a notice: nobody is written to about
+// what they may not see.
+func (n Notice) MayGet() []Role {
+	if n == AboutServices {
+		return []Role{Admin, Billing, Technical, ReadOnly}
+	}
+	return []Role{Owner, Admin, Billing, ReadOnly}
+}
+
+// GetNotices reads who gets which letters, or answers with the fault account.not_found.
+func GetNotices(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Notices, error) {
+	var raw string
+	err := tx.NewRaw("SELECT coalesce(notify::text, '{}') FROM accounts WHERE id = ?", id).Scan(ctx, &raw)
+	if tenancy.IsNoRows(err) {
+		return nil, errNoAccount
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the notices of account %s: %w", id, err)
+	}
+	n := Notices{}
+	if err := json.Unmarshal([]byte(raw), &n); err != nil {
+		return nil, fmt.Errorf("read the notices of account %s: %w", id, err)
+	}
+	for _, k := range []Notice{AboutServices, AboutMoney} {
+		if n[k] == nil {
+			n[k] = k.usual()
+		}
+	}
+	return n, nil
+}
+
+// SaveNotices keeps who gets which letters; roles that cannot be chosen are left out.
+// Faults: account.not_found, account.forbidden.
+func (d *Desk) SaveNotices(ctx context.Context, db *tenancy.DB, id uuid.UUID, in Notices, by Caller) error {
+	clean := Notices{}
+	for _, k := range []Notice{AboutServices, AboutMoney} {
+		clean[k] = []Role{}
+		for _, r := range k.MayGet() {
+			if slices.Contains(in[k], r) {
+				clean[k] = append(clean[k], r)
+			}
+		}
+	}
+	raw, err := json.Marshal(clean)
+	if err != nil {
+		return err
+	}
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		if _, _, err := manage(ctx, tx, id, by); err != nil {
+			return err
+		}
+		res, err := tx.NewRaw("UPDATE accounts SET notify = ?::jsonb, changed_at = ? WHERE id = ? AND notify IS DISTINCT FROM ?::jsonb", string(raw), tx.Now(), id, string(raw)).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("save the notices of account %s: %w", id, err)
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return err
+		}
+		return by.Record(ctx, tx, "account.notices_changed", target(id), map[string]any{"services": clean[AboutServices], "money": clean[AboutMoney]})
+	})
+}
+
+// Reader is somebody who is written to.
+type Reader struct {
+	ID    uuid.UUID
+	Name  string
+	Email string
+}
+
+// Readers lists the members who get a notice, at most 20, as long as they can sign in.
+func Readers(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, n Notice) (all []Reader, err error) {
+	usual, err := json.Marshal(n.usual())
+	if err != nil {
+		return nil, err
+	}
+	err = tx.NewRaw(`SELECT p.id, p.name, p.email FROM memberships m JOIN accounts a ON a.id = m.account_id JOIN people p ON p.id = m.person_id
+		WHERE m.account_id = ? AND p.disabled_at IS NULL AND (m.role = 'owner' AND ? OR coalesce(a.notify -> ?, ?::jsonb) @> to_jsonb(m.role))
+		ORDER BY p.id LIMIT 20`, id, n == AboutServices, string(n), string(usual)).Scan(ctx, &all)
+	if err != nil {
+		return nil, fmt.Errorf("find whom to write to: %w", err)
+	}
+	return all, nil
+}
+
+// Copies lists the members who get what is written about money beside the address it
+// goes to anyway.
+func Copies(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, to string) ([]Reader, error) {
+	all, err := Readers(ctx, tx, id, AboutMoney)
+	return slices.DeleteFunc(all, func(r Reader) bool { return r.Email == to }), err
+}
