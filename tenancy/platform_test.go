@@ -33,7 +33,7 @@ func startPlatform(t *testing.T, bin string, lanes int) *platform {
 			t.Fatal(err)
 		}
 	}
-	server, err := pgembed.Start(ctx, pgembed.Options{BinDir: bin, Fast: true})
+	server, err := pgembed.Start(ctx, pgembed.Options{BinDir: bin, Fast: true, InMemory: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,6 +32,7 @@ type Options struct {
 	// Temporary lets Stop remove Dir even when it was named.
 	Temporary bool
 	Fast      bool              // gives up durability: tests and benchmarks
+	InMemory  bool              // a temporary directory is in memory where there is room: tests
 	Set       map[string]string // further settings of the server
 	Log       io.Writer         // the server's log; nil: discarded
 	Timeout   time.Duration     // until it is ready; 0: 30 s
@@ -113,10 +114,32 @@ func serverCredential() (*syscall.Credential, error) {
 	return nil, errors.New("running as root, and there is neither a user postgres nor nobody to run the server as")
 }
 
+// sweep removes what processes that were killed left in memory.
+func sweep(base string) {
+	if base == "" {
+		return
+	}
+	left, err := filepath.Glob(filepath.Join(base, "ezpg-*-*"))
+	if err != nil {
+		return
+	}
+	for _, dir := range left {
+		var pid int
+		if _, err := fmt.Sscanf(filepath.Base(dir), "ezpg-%d-", &pid); err == nil && pid > 0 && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			_ = os.RemoveAll(dir) // another's: it stays
+		}
+	}
+}
+
 func (s *Server) makeDirs() error {
 	if s.dir == "" {
 		// Short: the address of a Unix socket holds 107 bytes, 103 on macOS.
-		dir, err := os.MkdirTemp("", "ezpg")
+		base := ""
+		if s.opt.InMemory {
+			base = memoryDir()
+			sweep(base)
+		}
+		dir, err := os.MkdirTemp(base, fmt.Sprintf("ezpg-%d-", os.Getpid()))
 		if err != nil {
 			return err
 		}

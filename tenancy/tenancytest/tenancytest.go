@@ -163,7 +163,7 @@ func StartServer(t testing.TB, set map[string]string) *pgembed.Server {
 	t.Helper()
 	bin, err := pgembed.FindBinDir(os.Getenv("EZSCALE_PG_BIN"), Root())
 	must(t, err)
-	s, err := pgembed.Start(context.Background(), pgembed.Options{BinDir: bin, Fast: true, Set: set})
+	s, err := pgembed.Start(context.Background(), pgembed.Options{BinDir: bin, Fast: true, InMemory: true, Set: set})
 	must(t, err)
 	t.Cleanup(func() { _ = s.Stop() })
 	return s
@@ -185,7 +185,7 @@ func startServer() error {
 	if os.Getenv("EZSCALE_TEST_PG_LOG") != "" {
 		log = os.Stderr
 	}
-	server, err = pgembed.Start(ctx, pgembed.Options{BinDir: bin, Fast: true, Log: log})
+	server, err = pgembed.Start(ctx, pgembed.Options{BinDir: bin, Fast: true, InMemory: true, Log: log})
 	if err != nil {
 		return err
 	}
