@@ -14,6 +14,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
 // The kinds of subject an event is about.
@@ -40,6 +41,9 @@ type Event struct {
 	Actor        string    // a name; empty: System
 	CustomerSees bool      // false: the reseller's team alone
 	At           time.Time // zero: the transaction's time
+	// Programs is what it is to other people's programs: endpoints of webhooks that want
+	// it are told with the same commit. Nil: nothing.
+	Programs []webhook.News
 }
 
 // Told is one row of the timeline.
@@ -58,8 +62,12 @@ type Told struct {
 // maxText bounds what one row says, in bytes.
 const maxText = 500
 
+const insert = `INSERT INTO timeline (id, key, account_id, subject_kind, subject_id, kind, text, actor, customer_sees, at)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`
+
 // Tell adds an event to the timeline with the transaction. It may be repeated: a key
-// is told once, and the first telling stands.
+// is told once, and the first telling stands, to people as to programs. It is one
+// statement as long as no endpoint wants to hear of it.
 func Tell(ctx context.Context, tx *tenancy.Tx, e Event) error {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -75,9 +83,11 @@ func Tell(ctx context.Context, tx *tenancy.Tx, e Event) error {
 	if e.AccountID != uuid.Nil {
 		account = &e.AccountID
 	}
-	_, err = tx.NewRaw(`INSERT INTO timeline (id, key, account_id, subject_kind, subject_id, kind, text, actor, customer_sees, at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`,
-		id, e.Key, account, e.SubjectKind, e.SubjectID, e.Kind, short(e.Text), short(e.Actor), e.CustomerSees, e.At.UTC()).Exec(ctx)
+	args := []any{id, e.Key, account, e.SubjectKind, e.SubjectID, e.Kind, short(e.Text), short(e.Actor), e.CustomerSees, e.At.UTC()}
+	if len(e.Programs) > 0 {
+		return webhook.SendWith(ctx, tx, e.Key, e.AccountID, e.Programs, insert+" RETURNING 1", args...)
+	}
+	_, err = tx.NewRaw(insert, args...).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("tell %s: %w", e.Key, err)
 	}

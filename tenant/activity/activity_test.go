@@ -1,6 +1,7 @@
 package activity_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
 	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
 func TestMain(m *testing.M) { tenancytest.Main(m) }
@@ -67,5 +69,57 @@ func TestTheTimelineTellsOnceAndToWhomItIsMeant(t *testing.T) {
 	}
 	if theirs := list(t, b, activity.Filter{}); len(theirs) != 1 || theirs[0].Text != "Something else." {
 		t.Errorf("the other tenant sees %+v", theirs)
+	}
+}
+
+// TestProgramsAreToldWithTheRow covers that news goes out with the first telling alone,
+// to who wants it, and costs nothing where nobody does.
+func TestProgramsAreToldWithTheRow(t *testing.T) {
+	w, count := tenancytest.NewCounted(t)
+	a, b, acc := w.DB(w.A), w.DB(w.B), uuid.New()
+	silent := activity.Event{Key: "k/1", AccountID: acc, SubjectKind: activity.Order, SubjectID: uuid.New(), Kind: "order.placed", Text: "Placed."}
+	e := silent
+	e.Key, e.Programs = "k/2", []webhook.News{{Type: webhook.OrderPlaced, Data: map[string]string{"n": "1"}}, {Type: webhook.OrderPaid}}
+	one := count.Since(func() { tell(t, a, silent) })
+	if n := count.Since(func() { tell(t, a, e) }); n != one {
+		t.Errorf("news nobody wants cost %d statements besides", n-one)
+	}
+	heard := func(db *tenancy.DB) (keys []string) {
+		t.Helper()
+		err := db.View(t.Context(), func(tx *tenancy.Tx) error {
+			return tx.NewRaw("SELECT e.url || ' ' || d.key FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint_id ORDER BY d.id").Scan(t.Context(), &keys)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return keys
+	}
+	for _, db := range []*tenancy.DB{a, b} {
+		err := db.Update(t.Context(), func(tx *tenancy.Tx) error {
+			if _, err := tx.NewRaw("INSERT INTO accounts (id, name, currency, created_at, changed_at) VALUES (?, 'A', 'EUR', now(), now()), (?, 'B', 'EUR', now(), now())", acc, uuid.Max).Exec(t.Context()); err != nil {
+				return err
+			}
+			_, err := tx.NewRaw(`INSERT INTO webhook_endpoints (id, account_id, url, events, sealed_secrets, state, state_note, created_at, changed_at) VALUES
+				(?, NULL, 'all', '[]', '', 'active', '', now(), now()), (?, ?, 'theirs', '["order.paid"]', '', 'failing', '', now(), now()),
+				(?, ?, 'another', '[]', '', 'active', '', now(), now()), (?, NULL, 'paused', '[]', '', 'paused', '', now(), now())`,
+				uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7()), acc, uuid.Must(uuid.NewV7()), uuid.Max, uuid.Must(uuid.NewV7())).Exec(t.Context())
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell(t, a, e) // the row was there before anybody listened
+	if got := heard(a); len(got) != 0 {
+		t.Errorf("what was told before was told as %q", got)
+	}
+	e.Key = "k/3"
+	tell(t, a, e)
+	tell(t, a, e)
+	if got := heard(a); !slices.Equal(got, []string{"all order.placed k/3", "all order.paid k/3", "theirs order.paid k/3"}) {
+		t.Errorf("heard %q", got)
+	}
+	if got := heard(b); len(got) != 0 {
+		t.Errorf("the other shop's endpoints heard %q", got)
 	}
 }

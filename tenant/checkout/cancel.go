@@ -16,6 +16,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/renewal"
+	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
 // AgendaKind is under what orders that nobody pays stand on the agenda.
@@ -126,7 +127,8 @@ func (d *Desk) tellCancelled(ctx context.Context, tx *tenancy.Tx, o Order, reaso
 	if reason != "" {
 		says += " " + reason
 	}
-	err := activity.Tell(ctx, tx, activity.Event{Key: key, AccountID: o.AccountID, SubjectKind: activity.Order, SubjectID: o.ID, Kind: "order.cancelled", Text: says, Actor: actor, CustomerSees: true})
+	err := activity.Tell(ctx, tx, activity.Event{Key: key, AccountID: o.AccountID, SubjectKind: activity.Order, SubjectID: o.ID, Kind: "order.cancelled", Text: says, Actor: actor, CustomerSees: true,
+		Programs: o.news(webhook.OrderCancelled)})
 	if err != nil {
 		return err
 	}

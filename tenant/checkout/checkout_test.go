@@ -3,6 +3,7 @@ package checkout_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,6 +58,8 @@ func TestAQuoteIsToTheCent(t *testing.T) {
 func TestAnOrderComesToLife(t *testing.T) {
 	r := newRig(t, tenancytest.New(t))
 	ctx, db := t.Context(), r.DB(r.A)
+	r.listen(t, r.A)
+	r.listen(t, r.B)
 	o := r.order(t, r.A, small(func(p *catalog.Picked) { p.Hostname = "Web1.Example.com." }), plan("advice"))
 	if o.State != checkout.AwaitingPayment || o.Number < 1 || o.InvoiceID == nil || o.Total != euros(8329) {
 		t.Fatalf("%+v", o)
@@ -106,7 +109,14 @@ func TestAnOrderComesToLife(t *testing.T) {
 	if n := r.count(t, r.A, "SELECT count(*) FROM mails WHERE template = 'order_received'"); n != 1 {
 		t.Errorf("%d mails", n)
 	}
+	told := []string{"invoice.issued open", "order.placed awaiting_payment", "payment.succeeded", "invoice.paid paid", "order.paid paid", "order.fulfilled fulfilled"}
+	if got := r.heard(t, r.A); !slices.Equal(got, told) {
+		t.Errorf("programs heard %q", got)
+	}
 	// The neighbour sees none of it.
+	if got := r.heard(t, r.B); len(got) != 0 {
+		t.Errorf("the neighbour's programs heard %q", got)
+	}
 	if _, err := r.desk.Get(ctx, r.DB(r.B), o.ID, uuid.Nil); !fault.Is(err, "order.not_found") {
 		t.Errorf("the neighbour: %v", err)
 	}
@@ -373,6 +383,7 @@ func TestCancelling(t *testing.T) {
 	r := newRig(t, tenancytest.New(t))
 	ctx, db := t.Context(), r.DB(r.A)
 	by := audit.Origin{Actor: audit.Actor{Kind: "reseller", ID: "x", Name: "Anna"}}
+	r.listen(t, r.A)
 	o := r.order(t, r.A, small())
 	wants(t, "another account", r.desk.Cancel(ctx, db, checkout.CancelRequest{OrderID: o.ID, AccountID: uuid.New(), By: by}), "order.not_found")
 	wants(t, "the neighbour", r.desk.Cancel(ctx, r.DB(r.B), checkout.CancelRequest{OrderID: o.ID, By: by}), "order.not_found")
@@ -385,6 +396,9 @@ func TestCancelling(t *testing.T) {
 	}
 	if _, held, _ := r.room.state(); held != 0 {
 		t.Errorf("%d hold room", held)
+	}
+	if got := r.heard(t, r.A); !slices.Equal(got, []string{"invoice.issued open", "order.placed awaiting_payment", "invoice.credited void", "order.cancelled cancelled"}) {
+		t.Errorf("programs heard %q", got)
 	}
 	paid := r.order(t, r.A, small())
 	r.pay(t, r.A, paid)

@@ -3,13 +3,16 @@ package checkout
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/hosting"
+	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
 // Paid has delivered what the invoice's order is over. Invoices that belong to no order
@@ -71,8 +74,23 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 	if err != nil {
 		return fmt.Errorf("mark order %s paid: %w", o.ID, err)
 	}
+	news := o.news(webhook.OrderPaid)
+	if o.State == Fulfilled {
+		news = o.news(webhook.OrderPaid, webhook.OrderFulfilled)
+	}
 	return activity.Tell(ctx, tx, activity.Event{Key: "order/" + o.ID.String() + "/paid", AccountID: o.AccountID, SubjectKind: activity.Order, SubjectID: o.ID,
-		Kind: "order.paid", Text: says, CustomerSees: true})
+		Kind: "order.paid", Text: says, CustomerSees: true, Programs: news})
+}
+
+// news is what the order is to programs.
+func (o Order) news(types ...webhook.Type) []webhook.News {
+	out := make([]webhook.News, len(types))
+	for i, t := range types {
+		out[i] = webhook.News{Type: t, Data: webhook.OrderData{
+			ID: o.ID, AccountID: o.AccountID, Number: o.Number, State: string(o.State), Total: webhook.AmountOf(o.Total), InvoiceID: o.InvoiceID, PlacedAt: o.PlacedAt.UTC(),
+		}}
+	}
+	return out
 }
 
 // paidTooLate tells the team of money for an order that had ended: what becomes of it is
@@ -95,10 +113,14 @@ func (d *Desk) ServiceActive(ctx context.Context, db *tenancy.DB, serviceID uuid
 		var o struct {
 			ID, AccountID uuid.UUID
 			Number        int64
+			InvoiceID     *uuid.UUID
+			Currency      string
+			TotalMinor    int64
+			PlacedAt      time.Time
 		}
 		// The order is locked before its services are counted, or two that become active
 		// at once would each see the other missing.
-		err := tx.NewRaw(`SELECT o.id, o.account_id, o.number FROM orders o WHERE o.state = 'paid' AND o.id =
+		err := tx.NewRaw(`SELECT o.id, o.account_id, o.number, o.invoice_id, o.currency, o.total_minor, o.placed_at FROM orders o WHERE o.state = 'paid' AND o.id =
 			(SELECT s.order_id FROM services v JOIN subscriptions s ON s.id = v.subscription_id WHERE v.id = ?) FOR UPDATE OF o`, serviceID).Scan(ctx, &o)
 		if tenancy.IsNoRows(err) {
 			return nil
@@ -114,7 +136,8 @@ func (d *Desk) ServiceActive(ctx context.Context, db *tenancy.DB, serviceID uuid
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return err
 		}
+		done := Order{ID: o.ID, AccountID: o.AccountID, Number: o.Number, State: Fulfilled, InvoiceID: o.InvoiceID, Total: billing.Money{Minor: o.TotalMinor, Currency: o.Currency}, PlacedAt: o.PlacedAt}
 		return activity.Tell(ctx, tx, activity.Event{Key: "order/" + o.ID.String() + "/fulfilled", AccountID: o.AccountID, SubjectKind: activity.Order, SubjectID: o.ID,
-			Kind: "order.fulfilled", Text: "Everything of order " + Order{Number: o.Number}.Name() + " is running.", CustomerSees: true})
+			Kind: "order.fulfilled", Text: "Everything of order " + done.Name() + " is running.", CustomerSees: true, Programs: done.news(webhook.OrderFulfilled)})
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/renewal"
+	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
 // PlaceRequest accepts a quote.
@@ -330,7 +331,7 @@ func (d *Desk) announce(ctx context.Context, tx *tenancy.Tx, o Order, q quoteRow
 		return err
 	}
 	err := activity.Tell(ctx, tx, activity.Event{Key: key + "/placed", AccountID: o.AccountID, SubjectKind: activity.Order, SubjectID: o.ID, Kind: "order.placed",
-		Text: "Order " + o.Name() + " was placed: " + What(o.Items) + ", " + o.Total.Format("en") + ".", Actor: q.Name, CustomerSees: true})
+		Text: "Order " + o.Name() + " was placed: " + What(o.Items) + ", " + o.Total.Format("en") + ".", Actor: q.Name, CustomerSees: true, Programs: o.news(webhook.OrderPlaced)})
 	if err != nil {
 		return err
 	}

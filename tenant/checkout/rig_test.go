@@ -221,6 +221,22 @@ func (r *rig) exec(t testing.TB, of tenancy.Tenant, q string, args ...any) {
 	}))
 }
 
+// listen has an endpoint of the tenant's hear of everything from now on.
+func (r *rig) listen(t testing.TB, of tenancy.Tenant) {
+	t.Helper()
+	r.exec(t, of, `INSERT INTO webhook_endpoints (id, url, events, sealed_secrets, state, state_note, created_at, changed_at)
+		VALUES (?, 'https://example.com', '[]', '', 'active', '', now(), now())`, uuid.New())
+}
+
+// heard is what endpoints of the tenant were told, in order, as "type state".
+func (r *rig) heard(t testing.TB, of tenancy.Tenant) (all []string) {
+	t.Helper()
+	must(t, r.DB(of).View(t.Context(), func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT type || coalesce(' ' || (body::json->'data'->>'state'), '') FROM webhook_deliveries ORDER BY id").Scan(t.Context(), &all)
+	}))
+	return all
+}
+
 // count is a number out of a tenant's schema.
 func (r *rig) count(t testing.TB, of tenancy.Tenant, q string, args ...any) (n int) {
 	t.Helper()

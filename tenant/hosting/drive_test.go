@@ -284,6 +284,11 @@ func TestAnEndDuringACreationLeavesNothing(t *testing.T) {
 func TestFinalErrorsAreToldAndMayBeRetried(t *testing.T) {
 	w := tenancytest.New(t)
 	base := open(t, w, w.A)
+	base.update(func(tx *tenancy.Tx) error {
+		_, err := tx.NewRaw(`INSERT INTO webhook_endpoints (id, url, events, sealed_secrets, state, state_note, created_at, changed_at)
+			VALUES (?, 'https://example.com', '[]', '', 'active', '', now(), now())`, uuid.New()).Exec(t.Context())
+		return err
+	})
 	for name, breakIt := range map[string]func(*place){
 		"full": func(p *place) {
 			p.rack.fails = func(m string, _ int, after bool) error {
@@ -332,6 +337,9 @@ func TestFinalErrorsAreToldAndMayBeRetried(t *testing.T) {
 			}
 			if p.count("timeline", "kind = 'service.stuck' AND customer_sees") != 1 || p.count("timeline", "kind = 'service.failed' AND NOT customer_sees") != 1 {
 				t.Error("not told to both")
+			}
+			if n := p.count("webhook_deliveries", "type = 'service.failed' AND body LIKE '%\"operation\":\"create\"%' AND body NOT LIKE '%422%' AND body LIKE '%' || $1 || '%'", id.String()); n != 1 {
+				t.Errorf("programs heard of it %d times", n)
 			}
 			if err := hosting.Power(t.Context(), p.db, id, provisioners.Restart, p.caller()); err == nil {
 				t.Error("a failed service can be restarted")
@@ -402,6 +410,11 @@ func TestWhatSomebodyElseChangedIsShownAndNotUndone(t *testing.T) {
 func TestHoldsAddUp(t *testing.T) {
 	w := tenancytest.New(t)
 	p := open(t, w, w.A)
+	p.update(func(tx *tenancy.Tx) error {
+		_, err := tx.NewRaw(`INSERT INTO webhook_endpoints (id, account_id, url, events, sealed_secrets, state, state_note, created_at, changed_at)
+			VALUES (?, ?, 'https://example.com', '["service.suspended", "service.released"]', '', 'active', '', now(), now())`, uuid.New(), p.account).Exec(t.Context())
+		return err
+	})
 	id := p.order()
 	p.settle(id)
 	hold := func(h hosting.Hold) {
@@ -424,6 +437,9 @@ func TestHoldsAddUp(t *testing.T) {
 	}
 	if n := p.count("mails", "template = 'service_suspended'"); n != 1 {
 		t.Errorf("%d mails say that it is suspended", n)
+	}
+	if s, r := p.count("webhook_deliveries", "type = 'service.suspended'"), p.count("webhook_deliveries", "type = 'service.released'"); s != 1 || r != 1 || p.count("webhook_deliveries", "true") != 2 {
+		t.Errorf("the customer's programs heard of %d suspensions and %d releases", s, r)
 	}
 	hold(hosting.HoldBilling)
 	p.rack.fails = func(m string, _ int, after bool) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
 // DriveJob brings a service to what is wanted of it.
@@ -216,6 +217,7 @@ type event struct {
 	kind, text, actor string
 	key               string // what the kind and the operation do not make unique
 	seen              bool   // by the customer
+	news              webhook.Type
 }
 
 // tell adds to the timeline, once for an operation.
@@ -226,6 +228,6 @@ func (s *Service) tell(ctx context.Context, tx *tenancy.Tx, e event) error {
 	}
 	return activity.Tell(ctx, tx, activity.Event{
 		Key: "service/" + s.ID.String() + "/" + key, AccountID: s.AccountID, SubjectKind: activity.Service, SubjectID: s.ID,
-		Kind: e.kind, Text: e.text, Actor: e.actor, CustomerSees: e.seen,
+		Kind: e.kind, Text: e.text, Actor: e.actor, CustomerSees: e.seen, Programs: s.programs(e.news),
 	})
 }

@@ -20,14 +20,11 @@ func (d *Desk) began(ctx context.Context, tx *tenancy.Tx, s *Service) error {
 	if _, err := tx.RecordUsage(ctx, s.usage("start", s.BeganAt)); err != nil {
 		return err
 	}
-	if err := s.tell(ctx, tx, event{kind: "service.active", text: s.Label + " is ready.", seen: true}); err != nil {
+	if err := s.tell(ctx, tx, event{kind: "service.active", text: s.Label + " is ready.", seen: true, news: webhook.ServiceActive}); err != nil {
 		return err
 	}
 	err := d.writeToCustomer(ctx, tx, s, mail.ServiceReady, "ready", map[string]string{"address": s.Address})
 	if err != nil {
-		return err
-	}
-	if err := s.hook(ctx, tx, webhook.ServiceActive); err != nil {
 		return err
 	}
 	_, err = tx.Enqueue(ctx, ActiveJob{ServiceID: s.ID}, tenancy.JobOptions{Key: s.ID.String()})
@@ -64,14 +61,10 @@ func (d *Desk) terminated(ctx context.Context, tx *tenancy.Tx, s *Service) error
 	if err := s.ended(ctx, tx); err != nil {
 		return err
 	}
-	if err := s.tell(ctx, tx, event{kind: "service.terminated", text: s.Label + " has ended. What was on it is deleted.", seen: true, key: "terminated"}); err != nil {
+	if err := s.tell(ctx, tx, event{kind: "service.terminated", text: s.Label + " has ended. What was on it is deleted.", seen: true, key: "terminated", news: webhook.ServiceTerminated}); err != nil {
 		return err
 	}
-	err := d.writeToCustomer(ctx, tx, s, mail.ServiceGone, "terminated", map[string]string{"reason": "It has ended, and what was on it is deleted."})
-	if err != nil {
-		return err
-	}
-	return s.hook(ctx, tx, webhook.ServiceTerminated)
+	return d.writeToCustomer(ctx, tx, s, mail.ServiceGone, "terminated", map[string]string{"reason": "It has ended, and what was on it is deleted."})
 }
 
 // lost ends the billing of a service that was removed behind our back, and tells
@@ -93,26 +86,20 @@ func (d *Desk) lost(ctx context.Context, tx *tenancy.Tx, s *Service) error {
 
 func (d *Desk) suspended(ctx context.Context, tx *tenancy.Tx, s *Service) error {
 	reason := s.HoldReason()
-	if err := s.tell(ctx, tx, event{kind: "service.suspended", text: "It is suspended: " + reason, seen: true}); err != nil {
+	if err := s.tell(ctx, tx, event{kind: "service.suspended", text: "It is suspended: " + reason, seen: true, news: webhook.ServiceSuspended}); err != nil {
 		return err
 	}
 	if _, told := s.Holds[HoldBilling]; told && len(s.Holds) == 1 {
-		return s.hook(ctx, tx, webhook.ServiceSuspended) // tenant/renewal wrote what is owed and where to pay
+		return nil // tenant/renewal wrote what is owed and where to pay
 	}
-	if err := d.writeToCustomer(ctx, tx, s, mail.ServiceSuspended, "suspended/"+s.OperationKey.String(), map[string]string{"reason": reason}); err != nil {
-		return err
-	}
-	return s.hook(ctx, tx, webhook.ServiceSuspended)
+	return d.writeToCustomer(ctx, tx, s, mail.ServiceSuspended, "suspended/"+s.OperationKey.String(), map[string]string{"reason": reason})
 }
 
 func (d *Desk) released(ctx context.Context, tx *tenancy.Tx, s *Service) error {
-	if err := s.tell(ctx, tx, event{kind: "service.released", text: "It is no longer suspended.", seen: true}); err != nil {
+	if err := s.tell(ctx, tx, event{kind: "service.released", text: "It is no longer suspended.", seen: true, news: webhook.ServiceReleased}); err != nil {
 		return err
 	}
-	if err := d.writeToCustomer(ctx, tx, s, mail.ServiceReleased, "released/"+s.OperationKey.String(), nil); err != nil {
-		return err
-	}
-	return s.hook(ctx, tx, webhook.ServiceReleased)
+	return d.writeToCustomer(ctx, tx, s, mail.ServiceReleased, "released/"+s.OperationKey.String(), nil)
 }
 
 // HoldReason is why it is suspended, for people: the reseller's own reason first.
@@ -133,7 +120,7 @@ func (d *Desk) troubled(ctx context.Context, tx *tenancy.Tx, s *Service) error {
 			return err
 		}
 	}
-	if err := s.tell(ctx, tx, event{kind: "service.failed", text: s.Problem}); err != nil {
+	if err := s.tell(ctx, tx, event{kind: "service.failed", text: s.Problem, news: webhook.ServiceFailed}); err != nil {
 		return err
 	}
 	if err := s.alert(ctx, tx, "service.failed", s.Label+": "+s.Problem); err != nil {
@@ -153,14 +140,19 @@ func (s *Service) alert(ctx context.Context, tx *tenancy.Tx, kind, text string) 
 	return err
 }
 
-func (s *Service) hook(ctx context.Context, tx *tenancy.Tx, t webhook.Type) error {
-	key := "service/" + s.ID.String() + "/" + string(t)
-	if t == webhook.ServiceSuspended || t == webhook.ServiceReleased {
-		key += "/" + s.OperationKey.String()
+// programs is what an event of a service is to programs; none where the type is empty.
+// Why something failed is the shop's own matter.
+func (s *Service) programs(t webhook.Type) []webhook.News {
+	if t == "" {
+		return nil
 	}
-	return webhook.Send(ctx, tx, webhook.Event{Key: key, Type: t, AccountID: s.AccountID, Data: map[string]any{
-		"id": s.ID.String(), "name": s.Name, "label": s.Label, "type": s.Type, "status": string(s.Observed), "address": s.Address, "subscription_id": s.SubscriptionID.String(),
-	}})
+	data := webhook.ServiceData{
+		ID: s.ID, AccountID: s.AccountID, SubscriptionID: s.SubscriptionID, Name: s.Name, Label: s.Label, Type: s.Type, State: string(s.Observed), Address: s.Address,
+	}
+	if t == webhook.ServiceFailed {
+		data.Operation = string(s.Operation)
+	}
+	return []webhook.News{{Type: t, Data: data}}
 }
 
 // reader is somebody who is written to.

@@ -15,6 +15,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/settings"
+	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
 // CreditRequest asks for a credit note.
@@ -71,7 +72,7 @@ func Credit(ctx context.Context, tx *tenancy.Tx, r CreditRequest) (Invoice, erro
 		return Invoice{}, err
 	}
 	// What is settled by a credit was not paid: no job follows.
-	if _, err := settle(ctx, tx, inv, tx.Now()); err != nil {
+	if inv, _, err = settle(ctx, tx, inv, tx.Now()); err != nil {
 		return Invoice{}, err
 	}
 	return note, tellOfCredit(ctx, tx, inv, note)
@@ -223,7 +224,9 @@ func tellOfCredit(ctx context.Context, tx *tenancy.Tx, inv, note Invoice) error 
 		}
 	}
 	text := note.Total.Format("en") + " of invoice " + inv.Number + " were credited by " + note.Number + "."
-	if err := tell(ctx, tx, event{key, inv, "invoice.credited", text}); err != nil {
+	told := data(inv)
+	told.CreditNote = &webhook.CreditData{ID: note.ID, Number: note.Number, Total: webhook.AmountOf(note.Total)}
+	if err := tell(ctx, tx, event{key, inv, "invoice.credited", text, []webhook.News{{Type: webhook.InvoiceCredited, Data: told}}}); err != nil {
 		return err
 	}
 	return enqueueLetter(ctx, tx, LetterJob{Letter: mail.CreditNote, InvoiceID: note.ID, Key: key + "/issued"})

@@ -58,6 +58,14 @@ func (i Invoice) Due() billing.Money {
 	return billing.Money{Minor: i.Total.Minor - i.Paid.Minor - i.Credited.Minor, Currency: i.Currency}
 }
 
+// Owed is what is to be paid now: nothing but of an open invoice.
+func (i Invoice) Owed() billing.Money {
+	if i.Kind != document.Invoice || i.State != Open {
+		return billing.Money{Currency: i.Currency}
+	}
+	return i.Due()
+}
+
 // Overdue reports whether it should have been paid by at.
 func (i Invoice) Overdue(at time.Time) bool {
 	return i.State == Open && !i.DueAt.IsZero() && i.DueAt.Before(at)

@@ -14,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
 // Draft is what an invoice is to say.
@@ -113,7 +114,11 @@ func announce(ctx context.Context, tx *tenancy.Tx, inv Invoice) error {
 			return err
 		}
 	}
-	if err := tell(ctx, tx, event{key + "/issued", inv, "invoice.issued", "Invoice " + inv.Number + " over " + inv.Total.Format("en") + " was issued."}); err != nil {
+	news := []webhook.News{{Type: webhook.InvoiceIssued, Data: data(inv)}}
+	if inv.State == Paid {
+		news = append(news, webhook.News{Type: webhook.InvoicePaid, Data: data(inv)})
+	}
+	if err := tell(ctx, tx, event{key + "/issued", inv, "invoice.issued", "Invoice " + inv.Number + " over " + inv.Total.Format("en") + " was issued.", news}); err != nil {
 		return err
 	}
 	if inv.State == Paid {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
 // PaidJob follows when nothing is owed on an invoice any more because it was paid. It
@@ -40,11 +41,20 @@ type event struct {
 	invoice Invoice
 	kind    string
 	text    string
+	news    []webhook.News
+}
+
+// data is an invoice as programs are told of it.
+func data(inv Invoice) webhook.InvoiceData {
+	return webhook.InvoiceData{
+		ID: inv.ID, AccountID: inv.AccountID, Number: inv.Number, State: string(inv.State), Total: webhook.AmountOf(inv.Total), Due: webhook.AmountOf(inv.Owed()),
+		IssuedAt: inv.IssuedAt.UTC(), DueAt: webhook.Moment(inv.DueAt),
+	}
 }
 
 func tell(ctx context.Context, tx *tenancy.Tx, e event) error {
 	return activity.Tell(ctx, tx, activity.Event{
 		Key: e.key, AccountID: e.invoice.AccountID, SubjectKind: activity.Invoice, SubjectID: e.invoice.ID,
-		Kind: e.kind, Text: e.text, CustomerSees: true,
+		Kind: e.kind, Text: e.text, CustomerSees: true, Programs: e.news,
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
 // Application is money that came for an invoice.
@@ -45,11 +46,17 @@ func Applied(ctx context.Context, tx *tenancy.Tx, a Application) error {
 	if err != nil {
 		return err
 	}
-	if err := tell(ctx, tx, event{key, inv, "invoice.payment", a.Amount.Format("en") + " were received for invoice " + inv.Number + "."}); err != nil {
+	inv, settled, err := settle(ctx, tx, inv, a.At)
+	if err != nil {
 		return err
 	}
-	settled, err := settle(ctx, tx, inv, a.At)
-	if err != nil {
+	news := []webhook.News{{Type: webhook.PaymentSucceeded, Data: webhook.PaymentData{
+		ID: a.PaymentID, AccountID: inv.AccountID, InvoiceID: inv.ID, InvoiceNumber: inv.Number, Amount: webhook.AmountOf(a.Amount),
+	}}}
+	if settled {
+		news = append(news, webhook.News{Type: webhook.InvoicePaid, Data: data(inv)})
+	}
+	if err := tell(ctx, tx, event{key, inv, "invoice.payment", a.Amount.Format("en") + " were received for invoice " + inv.Number + ".", news}); err != nil {
 		return err
 	}
 	if settled {
@@ -63,6 +70,7 @@ func Applied(ctx context.Context, tx *tenancy.Tx, a Application) error {
 // GivenBackMoney is money that went back to the customer.
 type GivenBackMoney struct {
 	InvoiceID uuid.UUID
+	PaymentID uuid.UUID // it was paid with
 	RefundID  uuid.UUID // ours: booked once
 	Gateway   string
 	Amount    billing.Money
@@ -89,10 +97,13 @@ func GivenBack(ctx context.Context, tx *tenancy.Tx, g GivenBackMoney) error {
 	if err != nil {
 		return err
 	}
-	if err := tell(ctx, tx, event{key, inv, "invoice.refund", g.Amount.Format("en") + " of invoice " + inv.Number + " were given back."}); err != nil {
+	news := []webhook.News{{Type: webhook.PaymentRefunded, Data: webhook.PaymentData{
+		ID: g.PaymentID, AccountID: inv.AccountID, InvoiceID: inv.ID, InvoiceNumber: inv.Number, Amount: webhook.AmountOf(g.Amount), RefundID: &g.RefundID,
+	}}}
+	if err := tell(ctx, tx, event{key, inv, "invoice.refund", g.Amount.Format("en") + " of invoice " + inv.Number + " were given back.", news}); err != nil {
 		return err
 	}
-	_, err = settle(ctx, tx, inv, g.At)
+	_, _, err = settle(ctx, tx, inv, g.At)
 	return err
 }
 
@@ -108,9 +119,9 @@ func begin(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, key string, amount
 	return inv, key, known, err
 }
 
-// settle keeps what was paid and credited, and the state that follows. It reports
-// whether the invoice was paid just now.
-func settle(ctx context.Context, tx *tenancy.Tx, inv Invoice, at time.Time) (bool, error) {
+// settle keeps what was paid and credited, and the state that follows. It returns the
+// invoice as it stands then, and whether it was paid just now.
+func settle(ctx context.Context, tx *tenancy.Tx, inv Invoice, at time.Time) (Invoice, bool, error) {
 	was := inv.State
 	switch due := inv.Due().Minor; {
 	case due > 0 && (was == Paid || was == Void):
@@ -124,9 +135,9 @@ func settle(ctx context.Context, tx *tenancy.Tx, inv Invoice, at time.Time) (boo
 		next_try_at = CASE WHEN ? = 'open' THEN next_try_at END WHERE id = ?`,
 		inv.Paid.Minor, inv.Credited.Minor, string(inv.State), whenSet(inv.PaidAt), tx.Now(), string(inv.State), inv.ID).Exec(ctx)
 	if err != nil {
-		return false, fmt.Errorf("settle %s: %w", inv.Number, err)
+		return inv, false, fmt.Errorf("settle %s: %w", inv.Number, err)
 	}
-	return inv.State == Paid && was != Paid, nil
+	return inv, inv.State == Paid && was != Paid, nil
 }
 
 // MarkFailedTry notes that an attempt to collect an invoice failed, and when the next

@@ -1,6 +1,7 @@
 package payment_test
 
 import (
+	"slices"
 	"sync"
 	"testing"
 
@@ -67,6 +68,11 @@ func TestAPaymentSettlesItsInvoiceOnce(t *testing.T) {
 func TestFailedTriesAreToldOnce(t *testing.T) {
 	w := tenancytest.New(t)
 	s := open(t, w, w.A, &payment.Desk{Gateways: local(), Keys: newRing(t)})
+	s.update(func(tx *tenancy.Tx) error {
+		_, err := tx.NewRaw(`INSERT INTO webhook_endpoints (id, url, events, sealed_secrets, state, state_note, created_at, changed_at)
+			VALUES (?, 'https://example.com', '["payment.failed", "payment.succeeded"]', '', 'active', '', now(), now())`, uuid.New()).Exec(t.Context())
+		return err
+	})
 	none := s.issue("renewal/1")
 	for range 2 {
 		if err := s.desk.Charge(t.Context(), s.db, payment.ChargeJob{InvoiceID: none.ID, Try: 1}); err != nil {
@@ -85,6 +91,13 @@ func TestFailedTriesAreToldOnce(t *testing.T) {
 	}
 	if p, _, err = s.desk.Begin(t.Context(), s.db, payment.BeginRequest{InvoiceID: none.ID, Gateway: sandbox.Code, Choice: sandbox.Works, OnSession: true}); err != nil || p.State != gateway.Succeeded {
 		t.Errorf("after a decline: %+v, %v", p, err)
+	}
+	var told []string
+	s.update(func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT type || ' ' || coalesce(body::json->'data'->>'code', '') FROM webhook_deliveries ORDER BY id").Scan(t.Context(), &told)
+	})
+	if !slices.Equal(told, []string{"payment.failed card_declined", "payment.succeeded "}) {
+		t.Errorf("programs heard %q", told)
 	}
 	s.balanced()
 }

@@ -217,7 +217,7 @@ func settleRefund(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, gr gateway.
 	}
 	switch state {
 	case gateway.Succeeded:
-		return invoicing.GivenBack(ctx, tx, invoicing.GivenBackMoney{InvoiceID: p.InvoiceID, RefundID: r.ID, Gateway: p.Gateway, Amount: r.Amount, At: tx.Now()})
+		return invoicing.GivenBack(ctx, tx, invoicing.GivenBackMoney{InvoiceID: p.InvoiceID, PaymentID: p.ID, RefundID: r.ID, Gateway: p.Gateway, Amount: r.Amount, At: tx.Now()})
 	case gateway.Failed:
 		if err := reserve(ctx, tx, p.ID, -r.Amount.Minor); err != nil {
 			return err

@@ -107,13 +107,9 @@ func failed(ctx context.Context, tx *tenancy.Tx, p Payment, gp gateway.Payment) 
 	err := activity.Tell(ctx, tx, activity.Event{
 		Key: "payment/" + p.ID.String() + "/failed", AccountID: p.AccountID, SubjectKind: activity.Invoice, SubjectID: p.InvoiceID,
 		Kind: "payment.failed", Text: text, CustomerSees: true,
-	})
-	if err != nil {
-		return err
-	}
-	err = webhook.Send(ctx, tx, webhook.Event{
-		Key: "payment/" + p.ID.String() + "/failed", Type: webhook.PaymentFailed, AccountID: p.AccountID,
-		Data: map[string]any{"invoice_id": p.InvoiceID, "number": p.Invoice, "payment_id": p.ID, "code": p.DeclineCode},
+		Programs: []webhook.News{{Type: webhook.PaymentFailed, Data: webhook.PaymentData{
+			ID: p.ID, AccountID: p.AccountID, InvoiceID: p.InvoiceID, InvoiceNumber: p.Invoice, Amount: webhook.AmountOf(p.Amount), Code: p.DeclineCode,
+		}}},
 	})
 	if err != nil || p.OnSession {
 		return err

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -371,6 +372,11 @@ func TestARefundWhoseAnswerIsLostGivesBackOnce(t *testing.T) {
 	lab, base := simulator(t, w)
 	s := newTill(t, w, lab, base, w.A)
 	s.mustKeep("4242424242424242")
+	s.update(func(tx *tenancy.Tx) error {
+		_, err := tx.NewRaw(`INSERT INTO webhook_endpoints (id, url, events, sealed_secrets, state, state_note, created_at, changed_at)
+			VALUES (?, 'https://example.com', '["payment.refunded"]', '', 'active', '', now(), now())`, uuid.New()).Exec(t.Context())
+		return err
+	})
 	p := s.payments(payment.Filter{})[0]
 	r, err := s.desk.GiveBack(t.Context(), s.db, payment.RefundRequest{Key: "k", PaymentID: p.ID, Amount: eur(500), Reason: "Goodwill", CreditNote: true}, olga)
 	if err != nil {
@@ -392,6 +398,13 @@ func TestARefundWhoseAnswerIsLostGivesBackOnce(t *testing.T) {
 	}
 	if got := s.invoice(p.InvoiceID); got.Paid != eur(690) || got.Credited != eur(500) {
 		t.Errorf("%+v", got)
+	}
+	var told []string
+	s.update(func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT body::json->'data'->>'id' || ' ' || (body::json#>>'{data,amount,amount}') FROM webhook_deliveries").Scan(t.Context(), &told)
+	})
+	if !slices.Equal(told, []string{p.ID.String() + " 5.00"}) {
+		t.Errorf("programs heard %q", told)
 	}
 	s.balanced()
 }

@@ -11,8 +11,10 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
 // Reason is why somebody cancels, as the survey offers it.
@@ -121,7 +123,7 @@ func (d *Desk) cancel(ctx context.Context, tx *tenancy.Tx, s *Subscription, by a
 		return err
 	}
 	at := fmt.Sprint(tx.Now().UnixMicro())
-	if err := tellBy(ctx, tx, *s, "cancelled/"+at, s.Label+" was cancelled and ends on "+s.date(s.CancelAt)+".", by.Actor.Name); err != nil {
+	if err := tellBy(ctx, tx, *s, "cancelled/"+at, s.Label+" was cancelled and ends on "+s.date(s.CancelAt)+".", by.Actor.Name, webhook.SubscriptionCancelled); err != nil {
 		return err
 	}
 	return d.letter(ctx, tx, *s, letterCancelled(*s, at))
@@ -147,7 +149,7 @@ func (d *Desk) Resume(ctx context.Context, db *tenancy.DB, id, account uuid.UUID
 			return err
 		}
 		at := fmt.Sprint(tx.Now().UnixMicro())
-		if err := tellBy(ctx, tx, s, "resumed/"+at, "The cancellation of "+s.Label+" was taken back.", by.Actor.Name); err != nil {
+		if err := tellBy(ctx, tx, s, "resumed/"+at, "The cancellation of "+s.Label+" was taken back.", by.Actor.Name, webhook.SubscriptionResumed); err != nil {
 			return err
 		}
 		if err := settle(ctx, tx); err != nil {
@@ -201,7 +203,8 @@ func (d *Desk) end(ctx context.Context, tx *tenancy.Tx, s Subscription, why endi
 			return err
 		}
 	}
-	if err := tell(ctx, tx, s, "ended", text, true); err != nil {
+	err := put(ctx, tx, s, "ended", activity.Event{Text: text, CustomerSees: true, Programs: news(s, webhook.SubscriptionEnded)})
+	if err != nil {
 		return err
 	}
 	return d.letter(ctx, tx, s, letterEnded(s, why))

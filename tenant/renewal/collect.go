@@ -78,11 +78,8 @@ func (d *Desk) chase(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscripti
 		if err := d.askToPay(ctx, tx, p, s, b); err != nil {
 			return err
 		}
-		if s.State == Active {
-			s.State = PastDue
-			if err := save(ctx, tx, s); err != nil {
-				return err
-			}
+		if err := pastDue(ctx, tx, &s, b); err != nil {
+			return err
 		}
 	}
 	trying, next := false, time.Time{}
@@ -204,11 +201,8 @@ func (d *Desk) tryFailed(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscr
 	if err := invoicing.MarkFailedTry(ctx, tx, b.InvoiceID, next); err != nil {
 		return err
 	}
-	if s.State == Active {
-		s.State = PastDue
-		if err := save(ctx, tx, s); err != nil {
-			return err
-		}
+	if err := pastDue(ctx, tx, &s, b); err != nil {
+		return err
 	}
 	if f.Code != payment.ByTransfer { // money on its way has not failed
 		if err := d.tellFailed(ctx, tx, s, b, f, next); err != nil {

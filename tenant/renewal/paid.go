@@ -13,6 +13,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/hosting"
+	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
 // Desk is where subscriptions are renewed, collected and ended. It is safe for
@@ -92,7 +93,7 @@ func begin(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription) error 
 	if err := save(ctx, tx, s); err != nil {
 		return err
 	}
-	return tell(ctx, tx, s, "begun", s.Label+" began.", true)
+	return put(ctx, tx, s, "begun", activity.Event{Text: s.Label + " began.", CustomerSees: true, Programs: news(s, webhook.SubscriptionStarted)})
 }
 
 // extend gives a subscription the period that was paid, and lets it run when nothing
@@ -121,7 +122,12 @@ func (d *Desk) extend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscript
 		}
 	}
 	s.RenewsAt = p.look(s, tx.Now())
-	return save(ctx, tx, s)
+	if err := save(ctx, tx, s); err != nil || !s.Period.To.After(was.Period.To) {
+		return err
+	}
+	return put(ctx, tx, s, "renewed/"+b.InvoiceID.String(), activity.Event{
+		Text: s.Label + " is paid until " + s.date(s.Period.To) + ".", CustomerSees: true, Programs: news(s, webhook.SubscriptionRenewed),
+	})
 }
 
 // paidTooLate tells the reseller of money for what has ended: only a person can decide
@@ -159,8 +165,34 @@ func tell(ctx context.Context, tx *tenancy.Tx, s Subscription, what, text string
 }
 
 // tellBy tells of what a person did.
-func tellBy(ctx context.Context, tx *tenancy.Tx, s Subscription, what, text, actor string) error {
-	return put(ctx, tx, s, what, activity.Event{Text: text, CustomerSees: true, Actor: actor})
+func tellBy(ctx context.Context, tx *tenancy.Tx, s Subscription, what, text, actor string, t webhook.Type) error {
+	return put(ctx, tx, s, what, activity.Event{Text: text, CustomerSees: true, Actor: actor, Programs: news(s, t)})
+}
+
+// pastDue notes that an invoice of a subscription that runs should have been paid.
+func pastDue(ctx context.Context, tx *tenancy.Tx, s *Subscription, b bill) error {
+	if s.State != Active {
+		return nil
+	}
+	s.State = PastDue
+	if err := save(ctx, tx, *s); err != nil {
+		return err
+	}
+	return put(ctx, tx, *s, "past_due/"+b.InvoiceID.String(), activity.Event{
+		Text: "Invoice " + b.Number + " of " + s.Label + " is due and not paid.", CustomerSees: true, Programs: news(*s, webhook.SubscriptionPastDue),
+	})
+}
+
+// news is what a subscription is to programs.
+func news(s Subscription, t webhook.Type) []webhook.News {
+	data := webhook.SubscriptionData{
+		ID: s.ID, AccountID: s.AccountID, Label: s.Label, State: string(s.State), Cycle: string(s.Cycle), Price: webhook.AmountOf(s.Amount),
+		PeriodFrom: webhook.Moment(s.Period.From), PeriodTo: webhook.Moment(s.Period.To), CancelAt: webhook.Moment(s.CancelAt), EndedAt: webhook.Moment(s.EndedAt),
+	}
+	if s.ServiceID != uuid.Nil {
+		data.ServiceID = &s.ServiceID
+	}
+	return []webhook.News{{Type: t, Data: data}}
 }
 
 func put(ctx context.Context, tx *tenancy.Tx, s Subscription, what string, e activity.Event) error {

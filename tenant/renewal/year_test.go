@@ -81,6 +81,7 @@ func TestADeclinedCard(t *testing.T) {
 	w := tenancytest.New(t)
 	w.Clock.Set(january)
 	s := open(t, w, w.A)
+	s.listen()
 	ida := s.customer("ida", true)
 	sub := s.sell(ida, billing.Monthly, 1000)
 	s.declines = func(uuid.UUID) bool { return true }
@@ -124,6 +125,16 @@ func TestADeclinedCard(t *testing.T) {
 	s.turn(60 * day)
 	if got := s.periods(sub); len(got) != 2 {
 		t.Errorf("after the end: %q", got)
+	}
+	told := []string{"started active", "past_due past_due", "renewed active", "past_due past_due", "ended ended"}
+	for i := range told {
+		told[i] = "subscription." + told[i]
+	}
+	if got := s.heard("subscription."); !slices.Equal(got, told) {
+		t.Errorf("programs heard %q", got)
+	}
+	if got := s.heard("invoice."); !slices.Equal(got, []string{"invoice.issued open", "invoice.paid paid", "invoice.issued open", "invoice.paid paid", "invoice.issued open"}) {
+		t.Errorf("and of invoices %q", got)
 	}
 }
 

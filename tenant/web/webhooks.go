@@ -75,7 +75,7 @@ func (h *hookPages) routes() []surface.Route {
 type hooksView struct {
 	Prefix, Lead string
 	Endpoints    []hookView
-	Types        []webhook.Type
+	Types        []webhook.Described
 	Chosen       map[webhook.Type]bool
 	URL          string
 	Secret       string // shown this once
@@ -98,7 +98,10 @@ func hookStatus(e webhook.Endpoint) map[string]any {
 }
 
 func (h *hookPages) view(c *fiber.Ctx) (v hooksView, owner webhook.Owner, err error) {
-	v = hooksView{Prefix: h.prefix, Lead: h.lead, Types: webhook.Types(), Chosen: map[webhook.Type]bool{}}
+	v = hooksView{Prefix: h.prefix, Lead: h.lead, Chosen: map[webhook.Type]bool{}}
+	if v.Types, err = webhook.Catalogue(); err != nil {
+		return v, owner, err
+	}
 	if owner, err = h.owner(c); err != nil {
 		return v, owner, err
 	}
@@ -129,9 +132,9 @@ func (h *hookPages) add(c *fiber.Ctx) error {
 	v.URL = c.FormValue("url")
 	var events []webhook.Type
 	for _, t := range v.Types {
-		if c.FormValue("event_"+string(t)) != "" {
-			v.Chosen[t] = true
-			events = append(events, t)
+		if c.FormValue("event_"+string(t.Type)) != "" {
+			v.Chosen[t.Type] = true
+			events = append(events, t.Type)
 		}
 	}
 	e, secret, err := h.site.Webhooks.Add(c.UserContext(), surface.DB(c), owner, v.URL, events, office.By(c))

@@ -18,43 +18,25 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 )
 
-// Type is what a message tells.
-type Type string
-
-// The types. A type, once used, keeps its meaning.
-const (
-	InvoiceIssued       Type = "invoice.issued"
-	InvoicePaid         Type = "invoice.paid"
-	OrderPlaced         Type = "order.placed"
-	OrderFulfilled      Type = "order.fulfilled"
-	ServiceActive       Type = "service.active"
-	ServiceSuspended    Type = "service.suspended"
-	ServiceReleased     Type = "service.released"
-	ServiceTerminated   Type = "service.terminated"
-	SubscriptionRenewed Type = "subscription.renewed"
-	SubscriptionEnded   Type = "subscription.ended"
-	PaymentFailed       Type = "payment.failed"
-	Test                Type = "webhook.test"
-)
-
-// Types lists those an endpoint may choose from.
-func Types() []Type {
-	return []Type{InvoiceIssued, InvoicePaid, OrderPlaced, OrderFulfilled, ServiceActive, ServiceSuspended, ServiceReleased, ServiceTerminated, SubscriptionRenewed, SubscriptionEnded, PaymentFailed}
-}
-
 // Event is something to tell.
 type Event struct {
 	Key       string // natural key: what is told once to each endpoint
 	Type      Type
-	AccountID uuid.UUID      // whose endpoints hear of it besides the reseller's
-	Data      map[string]any // small: ids, numbers, states; never a secret
+	AccountID uuid.UUID // whose endpoints hear of it besides the reseller's
+	Data      any       // small: ids, numbers, states; never a secret
+}
+
+// News is what an event is to programs: one of the types with its data.
+type News struct {
+	Type Type
+	Data any
 }
 
 // body is what is sent.
 type body struct {
-	Type      Type           `json:"type"`
-	Timestamp time.Time      `json:"timestamp"`
-	Data      map[string]any `json:"data"`
+	Type      Type      `json:"type"`
+	Timestamp time.Time `json:"timestamp"`
+	Data      any       `json:"data"`
 }
 
 // maxBody keeps messages small, as the scheme recommends.
@@ -70,14 +52,35 @@ func (DeliverJob) Kind() string { return "webhook.deliver" }
 
 // Send tells every endpoint that wants the event, after the commit, once.
 func Send(ctx context.Context, tx *tenancy.Tx, e Event) error {
-	var wanting []uuid.UUID
-	err := tx.NewRaw(`SELECT id FROM webhook_endpoints WHERE state <> 'paused' AND (account_id IS NULL OR account_id = ?)
-		AND (events = '[]'::jsonb OR events @> to_jsonb(?::text))`, e.AccountID, string(e.Type)).Scan(ctx, &wanting)
-	if err != nil {
-		return fmt.Errorf("find webhook endpoints: %w", err)
+	return SendWith(ctx, tx, e.Key, e.AccountID, []News{{e.Type, e.Data}}, "SELECT 1")
+}
+
+// SendWith is Send for one happening that is news of several types, together with the
+// statement that keeps it: keep returns a row when it is new, and only then endpoints
+// are told. Where nobody wants to hear, all of it is that one statement.
+func SendWith(ctx context.Context, tx *tenancy.Tx, key string, account uuid.UUID, news []News, keep string, args ...any) error {
+	types := make([]Type, len(news))
+	for i, n := range news {
+		types[i] = n.Type
 	}
-	for _, endpoint := range wanting {
-		if err := queueDelivery(ctx, tx, endpoint, e); err != nil {
+	wanted, err := json.Marshal(types)
+	if err != nil {
+		return err
+	}
+	var wanting []struct {
+		ID   uuid.UUID
+		Type Type
+	}
+	err = tx.NewRaw(`WITH told AS (`+keep+`)
+		SELECT e.id, t.type FROM told, webhook_endpoints e, jsonb_array_elements_text(?::jsonb) WITH ORDINALITY AS t(type, position)
+		WHERE e.state <> 'paused' AND (e.account_id IS NULL OR e.account_id = ?) AND (e.events = '[]'::jsonb OR e.events @> to_jsonb(t.type))
+		ORDER BY t.position, e.id`, append(args, string(wanted), account)...).Scan(ctx, &wanting)
+	if err != nil {
+		return fmt.Errorf("tell %s: %w", key, err)
+	}
+	for _, w := range wanting {
+		i := slices.Index(types, w.Type)
+		if err := queueDelivery(ctx, tx, w.ID, Event{Key: key, Type: w.Type, AccountID: account, Data: news[i].Data}); err != nil {
 			return err
 		}
 	}
@@ -86,7 +89,7 @@ func Send(ctx context.Context, tx *tenancy.Tx, e Event) error {
 
 func queueDelivery(ctx context.Context, tx *tenancy.Tx, endpoint uuid.UUID, e Event) error {
 	if e.Data == nil {
-		e.Data = map[string]any{}
+		e.Data = struct{}{}
 	}
 	text, err := json.Marshal(body{Type: e.Type, Timestamp: tx.Now(), Data: e.Data})
 	if err != nil {
@@ -101,7 +104,7 @@ func queueDelivery(ctx context.Context, tx *tenancy.Tx, endpoint uuid.UUID, e Ev
 	}
 	err = tx.NewRaw(`INSERT INTO webhook_deliveries (id, key, endpoint_id, type, body, state, attempts, created_at)
 		VALUES (?, ?, ?, ?, ?, 'waiting', 0, ?) ON CONFLICT DO NOTHING RETURNING id`,
-		id, e.Key, endpoint, string(e.Type), string(text), tx.Now()).Scan(ctx, &id)
+		id, string(e.Type)+" "+e.Key, endpoint, string(e.Type), string(text), tx.Now()).Scan(ctx, &id)
 	if tenancy.IsNoRows(err) {
 		return nil // told before
 	}
@@ -142,5 +145,3 @@ func (d *Desk) open(endpoint uuid.UUID, sealed []byte) (secrets []string, err er
 	}
 	return secrets, json.Unmarshal(text, &secrets)
 }
-
-func known(t Type) bool { return slices.Contains(Types(), t) }
