@@ -74,7 +74,9 @@ func (s *statements) NewRaw(query string, args ...any) *bun.RawQuery {
 }
 
 // Now is the time at which the transaction began, UTC, on its plane's or tenant's clock.
-func (s *statements) Now() time.Time { return s.now.UTC() }
+// It has whole microseconds, as Postgres keeps them: what is written in two places, once
+// as a value and once within JSON, would otherwise be rounded in two ways.
+func (s *statements) Now() time.Time { return s.now.UTC().Truncate(time.Microsecond) }
 
 // Job is work to be done after the commit: a struct of ids that names its kind. A
 // kind, once used, is never given another meaning.
