@@ -29,6 +29,7 @@ const (
 	WholesaleInvoice = "wholesale_invoice" // from the platform to a reseller
 	WholesalePaid    = "wholesale_paid"
 	WholesaleFailed  = "wholesale_failed"
+	WholesaleDue     = "wholesale_due"
 
 	RenewalUpcoming        = "renewal_upcoming" // of a year's cycle
 	InvoiceDue             = "invoice_due"      // to who has no payment method
@@ -81,6 +82,7 @@ var Templates = map[string][]string{
 	ServiceGone:      {"name", "service", "reason", "link"},
 	WholesaleInvoice: {"name", "number", "total", "due", "open", "link"}, // open: what is owed, empty: nothing
 	WholesalePaid:    {"name", "number", "amount", "link"},
+	WholesaleDue:     {"name", "number", "open", "due", "link"},
 	WholesaleFailed:  {"name", "number", "amount", "reason", "next", "link"}, // next: when it is tried again, empty: it is not
 
 	RenewalUpcoming:        {"name", "what", "amount", "on", "until", "link"},              // amount: net; on, until: dates; link: the subscription's page

@@ -31,6 +31,9 @@ func Kinds() []Kind {
 		{"platform.down", "A platform does not answer"},
 		{"platform.up", "A platform answers again"},
 		{"platform.drift", "A platform differs from what is billed"},
+		{"wholesale.run_failed", "A month could not be billed"},
+		{"invoice.question", "A reseller questions a line of its invoice"},
+		{"gateway.refused", "The gateway refuses the platform's keys"},
 		{"channel.gone", "A channel of alerts is gone"},
 	}
 }

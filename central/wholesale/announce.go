@@ -2,6 +2,7 @@ package wholesale
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/central/alerts"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -93,11 +95,30 @@ func (d *Desk) Due(ctx context.Context) error {
 		from = monthOf(closed)
 	}
 	for m := from; !m.From.After(last.From); m = monthOf(m.To) {
-		if _, err := d.Run(ctx, m, audit.Origin{Actor: audit.System("scheduler")}, false); err != nil {
+		if err := d.RunTold(ctx, m, audit.Origin{Actor: audit.System("scheduler")}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// RunTold bills a month for whom nobody waits: that it could not be billed, staff are told
+// by an alert, once a day and month.
+func (d *Desk) RunTold(ctx context.Context, m Month, by audit.Origin) error {
+	_, err := d.Run(ctx, m, by, false)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	said := "See the job's log."
+	if f := fault.From(err); f.Kind != fault.Internal {
+		said = f.Message
+	}
+	told := d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
+		_, err := alerts.Raise(ctx, tx, alerts.Alert{Key: "wholesale.run_failed " + m.Name + " " + tx.Now().UTC().Format(time.DateOnly), Kind: "wholesale.run_failed",
+			Text: "The month " + m.Name + " could not be billed. " + said, Detail: map[string]string{"month": m.Name, "started by": by.Actor.Name}})
+		return err
+	})
+	return errors.Join(err, told)
 }
 
 // announced is an invoice about which its reseller is told.
@@ -163,9 +184,13 @@ func (d *Desk) tell(ctx context.Context, tx *tenancy.CentralTx, i announced) err
 			return err
 		}
 	}
-	if open.Minor <= 0 || i.MethodRef == "" {
+	if open.Minor <= 0 {
 		return nil
 	}
-	_, err := tx.Enqueue(ctx, ChargeJob{Invoice: i.ID}, tenancy.JobOptions{Key: i.ID.String() + "/0"})
+	if i.MethodRef == "" { // on the day it is due there may be one
+		_, err := tx.NewRaw("UPDATE wholesale_invoices SET next_try_at = due_at WHERE id = ? AND tries = 0 AND next_try_at IS NULL AND state = 'open'", i.ID).Exec(ctx)
+		return err
+	}
+	_, err := tx.Enqueue(ctx, ChargeJob{Invoice: i.ID}, tenancy.JobOptions{Key: tryKey(i.ID, 0)})
 	return err
 }

@@ -18,6 +18,7 @@ type Desk struct {
 	Central    *tenancy.Central
 	Mail       Mailer // who is told of invoices; not needed for prices and runs
 	PartnerURL string // of the partner centre, for links in mails; no slash at the end
+	Taker      *Taker // takes resellers' money; nil: only people do
 }
 
 // skuTarget and tierTarget are what an entry of the trail is about.

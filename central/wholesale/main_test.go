@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy/audit"
@@ -51,6 +52,11 @@ func book(t testing.TB, w *tenancytest.World) *wholesale.Desk {
 		must(t, d.SetPrice(ctx, wholesale.NewPrice{SKU: "traffic", Currency: currency, Price: "0.0042", From: from}, anna))
 	}
 	return d
+}
+
+// sellerIn is the platform in a country.
+func sellerIn(country string) document.Party {
+	return document.Party{Company: "EZSCALE GmbH", Line1: "Way 1", City: "Town", Country: country}
 }
 
 func outbox(t testing.TB) *mail.Outbox {

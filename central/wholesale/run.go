@@ -266,6 +266,9 @@ func (r *run) close(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := carryCredits(ctx, r.tx); err != nil {
+		return err
+	}
 	if _, err := r.tx.Enqueue(ctx, AnnounceJob{Period: r.month.Name}, tenancy.JobOptions{Key: r.month.Name}); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ezscale/ezscale/central/platform"
+	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/cmd/ezscale/health"
 	"github.com/ezscale/ezscale/cmd/ezscale/metrics"
 	"github.com/ezscale/ezscale/tenancy"
@@ -34,6 +35,7 @@ type app struct {
 	redis    *redis.Client
 	resolver *tenancy.Resolver
 	registry *platform.Registry // see platforms
+	taker    *wholesale.Taker   // takes what resellers owe; nil: only people do
 
 	loops   sync.WaitGroup
 	stop    context.CancelFunc
@@ -57,6 +59,10 @@ func newApp(ctx context.Context, cfg *serveConfig, log *slog.Logger) (*app, erro
 func newAppAt(ctx context.Context, cfg *serveConfig, log *slog.Logger, clock tenancy.Clock) (*app, error) {
 	a := &app{cfg: cfg, log: log, clock: clock, health: health.New(), metrics: metrics.New(), failed: make(chan error, 1)}
 	a.loopCtx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
+	var err error
+	if a.taker, err = newTaker(cfg.Payments); err != nil {
+		return nil, err
+	}
 	for _, step := range []struct {
 		name string
 		open func(context.Context) error

@@ -259,16 +259,24 @@ type egressConfig struct {
 	Allow []netip.Prefix `env:"EGRESS_ALLOW" about:"Networks besides the public ones where platforms, webhooks and alert channels may lie: 10.20.0.0/16. Plain HTTP is spoken to these only."`
 }
 
-// paymentsConfig is where gateways are. Keys are each reseller's own and stand in the
-// database.
+// paymentsConfig is where gateways are, and the platform's own account for what resellers
+// owe it. Resellers' keys are their own and stand in the database.
 type paymentsConfig struct {
+	Secret      string `env:"STRIPE_SECRET_KEY" secret:"true" about:"Secret key of the platform's own Stripe account, which charges resellers' cards for wholesale invoices: sk_… or rk_…. Empty: resellers pay by bank transfer."`
+	Publishable string `env:"STRIPE_PUBLISHABLE_KEY" about:"Publishable key of the same account: pk_…."`
+	Webhook     string `env:"STRIPE_WEBHOOK_SECRET" secret:"true" about:"Signing secret of that account's webhook, whose address is https://<partner host>/hooks/stripe; two, with a comma, while one is exchanged."`
+
 	StripeAPI string `env:"STRIPE_API_URL" envDefault:"https://api.stripe.com" about:"Where Stripe's API is; another one for a simulator."`
 	StripeJS  string `env:"STRIPE_JS_URL" envDefault:"https://js.stripe.com/v3/" about:"Script of Stripe's card form; another one for a simulator. Pages with the form allow its origin."`
 }
 
 // Validate checks what the types cannot.
 func (c *paymentsConfig) Validate() error {
-	return errors.Join(urlOf("EZSCALE_STRIPE_API_URL", c.StripeAPI, "https", "http"), urlOf("EZSCALE_STRIPE_JS_URL", c.StripeJS, "https", "http"))
+	var keys error
+	if _, err := newTaker(*c); err != nil {
+		keys = setting.Problem{Name: "EZSCALE_STRIPE_SECRET_KEY and EZSCALE_STRIPE_PUBLISHABLE_KEY", Text: "must be the two keys of one Stripe account"}
+	}
+	return errors.Join(keys, urlOf("EZSCALE_STRIPE_API_URL", c.StripeAPI, "https", "http"), urlOf("EZSCALE_STRIPE_JS_URL", c.StripeJS, "https", "http"))
 }
 
 // serveConfig is everything serve reads.

@@ -69,7 +69,7 @@ func startLab(ctx context.Context, c demoConfig, clock *demo.Clock) (*demo.Lab, 
 
 // runDemo installs, seeds and serves beside a running lab.
 func runDemo(ctx context.Context, t *terminal, cfg *demoCommandConfig, lab *demo.Lab, clock *demo.Clock, began time.Time) error {
-	serve, err := demoServeConfig(cfg, lab)
+	serve, err := demoServeConfig(ctx, cfg, lab)
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func demoAddresses(c demoConfig) demo.Addresses {
 
 // demoServeConfig is the configuration an operator would write for what the lab
 // brought up.
-func demoServeConfig(cfg *demoCommandConfig, lab *demo.Lab) (*serveConfig, error) {
+func demoServeConfig(ctx context.Context, cfg *demoCommandConfig, lab *demo.Lab) (*serveConfig, error) {
 	dir, err := filepath.Abs(cfg.Demo.Dir)
 	if err != nil {
 		return nil, err
@@ -198,6 +198,10 @@ func demoServeConfig(cfg *demoCommandConfig, lab *demo.Lab) (*serveConfig, error
 		return nil, err
 	}
 	local := func(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+	secret, publishable, signed, err := lab.PlatformStripe(ctx, fmt.Sprintf("http://partners.ezscale.%s:%d/hooks/stripe", demoPlatform, cfg.Demo.HTTP))
+	if err != nil {
+		return nil, err
+	}
 	environ := []string{
 		"EZSCALE_DATABASE_URL=" + lab.DSN(), "EZSCALE_LANES=4", "EZSCALE_REDIS_URL=redis://" + lab.Redis.Addr(), "EZSCALE_MASTER_KEYS=" + key,
 		"EZSCALE_PLATFORM_DOMAIN=" + demoPlatform, "EZSCALE_CONSOLE_HOST=console.ezscale." + demoPlatform, "EZSCALE_PARTNER_HOST=partners.ezscale." + demoPlatform,
@@ -208,6 +212,7 @@ func demoServeConfig(cfg *demoCommandConfig, lab *demo.Lab) (*serveConfig, error
 		"EZSCALE_EXPORT_DIR=" + filepath.Join(dir, "exports"),
 		"EZSCALE_SMTP_URL=smtp+plain://" + lab.Mails.Addr(), "EZSCALE_STORAGE_URL=file://" + filepath.Join(dir, "uploads"),
 		"EZSCALE_STRIPE_API_URL=" + lab.StripeURL(), "EZSCALE_STRIPE_JS_URL=" + lab.StripeURL() + "/v3/",
+		"EZSCALE_STRIPE_SECRET_KEY=" + secret, "EZSCALE_STRIPE_PUBLISHABLE_KEY=" + publishable, "EZSCALE_STRIPE_WEBHOOK_SECRET=" + signed,
 		"EZSCALE_EGRESS_ALLOW=127.0.0.0/8,::1/128",
 		"EZSCALE_DRAIN=0s", "EZSCALE_GRACE=5s", "EZSCALE_LOG_LEVEL=" + cfg.Log.Level, "EZSCALE_LOG_FORMAT=" + cfg.Log.Format,
 	}

@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"net/http"
+	"strings"
 	"time"
 
+	"github.com/ezscale/ezscale/billing/gateway/stripe"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
@@ -13,7 +17,26 @@ import (
 
 // wholesaleDesk is where the platform bills its resellers.
 func (a *app) wholesaleDesk() *wholesale.Desk {
-	return &wholesale.Desk{Central: a.central, Mail: mail.NewOutbox(a.ring), PartnerURL: a.siteURL(a.cfg.Hosts.Partner)}
+	return &wholesale.Desk{Central: a.central, Mail: mail.NewOutbox(a.ring), PartnerURL: a.siteURL(a.cfg.Hosts.Partner), Taker: a.taker}
+}
+
+// newTaker opens the platform's own account at Stripe; nil where none is configured.
+func newTaker(cfg paymentsConfig) (*wholesale.Taker, error) {
+	if cfg.Secret == "" {
+		return nil, nil
+	}
+	var secrets []string
+	if cfg.Webhook != "" {
+		secrets = strings.Split(cfg.Webhook, ",")
+	}
+	g, err := stripe.New(stripe.Config{
+		SecretKey: cfg.Secret, PublishableKey: cfg.Publishable, WebhookSecrets: secrets,
+		APIURL: cfg.StripeAPI, ScriptURL: cfg.StripeJS, Shop: "platform", HTTP: &http.Client{Timeout: gatewayTimeout},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the platform's Stripe account: %w", err)
+	}
+	return &wholesale.Taker{Code: stripe.Code, Gateway: g}, nil
 }
 
 // wholesaleJobs does the platform's billing: by the clock and because somebody asked.
@@ -25,12 +48,18 @@ func wholesaleJobs(w *queue.Workers, d *wholesale.Desk) {
 		if err != nil {
 			return queue.GiveUp(err)
 		}
-		_, err = d.Run(ctx, m, job.By, false)
-		return err
+		return d.RunTold(ctx, m, job.By)
 	}, queue.Timeout(long))
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, job wholesale.AnnounceJob) error {
 		return d.Announce(ctx, job.Period)
 	}, queue.Timeout(long))
+	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, _ wholesale.CollectJob) error { return d.Collect(ctx) }, queue.Timeout(10*time.Minute))
+	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, job wholesale.ChargeJob) error {
+		return d.Charge(ctx, job)
+	})
+	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, job wholesale.EventJob) error {
+		return d.HandleEvent(ctx, job)
+	})
 }
 
 // ranIn answers the audit's question from the tenants' own schemas, each within its own

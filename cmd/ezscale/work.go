@@ -164,7 +164,7 @@ func (a *app) startQueue(ctx context.Context, w *queue.Workers) error {
 		name  string
 		every time.Duration
 		job   tenancy.Job
-	}{{"stock", time.Minute, stockJob{}}, {"trials", 5 * time.Minute, trialsJob{}}, {"trail", 5 * time.Minute, trailJob{}}, {"logins", 24 * time.Hour, pruneJob{}}, {"wholesale", time.Hour, wholesale.DueJob{}}} {
+	}{{"stock", time.Minute, stockJob{}}, {"trials", 5 * time.Minute, trialsJob{}}, {"trail", 5 * time.Minute, trailJob{}}, {"logins", 24 * time.Hour, pruneJob{}}, {"wholesale", time.Hour, wholesale.DueJob{}}, {"collect", 5 * time.Minute, wholesale.CollectJob{}}} {
 		if err := queue.Schedule(s, tick.name, tick.every, tick.job); err != nil {
 			return err
 		}

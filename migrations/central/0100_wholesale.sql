@@ -107,6 +107,7 @@ CREATE TABLE wholesale_invoices (
   CHECK (total_minor = net_minor + tax_minor)
 );
 CREATE INDEX wholesale_invoices_by_tenant ON wholesale_invoices (tenant_id, issued_at);
+CREATE INDEX wholesale_invoices_by_try ON wholesale_invoices (next_try_at) WHERE next_try_at IS NOT NULL;
 
 CREATE TABLE wholesale_lines (
   invoice_id uuid NOT NULL REFERENCES wholesale_invoices,
@@ -167,6 +168,7 @@ CREATE TABLE wholesale_payments (
   currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
   amount_minor bigint NOT NULL CHECK (amount_minor > 0),
   state text NOT NULL CHECK (state IN ('created', 'requires_action', 'processing', 'succeeded', 'failed', 'cancelled')),
+  method_ref text NOT NULL DEFAULT '', -- the card that is charged; empty: one entered in the browser, or none
   ref text,
   decline_code text NOT NULL,
   decline_text text NOT NULL,

@@ -127,12 +127,7 @@ func (d *Desk) carryTry(ctx context.Context, db *tenancy.DB, p Payment) error {
 		if gp, err = gw.Cancel(ctx, gp.Ref); err != nil {
 			return fmt.Errorf("charge %s: %w", p.Key, err)
 		}
-		if gp.State == gateway.Cancelled {
-			gp.State, gp.Decline = gateway.Failed, needs.Decline
-			if gp.Decline == nil {
-				gp.Decline = &gateway.Decline{Kind: gateway.Authenticate, Code: "authentication_required", Text: "The bank wants the customer to confirm this payment."}
-			}
-		}
+		gp = gateway.Absent(needs, gp)
 	}
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
 		_, err := Settle(ctx, tx, p.ID, gp)

@@ -1,7 +1,6 @@
 package payment
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,12 +45,10 @@ func (d *Desk) Receive(ctx context.Context, db *tenancy.DB, code string, header 
 }
 
 func keepEvent(ctx context.Context, tx *tenancy.Tx, code string, e gateway.Event) error {
-	kept, err := json.Marshal(storedEvent{Kind: e.Kind, Ref: e.Ref, Payment: e.Payment, Body: json.RawMessage(e.Body)})
+	kept, err := e.Stored()
 	if err != nil {
 		return fault.Wrap(err, fault.Malformed, "hook.forged", "The signature of this notification is not valid.")
 	}
-	// Postgres cannot keep the character behind this escape.
-	kept = bytes.ReplaceAll(kept, []byte(`\u0000`), []byte(`\ufffd`))
 	res, err := tx.NewRaw(`INSERT INTO gateway_events (gateway, id, type, body, received_at, outcome) VALUES (?, ?, ?, ?::jsonb, ?, '') ON CONFLICT DO NOTHING`,
 		code, e.ID, e.Type, string(kept), tx.Now()).Exec(ctx)
 	if err != nil {
@@ -62,14 +59,6 @@ func keepEvent(ctx context.Context, tx *tenancy.Tx, code string, e gateway.Event
 	}
 	_, err = tx.Enqueue(ctx, EventJob{Gateway: code, ID: e.ID}, tenancy.JobOptions{Key: code + "/" + e.ID})
 	return err
-}
-
-// storedEvent is a notification as it is kept.
-type storedEvent struct {
-	Kind    gateway.EventKind `json:"kind"`
-	Ref     string            `json:"ref"`
-	Payment string            `json:"payment,omitempty"`
-	Body    json.RawMessage   `json:"body"`
 }
 
 // HandleEvent does what a notification asks for: it asks the gateway how things stand
@@ -100,7 +89,7 @@ func (d *Desk) HandleEvent(ctx context.Context, db *tenancy.DB, job EventJob) er
 	})
 }
 
-func readEvent(ctx context.Context, db *tenancy.DB, job EventJob) (e storedEvent, done bool, err error) {
+func readEvent(ctx context.Context, db *tenancy.DB, job EventJob) (e gateway.Stored, done bool, err error) {
 	var row struct {
 		Body []byte
 		Done bool
@@ -123,7 +112,7 @@ type keeping func(ctx context.Context, tx *tenancy.Tx) (string, error)
 const notOurs = "not ours"
 
 // news asks the gateway what a notification is about.
-func (d *Desk) news(ctx context.Context, gw gateway.Gateway, code string, e storedEvent) (keeping, error) {
+func (d *Desk) news(ctx context.Context, gw gateway.Gateway, code string, e gateway.Stored) (keeping, error) {
 	switch e.Kind {
 	case gateway.PaymentChanged:
 		gp, err := gw.Payment(ctx, e.Ref)
@@ -181,12 +170,9 @@ func keepSetupNews(ctx context.Context, tx *tenancy.Tx, code string, s gateway.S
 }
 
 // keepMethodNews marks a method that its gateway has let go of.
-func keepMethodNews(ctx context.Context, tx *tenancy.Tx, code string, e storedEvent) (string, error) {
-	var body struct {
-		Type string `json:"type"`
-	}
-	if err := json.Unmarshal(e.Body, &body); err != nil || !strings.HasSuffix(body.Type, ".detached") {
-		return "left alone", err
+func keepMethodNews(ctx context.Context, tx *tenancy.Tx, code string, e gateway.Stored) (string, error) {
+	if !e.LetGo() {
+		return "left alone", nil
 	}
 	return "removed", forgetRow(ctx, tx, "gateway = ? AND ref = ?", code, e.Ref)
 }

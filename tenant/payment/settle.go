@@ -24,7 +24,7 @@ func Settle(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, gp gateway.Paymen
 	if err != nil {
 		return p, err
 	}
-	if p.State == gateway.Succeeded || p.State.Final() && gp.State != gateway.Succeeded {
+	if !gateway.Moves(p.State, gp.State) {
 		return p, nil
 	}
 	if p.State == gp.State && p.Ref == gp.Ref && gp.Decline == nil {

@@ -96,24 +96,42 @@ func (s *seeder) trade(ctx context.Context, db *tenancy.DB, b business) error {
 // cards sets the simulated Stripe up, at every start: it remembers nothing.
 func (s *seeder) cards(ctx context.Context, db *tenancy.DB, b business) error {
 	secret, publishable := StripeKeys(b.slug)
-	form := url.Values{"url": {s.addresses.http(b.slug+"."+s.addresses.Platform) + "hooks/stripe"}, "enabled_events[]": {"*"}, "api_version": {"2023-10-16"}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.StripeURL+"/v1/webhook_endpoints", strings.NewReader(form.Encode()))
+	signed, err := hookAt(ctx, s.StripeURL, secret, s.addresses.http(b.slug+"."+s.addresses.Platform)+"hooks/stripe")
 	if err != nil {
 		return err
+	}
+	return s.Payments.SaveGateway(ctx, db, payment.Change{
+		Code: "stripe", On: true, Public: map[string]string{"publishable_key": publishable},
+		Secret: map[string]string{"secret_key": secret, "webhook_secret": signed},
+	}, by)
+}
+
+// hookAt has the simulated Stripe tell an address of what happens to an account, and
+// returns the secret it signs with.
+func hookAt(ctx context.Context, stripe, secret, address string) (string, error) {
+	form := url.Values{"url": {address}, "enabled_events[]": {"*"}, "api_version": {"2023-10-16"}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, stripe+"/v1/webhook_endpoints", strings.NewReader(form.Encode()))
+	if err != nil {
+		return "", err
 	}
 	req.SetBasicAuth(secret, "")
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	res, err := localClient().Do(req)
 	if err != nil {
-		return fmt.Errorf("stripe: %w", err)
+		return "", fmt.Errorf("stripe: %w", err)
 	}
 	defer res.Body.Close() //nolint:errcheck // read to the end
 	var endpoint struct{ Secret string }
 	if err := json.NewDecoder(res.Body).Decode(&endpoint); err != nil || endpoint.Secret == "" {
-		return fmt.Errorf("stripe: the endpoint was answered with %s: %w", res.Status, err)
+		return "", fmt.Errorf("stripe: the endpoint was answered with %s: %w", res.Status, err)
 	}
-	return s.Payments.SaveGateway(ctx, db, payment.Change{
-		Code: "stripe", On: true, Public: map[string]string{"publishable_key": publishable},
-		Secret: map[string]string{"secret_key": secret, "webhook_secret": endpoint.Secret},
-	}, by)
+	return endpoint.Secret, nil
+}
+
+// PlatformStripe are the platform's own keys at the simulated Stripe, which from now on
+// tells an address of what happens to that account; signed is the secret it does so with.
+func (l *Lab) PlatformStripe(ctx context.Context, address string) (secret, publishable, signed string, err error) {
+	secret, publishable = StripeKeys("platform")
+	signed, err = hookAt(ctx, l.StripeURL(), secret, address)
+	return secret, publishable, signed, err
 }

@@ -1,0 +1,88 @@
+package wholesale
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/billing/document"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/place"
+)
+
+// Profile is who a reseller is as the platform's customer, and the card kept of it.
+type Profile struct {
+	document.Party
+	Card Card
+}
+
+// Complete reports whether an invoice can name the reseller and its country's tax.
+func (p Profile) Complete() bool {
+	return p.Company != "" && p.Line1 != "" && p.City != "" && p.Country != ""
+}
+
+// Profile reads a reseller's; one that was never filled in is empty.
+func (d *Desk) Profile(ctx context.Context, of tenancy.ID) (p Profile, err error) {
+	var rows []struct {
+		Billing json.RawMessage
+		TaxID   string `bun:"tax_id"`
+	}
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
+		if err := tx.NewRaw("SELECT billing, tax_id FROM reseller_profiles WHERE tenant_id = ?", of).Scan(ctx, &rows); err != nil {
+			return err
+		}
+		p.Card, err = cardIn(ctx, tx, of)
+		return err
+	})
+	if err == nil && len(rows) == 1 {
+		err = json.Unmarshal(rows[0].Billing, &p.Party)
+		p.TaxID = rows[0].TaxID
+	}
+	if err != nil {
+		return Profile{}, fmt.Errorf("profile of %s: %w", of, err)
+	}
+	return p, nil
+}
+
+// SetProfile changes who a reseller is, on invoices to come. The fault profile.invalid is
+// about fields.
+func (d *Desk) SetProfile(ctx context.Context, of tenancy.ID, p document.Party, by audit.Origin) error {
+	wrong := map[string]string{}
+	TidyParty(&p, wrong)
+	for field, s := range map[string]string{"company": p.Company, "line1": p.Line1, "city": p.City} {
+		if s == "" {
+			wrong[field] = "Please fill this in."
+		}
+	}
+	if !place.IsCountry(p.Country) {
+		wrong["country"] = "Choose the country your business is in."
+	}
+	tax := billing.CleanTaxID(p.TaxID)
+	if len(tax) > 30 || tax != "" && billing.InEU(p.Country) && !billing.TaxIDOf(tax, p.Country) {
+		wrong["tax_id"] = "This is not a VAT number of that country. It begins with the country's letters."
+	}
+	if err := fault.Fields("profile.invalid", wrong); err != nil {
+		return err
+	}
+	p.TaxID = ""
+	kept, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	err = d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
+		_, err := tx.NewRaw(`INSERT INTO reseller_profiles (tenant_id, billing, tax_id, gateway_customer, method_ref, method_label, changed_at) VALUES (?, ?::jsonb, ?, '', '', '', ?)
+			ON CONFLICT (tenant_id) DO UPDATE SET billing = excluded.billing, tax_id = excluded.tax_id, changed_at = excluded.changed_at`,
+			of, string(kept), tax, tx.Now()).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		return by.Record(ctx, tx, "wholesale.profile_changed", audit.Target{Kind: "tenant", ID: of.String()}, map[string]any{"company": p.Company, "country": p.Country, "tax_id": tax != ""})
+	})
+	if err != nil {
+		return fmt.Errorf("set the profile of %s: %w", of, err)
+	}
+	return nil
+}
