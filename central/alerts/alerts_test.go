@@ -7,12 +7,15 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/ezscale/ezscale/branding"
 	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/branding/mail/mailtrap"
 	"github.com/ezscale/ezscale/central/alerts"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
@@ -20,6 +23,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/themes"
 )
 
 func TestMain(m *testing.M) { tenancytest.Main(m) }
@@ -203,5 +207,77 @@ func TestWebhooksLeadToDiscordAlone(t *testing.T) {
 	must(t, err)
 	if err := d.Test(ctx, inside, "Anna"); !fault.Is(err, "channel.not_reached") {
 		t.Errorf("an address inside: %v", err)
+	}
+}
+
+// TestWhatStaffMustKnowReachesThem raises one alert of each kind by the door its part
+// has, twice, and reads what came at Discord's and in a mailbox.
+func TestWhatStaffMustKnowReachesThem(t *testing.T) {
+	d, dc, w, hook := house(t)
+	ctx := t.Context()
+	trap, err := mailtrap.Listen("127.0.0.1:0", mailtrap.Options{})
+	must(t, err)
+	t.Cleanup(func() { _ = trap.Close() })
+	host, port := trap.HostPort()
+	smtp, err := mail.NewSMTP(mail.SMTPConfig{Host: host, Port: port, TLS: mail.TLSNone})
+	must(t, err)
+	letters, err := mail.LoadLetters(themes.Files, []string{"base"})
+	must(t, err)
+	own := mail.Sender{Brand: branding.Plain("EZSCALE", branding.Tokens{}, branding.Texts{}), FromName: "EZSCALE", FromAddress: "no-reply@ezscale.test", BaseURL: d.Console, Host: "console.test"}
+	postman := &mail.Postman{Sealer: d.Keys, Letters: letters, Senders: &mail.House{Own: own}, Transport: smtp}
+	_, err = d.Add(ctx, alerts.NewChannel{Kind: alerts.Discord, Name: "ops", Target: hook}, by)
+	must(t, err)
+	_, err = d.Add(ctx, alerts.NewChannel{Kind: alerts.Mail, Name: "mail", Target: "ops@ezscale.test"}, by)
+	must(t, err)
+
+	tenants := []string{"payment.failed", "service.failed", "order.large"}
+	platform := []string{"reseller.new", "platform.down"}
+	for range 2 {
+		for _, kind := range tenants {
+			for _, of := range []tenancy.Tenant{w.A, w.B} { // with one key: two tenants' are two alerts
+				must(t, w.DB(of).Update(ctx, func(tx *tenancy.Tx) error {
+					_, err := tx.RaiseAlert(ctx, tenancy.Alert{Key: kind + "/1", Kind: kind, Text: "It is " + kind + "."})
+					return err
+				}))
+			}
+		}
+		for _, kind := range platform {
+			must(t, w.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
+				_, err := alerts.Raise(ctx, tx, alerts.Alert{Key: kind + " 1", Kind: kind, Text: "It is " + kind + "."})
+				return err
+			}))
+		}
+		if _, err := d.SendDue(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var waiting []string
+	must(t, w.Central.View(ctx, func(tx *tenancy.CentralTx) error {
+		return tx.NewRaw("SELECT id::text FROM mails WHERE template = 'alert'").Scan(ctx, &waiting)
+	}))
+	for _, id := range waiting {
+		must(t, postman.SendCentral(ctx, w.Central, mail.CentralSendJob{Mail: id}))
+	}
+	mails := trap.Mails("ops@ezscale.test")
+	if len(dc.got) != 8 || len(mails) != 8 {
+		t.Errorf("Discord got %d messages, the mailbox %d, want 8 each", len(dc.got), len(mails))
+	}
+	for _, kind := range append(tenants, platform...) {
+		want := 1
+		if slices.Contains(tenants, kind) {
+			want = 2
+		}
+		atDiscord, byMail := 0, 0
+		for _, m := range dc.got {
+			atDiscord += strings.Count(jsonOf(m), "It is "+kind)
+		}
+		for _, m := range mails {
+			if strings.Contains(m.Text, "It is "+kind) {
+				byMail++
+			}
+		}
+		if atDiscord != want || byMail != want {
+			t.Errorf("%s came %d times at Discord and %d times by mail, want %d", kind, atDiscord, byMail, want)
+		}
 	}
 }

@@ -36,7 +36,7 @@ func (d drivers) Open(code string, s payment.Settings) (gateway.Gateway, error) 
 	case transfer.Code:
 		return transfer.New(transfer.Config{Holder: s.Public["holder"], IBAN: s.Public["iban"], BIC: s.Public["bic"], Bank: s.Public["bank"], Note: s.Public["note"]})
 	case sandbox.Code:
-		if s.Sandbox {
+		if s.Test {
 			return &sandbox.Gateway{}, nil
 		}
 	}

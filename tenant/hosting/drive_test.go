@@ -332,6 +332,11 @@ func TestFinalErrorsAreToldAndMayBeRetried(t *testing.T) {
 			if s.Observed != hosting.SeenFailed || s.Problem == "" || len(p.usage()) != 0 {
 				t.Errorf("it is %s, %q, usage %q", s.Observed, s.Problem, p.usage())
 			}
+			var alerts int
+			p.scalar(&alerts, "SELECT count(*) FROM central.alerts WHERE kind = 'service.failed' AND detail->>'service' = $1", id.String())
+			if alerts != 1 {
+				t.Errorf("staff hear of it %d times", alerts)
+			}
 			if n := p.count("mails", "template = 'service_failed' AND to_address = 'rita@example.org'"); n != 1 {
 				t.Errorf("%d mails to the team", n)
 			}

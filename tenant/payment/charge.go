@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing/gateway"
+	"github.com/ezscale/ezscale/billing/gateway/sandbox"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/queue"
 )
@@ -82,6 +83,12 @@ func (d *Desk) claimTry(ctx context.Context, db *tenancy.DB, job ChargeJob) (p P
 		m, err := defaultMethod(ctx, tx, inv.AccountID)
 		if err != nil {
 			return err
+		}
+		if m.Gateway == sandbox.Code && !db.Tenant().MayTest() { // the trial is over: pretended cards pay for nothing more
+			if _, err := tx.NewRaw("UPDATE payment_methods SET state = 'removed', changed_at = ? WHERE gateway = ? AND state <> 'removed'", tx.Now(), sandbox.Code).Exec(ctx); err != nil {
+				return fmt.Errorf("take pretended methods away: %w", err)
+			}
+			m.ID = uuid.Nil
 		}
 		if m.ID == uuid.Nil {
 			return tellFailedTry(ctx, tx, job, gateway.Hard, NoMethod)

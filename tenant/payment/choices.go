@@ -65,10 +65,10 @@ func (d *Desk) openRow(t tenancy.Tenant, r gatewayRow) (gateway.Gateway, error) 
 	if err != nil {
 		return nil, err
 	}
-	if r.Code == sandbox.Code && !t.Sandbox {
+	if r.Code == sandbox.Code && !t.MayTest() {
 		return nil, errUnknown
 	}
-	return d.Gateways.Open(r.Code, Settings{Secret: secret, Public: g.Public, Tenant: t.ID, Sandbox: t.Sandbox})
+	return d.Gateways.Open(r.Code, Settings{Secret: secret, Public: g.Public, Tenant: t.ID, Test: t.MayTest()})
 }
 
 // AddMethod begins saving a method of an account. Faults: gateway.unknown,

@@ -86,6 +86,9 @@ func TestFailedTriesAreToldOnce(t *testing.T) {
 	if err != nil || p.State != gateway.Failed || gp.Decline == nil || p.DeclineText == "" {
 		t.Fatalf("a declined card: %+v, %+v, %v", p, gp, err)
 	}
+	if p, _, err = s.desk.Begin(t.Context(), s.db, payment.BeginRequest{InvoiceID: none.ID, Gateway: sandbox.Code, Choice: sandbox.Declined, OnSession: true}); err != nil || p.State != gateway.Failed {
+		t.Fatalf("declined again: %+v, %v", p, err)
+	}
 	if n := s.jobs("payment.failed"); n != 1 {
 		t.Errorf("a customer who was there is told of by %d jobs", n-1)
 	}
@@ -96,8 +99,12 @@ func TestFailedTriesAreToldOnce(t *testing.T) {
 	s.update(func(tx *tenancy.Tx) error {
 		return tx.NewRaw("SELECT type || ' ' || coalesce(body::json->'data'->>'code', '') FROM webhook_deliveries ORDER BY id").Scan(t.Context(), &told)
 	})
-	if !slices.Equal(told, []string{"payment.failed card_declined", "payment.succeeded "}) {
+	if !slices.Equal(told, []string{"payment.failed card_declined", "payment.failed card_declined", "payment.succeeded "}) {
 		t.Errorf("programs heard %q", told)
+	}
+	var alerts int
+	if err := w.Owner.QueryRow(t.Context(), "SELECT count(*) FROM central.alerts WHERE kind = 'payment.failed' AND tenant_id = $1 AND text LIKE '%' || $2 || '%'", w.A.ID.Number(), p.Invoice).Scan(&alerts); err != nil || alerts != 1 {
+		t.Errorf("staff hear of it %d times, %v", alerts, err)
 	}
 	s.balanced()
 }
@@ -256,4 +263,47 @@ func TestTheSandboxIsForSandboxes(t *testing.T) {
 	if err := desk.SaveGateway(t.Context(), real, payment.Change{Code: sandbox.Code, On: true}, olga); !fault.Is(err, "gateway.unknown") {
 		t.Errorf("switching it on: %v", err)
 	}
+	if c, err := choices(t, desk, real, s.account); err != nil || c.Sandbox {
+		t.Errorf("a real shop offers %+v, %v", c, err)
+	}
+	trial := w.A
+	trial.Status = tenancy.Trial
+	tries := w.DB(trial)
+	if err := desk.SaveGateway(t.Context(), tries, payment.Change{Code: sandbox.Code, On: true}, olga); err != nil {
+		t.Errorf("switching it on in a trial: %v", err)
+	}
+	if c, err := choices(t, desk, tries, s.account); err != nil || !c.Sandbox {
+		t.Errorf("a trial offers %+v, %v", c, err)
+	}
+	if p, _, err := desk.Begin(t.Context(), tries, payment.BeginRequest{InvoiceID: inv.ID, Gateway: sandbox.Code, Choice: sandbox.Works, OnSession: true}); err != nil || p.State != gateway.Succeeded {
+		t.Errorf("paying in a trial: %+v, %v", p, err)
+	}
+	// What is saved in a trial pays for nothing after it.
+	method := uuid.New()
+	s.update(func(tx *tenancy.Tx) error {
+		if _, err := tx.NewRaw(`INSERT INTO payment_methods (id, account_id, gateway, customer_ref, ref, kind, label, state, created_at, changed_at)
+			VALUES (?, ?, 'sandbox', 'c', 'works', 'card', 'Test card', 'active', now(), now())`, method, s.account).Exec(t.Context()); err != nil {
+			return err
+		}
+		_, err := tx.NewRaw("UPDATE accounts SET default_method_id = ? WHERE id = ?", method, s.account).Exec(t.Context())
+		return err
+	})
+	next := s.issue("renewal/1")
+	for range 2 {
+		if err := desk.Charge(t.Context(), real, payment.ChargeJob{InvoiceID: next.ID, Try: 0}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.jobs("payment.failed"); n != 1 || len(s.payments(payment.Filter{InvoiceID: next.ID})) != 0 {
+		t.Errorf("%d jobs tell of the missing method, payments %+v", n, s.payments(payment.Filter{InvoiceID: next.ID}))
+	}
+}
+
+func choices(t *testing.T, desk *payment.Desk, db *tenancy.DB, account uuid.UUID) (c payment.Choices, err error) {
+	t.Helper()
+	err = db.View(t.Context(), func(tx *tenancy.Tx) error {
+		c, err = desk.Choices(t.Context(), db, tx, account)
+		return err
+	})
+	return c, err
 }

@@ -16,10 +16,10 @@ import (
 
 // Settings is what a driver is opened with: a shop's own keys.
 type Settings struct {
-	Secret  map[string]string // never shown
-	Public  map[string]string
-	Tenant  tenancy.ID
-	Sandbox bool // the shop is one: no money may move
+	Secret map[string]string // never shown
+	Public map[string]string
+	Tenant tenancy.ID
+	Test   bool // the shop may take pretended payments: a sandbox, or in its trial
 }
 
 // Configured is a gateway as it is set up.
@@ -147,10 +147,10 @@ func (d *Desk) Open(ctx context.Context, db *tenancy.DB, code string) (gw gatewa
 		return nil, g, err
 	}
 	t := db.Tenant()
-	if code == sandbox.Code && !t.Sandbox {
+	if code == sandbox.Code && !t.MayTest() {
 		return nil, g, errUnknown
 	}
-	gw, err = d.Gateways.Open(code, Settings{Secret: secret, Public: g.Public, Tenant: t.ID, Sandbox: t.Sandbox})
+	gw, err = d.Gateways.Open(code, Settings{Secret: secret, Public: g.Public, Tenant: t.ID, Test: t.MayTest()})
 	if err != nil {
 		return nil, g, fmt.Errorf("open gateway %s: %w", code, err)
 	}
@@ -169,7 +169,7 @@ type Change struct {
 // gateway.incomplete.
 func (d *Desk) SaveGateway(ctx context.Context, db *tenancy.DB, c Change, by audit.Origin) error {
 	position, known := map[string]int{"stripe": 1, "transfer": 2, sandbox.Code: 3}[c.Code]
-	if !known || c.Code == sandbox.Code && !db.Tenant().Sandbox {
+	if !known || c.Code == sandbox.Code && !db.Tenant().MayTest() {
 		return errUnknown
 	}
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
@@ -186,7 +186,7 @@ func (d *Desk) SaveGateway(ctx context.Context, db *tenancy.DB, c Change, by aud
 			}
 		}
 		if c.On {
-			_, err := d.Gateways.Open(c.Code, Settings{Secret: fresh, Public: c.Public, Tenant: tx.TenantID(), Sandbox: db.Tenant().Sandbox})
+			_, err := d.Gateways.Open(c.Code, Settings{Secret: fresh, Public: c.Public, Tenant: tx.TenantID(), Test: db.Tenant().MayTest()})
 			if err != nil {
 				return fault.Wrap(err, fault.Invalid, "gateway.incomplete", "This cannot be switched on yet: something that is needed is missing.")
 			}

@@ -111,6 +111,12 @@ func failed(ctx context.Context, tx *tenancy.Tx, p Payment, gp gateway.Payment) 
 			ID: p.ID, AccountID: p.AccountID, InvoiceID: p.InvoiceID, InvoiceNumber: p.Invoice, Amount: webhook.AmountOf(p.Amount), Code: p.DeclineCode,
 		}}},
 	})
+	if err != nil {
+		return err
+	}
+	// Once an invoice: however often it is tried, staff hear of it at the first time.
+	_, err = tx.RaiseAlert(ctx, tenancy.Alert{Key: "invoice/" + p.InvoiceID.String() + "/payment.failed", Kind: "payment.failed",
+		Text: p.Amount.Format("en") + " for invoice " + p.Invoice + " could not be collected.", Detail: map[string]any{"invoice": p.Invoice, "gateway": p.Gateway, "code": p.DeclineCode}})
 	if err != nil || p.OnSession {
 		return err
 	}

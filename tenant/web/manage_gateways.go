@@ -38,14 +38,15 @@ func (s *Site) gatewayRoutes() []surface.Route {
 // gatewaysView is the page on how the shop takes money.
 type gatewaysView struct {
 	Stripe, Transfer, Sandbox payment.Configured
-	IsSandbox                 bool
+	MayTest                   bool // no money need move: a sandbox, or a trial
+	Trial                     bool
 	Hook                      string // where Stripe is to send its notifications
 	StripeStatus              map[string]any
 }
 
 func (s *Site) readGateways(c *fiber.Ctx) (v gatewaysView, err error) {
 	t, _ := surface.Tenant(c)
-	v.IsSandbox, v.Hook = t.Sandbox, canonical(c, "/hooks/"+stripeCode)
+	v.MayTest, v.Trial, v.Hook = t.MayTest(), !t.Sandbox, canonical(c, "/hooks/"+stripeCode)
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
 		all, err := payment.Configurations(c.UserContext(), tx)
 		for _, g := range all {

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/url"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/branding/surface/surfacetest"
 	"github.com/ezscale/ezscale/provisioners"
@@ -17,6 +19,8 @@ import (
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/checkout"
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/web"
 )
@@ -62,11 +66,21 @@ func furnishService(ctx context.Context, tx *tenancy.Tx, ring *secrets.Keyring, 
 			return exec(ctx, tx, "INSERT INTO plans (id, product_id, slug, name, summary, facts, position, visibility, created_at, changed_at) VALUES (?, ?, 'small', 'Small', '', '[]', 1, 'hidden', ?, ?)", plan, product, now, now)
 		},
 		func() error {
-			return exec(ctx, tx, "INSERT INTO quotes (id, kind, currency, net_minor, tax_minor, total_minor, body, created_at, expires_at) VALUES (?, 'checkout', 'EUR', 0, 0, 0, '{}', ?, ?)", quote, now, now)
+			five := billing.Money{Minor: 500, Currency: "EUR"}
+			body, err := json.Marshal(map[string]any{"country": "DE", "taxes": []checkout.Tax{{Label: "VAT 19 %", Amount: billing.Money{Minor: 95, Currency: "EUR"}}}, "items": []checkout.Item{{
+				PlanID: plan, Type: "vps", SKU: "vps-s", Label: "VPS Small", RegionName: "Frankfurt", ImageName: "Debian 13", Spec: provisioners.Spec{CPU: 2, MemoryMB: 4096, DiskGB: 80},
+				Picked: catalog.Picked{Product: "running", Plan: "small", Cycle: billing.Monthly, Region: "fra", Image: "debian-13", Hostname: "good"},
+				Parts:  []catalog.Item{{Kind: "plan", Code: "small", Label: "VPS Small", Quantity: 1, Unit: five, Amount: five}}, Amount: five, Setup: billing.Money{Currency: "EUR"}, SubscriptionID: sub,
+			}}})
+			if err != nil {
+				return err
+			}
+			return exec(ctx, tx, "INSERT INTO quotes (id, kind, account_id, currency, net_minor, tax_minor, total_minor, body, created_at, expires_at, accepted_at) VALUES (?, 'checkout', ?, 'EUR', 500, 95, 595, ?::jsonb, ?, ?, ?)",
+				quote, account, string(body), now, now.Add(15*time.Minute), now)
 		},
 		func() error {
 			return exec(ctx, tx, `INSERT INTO orders (id, number, quote_id, account_id, person_id, state, currency, total_minor, ip, placed_at, changed_at)
-				VALUES (?, 90001, ?, ?, ?, 'fulfilled', 'EUR', 0, '', ?, ?)`, order, quote, account, buyer, now, now)
+				VALUES (?, 90001, ?, ?, ?, 'fulfilled', 'EUR', 595, '', ?, ?)`, order, quote, account, buyer, now, now)
 		},
 		func() error {
 			return exec(ctx, tx, `INSERT INTO subscriptions (id, account_id, order_id, plan_id, label, state, cycle, currency, amount_minor, items, renewals, cancel_reason, cancel_note, created_at, changed_at)
