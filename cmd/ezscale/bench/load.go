@@ -26,7 +26,8 @@ type outcome struct {
 	requests  int // answered
 	missed    int // not answered in time
 	perSecond float64
-	p50, p99  time.Duration
+	p50       time.Duration
+	p95, p99  time.Duration
 }
 
 // get is a GET request for path on host.

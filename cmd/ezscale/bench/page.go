@@ -19,8 +19,9 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// platform is the domain below which the fleet's shops live.
-const platform = "bench.test"
+// platform is the domain below which the fleet's shops live: over plain HTTP only names
+// below localhost get cookies.
+const platform = "bench.localhost"
 
 // site is the real program, serving the fleet.
 type site struct {
