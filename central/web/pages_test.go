@@ -58,6 +58,7 @@ type house struct {
 
 	lab  *simulated
 	ring *secrets.Keyring
+	bank *bank // of the partner centre
 }
 
 type nobody struct{}

@@ -30,7 +30,7 @@ func (s *Partner) Routes() []surface.Route {
 		Parts: s.SignIn, World: identity.Partner, Layout: "partner", Home: "/",
 		Plane: func(*fiber.Ctx) identity.Plane { return identity.InCentral(s.Central) }, Role: identity.PartnerOwner,
 	}
-	return append(append(people.Routes(), s.openRoutes(people)...),
+	return append(append(append(people.Routes(), s.openRoutes(people)...), s.payRoutes()...),
 		at("GET", "/", identity.StatementRead, s.overview),
 		at("GET", "/prices", identity.StatementRead, s.prices),
 		at("GET", "/invoices", identity.StatementRead, s.invoices),
@@ -51,6 +51,7 @@ func PartnerNav(p identity.Principal) []surface.NavItem {
 		{Label: "Invoices", Href: "/invoices", Icon: "receipt"},
 		{Label: "Your shop", Href: "/shop", Icon: "building-store"},
 		{Label: "Price list", Href: "/prices", Icon: "tags"},
+		{Label: "Billing details", Href: billingPath, Icon: "credit-card"},
 	}
 }
 

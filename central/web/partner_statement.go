@@ -1,7 +1,6 @@
 package web
 
 import (
-	"github.com/ezscale/ezscale/tenancy/fault"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -11,6 +10,8 @@ import (
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/branding/surface/table"
 	"github.com/ezscale/ezscale/central/wholesale"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/identity"
 )
 
 type partnerOverview struct {
@@ -78,6 +79,8 @@ func (s *Partner) invoice(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	p, _ := surface.Principal(c)
+	v.May = p.May(identity.StatementPay) && v.I.State == "open" && v.I.Open().Minor > 0
 	return surface.Render(c, "partner", "partner/invoice", "Invoice "+v.I.Number, v)
 }
 

@@ -47,18 +47,19 @@ func openPartner(t testing.TB, w *tenancytest.World) *house {
 	pool, err := tenancy.Open(ctx, tenancy.Config{DSN: w.DSN, Lanes: tenancytest.Lanes, ConnsPerLane: 2, Clock: w.Clock.Now, Cold: builder})
 	must(t, err)
 	t.Cleanup(pool.Close)
+	cards := openBank(t, w, box)
 	centre := &web.Partner{
 		Central: w.Central, SignIn: signin.Parts{Passwords: passwords, Sessions: sessions, Keys: ring, Clock: w.Clock.Now, Mail: box, Throttle: identity.NewThrottle(rdb, ring.DeriveKey("devices"), w.Clock.Now)},
-		Wholesale: &wholesale.Desk{Central: w.Central},
+		Wholesale: cards.desk,
 		Shops:     &partner.Desk{Central: w.Central, Mail: box, Resellers: &reseller.Desk{Central: w.Central, Platform: "localhost", Claimer: pool, Seed: seedOwner}},
 	}
 	s, err := surface.New(surface.Config{
-		Name: "partner", Areas: []surface.Area{{Name: "partner", World: identity.Partner, SignIn: "/sign-in", Nav: web.PartnerNav}},
+		Name: "partner", Areas: []surface.Area{{Name: "hooks", Prefix: "/hooks", World: identity.Partner, Machines: true}, {Name: "partner", World: identity.Partner, SignIn: "/sign-in", Nav: web.PartnerNav}},
 		Routes: centre.Routes(), Themes: pages, Sessions: sessions, Central: w.Central, Log: slog.New(slog.DiscardHandler),
 		Clock: w.Clock.Now, FormKey: ring.DeriveKey("forms"),
 	})
 	must(t, err)
-	h := &house{World: w, t: t, console: s, host: partnerHost, cookies: map[string]string{}, ring: ring,
+	h := &house{World: w, t: t, console: s, host: partnerHost, cookies: map[string]string{}, ring: ring, bank: cards,
 		front: &surface.Front{Hosts: nobody{}, Pool: w.Pool, Partner: s, PartnerHost: partnerHost, Themes: pages, Log: slog.New(slog.DiscardHandler)}}
 	must(t, w.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
 		people := identity.People{World: identity.Partner}
@@ -84,7 +85,7 @@ func TestThePartnerCentre(t *testing.T) {
 
 // Every route of the partner centre stands in its golden file.
 func TestPartnerRoutePermissions(t *testing.T) {
-	areas := []surface.Area{{Name: "partner", World: identity.Partner}}
+	areas := []surface.Area{{Name: "hooks", Prefix: "/hooks", World: identity.Partner, Machines: true}, {Name: "partner", World: identity.Partner}}
 	got, err := surface.Matrix(areas, (&web.Partner{}).Routes())
 	must(t, err)
 	compareMatrix(t, "testdata/partner_permissions.golden", got)

@@ -155,7 +155,7 @@ func TestPartnerJunk(t *testing.T) {
 			routes = append(routes, r)
 		}
 	}
-	junk := surfacetest.Junk{IDs: []string{invoiceOf(t, w, w.A)}, Fields: []string{"q", "sort", "dir", "page", "state", "period", "format", "for", "text"}, Known: map[string]string{":line": "2"}}
+	junk := surfacetest.Junk{IDs: []string{invoiceOf(t, w, w.A)}, Fields: []string{"q", "sort", "dir", "page", "state", "period", "format", "for", "text", "with", "save", "setup_intent", "company", "line1", "city", "country", "tax_id", "email"}, Known: map[string]string{":line": "2"}}
 	t.Logf("%d requests", junk.Try(t, h.client(), routes))
 }
 
@@ -165,6 +165,7 @@ func TestPartnerPagesAskLittle(t *testing.T) {
 	billedWorld(t, w)
 	h := openPartner(t, w)
 	known := map[string]string{":invoice": invoiceOf(t, w, w.A), ":line": "2"}
+	known[":payment"] = h.bank.begin(h.A, known[":invoice"]).ID.String()
 	for _, r := range h.console.Routes() {
 		if r.Method != "GET" || r.Needs == identity.Public {
 			continue
@@ -173,7 +174,8 @@ func TestPartnerPagesAskLittle(t *testing.T) {
 		h.send("GET", path, url.Values{})
 		var a answer
 		n := count.Since(func() { a = h.get(path) })
-		if a.status != 200 || n == 0 || n > 12 {
+		leads := r.Path == "/payments/:payment" || r.Path == "/billing/card/saved"
+		if a.status != 200 && !(leads && a.status == 303) || n == 0 || n > 12 {
 			t.Errorf("GET %s: %d with %d statements", path, a.status, n)
 		}
 	}

@@ -30,19 +30,14 @@ var (
 type Card struct {
 	Label string // Visa •••• 4242
 	ref   string
-	payer string // the gateway's name for the reseller
 }
 
 // Kept reports whether there is one.
 func (c Card) Kept() bool { return c.ref != "" }
 
 func cardIn(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID) (Card, error) {
-	var row struct{ MethodRef, MethodLabel, GatewayCustomer string }
-	err := tx.NewRaw("SELECT method_ref, method_label, gateway_customer FROM reseller_profiles WHERE tenant_id = ?", of).Scan(ctx, &row)
-	if err != nil && !tenancy.IsNoRows(err) {
-		return Card{}, fmt.Errorf("card of %s: %w", of, err)
-	}
-	return Card{Label: row.MethodLabel, ref: row.MethodRef, payer: row.GatewayCustomer}, nil
+	p, err := profileIn(ctx, tx, of)
+	return p.Card, err
 }
 
 // saver is the gateway, where it keeps cards.

@@ -107,6 +107,19 @@ func (d *Desk) Pay(ctx context.Context, of tenancy.ID, r PayRequest) (Attempt, g
 	return Attempt{}, gateway.Payment{}, errBusy
 }
 
+// ToPay is an invoice of a reseller and the card it may be paid with. Fault:
+// wholesale_invoice.unknown.
+func (d *Desk) ToPay(ctx context.Context, of tenancy.ID, id uuid.UUID) (row InvoiceRow, c Card, err error) {
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
+		if row, _, err = invoiceIn(ctx, tx, id, of); err != nil {
+			return err
+		}
+		c, err = cardIn(ctx, tx, of)
+		return err
+	})
+	return row, c, err
+}
+
 // lockOpen keeps an invoice and what is owed on it from others. Whoever locks a payment
 // too locks its invoice first.
 func lockOpen(ctx context.Context, tx *tenancy.CentralTx, id uuid.UUID) (row InvoiceRow, tries int, err error) {
@@ -273,7 +286,7 @@ func (d *Desk) settle(ctx context.Context, tx *tenancy.CentralTx, id uuid.UUID, 
 	if a, _, err = findAttempt(ctx, tx, "p.id = ?", id); err != nil { // as it is now that nobody else changes it
 		return a, err
 	}
-	if !gateway.Moves(a.State, gp.State) || a.State == gp.State && a.Ref == gp.Ref && gp.Decline == nil {
+	if !a.hears(gp) {
 		return a, nil
 	}
 	if a.Ref == "" || gp.State == gateway.Succeeded && gp.Ref != "" {
@@ -290,6 +303,11 @@ func (d *Desk) settle(ctx context.Context, tx *tenancy.CentralTx, id uuid.UUID, 
 		return a, err
 	}
 	return a, d.follow(ctx, tx, a, inv, tries, gp)
+}
+
+// hears reports whether what the gateway says is new.
+func (a Attempt) hears(gp gateway.Payment) bool {
+	return gateway.Moves(a.State, gp.State) && !(a.State == gp.State && a.Ref == gp.Ref && gp.Decline == nil)
 }
 
 func (a Attempt) update(ctx context.Context, tx *tenancy.CentralTx) error {
@@ -358,7 +376,7 @@ func (d *Desk) Look(ctx context.Context, of tenancy.ID, id uuid.UUID) (a Attempt
 	} else {
 		gp, err = d.Taker.Gateway.Payment(ctx, a.Ref)
 	}
-	if err != nil {
+	if err != nil || !a.hears(gp) {
 		return a, gp, d.trouble(ctx, err)
 	}
 	a, err = d.keep(ctx, a, gp)

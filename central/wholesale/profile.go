@@ -26,24 +26,30 @@ func (p Profile) Complete() bool {
 
 // Profile reads a reseller's; one that was never filled in is empty.
 func (d *Desk) Profile(ctx context.Context, of tenancy.ID) (p Profile, err error) {
-	var rows []struct {
-		Billing json.RawMessage
-		TaxID   string `bun:"tax_id"`
-	}
-	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		if err := tx.NewRaw("SELECT billing, tax_id FROM reseller_profiles WHERE tenant_id = ?", of).Scan(ctx, &rows); err != nil {
-			return err
-		}
-		p.Card, err = cardIn(ctx, tx, of)
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) {
+		p, err = profileIn(ctx, tx, of)
 		return err
 	})
-	if err == nil && len(rows) == 1 {
-		err = json.Unmarshal(rows[0].Billing, &p.Party)
-		p.TaxID = rows[0].TaxID
+	return p, err
+}
+
+func profileIn(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID) (p Profile, err error) {
+	var row struct {
+		Billing                json.RawMessage
+		TaxID                  string `bun:"tax_id"`
+		MethodRef, MethodLabel string
+	}
+	err = tx.NewRaw("SELECT billing, tax_id, method_ref, method_label FROM reseller_profiles WHERE tenant_id = ?", of).Scan(ctx, &row)
+	if tenancy.IsNoRows(err) {
+		return p, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(row.Billing, &p.Party)
 	}
 	if err != nil {
-		return Profile{}, fmt.Errorf("profile of %s: %w", of, err)
+		return p, fmt.Errorf("profile of %s: %w", of, err)
 	}
+	p.TaxID, p.Card = row.TaxID, Card{Label: row.MethodLabel, ref: row.MethodRef}
 	return p, nil
 }
 

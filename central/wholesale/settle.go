@@ -179,6 +179,7 @@ type Account struct {
 	Terms    *Terms // that hold now; nil: none yet
 	Standing Standing
 	Recent   []InvoiceRow // the newest first
+	Known    bool         // who it is on invoices; see Profile.Complete
 }
 
 // AccountOf is one reseller's, of one moment.
@@ -197,7 +198,11 @@ func (d *Desk) AccountOf(ctx context.Context, of tenancy.ID, recent int) (a Acco
 		if a.Standing, err = standingIn(ctx, tx, of); err != nil {
 			return err
 		}
-		a.Recent, _, err = invoicesIn(ctx, tx, InvoiceFilter{Tenant: of, Limit: recent})
+		if a.Recent, _, err = invoicesIn(ctx, tx, InvoiceFilter{Tenant: of, Limit: recent}); err != nil {
+			return err
+		}
+		p, err := profileIn(ctx, tx, of)
+		a.Known = p.Complete()
 		return err
 	})
 	if err != nil {

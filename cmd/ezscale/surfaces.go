@@ -138,7 +138,10 @@ func (a *app) consoleSurface(s *sites) surface.Config {
 
 func (a *app) partnerSurface(s *sites) surface.Config {
 	c := a.common(s, "partner")
-	c.Areas = []surface.Area{{Name: "partner", World: identity.Partner, SignIn: "/sign-in", Nav: centralweb.PartnerNav}}
+	c.Areas = []surface.Area{
+		{Name: "hooks", Prefix: "/hooks", World: identity.Partner, Machines: true},
+		{Name: "partner", World: identity.Partner, SignIn: "/sign-in", Nav: centralweb.PartnerNav},
+	}
 	c.Routes = (&centralweb.Partner{Central: a.central, SignIn: s.signIn, Wholesale: a.wholesaleDesk(), Shops: a.partnerDesk(), SiteURL: siteURL}).Routes()
 	c.Site = func(context.Context, *tenancy.DB) (surface.Site, error) {
 		return surface.Site{Name: "EZSCALE", Theme: "base"}, nil

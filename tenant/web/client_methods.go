@@ -101,13 +101,13 @@ func (s *Site) addMethod(c *fiber.Ctx) error {
 	}
 	st, err := s.Payments.AddMethod(c.UserContext(), surface.DB(c), v.Account.AccountID, code, surface.BaseURL(c)+methodsPath+"/saved")
 	if err != nil {
-		if asksJSON(c) {
+		if surface.AsksJSON(c) {
 			return err
 		}
 		return renderMethods(c, v, err)
 	}
-	if asksJSON(c) {
-		return c.JSON(payAnswer{State: st.State, ClientSecret: st.ClientSecret, Next: methodsPath + "/saved?setup_intent=" + url.QueryEscape(st.Ref)})
+	if surface.AsksJSON(c) {
+		return c.JSON(surface.CardAnswer{State: string(st.State), ClientSecret: st.ClientSecret, Next: methodsPath + "/saved?setup_intent=" + url.QueryEscape(st.Ref)})
 	}
 	if st.State != gateway.Succeeded {
 		return renderMethods(c, v, fault.Field("with", "payment.needs_script", "Entering a card needs JavaScript. Please allow it for this page, or choose another way to pay."))

@@ -137,14 +137,6 @@ func (s *Site) renderPay(c *fiber.Ctx, v payView, refused error) error {
 	return surface.Render(c, "client", "client/pay", title, v)
 }
 
-// payAnswer is what the page's script learns of an attempt.
-type payAnswer struct {
-	State        gateway.State `json:"state"`
-	ClientSecret string        `json:"client_secret,omitempty"`
-	Next         string        `json:"next"` // where to look at it
-	Message      string        `json:"message,omitempty"`
-}
-
 // pay handles POST /client/invoices/:invoice/pay, from the form or its script.
 func (s *Site) pay(c *fiber.Ctx) error {
 	v, err := s.readPay(c)
@@ -159,17 +151,17 @@ func (s *Site) pay(c *fiber.Ctx) error {
 	switch {
 	case fault.Is(err, "payment.nothing_due"):
 		return s.paid(c, v)
-	case err != nil && fault.From(err).Kind == fault.Unavailable && !asksJSON(c):
+	case err != nil && fault.From(err).Kind == fault.Unavailable && !surface.AsksJSON(c):
 		return s.renderPay(c, v, fault.Wrap(err, fault.Conflict, "gateway.unavailable", fault.From(err).Message))
 	case err != nil:
-		if asksJSON(c) {
+		if surface.AsksJSON(c) {
 			return err
 		}
 		return s.renderPay(c, v, err)
 	}
 	state := statePath(p.ID, v.Next)
-	if asksJSON(c) {
-		return c.JSON(payAnswer{State: p.State, ClientSecret: gp.ClientSecret, Next: state, Message: p.DeclineText})
+	if surface.AsksJSON(c) {
+		return c.JSON(surface.CardAnswer{State: string(p.State), ClientSecret: gp.ClientSecret, Next: state, Message: p.DeclineText})
 	}
 	switch {
 	case p.State == gateway.Succeeded:
@@ -182,13 +174,10 @@ func (s *Site) pay(c *fiber.Ctx) error {
 	return surface.Redirect(c, state, "")
 }
 
-// asksJSON reports whether the page's script asks, and not the browser itself.
-func asksJSON(c *fiber.Ctx) bool { return c.Get(fiber.HeaderAccept) == fiber.MIMEApplicationJSON }
-
 // paid leads on from a page whose invoice is paid.
 func (s *Site) paid(c *fiber.Ctx, v payView) error {
-	if asksJSON(c) {
-		return c.JSON(payAnswer{State: gateway.Succeeded, Next: v.Next})
+	if surface.AsksJSON(c) {
+		return c.JSON(surface.CardAnswer{State: string(gateway.Succeeded), Next: v.Next})
 	}
 	return surface.Redirect(c, v.Next, "Thank you. Invoice "+v.Invoice.Number+" is paid.")
 }

@@ -1,8 +1,6 @@
 package web
 
 import (
-	"net/http"
-
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/ezscale/ezscale/branding/surface"
@@ -16,13 +14,7 @@ func (s *Site) hookRoutes() []surface.Route {
 // hook handles POST /hooks/:gateway: what a gateway tells a shop. The signature over the
 // bytes as they came is the only proof.
 func (s *Site) hook(c *fiber.Ctx) error {
-	header := http.Header{}
-	for name, values := range c.GetReqHeaders() {
-		for _, v := range values {
-			header.Add(name, v)
-		}
-	}
-	if err := s.Payments.Receive(c.UserContext(), surface.DB(c), c.Params("gateway"), header, c.Body()); err != nil {
+	if err := s.Payments.Receive(c.UserContext(), surface.DB(c), c.Params("gateway"), surface.Header(c), c.Body()); err != nil {
 		return err
 	}
 	return c.SendStatus(fiber.StatusNoContent)
