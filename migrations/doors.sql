@@ -76,7 +76,7 @@ BEGIN
   RETURN FOUND;
 END $$;
 
--- Puts the tenant on the agenda of a kind of work, no later than due; null takes it off.
+-- Puts the tenant on the agenda of a kind of work at due, and at no other time; null takes it off.
 CREATE OR REPLACE FUNCTION door.set_agenda(kind text, due timestamptz) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -86,6 +86,15 @@ BEGIN
     INSERT INTO central.agenda (tenant_id, kind, due_at) VALUES (door.tenant(), set_agenda.kind, set_agenda.due)
     ON CONFLICT ON CONSTRAINT agenda_pkey DO UPDATE SET due_at = excluded.due_at;
   END IF;
+END $$;
+
+-- Puts the tenant on the agenda of a kind of work no later than due; what stands there
+-- already and is earlier stays.
+CREATE OR REPLACE FUNCTION door.advance_agenda(kind text, due timestamptz) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO central.agenda AS a (tenant_id, kind, due_at) VALUES (door.tenant(), advance_agenda.kind, advance_agenda.due)
+  ON CONFLICT ON CONSTRAINT agenda_pkey DO UPDATE SET due_at = least(a.due_at, excluded.due_at);
 END $$;
 
 -- Tells every node that what anonymous pages show has changed. With a theme, a

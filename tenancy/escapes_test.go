@@ -37,6 +37,7 @@ func (s *siege) doors(t *testing.T) {
 		"set_figure":      {"door.set_figure('mrr', 'EUR', 1, now())", true, false},
 		"raise_alert":     {"door.raise_alert(gen_random_uuid(), 'tenant " + b + " k', 'k', 't', '{\"tenant\": " + b + "}', now())", true, false},
 		"set_agenda":      {"door.set_agenda('k', now())", true, false},
+		"advance_agenda":  {"door.advance_agenda('k', now())", true, false},
 		"touch_site":      {"door.touch_site(NULL)", true, false},
 		"anchor_audit":    {"door.anchor_audit(1, '')", true, false},
 		"enqueue":         {"door.enqueue('k', '{\"tenant\": " + b + "}', NULL, 'same', NULL)", true, false},

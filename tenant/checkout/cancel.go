@@ -81,7 +81,7 @@ func (d *Desk) cancel(ctx context.Context, tx *tenancy.Tx, o *Order, reason, act
 	if _, err := tx.NewRaw("UPDATE orders SET state = ?, changed_at = ? WHERE id = ?", o.State, o.ChangedAt, o.ID).Exec(ctx); err != nil {
 		return fmt.Errorf("cancel order %s: %w", o.ID, err)
 	}
-	if err := schedule(ctx, tx); err != nil {
+	if err := reschedule(ctx, tx); err != nil {
 		return err
 	}
 	return d.tellCancelled(ctx, tx, *o, reason, actor)
@@ -192,7 +192,7 @@ func (d *Desk) next(ctx context.Context, tx *tenancy.Tx, failed error) error {
 	if failed != nil {
 		return tx.SetAgenda(ctx, AgendaKind, tx.Now().Add(time.Hour))
 	}
-	return schedule(ctx, tx)
+	return reschedule(ctx, tx)
 }
 
 // keepRoom keeps the room of an order that waits; that there is none any more is found

@@ -327,8 +327,8 @@ func (d *Desk) invoice(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow
 // announce tells everybody who waits for an order.
 func (d *Desk) announce(ctx context.Context, tx *tenancy.Tx, o Order, q quoteRow, r PlaceRequest) error {
 	key := "order/" + o.ID.String()
-	if err := schedule(ctx, tx); err != nil {
-		return err
+	if err := tx.AdvanceAgenda(ctx, AgendaKind, o.PlacedAt.Add(holdOn)); err != nil {
+		return fmt.Errorf("put the order on the agenda: %w", err)
 	}
 	err := activity.Tell(ctx, tx, activity.Event{Key: key + "/placed", AccountID: o.AccountID, SubjectKind: activity.Order, SubjectID: o.ID, Kind: "order.placed",
 		Text: "Order " + o.Name() + " was placed: " + What(o.Items) + ", " + o.Total.Format("en") + ".", Actor: q.Name, CustomerSees: true, Programs: o.news(webhook.OrderPlaced)})
@@ -371,6 +371,15 @@ func What(items []Item) string {
 	default:
 		return fmt.Sprintf("%s and %d more", items[0].Label, len(items)-1)
 	}
+}
+
+// reschedule is schedule for who may take the tenant off the agenda. The first call waits
+// for others who put it there; what they committed meanwhile is seen by the second.
+func reschedule(ctx context.Context, tx *tenancy.Tx) error {
+	if err := schedule(ctx, tx); err != nil {
+		return err
+	}
+	return schedule(ctx, tx)
 }
 
 // schedule puts the tenant on the agenda for the next thing that happens to an order

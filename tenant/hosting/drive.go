@@ -119,7 +119,11 @@ func (d *Desk) Tick(ctx context.Context, db *tenancy.DB, _ time.Time) error {
 			failed = errors.Join(failed, err)
 		}
 	}
-	if err := db.Update(ctx, func(tx *tenancy.Tx) error { return setAgenda(ctx, tx) }); err != nil {
+	err = db.Update(ctx, func(tx *tenancy.Tx) error {
+		// The first waits for others who set it; what they committed is seen by the second.
+		return errors.Join(setAgenda(ctx, tx), setAgenda(ctx, tx))
+	})
+	if err != nil {
 		return errors.Join(failed, err)
 	}
 	return failed

@@ -161,7 +161,8 @@ func (d *Desk) Sweep(ctx context.Context, db *tenancy.DB, _ time.Time) error {
 				return fmt.Errorf("note the look at a payment: %w", err)
 			}
 		}
-		return watch(ctx, tx)
+		// The first waits for others who set it; what they committed is seen by the second.
+		return errors.Join(watch(ctx, tx), watch(ctx, tx))
 	})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -176,6 +177,76 @@ func TestACardIsChargedOnceHoweverItIsTold(t *testing.T) {
 	if got := s.invoice(next.ID); got.State != invoicing.Paid {
 		t.Errorf("the next: %+v", got)
 	}
+}
+
+// TestEverythingAtOnceChargesOnce: tabs that begin at once and confirm at once, and each
+// notification ten times at once, in the order of nobody's choice.
+func TestEverythingAtOnceChargesOnce(t *testing.T) {
+	w := tenancytest.New(t)
+	lab, base := simulator(t, w)
+	s := newTill(t, w, lab, base, w.A)
+	inv := s.issue("order/1")
+	var all sync.WaitGroup
+	secrets := make([]string, 6)
+	for i := range secrets {
+		all.Go(func() {
+			_, gp, err := s.begin(inv.ID, true)
+			if err != nil {
+				t.Error(err)
+			}
+			secrets[i] = gp.ClientSecret
+		})
+	}
+	all.Wait()
+	for _, secret := range secrets {
+		if secret == "" || secret != secrets[0] {
+			t.Fatalf("the tabs pay %q", secrets)
+		}
+		all.Go(func() { s.enter(secret, "4242424242424242") })
+	}
+	all.Wait()
+	told := s.told()
+	for _, r := range told {
+		for range 10 {
+			all.Go(func() {
+				if err := s.desk.Receive(t.Context(), s.db, stripe.Code, r.header, r.body); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	all.Wait()
+	var ids []string
+	s.update(func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT id FROM gateway_events ORDER BY id DESC").Scan(t.Context(), &ids)
+	})
+	if len(told) == 0 || len(ids) != len(told) {
+		t.Errorf("told of %d things, kept %d", len(told), len(ids))
+	}
+	for _, id := range ids {
+		for range 4 {
+			all.Go(func() {
+				if err := s.desk.HandleEvent(t.Context(), s.db, payment.EventJob{Gateway: stripe.Code, ID: id}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	for range 2 { // and the customers come back to look
+		all.Go(func() {
+			if _, _, err := s.desk.Refresh(t.Context(), s.db, s.payments(payment.Filter{})[0].ID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if got := s.invoice(inv.ID); got.State != invoicing.Paid || got.Paid != eur(1190) {
+		t.Errorf("%+v", got)
+	}
+	if n, m := s.jobs("invoice.paid"), len(s.payments(payment.Filter{})); n != 1 || m != 1 {
+		t.Errorf("%d jobs tell that it is paid, by %d payments", n, m)
+	}
+	s.chargedOnce(1190)
 }
 
 func TestNotificationsADayLateAndLost(t *testing.T) {
