@@ -22,6 +22,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/identity/roster"
 	"github.com/ezscale/ezscale/tenancy/queue"
 	"github.com/ezscale/ezscale/tenant/overview"
+	tenantreport "github.com/ezscale/ezscale/tenant/report"
 	"github.com/ezscale/ezscale/tenant/team"
 	tenantweb "github.com/ezscale/ezscale/tenant/web"
 )
@@ -53,7 +54,7 @@ func (a *app) staffOffice(ctx context.Context, outbox *mail.Outbox) (*centralweb
 func (a *app) teamOffice(outbox *mail.Outbox, letters *mail.Letters, desk *branding.Desk) *tenantweb.Office {
 	return &tenantweb.Office{
 		Hosts: a.resolver.Hosts, Refresh: a.resolver.RefreshTenant, MailAgain: outbox.Again,
-		Costs: runningCosts{book: &wholesale.Desk{Central: a.central}}, Letters: letters, Sender: a.senders(desk).Tenant,
+		Costs: runningCosts{book: &wholesale.Desk{Central: a.central}}, Months: &tenantreport.Closed{}, Letters: letters, Sender: a.senders(desk).Tenant,
 	}
 }
 

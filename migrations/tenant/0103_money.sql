@@ -52,7 +52,7 @@ CREATE TABLE invoices (
   CHECK (state = 'draft' OR (number IS NOT NULL AND document IS NOT NULL AND hash IS NOT NULL AND issued_at IS NOT NULL))
 );
 CREATE INDEX invoices_by_account ON invoices (account_id, issued_at);
-CREATE INDEX invoices_to_collect ON invoices (next_try_at) WHERE next_try_at IS NOT NULL;
+CREATE INDEX invoices_open ON invoices (next_try_at) WHERE state = 'open' OR next_try_at IS NOT NULL; -- to collect, and what is owed
 
 CREATE TABLE invoice_lines (
   invoice_id uuid NOT NULL REFERENCES invoices,

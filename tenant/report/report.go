@@ -54,10 +54,11 @@ type Other struct {
 	Subscriptions int
 }
 
-// Read returns the figures in the currency. Costs may be nil: then there is no margin.
-func Read(ctx context.Context, db *tenancy.DB, currency string, costs Costs) (f Figures, err error) {
+// Read returns the figures in the currency. Costs may be nil: then there is no margin;
+// and so may closed.
+func Read(ctx context.Context, db *tenancy.DB, currency string, costs Costs, closed *Closed) (f Figures, err error) {
 	err = db.View(ctx, func(tx *tenancy.Tx) error {
-		f, err = Gather(ctx, tx, currency)
+		f, err = Gather(ctx, tx, currency, closed)
 		return err
 	})
 	if err != nil {
@@ -67,12 +68,15 @@ func Read(ctx context.Context, db *tenancy.DB, currency string, costs Costs) (f 
 }
 
 // Gather returns the figures without cost and margin, in three statements.
-func Gather(ctx context.Context, tx *tenancy.Tx, currency string) (Figures, error) {
+func Gather(ctx context.Context, tx *tenancy.Tx, currency string, closed *Closed) (Figures, error) {
 	f := Figures{Currency: currency}
-	for _, read := range []func(context.Context, *tenancy.Tx) error{f.recurring, f.sums, f.months} {
+	for _, read := range []func(context.Context, *tenancy.Tx) error{f.recurring, f.sums} {
 		if err := read(ctx, tx); err != nil {
 			return Figures{}, fmt.Errorf("report: %w", err)
 		}
+	}
+	if err := f.months(ctx, tx, closed); err != nil {
+		return Figures{}, fmt.Errorf("report: %w", err)
 	}
 	return f, nil
 }
@@ -156,9 +160,17 @@ func (f *Figures) sums(ctx context.Context, tx *tenancy.Tx) error {
 // monthsShown is how far back the chart goes.
 const monthsShown = 12
 
-func (f *Figures) months(ctx context.Context, tx *tenancy.Tx) error {
-	now := tx.Now()
-	first := time.Date(now.Year(), now.Month()-monthsShown+1, 1, 0, 0, 0, 0, time.UTC)
+// months reads the last twelve, and where those that are over are remembered only the
+// one that is not.
+func (f *Figures) months(ctx context.Context, tx *tenancy.Tx, closed *Closed) error {
+	now := tx.Now().UTC()
+	this := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
+	k := closedKey{tx.TenantID(), f.Currency, this, now.Truncate(time.Hour)}
+	before, known := closed.find(k)
+	first := this
+	if !known {
+		first = this.AddDate(0, 1-monthsShown, 0)
+	}
 	var rows []struct {
 		From               time.Time
 		Invoiced, Received int64
@@ -175,10 +187,14 @@ func (f *Figures) months(ctx context.Context, tx *tenancy.Tx) error {
 	if err != nil {
 		return fmt.Errorf("months: %w", err)
 	}
+	f.Months = before
 	for _, r := range rows {
 		f.Months = append(f.Months, Month{
 			From: r.From.UTC(), Invoiced: billing.Money{Minor: r.Invoiced, Currency: f.Currency}, Received: billing.Money{Minor: r.Received, Currency: f.Currency},
 		})
+	}
+	if !known {
+		closed.keep(k, f.Months[:len(f.Months)-1], now)
 	}
 	return nil
 }

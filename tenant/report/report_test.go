@@ -37,6 +37,13 @@ VALUES ('00000000-0000-7000-8000-000000000301', 'p1', '00000000-0000-7000-8000-0
        ('00000000-0000-7000-8000-000000000302', 'p2', '00000000-0000-7000-8000-000000000202', '00000000-0000-7000-8000-000000000002', 'transfer', 'EUR', 2000, 0, 'processing', '', '', true, ?0, NULL, ?0);
 INSERT INTO refunds (id, key, payment_id, amount_minor, state, reason, problem, created_by, created_at, changed_at) VALUES ('00000000-0000-7000-8000-000000000401', 'r1', '00000000-0000-7000-8000-000000000301', 119, 'succeeded', '', '', 'x', ?0, ?0)`
 
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func mustOpen(t *testing.T, db *tenancy.DB) {
 	t.Helper()
 	err := db.Update(t.Context(), func(tx *tenancy.Tx) error {
@@ -85,7 +92,8 @@ func eur(minor int64) billing.Money { return billing.Money{Minor: minor, Currenc
 func TestFiguresOfABusiness(t *testing.T) {
 	w := tenancytest.New(t)
 	mustOpen(t, w.DB(w.A))
-	f, err := report.Read(t.Context(), w.DB(w.A), "EUR", priced{"vps-s": eur(400)})
+	var closed report.Closed
+	f, err := report.Read(t.Context(), w.DB(w.A), "EUR", priced{"vps-s": eur(400)}, &closed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +130,52 @@ func TestFiguresOfABusiness(t *testing.T) {
 	}
 }
 
+// The months that are over come from memory, this one does not, and nobody gets another's.
+func TestMonthsThatAreOverAreRemembered(t *testing.T) {
+	w := tenancytest.New(t)
+	mustOpen(t, w.DB(w.A))
+	var closed report.Closed
+	read := func(of tenancy.Tenant, currency string) report.Figures {
+		t.Helper()
+		f, err := report.Read(t.Context(), w.DB(of), currency, nil, &closed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	change := func(sql string) {
+		t.Helper()
+		must(t, w.DB(w.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+			_, err := tx.NewRaw(sql, tx.Now()).Exec(t.Context())
+			return err
+		}))
+	}
+	first := read(w.A, "EUR")
+	change("UPDATE invoices SET net_minor = net_minor + 100, total_minor = total_minor + 100 WHERE number IN ('N1', 'N2') AND ?::timestamptz IS NOT NULL")
+	second := read(w.A, "EUR")
+	for i := range first.Months {
+		want := first.Months[i]
+		if i == len(first.Months)-1 {
+			want.Invoiced.Minor += 100 // N2 is of two days ago
+		}
+		if second.Months[i] != want {
+			t.Errorf("month %d is %+v, want %+v", i, second.Months[i], want)
+		}
+	}
+	if third := read(w.A, "USD"); third.Months[0].Invoiced.Currency != "USD" || third.Months[10].Received.Minor != 0 {
+		t.Errorf("in dollars: %+v", third.Months)
+	}
+	for _, m := range read(w.B, "EUR").Months {
+		if m.Invoiced.Minor != 0 || m.Received.Minor != 0 {
+			t.Errorf("B sees %+v", m)
+		}
+	}
+	w.Clock.Advance(time.Hour)
+	if got := read(w.A, "EUR"); got.Months[10].Invoiced.Minor+got.Months[9].Invoiced.Minor != first.Months[10].Invoiced.Minor+first.Months[9].Invoiced.Minor+100 {
+		t.Error("what is remembered is never read again")
+	}
+}
+
 func TestMarginStaysUnknownWithoutEveryPrice(t *testing.T) {
 	w := tenancytest.New(t)
 	mustOpen(t, w.DB(w.A))
@@ -130,7 +184,7 @@ func TestMarginStaysUnknownWithoutEveryPrice(t *testing.T) {
 		"no price for a product": priced{},
 		"another currency":       priced{"vps-s": {Minor: 400, Currency: "USD"}},
 	} {
-		f, err := report.Read(t.Context(), w.DB(w.A), "EUR", costs)
+		f, err := report.Read(t.Context(), w.DB(w.A), "EUR", costs, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +197,7 @@ func TestMarginStaysUnknownWithoutEveryPrice(t *testing.T) {
 func TestAnotherTenantsBusinessIsNotSeen(t *testing.T) {
 	w := tenancytest.New(t)
 	mustOpen(t, w.DB(w.A))
-	f, err := report.Read(t.Context(), w.DB(w.B), "EUR", priced{})
+	f, err := report.Read(t.Context(), w.DB(w.B), "EUR", priced{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

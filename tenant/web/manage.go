@@ -26,7 +26,8 @@ type Office struct {
 	Letters   *mail.Letters                                                  // the words of mails
 	Sender    func(ctx context.Context, db *tenancy.DB) (mail.Sender, error) // in whose name they go out
 	MailAgain func(ctx context.Context, tx tenancy.Statements, id uuid.UUID) error
-	Costs     report.Costs // what running services cost the reseller; nil: no margins are shown
+	Costs     report.Costs   // what running services cost the reseller; nil: no margins are shown
+	Months    *report.Closed // the months that are over; may be nil
 }
 
 // officeRoutes are the pages for the reseller's team, on one screen.

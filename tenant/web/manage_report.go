@@ -53,7 +53,7 @@ func (s *Site) dashboard(c *fiber.Ctx) error {
 		if v.Wanting, err = report.Wants(ctx, tx); err != nil || !v.SeesSums {
 			return err
 		}
-		v.Business, err = report.Gather(ctx, tx, t.Currency)
+		v.Business, err = report.Gather(ctx, tx, t.Currency, s.Office.Months)
 		return err
 	})
 	if err != nil {
@@ -173,7 +173,7 @@ type reportView struct {
 // showReport handles GET /manage/reports; with ?format=csv the months as a table.
 func (s *Site) showReport(c *fiber.Ctx) error {
 	t, _ := surface.Tenant(c)
-	f, err := report.Read(c.UserContext(), surface.DB(c), t.Currency, s.Office.Costs)
+	f, err := report.Read(c.UserContext(), surface.DB(c), t.Currency, s.Office.Costs, s.Office.Months)
 	if err != nil {
 		return err
 	}
