@@ -113,7 +113,7 @@ func (a *app) tenantSurface(s *sites) surface.Config {
 		{Name: "hooks", Prefix: "/hooks", World: identity.Customer, Machines: true},
 		{Name: "shop", World: identity.Customer, SignIn: "/sign-in", Themed: true},
 	}
-	c.Routes = append(s.tenant.Routes(), a.customerAPI().Routes()...)
+	c.Routes = append(s.tenant.Routes(), a.customerAPI(s.tenant).Routes()...)
 	c.Site = s.tenant.Shown
 	if mb := a.cfg.HTTP.PageCacheMB; mb > 0 {
 		pages := surface.NewPageCache(surface.PageCacheConfig{

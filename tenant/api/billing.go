@@ -49,23 +49,19 @@ type fullInvoice struct {
 }
 
 func invoiceOf(i invoicing.Invoice) invoice {
-	due := i.Due()
-	if i.Kind == document.CreditNote || due.Minor < 0 || i.State != invoicing.Open {
-		due.Minor = 0
-	}
 	return invoice{
 		ID: i.ID, Number: i.Number, Kind: i.Kind, State: string(i.State), Net: amountOf(i.Net), Tax: amountOf(i.Tax), Total: amountOf(i.Total),
-		Due: amountOf(due), IssuedAt: i.IssuedAt.UTC(), DueAt: moment(i.DueAt), PaidAt: moment(i.PaidAt),
+		Due: amountOf(i.Owed()), IssuedAt: i.IssuedAt.UTC(), DueAt: moment(i.DueAt), PaidAt: moment(i.PaidAt),
 	}
 }
 
 // listInvoices handles GET /invoices, the newest first.
 func (a *API) listInvoices(c call) (int, any, error) {
-	offset, limit, err := window(c)
+	w, err := windowOf(c, ofInvoices)
 	if err != nil {
 		return 0, nil, err
 	}
-	f := invoicing.Filter{AccountID: c.caller.AccountID, Offset: offset, Limit: limit}
+	f := invoicing.Filter{AccountID: c.caller.AccountID, Limit: w.limit + 1, BeforeAt: w.at, BeforeID: w.id}
 	switch s := invoicing.State(c.Query("state")); s {
 	case "":
 	case invoicing.Open, invoicing.Paid, invoicing.Void, invoicing.Uncollectible:
@@ -73,15 +69,12 @@ func (a *API) listInvoices(c call) (int, any, error) {
 	default:
 		return 0, nil, fault.Field("state", "api.state_invalid", "state is open, paid, void or uncollectible.")
 	}
-	found, total, err := invoicing.List(c.ctx(), c.db, f)
+	found, _, err := invoicing.List(c.ctx(), c.db, f)
 	if err != nil {
 		return 0, nil, err
 	}
-	out := make([]invoice, len(found))
-	for i, inv := range found {
-		out[i] = invoiceOf(inv)
-	}
-	return fiber.StatusOK, pageOf(out, offset, limit, total), nil
+	place := func(i invoicing.Invoice) (time.Time, uuid.UUID) { return i.IssuedAt, i.ID }
+	return fiber.StatusOK, pageOf(found, w, ofInvoices, place, invoiceOf), nil
 }
 
 var errInvoice = fault.New(fault.NotFound, "invoice.not_found", "There is no such invoice.")
@@ -116,15 +109,18 @@ func (a *API) getInvoice(c call) (int, any, error) {
 
 // getInvoicePDF handles GET /invoices/{id}/pdf.
 func (a *API) getInvoicePDF(c call) (int, any, error) {
-	var inv invoicing.Invoice
-	err := c.db.View(c.ctx(), func(tx *tenancy.Tx) (err error) {
-		inv, err = own(c, tx)
+	var d document.Document
+	err := c.db.View(c.ctx(), func(tx *tenancy.Tx) error {
+		inv, err := own(c, tx)
+		if err == nil {
+			d, err = invoicing.Stored(c.ctx(), tx, inv.ID)
+		}
 		return err
 	})
 	if err != nil {
 		return 0, nil, err
 	}
-	pdf, name, err := a.PDF(c.ctx(), c.db, inv.ID)
+	pdf, name, err := a.PDF(c.ctx(), c.db, d)
 	if err != nil {
 		return 0, nil, err
 	}

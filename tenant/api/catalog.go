@@ -80,7 +80,7 @@ func (a *API) listProducts(c call) (int, any, error) {
 	for i, p := range shelf {
 		out[i] = productOf(p)
 	}
-	return fiber.StatusOK, pageOf(out, 0, len(out), len(out)), nil
+	return fiber.StatusOK, page[product]{Data: out}, nil
 }
 
 // getProduct handles GET /products/{product}: with options, regions and images.

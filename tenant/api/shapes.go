@@ -2,8 +2,8 @@ package api
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,37 +40,68 @@ const (
 	maxPage   = 100
 )
 
-// window reads limit and cursor. A cursor is ours to shape: callers send back what they
-// were given.
-func window(c call) (offset, limit int, err error) {
-	limit = usualPage
+// window is which page of a list is asked for: those after a row, in the usual order.
+type window struct {
+	limit int
+	at    time.Time
+	id    uuid.UUID // uuid.Nil: from the first
+}
+
+// The lists cursors are for: one list's is none of another's.
+const (
+	ofInvoices = 'i'
+	ofServices = 's'
+	ofOrders   = 'o'
+)
+
+// cursorBytes is a version, the list, a time in microseconds and an id.
+const cursorBytes = 2 + 8 + 16
+
+// windowOf reads limit and cursor. A cursor is ours to shape: callers send back what
+// they were given.
+func windowOf(c call, list byte) (w window, err error) {
+	w.limit = usualPage
 	if s := c.Query("limit"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > maxPage {
-			return 0, 0, fault.Field("limit", "api.limit_invalid", "limit is a number from 1 to 100.")
+			return w, fault.Field("limit", "api.limit_invalid", "limit is a number from 1 to 100.")
 		}
-		limit = n
+		w.limit = n
 	}
-	if s := c.Query("cursor"); s != "" {
-		raw, err := base64.RawURLEncoding.DecodeString(s)
-		n, bad := strconv.Atoi(strings.TrimPrefix(string(raw), "o"))
-		if err != nil || bad != nil || n < 0 || n > 1_000_000 || !strings.HasPrefix(string(raw), "o") {
-			return 0, 0, fault.Field("cursor", "api.cursor_invalid", "This cursor is not one of ours. Send what the last page gave as next.")
-		}
-		offset = n
+	s := c.Query("cursor")
+	if s == "" {
+		return w, nil
 	}
-	return offset, limit, nil
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(raw) != cursorBytes || raw[0] != 1 || raw[1] != list {
+		return w, errCursor
+	}
+	w.at = time.UnixMicro(int64(binary.BigEndian.Uint64(raw[2:10]))).UTC() //nolint:gosec // the years are looked at
+	if y := w.at.Year(); y < 1970 || y > 9999 {
+		return w, errCursor
+	}
+	w.id = uuid.UUID(raw[10:])
+	if w.id == uuid.Nil {
+		return w, errCursor
+	}
+	return w, nil
 }
 
-// pageOf makes a page of what was found; total is how many there are in all.
-func pageOf[T any](data []T, offset, limit, total int) page[T] {
-	p := page[T]{Data: data}
-	if p.Data == nil {
-		p.Data = []T{}
+var errCursor = fault.New(fault.Malformed, "api.cursor_invalid", "This cursor is not one of ours. Send what the last page gave as next.")
+
+// pageOf makes a page of what was found, which is one more than asked for where another
+// page follows.
+func pageOf[R, T any](found []R, w window, list byte, place func(R) (time.Time, uuid.UUID), shape func(R) T) page[T] {
+	p := page[T]{Data: []T{}}
+	if len(found) > w.limit {
+		found = found[:w.limit]
+		at, id := place(found[w.limit-1])
+		raw := binary.BigEndian.AppendUint64([]byte{1, list}, uint64(at.UnixMicro())) //nolint:gosec // read back the same
+		next := base64.RawURLEncoding.EncodeToString(append(raw, id[:]...))
+		p.Next = &next
 	}
-	if next := offset + limit; next < total {
-		s := base64.RawURLEncoding.EncodeToString([]byte("o" + strconv.Itoa(next)))
-		p.Next = &s
+	for _, r := range found {
+		p.Data = append(p.Data, shape(r))
 	}
 	return p
 }

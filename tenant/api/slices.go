@@ -4,27 +4,40 @@ import (
 	"context"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/access"
 	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/checkout"
+	"github.com/ezscale/ezscale/tenant/hosting"
 )
 
 // Slices are the parts of the shop whose matters the API's calls are.
 type Slices struct {
-	Offers catalog.Wholesale // where and with which images plans can be had; nil: not told
+	Offers   catalog.Wholesale // where and with which images plans can be had; nil: not told
+	Hosting  *hosting.Desk
+	Checkout *checkout.Desk
 	// PDF draws a stored document in the shop's brand.
-	PDF func(ctx context.Context, db *tenancy.DB, invoice uuid.UUID) (pdf []byte, fileName string, err error)
+	PDF func(ctx context.Context, db *tenancy.DB, d document.Document) (pdf []byte, fileName string, err error)
 }
 
 // operations is every call, on one screen.
 func (a *API) operations() []operation {
-	get := fiber.MethodGet
+	get, post, patch := fiber.MethodGet, fiber.MethodPost, fiber.MethodPatch
 	return []operation{
 		{method: get, path: "/products", do: a.listProducts},
 		{method: get, path: "/products/:product", do: a.getProduct},
 		{method: get, path: "/account", scope: access.BillingRead, do: a.getAccount},
+		{method: get, path: "/services", scope: access.ServicesRead, do: a.listServices},
+		{method: get, path: "/services/:id", scope: access.ServicesRead, do: a.getService},
+		{method: patch, path: "/services/:id", scope: access.ServicesWrite, write: true, do: a.renameService},
+		{method: post, path: "/services/:id/power", scope: access.ServicesWrite, write: true, do: a.powerService},
+		{method: post, path: "/services/:id/rebuild", scope: access.ServicesWrite, write: true, do: a.rebuildService},
+		{method: post, path: "/quotes", scope: access.OrdersWrite, write: true, do: a.makeQuote},
+		{method: post, path: "/orders", scope: access.OrdersWrite, write: true, do: a.placeOrder},
+		{method: get, path: "/orders", scope: access.BillingRead, do: a.listOrders},
+		{method: get, path: "/orders/:id", scope: access.BillingRead, do: a.getOrder},
 		{method: get, path: "/invoices", scope: access.BillingRead, do: a.listInvoices},
 		{method: get, path: "/invoices/:id", scope: access.BillingRead, do: a.getInvoice},
 		{method: get, path: "/invoices/:id/pdf", scope: access.BillingRead, do: a.getInvoicePDF},

@@ -113,6 +113,10 @@ type Filter struct {
 	Desc      bool
 	Offset    int
 	Limit     int
+	// BeforeID and BeforeAt leave out the rows up to this one, in the usual order: the
+	// last row of the page before.
+	BeforeID uuid.UUID
+	BeforeAt time.Time
 }
 
 // List returns one page in one statement, and how many there are in all.
@@ -124,13 +128,14 @@ func (d *Desk) List(ctx context.Context, db *tenancy.DB, f Filter) (found []Orde
 	if !ok {
 		order, f.Desc = "o.placed_at", true
 	}
+	tie := ", o.id"
 	if f.Desc {
-		order += " DESC"
+		order, tie = order+" DESC", tie+" DESC"
 	}
 	where, args := f.where()
 	var rows []orderRow
 	err = db.View(ctx, func(tx *tenancy.Tx) error {
-		return tx.NewRaw("SELECT "+orderColumns+", count(*) OVER () AS matches"+orderJoins+" WHERE "+where+" ORDER BY "+order+", o.id LIMIT ? OFFSET ?",
+		return tx.NewRaw("SELECT "+orderColumns+", count(*) OVER () AS matches"+orderJoins+" WHERE "+where+" ORDER BY "+order+tie+" LIMIT ? OFFSET ?",
 			append(args, f.Limit, max(f.Offset, 0))...).Scan(ctx, &rows)
 	})
 	if err != nil {
@@ -151,6 +156,10 @@ func (f Filter) where() (string, []any) {
 	if f.AccountID != uuid.Nil {
 		where += " AND o.account_id = ?"
 		args = append(args, f.AccountID)
+	}
+	if f.BeforeID != uuid.Nil {
+		where += " AND (o.placed_at, o.id) < (?, ?)"
+		args = append(args, f.BeforeAt, f.BeforeID)
 	}
 	switch f.State {
 	case AwaitingPayment, PaidState, Fulfilled, Cancelled:

@@ -139,6 +139,10 @@ type Filter struct {
 	Desc      bool
 	Offset    int
 	Limit     int
+	// BeforeID and BeforeAt leave out the rows up to this one, in the usual order: the
+	// last row of the page before.
+	BeforeID uuid.UUID
+	BeforeAt time.Time
 }
 
 // List returns one page in one statement, and how many there are in all.
@@ -150,12 +154,13 @@ func List(ctx context.Context, tx *tenancy.Tx, f Filter) (found []Listed, total 
 	if !ok {
 		order, f.Desc = "s.created_at", true
 	}
+	tie := ", s.id"
 	if f.Desc {
-		order += " DESC"
+		order, tie = order+" DESC", tie+" DESC"
 	}
 	where, args := f.where()
 	err = tx.NewRaw("SELECT "+columns+", a.name AS account_name, count(*) OVER () AS total FROM services s JOIN accounts a ON a.id = s.account_id WHERE "+where+
-		" ORDER BY "+order+", s.id LIMIT ? OFFSET ?", append(args, f.Limit, max(f.Offset, 0))...).Scan(ctx, &found)
+		" ORDER BY "+order+tie+" LIMIT ? OFFSET ?", append(args, f.Limit, max(f.Offset, 0))...).Scan(ctx, &found)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list services: %w", err)
 	}
@@ -182,6 +187,10 @@ func (f Filter) where() (string, []any) {
 	if f.AccountID != uuid.Nil {
 		where += " AND s.account_id = ?"
 		args = append(args, f.AccountID)
+	}
+	if f.BeforeID != uuid.Nil {
+		where += " AND (s.created_at, s.id) < (?, ?)"
+		args = append(args, f.BeforeAt, f.BeforeID)
 	}
 	switch f.State {
 	case "running":

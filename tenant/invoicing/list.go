@@ -28,6 +28,10 @@ type Filter struct {
 	Desc      bool
 	Offset    int
 	Limit     int
+	// BeforeID and BeforeAt leave out the rows up to this one, in the usual order: the
+	// last row of the page before.
+	BeforeID uuid.UUID
+	BeforeAt time.Time
 }
 
 // List returns one page in one statement, and how many there are in all.
@@ -97,6 +101,9 @@ func (f Filter) where(now time.Time) (string, []any) {
 	}
 	if !f.To.IsZero() {
 		add("i.issued_at < ?", f.To)
+	}
+	if f.BeforeID != uuid.Nil {
+		add("(i.issued_at, i.id) < (?, ?)", f.BeforeAt, f.BeforeID)
 	}
 	if text := strings.TrimSpace(f.Text); text != "" {
 		like := roster.Like(text)

@@ -41,6 +41,21 @@ func (d *Desk) Charge(ctx context.Context, db *tenancy.DB, job ChargeJob) error 
 	return queue.Retry(customerWait, errBusy)
 }
 
+// ChargeSaved has an open invoice charged to its account's default method after the
+// commit, once; it reports false where there is none.
+func ChargeSaved(ctx context.Context, tx *tenancy.Tx, invoice uuid.UUID) (bool, error) {
+	inv, err := lockInvoice(ctx, tx, invoice)
+	if err != nil {
+		return false, err
+	}
+	m, err := defaultMethod(ctx, tx, inv.AccountID)
+	if err != nil || m.ID == uuid.Nil || inv.DueMinor <= 0 || inv.State != "open" {
+		return false, err
+	}
+	_, err = tx.Enqueue(ctx, ChargeJob{InvoiceID: invoice}, tenancy.JobOptions{Key: keyOfTry(invoice, 0)})
+	return err == nil, err
+}
+
 // keyOfTry names an attempt without the customer.
 func keyOfTry(invoice uuid.UUID, try int) string {
 	return "charge/" + invoice.String() + "/" + strconv.Itoa(try)

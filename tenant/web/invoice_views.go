@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"time"
@@ -11,9 +12,12 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/billing/gateway"
+	"github.com/ezscale/ezscale/branding"
+	"github.com/ezscale/ezscale/branding/media"
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/branding/surface/table"
+	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/invoicing"
@@ -213,26 +217,37 @@ func invoiceID(c *fiber.Ctx) (uuid.UUID, error) {
 	return id, nil
 }
 
-// sendPDF prints a document in the shop's look. A logo that cannot be read is left out:
-// the invoice matters more.
-func (s *Site) sendPDF(c *fiber.Ctx, d document.Document) error {
-	ctx, db := c.UserContext(), surface.DB(c)
-	brand, err := s.Brands.Brand(ctx, db)
+// Press prints documents in a shop's look, for people as for programs.
+type Press struct {
+	Brands *branding.Desk
+	Media  *media.Library // nil: no logo
+}
+
+// PDF prints a document and says what the file is called. A logo that cannot be read is
+// left out: the invoice matters more.
+func (p Press) PDF(ctx context.Context, db *tenancy.DB, d document.Document) (pdf []byte, name string, err error) {
+	brand, err := p.Brands.Brand(ctx, db)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	look := document.Look{Color: brand.Tokens.Brand, Name: brand.Name}
-	if parts := strings.Split(strings.TrimPrefix(brand.LogoURL, "/media/"), "/"); s.Media != nil && len(parts) == 2 {
-		if f, err := s.Media.Open(ctx, db, parts[0], parts[1]); err == nil {
+	if parts := strings.Split(strings.TrimPrefix(brand.LogoURL, "/media/"), "/"); p.Media != nil && len(parts) == 2 {
+		if f, err := p.Media.Open(ctx, db, parts[0], parts[1]); err == nil {
 			look.Logo = f.Bytes
 		}
 	}
-	b, err := document.PDF(d, look)
+	pdf, err = document.PDF(d, look)
+	return pdf, fileName(d.Number) + ".pdf", err
+}
+
+// sendPDF prints a document in the shop's look.
+func (s *Site) sendPDF(c *fiber.Ctx, d document.Document) error {
+	b, name, err := Press{s.Brands, s.Media}.PDF(c.UserContext(), surface.DB(c), d)
 	if err != nil {
 		return err
 	}
 	c.Set(fiber.HeaderContentType, "application/pdf")
-	c.Set(fiber.HeaderContentDisposition, `inline; filename="`+fileName(d.Number)+`.pdf"`)
+	c.Set(fiber.HeaderContentDisposition, `inline; filename="`+name+`"`)
 	c.Set(fiber.HeaderCacheControl, "private, no-store")
 	return c.Send(b)
 }
