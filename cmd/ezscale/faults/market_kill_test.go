@@ -153,7 +153,12 @@ func (m *market) look() {
 				return err
 			}
 		}
-		return nil
+		// What resellers owe is charged when it is due: the day comes early here.
+		if _, err := tx.NewRaw("UPDATE wholesale_invoices SET next_try_at = ? WHERE next_try_at IS NOT NULL", tx.Now()).Exec(context.Background()); err != nil {
+			return err
+		}
+		_, err := tx.Enqueue(context.Background(), wholesale.CollectJob{}, tenancy.JobOptions{})
+		return err
 	})
 }
 
@@ -214,7 +219,7 @@ func (m *market) rest(slots []*slot) {
 			_, err := conn.Exec(m.t.Context(), "UPDATE "+s.who.ID.Schema()+".services SET lease = NULL, leased_until = NULL, next_at = now() WHERE operation <> ''")
 			must(m.t, err)
 		}
-		_, err := conn.Exec(m.t.Context(), "UPDATE river.river_job SET state = 'available', scheduled_at = now() WHERE state IN ('scheduled', 'retryable') AND kind <> 'wholesale.charge'")
+		_, err := conn.Exec(m.t.Context(), "UPDATE river.river_job SET state = 'available', scheduled_at = now() WHERE state IN ('scheduled', 'retryable')")
 		must(m.t, err)
 	}
 	hurry()
@@ -229,8 +234,11 @@ func (m *market) rest(slots []*slot) {
 			m.look()
 		}
 		if left := query[string](m.house, `SELECT coalesce(string_agg(x, E'\n'), '') FROM (SELECT kind || ' ' || state || ' ' || attempt || ' ' || args || coalesce(left(errors[array_upper(errors, 1)]::text, 500), '') AS x
-			FROM river.river_job WHERE state NOT IN ('completed', 'cancelled', 'discarded') AND kind NOT IN ('agenda.scan', 'wholesale.charge') AND kind NOT LIKE 'platform.%' ORDER BY id LIMIT 5) x`); left != "" {
+			FROM river.river_job WHERE state NOT IN ('completed', 'cancelled', 'discarded') AND kind NOT IN ('agenda.scan', 'wholesale.collect') AND kind NOT LIKE 'platform.%' ORDER BY id LIMIT 5) x`); left != "" {
 			return fmt.Errorf("%s", left)
+		}
+		if open := query[int](m.house, "SELECT count(*) FROM central.wholesale_invoices WHERE state <> 'paid'"); open > 0 {
+			return fmt.Errorf("%d wholesale invoices are not paid", open)
 		}
 		for _, s := range m.shops {
 			in := s.who.ID.Schema()
@@ -293,8 +301,12 @@ func (m *market) check(people []*shopper, before int) {
 		}
 	}
 	m.run("bill", "audit")
-	if n := query[int](m.house, "SELECT count(*) FROM central.wholesale_invoices"); n != len(m.months())*len(m.shops) {
+	n, paid := query[int](m.house, "SELECT count(*) FROM central.wholesale_invoices"), query[int](m.house, "SELECT sum(total_minor) FROM central.wholesale_invoices")
+	if n != len(m.months())*len(m.shops) {
 		m.t.Errorf("%d wholesale invoices", n)
+	}
+	if minor, charged := m.cards.Taken(ownSecret); charged != n || int(minor["eur"]) != paid || len(minor) != 1 {
+		m.t.Errorf("the resellers were charged %d times and %v, they owed %d in %d invoices", charged, minor, paid, n)
 	}
 }
 

@@ -75,6 +75,12 @@ type shop struct {
 	public string
 }
 
+// The keys of the platform's own account at Stripe.
+const (
+	ownSecret = "sk_test_platform"
+	ownPublic = "pk_test_platform"
+)
+
 // shopPassword is every customer's.
 const shopPassword = "several words in a row"
 
@@ -97,7 +103,8 @@ func newMarket(t *testing.T, over int, environ ...string) *market {
 	m.servers.AddToken("good")
 	servers := httptest.NewServer(m.servers.Handler())
 	t.Cleanup(servers.Close)
-	m.house = newHouse(t, append([]string{"EZSCALE_STRIPE_API_URL=" + cards.URL, "EZSCALE_STRIPE_JS_URL=" + cards.URL + "/v3/", "EZSCALE_EGRESS_ALLOW=127.0.0.0/8"}, environ...)...)
+	m.house = newHouse(t, append([]string{"EZSCALE_STRIPE_API_URL=" + cards.URL, "EZSCALE_STRIPE_JS_URL=" + cards.URL + "/v3/", "EZSCALE_EGRESS_ALLOW=127.0.0.0/8",
+		"EZSCALE_STRIPE_SECRET_KEY=" + ownSecret, "EZSCALE_STRIPE_PUBLISHABLE_KEY=" + ownPublic}, environ...)...)
 	m.hooksReach = func() int { return m.first.http }
 	m.open()
 	m.supply(servers.URL)
@@ -119,7 +126,10 @@ func (m *market) open() {
 	must(m.t, err)
 	m.t.Cleanup(central.Close)
 	m.central = central
-	m.wholesale = &wholesale.Desk{Central: central, Mail: mail.NewOutbox(m.ring)}
+	m.cards.AddAccount(ownSecret, ownPublic)
+	own, err := stripe.New(stripe.Config{SecretKey: ownSecret, PublishableKey: ownPublic, APIURL: m.cardsURL, Shop: "platform", HTTP: &http.Client{Timeout: 12 * time.Second}})
+	must(m.t, err)
+	m.wholesale = &wholesale.Desk{Central: central, Mail: mail.NewOutbox(m.ring), Taker: &wholesale.Taker{Code: stripe.Code, Gateway: own}}
 	m.platforms = &platform.Registry{
 		Central: central, Keys: m.ring, Prices: pricesAt{}, PlainHTTP: true,
 		Client: egress.Client(egress.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Timeout: 20 * time.Second}),
@@ -234,6 +244,12 @@ func (m *market) furnish(who tenancy.Tenant) *shop {
 	m.t.Cleanup(pool.Close)
 	s.db = pool.Bind(who)
 	must(m.t, m.wholesale.SetTerms(ctx, who.ID, wholesale.NewTerms{Tier: "starter", Currency: "EUR", From: m.opened()}, tester))
+	card, err := m.wholesale.AddCard(ctx, who.ID, s.site+"/back")
+	must(m.t, err)
+	must(m.t, m.enter(ownPublic, card.ClientSecret))
+	if card, err = m.wholesale.FinishCard(ctx, who.ID, card.Ref, tester); err != nil || card.State != gateway.Succeeded {
+		m.t.Fatalf("the card of %s: %+v %v", who.Slug, card, err)
+	}
 	terms := settings.DefaultBilling()
 	terms.Company, terms.Line1, terms.Postcode, terms.City, terms.Country = who.Name+" Ltd", "Road 1", "10115", "Berlin", "DE"
 	must(m.t, settings.SaveBilling(ctx, s.db, terms, tester))
@@ -326,10 +342,16 @@ func (s *shop) sold(c customer) checkout.Order {
 }
 
 // enter is what the browser's card form does.
-func (s *shop) enter(clientSecret string) error {
+func (s *shop) enter(clientSecret string) error { return s.m.enter(s.public, clientSecret) }
+
+func (m *market) enter(public, clientSecret string) error {
 	id, _, _ := strings.Cut(clientSecret, "_secret_")
-	res, err := http.PostForm(s.m.cardsURL+"/v1/payment_intents/"+id+"/confirm", url.Values{
-		"key": {s.public}, "client_secret": {clientSecret}, "return_url": {s.site + "/back"}, "payment_method_data[type]": {"card"},
+	what := "payment_intents/"
+	if strings.HasPrefix(id, "seti_") {
+		what = "setup_intents/"
+	}
+	res, err := http.PostForm(m.cardsURL+"/v1/"+what+id+"/confirm", url.Values{
+		"key": {public}, "client_secret": {clientSecret}, "return_url": {"http://alpha.localhost/back"}, "payment_method_data[type]": {"card"},
 		"payment_method_data[card][number]": {"4242424242424242"}, "payment_method_data[card][exp_month]": {"12"}, "payment_method_data[card][exp_year]": {"34"}, "payment_method_data[card][cvc]": {"123"},
 	})
 	if err != nil {

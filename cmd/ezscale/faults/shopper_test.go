@@ -137,18 +137,21 @@ func (b *shopper) persist(what string, try func() error) bool {
 // enter signs in.
 func (b *shopper) enter() bool {
 	return b.persist("sign in", func() error {
+		a, err := b.ask(http.MethodGet, "/client", nil)
+		if err != nil || a.status == http.StatusOK { // in already: only the answer was lost
+			return err
+		}
 		if _, err := b.ask(http.MethodGet, "/sign-in", nil); err != nil {
 			return err
 		}
-		a, err := b.ask(http.MethodPost, "/sign-in", url.Values{"email": {b.who.email}, "password": {shopPassword}})
+		a, err = b.ask(http.MethodPost, "/sign-in", url.Values{"email": {b.who.email}, "password": {shopPassword}})
 		if err != nil {
 			return err
 		}
 		if a.status != http.StatusSeeOther {
 			return fmt.Errorf("%d %s", a.status, short(a.body))
 		}
-		_, err = b.ask(http.MethodGet, "/client", nil)
-		return err
+		return fmt.Errorf("%w: look whether it worked", errAgain)
 	})
 }
 
