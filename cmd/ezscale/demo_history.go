@@ -93,7 +93,8 @@ func (a *app) makeHistory(ctx context.Context, w *queue.Workers, lab *demo.Lab, 
 	return demo.History(ctx, e, begins, time.Now())
 }
 
-// billAndPay bills the months that are over; the demo's resellers pay at once.
+// billAndPay bills the months that are over; the demo's resellers pay at once, but for
+// what is not due yet when the demo is looked at: that is left to whoever looks.
 func (a *app) billAndPay(ctx context.Context) error {
 	desk := a.wholesaleDesk()
 	if err := desk.Due(ctx); err != nil {
@@ -104,7 +105,7 @@ func (a *app) billAndPay(ctx context.Context) error {
 		return err
 	}
 	for _, inv := range open {
-		if inv.Open().Minor <= 0 {
+		if inv.Open().Minor <= 0 || inv.DueAt.After(time.Now()) {
 			continue
 		}
 		paid := wholesale.ByHand{Key: "demo " + inv.Number, Amount: inv.Open().Decimal(), Note: "Demo Bank, " + inv.Number}

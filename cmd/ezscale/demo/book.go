@@ -39,6 +39,17 @@ var tiers = []wholesale.NewTier{
 
 // book writes the price list, from the first day of the demo's history, once.
 func (s *seeder) book(ctx context.Context, from time.Time) error {
+	seller, err := s.Wholesale.Seller(ctx)
+	if err != nil {
+		return err
+	}
+	if seller.Line1 == "" {
+		seller.Company, seller.Line1, seller.Postcode, seller.City, seller.DueDays = "EZSCALE GmbH", "Speicherstrasse 4", "20457", "Hamburg", 30
+		seller.Footer = "Demo Bank, IBAN DE02120300000000202051. This company is made up."
+		if err := s.Wholesale.SetSeller(ctx, seller, by); err != nil {
+			return fmt.Errorf("seller: %w", err)
+		}
+	}
 	for position, x := range servers() {
 		spec, err := json.Marshal(x.spec)
 		if err != nil {

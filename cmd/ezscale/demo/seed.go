@@ -113,6 +113,9 @@ func (s *seeder) business(ctx context.Context, b business, opened time.Time) err
 	if err := s.terms(ctx, r.ID, b, opened); err != nil {
 		return err
 	}
+	if err := s.partner(ctx, r.ID, b, hash); err != nil {
+		return fmt.Errorf("partner: %w", err)
+	}
 	db := s.Pool.Bind(tenancy.Tenant{ID: r.ID, Slug: r.Slug, Name: r.Name, Status: r.Status, PrimaryHost: b.slug + "." + s.addresses.Platform,
 		Theme: r.Theme, BrandVersion: r.BrandVersion, Locale: r.Locale, Currency: r.Currency, TimeZone: r.TimeZone})
 	for _, step := range []func(context.Context, *tenancy.DB, business) error{s.shelf, s.trade, s.customers, s.brand} {
@@ -229,6 +232,8 @@ func (s *seeder) staff(ctx context.Context, dir string) error {
 	}
 	host := "console.ezscale." + s.addresses.Platform
 	s.guide.Sites = append(s.guide.Sites, Site{Name: "Staff console", HTTP: s.addresses.http(host), HTTPS: s.addresses.https(host), About: "Where EZSCALE's people look after resellers"})
+	partners := "partners.ezscale." + s.addresses.Platform
+	s.guide.Sites = append(s.guide.Sites, Site{Name: "Partner centre", HTTP: s.addresses.http(partners), HTTPS: s.addresses.https(partners), About: "Where resellers see and pay what EZSCALE bills them; their owners sign in as at their shop"})
 	login := Login{Who: staff.name + ", staff", World: "staff", URL: s.addresses.http(host) + "sign-in", Email: staff.email, Password: staff.password, Secret: secret}
 	s.guide.Logins = append([]Login{login}, s.guide.Logins...)
 	return nil

@@ -11,8 +11,12 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/central/platform"
+	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenant/payment"
 	"github.com/ezscale/ezscale/tenant/settings"
 )
@@ -134,4 +138,31 @@ func (l *Lab) PlatformStripe(ctx context.Context, address string) (secret, publi
 	secret, publishable = StripeKeys("platform")
 	signed, err = hookAt(ctx, l.StripeURL(), secret, address)
 	return secret, publishable, signed, err
+}
+
+// partner lets a business's owner speak for it at the partner centre, with the same
+// password, and says who the business is on the platform's invoices.
+func (s *seeder) partner(ctx context.Context, id tenancy.ID, b business, hash identity.HashedPassword) error {
+	err := s.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
+		people := identity.People{World: identity.Partner}
+		p, err := people.ByEmail(ctx, tx, b.owner.email)
+		if fault.Is(err, "person.not_found") {
+			p, err = people.Add(ctx, tx, identity.NewPerson{Email: b.owner.email, Name: b.owner.name, Role: identity.PartnerOwner, Locale: b.locale, Verified: true}, hash)
+		}
+		if err != nil {
+			return err
+		}
+		return wholesale.Link(ctx, tx, p.ID, id)
+	})
+	if err != nil {
+		return err
+	}
+	known, err := s.Wholesale.Profile(ctx, id)
+	if err != nil || known.Company != "" {
+		return err
+	}
+	x := b.seller
+	return s.Wholesale.SetProfile(ctx, id, document.Party{
+		Name: b.owner.name, Company: x.company, Line1: x.line1, Postcode: x.postcode, City: x.city, Country: x.country, TaxID: x.taxID, Email: b.owner.email,
+	}, by)
 }
