@@ -150,6 +150,7 @@ func compose(c *fiber.Ctx, page, title string, view any, f *fault.Fault) (Page, 
 	} else if token, ok := s.formToken(c); ok {
 		p.CSRF = token
 	}
+	p.Acting, _ = c.Locals(actingKey).(string)
 	p.Flash = takeFlash(c)
 	if f != nil {
 		p.Errors = f.Fields
@@ -159,6 +160,9 @@ func compose(c *fiber.Ctx, page, title string, view any, f *fault.Fault) (Page, 
 	}
 	return p, nil
 }
+
+// SetActing has the page say for which of several accounts the person acts.
+func SetActing(c *fiber.Ctx, account string) { c.Locals(actingKey, account) }
 
 // SiteName is the name of whom the request's host belongs to.
 func SiteName(c *fiber.Ctx) (string, error) {

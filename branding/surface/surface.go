@@ -62,6 +62,8 @@ type Page struct {
 	Errors    map[string]string // per form field, after a fault with fields
 	RequestID string
 	View      any
+	// Acting is the account the person acts for; empty unless they could act for another.
+	Acting string
 }
 
 type key int
@@ -75,6 +77,7 @@ const (
 	personKey
 	formTokenKey
 	identityErrorKey
+	actingKey
 )
 
 // Tenant is whose host the request came by; false on the platform's own hosts.

@@ -13,6 +13,9 @@ type Newcomer struct {
 	// Added adds what belongs to a new person, such as an account, with the transaction
 	// that adds them.
 	Added func(ctx context.Context, tx tenancy.Statements, p Person) error
+	// Came is called for whoever comes in, new or known, with the same transaction; nil:
+	// nothing is. When it fails nobody was added.
+	Came func(ctx context.Context, tx tenancy.Statements, p Person) error
 }
 
 // EnterByMailbox signs in whoever proved that the address is theirs, as far as their
@@ -29,8 +32,10 @@ func (d *Desk) EnterByMailbox(ctx context.Context, plane Plane, b Binding, in Ne
 	}
 	var p Person
 	err = plane.Update(ctx, func(tx tenancy.Statements) (err error) {
-		p, known, err = d.welcome(ctx, tx, in, hash, o)
-		return err
+		if p, known, err = d.welcome(ctx, tx, in, hash, o); err != nil || in.Came == nil {
+			return err
+		}
+		return in.Came(ctx, tx, p)
 	})
 	if err != nil {
 		return Entered{}, known, err

@@ -48,7 +48,8 @@ type Session struct {
 	Stage        Stage     `json:"stage"`
 	SecondFactor bool      `json:"second_factor"` // proven in this session
 	CSRF         string    `json:"csrf"`
-	Epoch        int       `json:"epoch"` // of the person when it began; see Person.Epoch
+	Account      uuid.UUID `json:"account,omitzero"` // that the person chose to act for; a wish, not a right
+	Epoch        int       `json:"epoch"`            // of the person when it began; see Person.Epoch
 	IP           string    `json:"ip"`
 	UserAgent    string    `json:"user_agent"`
 	CreatedAt    time.Time `json:"created_at"`
@@ -165,6 +166,17 @@ func (s *Sessions) Rotate(ctx context.Context, b Binding, token string, change f
 		return "", Session{}, err
 	}
 	return fresh, in, nil
+}
+
+// Choose keeps in a session which account the person wants to act for. It is no change of
+// privilege: whoever reads it asks each time whether they belong to it.
+func (s *Sessions) Choose(ctx context.Context, b Binding, token string, account uuid.UUID) (Session, error) {
+	in, err := s.Resume(ctx, b, token)
+	if err != nil {
+		return Session{}, err
+	}
+	in.Account, in.SeenAt = account, s.clock().UTC()
+	return in, s.write(ctx, b, token, in)
 }
 
 // End ends the session a token names; ending none is fine.

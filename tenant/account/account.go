@@ -155,22 +155,28 @@ type Detail struct {
 // Get returns one customer, or the fault customer.not_found.
 func (d *Desk) Get(ctx context.Context, db *tenancy.DB, id uuid.UUID) (out Detail, err error) {
 	err = db.View(ctx, func(tx *tenancy.Tx) error {
-		if out.Customer, err = customer(ctx, tx, id); err != nil {
-			return err
-		}
-		err := tx.NewRaw(`SELECT a.id, a.name, m.role, a.currency, a.time_zone, m.created_at AS since,
-			(SELECT count(*) FROM memberships x WHERE x.account_id = a.id) AS members
-			FROM memberships m JOIN accounts a ON a.id = m.account_id WHERE m.person_id = ? ORDER BY lower(a.name), a.id LIMIT 50`, id).Scan(ctx, &out.In)
-		if err != nil {
-			return fmt.Errorf("read accounts: %w", err)
-		}
-		err = tx.NewRaw("SELECT outcome, ip, user_agent, at FROM logins WHERE person_id = ? ORDER BY at DESC, id DESC LIMIT 20", id).Scan(ctx, &out.SignIns)
-		if err != nil {
-			return fmt.Errorf("read sign-ins: %w", err)
-		}
-		return nil
+		out, err = d.GetIn(ctx, tx, id)
+		return err
 	})
 	return out, err
+}
+
+// GetIn is Get within a transaction.
+func (d *Desk) GetIn(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (out Detail, err error) {
+	if out.Customer, err = customer(ctx, tx, id); err != nil {
+		return out, err
+	}
+	err = tx.NewRaw(`SELECT a.id, a.name, m.role, a.currency, a.time_zone, m.created_at AS since,
+			(SELECT count(*) FROM memberships x WHERE x.account_id = a.id) AS members
+			FROM memberships m JOIN accounts a ON a.id = m.account_id WHERE m.person_id = ? ORDER BY lower(a.name), a.id LIMIT 50`, id).Scan(ctx, &out.In)
+	if err != nil {
+		return out, fmt.Errorf("read accounts: %w", err)
+	}
+	err = tx.NewRaw("SELECT outcome, ip, user_agent, at FROM logins WHERE person_id = ? ORDER BY at DESC, id DESC LIMIT 20", id).Scan(ctx, &out.SignIns)
+	if err != nil {
+		return out, fmt.Errorf("read sign-ins: %w", err)
+	}
+	return out, nil
 }
 
 func customer(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (c Customer, err error) {

@@ -218,11 +218,11 @@ const offerSQL = `SELECT l.account_id, a.name AS account, l.email, l.role, i.nam
 	WHERE l.token_hash = ? AND l.used_at IS NULL AND l.expires_at > ? AND a.closed_at IS NULL AND p.disabled_at IS NULL`
 
 // Look reads what a link offers and does not use it up: programs that check mails open
-// links too. Fault: account.invitation_spent.
+// links too. Faults: account.invitation_spent, account.no_invitation.
 func Look(ctx context.Context, tx *tenancy.Tx, token string) (o Offer, err error) {
 	err = tx.NewRaw(offerSQL, tokenHash(token), tx.Now()).Scan(ctx, &o)
 	if tenancy.IsNoRows(err) {
-		return Offer{}, errSpent
+		return Offer{}, gone(ctx, tx, token)
 	}
 	if err != nil {
 		return Offer{}, fmt.Errorf("read an invitation: %w", err)
@@ -230,14 +230,27 @@ func Look(ctx context.Context, tx *tenancy.Tx, token string) (o Offer, err error
 	return o, nil
 }
 
+// gone is why a token offers nothing: it did once, or never.
+func gone(ctx context.Context, tx *tenancy.Tx, token string) error {
+	var was bool
+	if err := tx.NewRaw("SELECT EXISTS (SELECT FROM single_use_links WHERE token_hash = ? AND account_id IS NOT NULL)", tokenHash(token)).Scan(ctx, &was); err != nil {
+		return fmt.Errorf("read an invitation: %w", err)
+	}
+	if was {
+		return errSpent
+	}
+	return errNoInvitation
+}
+
 // Join uses a link up with the transaction and makes the person a member, who must be
 // the one it was sent to. Of two clicks at once one gets account.invitation_spent. A
-// member keeps the role they have. Faults: account.invitation_spent, account.invitation_other.
+// member keeps the role they have. Faults: account.invitation_spent, account.no_invitation,
+// account.invitation_other.
 func Join(ctx context.Context, tx *tenancy.Tx, token string, by Caller) (Offer, error) {
 	var locked uuid.UUID
 	err := tx.NewRaw(`SELECT a.id FROM accounts a JOIN single_use_links l ON l.account_id = a.id WHERE l.token_hash = ? FOR UPDATE OF a`, tokenHash(token)).Scan(ctx, &locked)
 	if tenancy.IsNoRows(err) {
-		return Offer{}, errSpent
+		return Offer{}, errNoInvitation
 	}
 	if err != nil {
 		return Offer{}, fmt.Errorf("lock an invitation: %w", err)

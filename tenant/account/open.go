@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
 )
 
 // Open gives a new customer an account of their own, in the shop's currency and time
@@ -16,6 +17,7 @@ func Open(ctx context.Context, tx tenancy.Statements, t tenancy.Tenant, person u
 	if err != nil {
 		return uuid.Nil, err
 	}
+	name, company = oneLine(name), oneLine(company)
 	kind := "business"
 	if company == "" || company == name {
 		kind, company = "person", name
@@ -36,6 +38,28 @@ func Open(ctx context.Context, tx tenancy.Statements, t tenancy.Tenant, person u
 func Number(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, n int64) error {
 	if _, err := tx.NewRaw("UPDATE accounts SET number = ? WHERE id = ? AND number IS NULL", n, id).Exec(ctx); err != nil {
 		return fmt.Errorf("number account %s: %w", id, err)
+	}
+	return nil
+}
+
+// mostAccounts is how many accounts a person may belong to and still open another.
+const mostAccounts = 20
+
+// MayOpen is nil when a person may open another account under the name, and else the
+// fault account.many or one about the field account_name.
+func MayOpen(ctx context.Context, tx *tenancy.Tx, person uuid.UUID, name string) error {
+	switch name = oneLine(name); {
+	case name == "":
+		return fault.Field("account_name", "account.name_missing", "Please give the account a name.")
+	case len([]rune(name)) > 100:
+		return fault.Field("account_name", "account.name_long", "Please use at most 100 characters.")
+	}
+	var n int
+	if err := tx.NewRaw("SELECT count(*) FROM memberships WHERE person_id = ?", person).Scan(ctx, &n); err != nil {
+		return fmt.Errorf("count the accounts of a person: %w", err)
+	}
+	if n >= mostAccounts {
+		return fault.Field("account_name", "account.many", "You belong to many accounts already. Leave one first.")
 	}
 	return nil
 }

@@ -110,8 +110,10 @@ const MaxPage = 200
 type Filter struct {
 	Subjects     []uuid.UUID // any of them
 	AccountID    uuid.UUID
-	CustomerView bool // only what the customer may see
+	CustomerView bool     // only what the customer may see
+	Without      []string // kinds of subject that are left out
 	Before       time.Time
+	Offset       int
 	Limit        int // 0: 50
 }
 
@@ -132,14 +134,18 @@ func List(ctx context.Context, tx *tenancy.Tx, f Filter) ([]Told, error) {
 	if f.CustomerView {
 		where += " AND customer_sees"
 	}
+	if len(f.Without) > 0 {
+		where += " AND subject_kind NOT IN (?)"
+		args = append(args, bun.In(f.Without))
+	}
 	if !f.Before.IsZero() {
 		where += " AND at < ?"
 		args = append(args, f.Before)
 	}
 	var found []Told
 	err := tx.NewRaw(`SELECT id, coalesce(account_id, '00000000-0000-0000-0000-000000000000') AS account_id, subject_kind, subject_id,
-		kind, text, actor, customer_sees, at FROM timeline WHERE `+where+` ORDER BY at DESC, id DESC LIMIT ?`,
-		append(args, min(f.Limit, MaxPage))...).Scan(ctx, &found)
+		kind, text, actor, customer_sees, at FROM timeline WHERE `+where+` ORDER BY at DESC, id DESC LIMIT ? OFFSET ?`,
+		append(args, min(f.Limit, MaxPage), max(f.Offset, 0))...).Scan(ctx, &found)
 	if err != nil {
 		return nil, fmt.Errorf("list the timeline: %w", err)
 	}

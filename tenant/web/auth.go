@@ -11,6 +11,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
 )
 
 // authRoutes are the pages by which customers and the reseller's team come in.
@@ -30,17 +31,22 @@ func planeOf(c *fiber.Ctx) identity.Plane { return identity.InTenant(surface.DB(
 
 // openAccount gives a new customer an account of their own with the next number.
 func openAccount(ctx context.Context, tx tenancy.Statements, t tenancy.Tenant, p identity.Person, company string) error {
-	id, err := account.Open(ctx, tx, t, p.ID, p.Name, company)
-	if err != nil {
-		return err
-	}
 	own, ok := tx.(*tenancy.Tx)
 	if !ok {
 		return fmt.Errorf("open an account: not a tenant's transaction")
 	}
-	n, _, err := invoicing.NextNumber(ctx, own, invoicing.SeriesCustomer)
+	_, err := openNumbered(ctx, own, t, p, company)
+	return err
+}
+
+func openNumbered(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, p identity.Person, company string) (uuid.UUID, error) {
+	id, err := account.Open(ctx, tx, t, p.ID, p.Name, company)
 	if err != nil {
-		return err
+		return id, err
 	}
-	return account.Number(ctx, own, id, n)
+	n, _, err := invoicing.NextNumber(ctx, tx, invoicing.SeriesCustomer)
+	if err != nil {
+		return id, err
+	}
+	return id, account.Number(ctx, tx, id, n)
 }

@@ -78,9 +78,9 @@ func (s *Site) preview(c *fiber.Ctx, k cart) (quoteView, error) {
 		return quoteView{}, nil
 	}
 	ask := checkout.Ask{Items: k.Items}
-	if p, ok := surface.Principal(c); ok {
+	if _, ok := surface.Principal(c); ok {
 		err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
-			acting, err := account.Current(c.UserContext(), tx, p.PersonID, uuid.Nil)
+			acting, err := acting(c, tx)
 			if err == nil {
 				ask.AccountID = acting.AccountID
 			}
@@ -217,7 +217,7 @@ func (s *Site) checkoutPage(c *fiber.Ctx, k cart, edit bool) (checkoutView, erro
 	v.Email, v.Name = person.Email, person.Name
 	var party account.Party
 	err = db.View(c.UserContext(), func(tx *tenancy.Tx) error {
-		acting, err := account.Current(c.UserContext(), tx, person.PersonID, uuid.Nil)
+		acting, err := acting(c, tx)
 		if err != nil {
 			return err
 		}
@@ -321,21 +321,20 @@ func (s *Site) checkoutRefused(c *fiber.Ctx, err error, put func(*checkoutView))
 	return surface.FormError(c, err, "pay", "shop/checkout", checkoutTitle, v)
 }
 
-// acting is the account the signed-in person buys for.
+// buyingFor is the account the signed-in person buys for.
 func (s *Site) buyingFor(c *fiber.Ctx) (account.Acting, error) {
-	person, ok := surface.Principal(c)
-	if !ok {
+	if _, ok := surface.Principal(c); !ok {
 		return account.Acting{}, fault.New(fault.Unauthorized, "session.none", "Please sign in.")
 	}
-	var acting account.Acting
+	var a account.Acting
 	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) (err error) {
-		acting, err = account.Current(c.UserContext(), tx, person.PersonID, uuid.Nil)
+		a, err = acting(c, tx)
 		return err
 	})
 	if err == nil {
-		err = acting.Must(account.Buy)
+		err = a.Must(account.Buy)
 	}
-	return acting, err
+	return a, err
 }
 
 // saveAddress handles POST /checkout/address.
@@ -344,10 +343,15 @@ func (s *Site) saveAddress(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	b := account.BillTo{Kind: c.FormValue("kind"), TaxID: c.FormValue("tax_id"), Address: account.Address{
-		Name: c.FormValue("name"), Company: c.FormValue("company"), Line1: c.FormValue("line1"), Line2: c.FormValue("line2"), Postcode: c.FormValue("postcode"),
-		City: c.FormValue("city"), Region: c.FormValue("region"), Country: c.FormValue("country"), Phone: c.FormValue("phone"),
-	}}
+	b := formBillTo(c)
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error { // the form does not ask for it
+		p, err := account.ForInvoice(c.UserContext(), tx, acting.AccountID)
+		b.Email = p.BillingEmail
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	if err := account.SaveBillTo(c.UserContext(), surface.DB(c), acting.AccountID, b, office.By(c)); err != nil {
 		return s.checkoutRefused(c, err, func(v *checkoutView) { v.BillTo = b; v.address() })
 	}

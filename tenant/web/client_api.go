@@ -58,12 +58,6 @@ type lifetime struct{ Value, Label string }
 // lifetimes are the choices; days, or never.
 var lifetimes = []lifetime{{"30", "30 days"}, {"90", "90 days"}, {"365", "A year"}, {"0", "Until it is revoked"}}
 
-// acting is the account the signed-in person acts for.
-func acting(c *fiber.Ctx, tx *tenancy.Tx) (account.Acting, error) {
-	p, _ := surface.Principal(c)
-	return account.Current(c.UserContext(), tx, p.PersonID, uuid.Nil)
-}
-
 func (s *Site) tokensView(c *fiber.Ctx) (v tokensView, who account.Acting, err error) {
 	v = tokensView{Base: surface.BaseURL(c) + api.Prefix, Lifetimes: lifetimes, Expires: "90"}
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {

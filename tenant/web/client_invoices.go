@@ -35,9 +35,8 @@ func (s *Site) clientInvoices(c *fiber.Ctx) error {
 	r := table.Read(c, "state")
 	f := invoiceFilter(r)
 	v := clientInvoicesView{List: r}
-	person, _ := surface.Principal(c)
 	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
-		acting, err := account.Current(c.UserContext(), tx, person.PersonID, uuid.Nil)
+		acting, err := acting(c, tx)
 		if err == nil {
 			err = acting.Must(account.InvoicesSee)
 		}
@@ -92,6 +91,9 @@ func (s *Site) clientInvoice(c *fiber.Ctx) error {
 		inv, doc, acting, err := theirInvoice(c.UserContext(), tx, person.PersonID, id)
 		if err != nil {
 			return err
+		}
+		if acting.Accounts > 1 {
+			surface.SetActing(c, acting.Name)
 		}
 		v.X, v.Paper, v.Due, v.Status = inv, paperOf(doc), inv.Due(), invoiceStatus(inv, tx.Now())
 		v.MayPay = inv.State == invoicing.Open && v.Due.Minor > 0 && acting.May(account.Pay)

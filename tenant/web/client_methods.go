@@ -41,8 +41,7 @@ type methodsView struct {
 
 // acting is the account the customer acts for, with the right to pay for it.
 func actingPayer(c *fiber.Ctx, tx *tenancy.Tx) (account.Acting, error) {
-	p, _ := surface.Principal(c)
-	a, err := account.Current(c.UserContext(), tx, p.PersonID, uuid.Nil)
+	a, err := acting(c, tx)
 	if err != nil {
 		return a, err
 	}
@@ -52,8 +51,7 @@ func actingPayer(c *fiber.Ctx, tx *tenancy.Tx) (account.Acting, error) {
 func (s *Site) readMethods(c *fiber.Ctx) (v methodsView, err error) {
 	db := surface.DB(c)
 	err = db.View(c.UserContext(), func(tx *tenancy.Tx) error {
-		p, _ := surface.Principal(c)
-		if v.Account, err = account.Current(c.UserContext(), tx, p.PersonID, uuid.Nil); err != nil {
+		if v.Account, err = acting(c, tx); err != nil {
 			return err
 		}
 		if err := v.Account.Must(account.InvoicesSee); err != nil {

@@ -112,8 +112,7 @@ func (s *Site) seeing(c *fiber.Ctx) (a account.Acting, err error) {
 }
 
 func seeingIn(c *fiber.Ctx, tx *tenancy.Tx) (account.Acting, error) {
-	p, _ := surface.Principal(c)
-	a, err := account.Current(c.UserContext(), tx, p.PersonID, uuid.Nil)
+	a, err := acting(c, tx)
 	if err == nil {
 		err = a.Must(account.InvoicesSee)
 	}
@@ -132,6 +131,7 @@ type orderView struct {
 	Live      bool // something is still to happen
 	MayCancel bool
 	MayPay    bool
+	acting    account.Acting // of the customer who looks
 }
 
 type orderItem struct {
@@ -169,11 +169,21 @@ func (s *Site) ownOrder(c *fiber.Ctx) (v orderView, err error) {
 		return v, err
 	}
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
-		acting, err := seeingIn(c, tx)
+		got, err := viewOrder(c.UserContext(), tx, id, uuid.Nil)
 		if err != nil {
 			return err
 		}
-		v, err = viewOrder(c.UserContext(), tx, id, acting.AccountID)
+		acting, err := actingFor(c, tx, got.O.AccountID)
+		if fault.Is(err, "account.none") || err == nil && acting.AccountID != got.O.AccountID {
+			return errNoOrder
+		}
+		if err == nil {
+			err = acting.Must(account.InvoicesSee)
+		}
+		if err != nil {
+			return err
+		}
+		v, v.acting = got, acting
 		v.MayPay = v.O.State == checkout.AwaitingPayment && acting.May(account.Pay)
 		v.MayCancel = v.O.State == checkout.AwaitingPayment && acting.May(account.Buy)
 		return err
@@ -260,7 +270,10 @@ func (s *Site) cancelOwnOrder(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	acting, err := s.buyingFor(c)
+	v, err := s.ownOrder(c)
+	if err == nil {
+		err = v.acting.Must(account.Buy)
+	}
 	if err != nil {
 		return err
 	}
@@ -268,7 +281,7 @@ func (s *Site) cancelOwnOrder(c *fiber.Ctx) error {
 	if s.Selling == nil {
 		return errNoOrder
 	}
-	err = s.Selling.Checkout.Cancel(c.UserContext(), surface.DB(c), checkout.CancelRequest{OrderID: id, AccountID: acting.AccountID, By: office.By(c)})
+	err = s.Selling.Checkout.Cancel(c.UserContext(), surface.DB(c), checkout.CancelRequest{OrderID: id, AccountID: v.acting.AccountID, By: office.By(c)})
 	if err != nil {
 		return office.Refused(c, err, back)
 	}

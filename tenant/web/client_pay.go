@@ -57,8 +57,7 @@ var (
 
 // payer is for which account the person pays something, when they belong to it and may.
 func payer(c *fiber.Ctx, tx *tenancy.Tx, of uuid.UUID, missing error) error {
-	p, _ := surface.Principal(c)
-	acting, err := account.Current(c.UserContext(), tx, p.PersonID, of)
+	acting, err := actingFor(c, tx, of)
 	if fault.Is(err, "account.none") || err == nil && acting.AccountID != of {
 		return missing
 	}

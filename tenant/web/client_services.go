@@ -144,9 +144,12 @@ func (s *Site) myServices(c *fiber.Ctx) error {
 		return err
 	}
 	v.CanBuy = len(shown.Menu) > 0
-	p, _ := surface.Principal(c)
 	err = db.View(c.UserContext(), func(tx *tenancy.Tx) error {
-		found, err := hosting.Newest(c.UserContext(), tx, p.PersonID, hosting.MaxPage, true)
+		a, err := acting(c, tx)
+		if err != nil {
+			return err
+		}
+		found, err := hosting.Newest(c.UserContext(), tx, a.AccountID, hosting.MaxPage, true)
 		v.fill(found)
 		return err
 	})

@@ -88,9 +88,8 @@ func subscriptionRows(found []renewal.Subscription) []subscriptionRow {
 // clientSubscriptions handles GET /client/subscriptions.
 func (s *Site) clientSubscriptions(c *fiber.Ctx) error {
 	var rows []subscriptionRow
-	p, _ := surface.Principal(c)
 	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
-		acting, err := account.Current(c.UserContext(), tx, p.PersonID, uuid.Nil)
+		acting, err := acting(c, tx)
 		if err != nil {
 			return err
 		}
@@ -165,8 +164,7 @@ func (s *Site) theirSubscription(c *fiber.Ctx, tx *tenancy.Tx, needs account.Per
 	if err != nil {
 		return x, account.Acting{}, err
 	}
-	p, _ := surface.Principal(c)
-	acting, err := account.Current(c.UserContext(), tx, p.PersonID, x.AccountID)
+	acting, err := actingFor(c, tx, x.AccountID)
 	if fault.Is(err, "account.none") || err == nil && acting.AccountID != x.AccountID {
 		return renewal.Subscription{}, acting, errNoSubscription()
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/overview"
 )
 
 type customerRow struct {
@@ -82,6 +83,26 @@ type customerView struct {
 	Status  map[string]any
 	SignIns []signInRow
 	MayEdit bool
+	// In is the account that is looked at, of those the customer belongs to; nil: none.
+	In            *overview.Account
+	InName        string
+	InRole        string
+	Accounts      []accountChoice
+	Services      []officeServiceRow
+	Subscriptions []officeSubscriptionRow
+	Orders        []officeOrderRow
+	Invoices      []invoiceRow
+	Outstanding   []outstandingRow
+	Members       []officeMemberRow
+	Events        []eventRow
+	SeesServices  bool
+	SeesSales     bool
+}
+
+type accountChoice struct {
+	account.Account
+	RoleLabel, Href string
+	Current         bool
 }
 
 func customerID(c *fiber.Ctx) (uuid.UUID, error) {
@@ -92,21 +113,29 @@ func customerID(c *fiber.Ctx) (uuid.UUID, error) {
 	return id, nil
 }
 
+// showCustomer handles GET /manage/customers/:customer: the person, and what the account
+// has that they belong to; with ?account= another one of theirs.
 func (s *Site) showCustomer(c *fiber.Ctx) error {
 	id, err := customerID(c)
 	if err != nil {
 		return err
 	}
-	x, err := s.customerDesk().Get(c.UserContext(), surface.DB(c), id)
+	p, _ := surface.Principal(c)
+	v := customerView{MayEdit: p.May(identity.CustomersEdit), SeesServices: p.May(identity.ServicesRead), SeesSales: p.May(identity.SalesRead)}
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		if v.X, err = s.customerDesk().GetIn(c.UserContext(), tx, id); err != nil {
+			return err
+		}
+		return v.look(c, tx)
+	})
 	if err != nil {
 		return err
 	}
-	p, _ := surface.Principal(c)
-	v := customerView{X: x, Status: customerStatus(x.Customer), MayEdit: p.May(identity.CustomersEdit)}
-	for _, in := range x.SignIns {
+	v.Status = customerStatus(v.X.Customer)
+	for _, in := range v.X.SignIns {
 		v.SignIns = append(v.SignIns, signInRow{in, signInStatus(in.Outcome)})
 	}
-	return surface.Render(c, "manage", "manage/customer", x.Name, v)
+	return surface.Render(c, "manage", "manage/customer", v.X.Name, v)
 }
 
 func signInStatus(outcome string) map[string]any {

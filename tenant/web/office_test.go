@@ -119,6 +119,7 @@ func (e *estate) furnish(t testing.TB, of tenancy.Tenant, brand branding.Content
 			return err
 		}
 		people[identity.CustomerMember] = buyer
+		things[":member"] = buyer.ID.String()
 		things[":person"], things[":customer"], things[":mail"] = spare.ID.String(), buyer.ID.String(), uuid.Must(uuid.NewV7()).String()
 		service, err := furnishService(ctx, tx, e.ring, buyer.ID)
 		if err != nil {

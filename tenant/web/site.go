@@ -42,6 +42,8 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.shopRoutes()...)
 	all = append(all, s.cartRoutes()...)
 	all = append(all, s.clientRoutes()...)
+	all = append(all, s.accountsRoutes()...)
+	all = append(all, s.accountRoutes()...)
 	all = append(all, s.clientInvoiceRoutes()...)
 	all = append(all, s.clientServiceRoutes()...)
 	all = append(all, s.manageServiceRoutes()...)

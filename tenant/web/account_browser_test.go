@@ -1,0 +1,61 @@
+package web_test
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/go-rod/rod/lib/proto"
+
+	"github.com/ezscale/ezscale/branding/surface/browser"
+	"github.com/ezscale/ezscale/branding/surface/surfacetest"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/account"
+)
+
+// TestTheAccountInABrowser looks at the pages about the customer's account, as its owner
+// and as a member who may little, and at the team's page about it.
+func TestTheAccountInABrowser(t *testing.T) {
+	e := newEstate(t, tenancytest.New(t))
+	port, box := serve(t, e.front), e.post()
+	home := "http://" + e.A.PrimaryHost + ":" + port
+	owner := e.as(t, e.A, identity.CustomerMember)
+	e.colleague(t, e.A, "Ada", account.Admin)
+	reader := e.colleague(t, e.A, "Rita", account.ReadOnly)
+	says(t, "invite", owner.Send(t, "POST", "/client/account/members", url.Values{"email": {"tech@lee.test"}, "role": {"technical"}}), 303)
+	link := box.last.Data["link"]
+	says(t, "address", owner.Send(t, "POST", "/client/account/address", url.Values{"kind": {"business"}, "name": {"Zoë Berg"}, "company": {"Lee & Sons"}, "line1": {"Street 1"}, "city": {"Berlin"}, "country": {"DE"}}), 303)
+	says(t, "another account", owner.Send(t, "POST", "/client/accounts", url.Values{"account_name": {"Second Ltd"}}), 303)
+	says(t, "back to the first", owner.Send(t, "POST", "/client/accounts/choose", url.Values{"account": {e.buyersAccount(t, e.A).String()}}), 303)
+
+	drive := browser.Open(t)
+	for _, x := range []struct {
+		name, path, words string
+		as                *surfacetest.Client
+	}{
+		{"overview", "/client", "To be paid", owner},
+		{"profile", "/client/account", "Address for invoices", owner},
+		{"profile_reader", "/client/account", "An owner or administrator", reader},
+		{"members", "/client/account/members", "tech@lee.test", owner},
+		{"member", "/client/account/members/" + e.things[e.A.ID][":member"], "Leave", owner},
+		{"notifications", "/client/account/notifications", "Owners always get these", owner},
+		{"activity", "/client/account/activity", "The address for invoices was changed", owner},
+		{"accounts", "/client/accounts", "You act for it", owner},
+		{"invitation", link, "Choose a password", e.as(t, e.A, "")},
+		{"customer", "/manage/customers/" + e.things[e.A.ID][":customer"], "Outstanding", e.as(t, e.A, identity.ResellerOwner)},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			p := drive.Page(t, home+"/sign-in", browser.Desktop)
+			for name, value := range x.as.Cookies {
+				must(t, p.SetCookies([]*proto.NetworkCookieParam{{Name: name, Value: value, URL: home, HTTPOnly: true}}))
+			}
+			p.Go(home + x.path)
+			p.Wait("main", x.words)
+			for _, view := range browser.Views() {
+				p.Look(view)
+				p.Check(x.name)
+				p.Screenshot("account_" + x.name)
+			}
+		})
+	}
+}
