@@ -357,6 +357,37 @@ func TestACreditIsCarriedToTheNextInvoice(t *testing.T) {
 	}
 }
 
+// What was paid by bank and, in a tab that was left open, by card too, is there for the
+// next invoice.
+func TestWhatWasPaidTwiceIsACredit(t *testing.T) {
+	s := openTill(t)
+	a, _ := s.bill()
+	ctx := t.Context()
+	p, gp, err := s.d.Pay(ctx, s.A.ID, wholesale.PayRequest{Invoice: a.ID})
+	must(t, err)
+	must(t, s.d.TakeByHand(ctx, a.ID, wholesale.ByHand{Key: "k", Amount: "49", Note: "SEPA 1"}, anna))
+	s.enter(gp.ClientSecret, "4242424242424242") // before anybody looked at it again
+	if p, _, err = s.d.Look(ctx, s.A.ID, p.ID); err != nil || p.State != gateway.Succeeded {
+		t.Fatalf("the card was charged: %+v, %v", p, err)
+	}
+	s.took(4900, 1)
+	s.Clock.Set(on(t, "2026-11-02"))
+	mustRun(t, s.d, "2026-10")
+	must(t, s.d.Announce(ctx, "2026-10"))
+	rows, _, err := s.d.Invoices(ctx, wholesale.InvoiceFilter{Tenant: s.A.ID, Period: "2026-10"})
+	must(t, err)
+	if rows[0].State != "paid" || rows[0].Open().Minor != 0 {
+		t.Errorf("the next invoice: %+v", rows[0])
+	}
+	if x := s.invoice(s.A); x.PaidMinor != x.TotalMinor {
+		t.Errorf("the one that was paid twice: %+v", x)
+	}
+	if wrong, err := s.d.Books(ctx); err != nil || len(wrong) > 0 {
+		t.Errorf("books: %v, %v", wrong, err)
+	}
+	booksBalance(t, s.World)
+}
+
 func TestStaffAreToldOfARunThatFailed(t *testing.T) {
 	w, ctx := tenancytest.New(t), t.Context()
 	d := book(t, w)
