@@ -385,10 +385,12 @@ func (s *Site) order(c *fiber.Ctx) error {
 	if err := s.keepCart(c, cart{}); err != nil {
 		return err
 	}
+	page := "/client/orders/" + o.ID.String()
 	if o.InvoiceID == nil || o.Total.IsZero() || o.State != checkout.AwaitingPayment {
-		return surface.Redirect(c, "/client/orders/"+o.ID.String(), "")
+		return surface.Redirect(c, page, "")
 	}
-	return surface.Redirect(c, "/client/invoices/"+o.InvoiceID.String()+"/pay", "")
+	// Who has paid wants to see it come alive, not the invoice.
+	return surface.Redirect(c, "/client/invoices/"+o.InvoiceID.String()+"/pay?next="+page, "")
 }
 
 // notPlaced leads back to where what is wrong can be put right.
