@@ -56,8 +56,9 @@ type Registry struct {
 	// PlainHTTP lets platforms have addresses without TLS, where Client calls those.
 	PlainHTTP bool
 
-	mu   sync.Mutex
-	open map[uuid.UUID]opened
+	mu    sync.Mutex
+	open  map[uuid.UUID]opened
+	names names
 }
 
 // opened is a driver made from a platform's row as it was.

@@ -19,7 +19,7 @@ func (a *app) hostingDesk() *hosting.Desk {
 
 // serviceDesk is what the pages about services need.
 func (a *app) serviceDesk() *tenantweb.Services {
-	return &tenantweb.Services{Desk: a.hostingDesk(), Images: a.imagesFor}
+	return &tenantweb.Services{Desk: a.hostingDesk(), Images: a.imagesFor, Names: a.platforms().Names}
 }
 
 // imagesFor lists what can be installed on a service.

@@ -26,6 +26,9 @@ type Services struct {
 	Desk *hosting.Desk
 	// Images lists what can be installed on what was sold there.
 	Images func(ctx context.Context, tenant tenancy.ID, sku, region string) ([]Image, error)
+	// Names says what people call a region and an image; nil, or empty where it does
+	// not know: the codes have to do.
+	Names func(ctx context.Context, region, image string) (regionName, imageName string)
 }
 
 // Image is an operating system that can be installed.
@@ -184,7 +187,8 @@ type serviceView struct {
 	Every    string // how often the page asks for news
 	Seen     string // what the page shows; the same is not sent again
 	IPv6     []string
-	Image    string // as people say it
+	Region   string // as people say it
+	Image    string
 	Facts    []fact
 	Events   []activity.Told
 	Plan     renewal.Subscription
@@ -237,6 +241,9 @@ func (s *Site) mineOf(c *fiber.Ctx, tab string) (v serviceView, err error) {
 		}
 		return err
 	})
+	if err == nil {
+		s.Services.named(ctx, v.X, &v.Region, &v.Image)
+	}
 	return v, err
 }
 
@@ -260,8 +267,22 @@ func viewOfService(x hosting.Service, tab string) serviceView {
 			v.IPv6 = append(v.IPv6, a)
 		}
 	}
-	v.Image, v.Facts = imageName(x.Image), specFacts(x.Spec)
+	v.Region, v.Image, v.Facts = x.Region, imageName(x.Image), specFacts(x.Spec)
 	return v
+}
+
+// named puts names in the place of codes, where they are known.
+func (s *Services) named(ctx context.Context, x *hosting.Service, region, image *string) {
+	if s == nil || s.Names == nil {
+		return
+	}
+	r, i := s.Names(ctx, x.Region, x.Image)
+	if r != "" {
+		*region = r
+	}
+	if i != "" {
+		*image = i
+	}
 }
 
 // imageName makes a name of an image's code: ubuntu-24.04 is Ubuntu 24.04.
@@ -292,7 +313,11 @@ func specFacts(sp provisioners.Spec) (all []fact) {
 		add(sp.MemoryMB, "Memory", " MB")
 	}
 	add(sp.DiskGB, "Disk", " GB")
-	add(sp.TrafficGB, "Traffic", " GB a month")
+	if sp.TrafficGB%1000 == 0 {
+		add(sp.TrafficGB/1000, "Traffic", " TB a month")
+	} else {
+		add(sp.TrafficGB, "Traffic", " GB a month")
+	}
 	add(sp.IPv4, "IPv4 addresses", "")
 	add(sp.Backups, "Backups", "")
 	return all

@@ -98,7 +98,7 @@ type serviceOfficeView struct {
 	MaySuspend, MayRelease, MayRetry, MayEnd bool
 	Every                                    string
 	Seen                                     string
-	Image                                    string
+	Region, Image                            string
 	Facts                                    []fact
 	Holds                                    []fact
 	// What was typed into a form that was refused.
@@ -124,13 +124,16 @@ func (s *Site) theService(c *fiber.Ctx) (v serviceOfficeView, err error) {
 		v.Events, err = activity.List(ctx, tx, activity.Filter{Subjects: []uuid.UUID{id, x.SubscriptionID}, Limit: 100})
 		return err
 	})
+	if err == nil {
+		s.Services.named(ctx, v.X, &v.Region, &v.Image)
+	}
 	v.Reason, v.Confirm = c.FormValue("reason"), c.FormValue("confirm")
 	return v, err
 }
 
 func viewForOffice(x hosting.Service, mayRun bool) serviceOfficeView {
 	shared := viewOfService(x, "")
-	v := serviceOfficeView{X: &x, At: "/manage/services/" + x.ID.String(), Status: officeStatus(&x), Steps: stepsOf(&x, 0), Every: shared.Every, Seen: shared.Seen, Facts: shared.Facts, Image: shared.Image, MayRun: mayRun}
+	v := serviceOfficeView{X: &x, At: "/manage/services/" + x.ID.String(), Status: officeStatus(&x), Steps: stepsOf(&x, 0), Every: shared.Every, Seen: shared.Seen, Facts: shared.Facts, Region: shared.Region, Image: shared.Image, MayRun: mayRun}
 	for _, h := range []struct {
 		hold hosting.Hold
 		says string
