@@ -28,6 +28,7 @@ func Funcs(o FuncOptions) template.FuncMap {
 		"money":    func(m priced, locale string) string { return m.Format(locale) },
 		"date":     date,
 		"datetime": dateTime,
+		"expiry":   expiry,
 		"ago":      func(t time.Time) template.HTML { return ago(t, o.Now()) },
 		"dict":     dict,
 		"list":     func(items ...any) []any { return items },
@@ -73,6 +74,14 @@ func date(t time.Time) template.HTML {
 		return ""
 	}
 	return timeTag(t, t.Format(dateLayout), "")
+}
+
+// expiry is the last month of a card, as it is printed on it; t is the day after.
+func expiry(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.AddDate(0, 0, -1).Format("01/2006")
 }
 
 func dateTime(t time.Time) template.HTML {
