@@ -170,6 +170,9 @@ func (s *Surface) state(c *fiber.Ctx) error {
 	if !ok || t.Status.Serves() {
 		return c.Next()
 	}
+	if t.Status != tenancy.Archived && brandFile(c) {
+		return c.Next() // the page in place of the site looks like the site
+	}
 	page := string(t.Status)
 	if stateTitles[page] == "" {
 		page = string(tenancy.Suspended)
@@ -185,8 +188,29 @@ func (s *Surface) state(c *fiber.Ctx) error {
 		view.Note = t.StatusNote
 	}
 	p := Page{Title: stateTitles[page], Surface: "state", Path: c.Path(), Locale: t.Locale, RequestID: RequestID(c), View: view, Site: Site{Name: t.Name, Theme: t.Theme}}
+	if t.Status != tenancy.Archived {
+		p.Site = s.face(c, p.Site)
+	}
 	writeState(c.Context(), s.cfg.Themes, status, page, p)
 	return nil
+}
+
+// brandFile says whether the request is for a picture or the stylesheet of a brand.
+func brandFile(c *fiber.Ctx) bool {
+	path := c.Path()
+	return c.Method() == fiber.MethodGet && (strings.HasPrefix(path, "/brand/") || strings.HasPrefix(path, "/media/") || path == "/favicon.svg")
+}
+
+// face is what a site that does not serve looks like: its brand and whom to write to,
+// without links to pages that do not answer. It is plain where the brand cannot be read.
+func (s *Surface) face(c *fiber.Ctx, plain Site) Site {
+	site, err := s.site(c)
+	if err != nil {
+		return plain
+	}
+	plain.StylesheetURL, plain.LogoURL, plain.LogoDarkURL, plain.FaviconURL = site.StylesheetURL, site.LogoURL, site.LogoDarkURL, site.FaviconURL
+	plain.SupportEmail = site.SupportEmail
+	return plain
 }
 
 func areaOf(c *fiber.Ctx) (Area, bool) {
