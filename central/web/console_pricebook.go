@@ -266,6 +266,9 @@ func (s *Console) showTerms(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if len(v.Terms) > 0 { // the newest: what holds is what the form begins with
+		v.In.Tier, v.In.Currency = v.Terms[0].Tier, v.Terms[0].Currency
+	}
 	return surface.Render(c, "console", "console/reseller_billing", r.Name, v)
 }
 
