@@ -16,7 +16,7 @@ type Point struct {
 const (
 	chartWidth  = 720
 	chartHeight = 180
-	chartFoot   = 22 // room for the labels below
+	chartFoot   = 26 // room for the labels below
 	chartSide   = 44 // room for the scale on the left
 )
 
@@ -48,7 +48,11 @@ func chart(points []Point) template.HTML {
 		fmt.Fprintf(&b, `<rect class="bar" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="2"><title>%s: %s</title></rect>`,
 			x, chartHeight-height, min(slot*.7, 48), height, template.HTMLEscapeString(p.Label), strconv.FormatInt(p.Value, 10))
 		if i%every == 0 {
-			fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle">%s</text>`, x+min(slot*.35, 24), chartHeight+16, template.HTMLEscapeString(p.Label))
+			class := ""
+			if i/every%2 == 1 {
+				class = ` class="every-other"` // a phone, where letters are larger, leaves it out
+			}
+			fmt.Fprintf(&b, `<text%s x="%.1f" y="%d" text-anchor="middle">%s</text>`, class, x+min(slot*.35, 24), chartHeight+18, template.HTMLEscapeString(p.Label))
 		}
 	}
 	b.WriteString("</svg>")

@@ -2,6 +2,7 @@ import "./htmx.js";
 import "./toast.js";
 import "./copy.js";
 import "./menu.js";
+import "./tabs.js";
 import "./dialog.js";
 import "./theme.js";
 import "./times.js";
