@@ -52,6 +52,14 @@ const screenshots = "EZSCALE_SCREENSHOTS"
 // patience bounds each wait for something to appear.
 const patience = 20 * time.Second
 
+// lifetime bounds what one tab is used for; pictures of every page take their time.
+func lifetime() time.Duration {
+	if os.Getenv(screenshots) != "" {
+		return 30 * time.Minute
+	}
+	return 5 * time.Minute
+}
+
 // Browser is one headless browser with a profile of its own.
 type Browser struct {
 	rod *rod.Browser
@@ -122,7 +130,7 @@ func (b *Browser) Page(t testing.TB, url string, v View) *Page {
 	must(t, "open a window", err)
 	tab, err := private.Page(proto.TargetCreateTarget{})
 	must(t, "open a tab", err)
-	p := &Page{Page: tab.Timeout(5 * time.Minute), t: t, axe: b.axe, view: v}
+	p := &Page{Page: tab.Timeout(lifetime()), t: t, axe: b.axe, view: v}
 	t.Cleanup(func() {
 		_ = tab.Close()
 		_ = private.Close()
@@ -226,15 +234,29 @@ func (p *Page) Text(selector string) string {
 // Click waits for the element and clicks it.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
-	must(p.t, "click "+selector, p.find(selector).Click(proto.InputMouseButtonLeft, 1))
+	p.press("click "+selector, func() (*rod.Element, error) { return p.Timeout(patience).Element(selector) })
 }
 
 // ClickText waits for an element of the selector that shows text (a regular expression) and clicks it.
 func (p *Page) ClickText(selector, text string) {
 	p.t.Helper()
-	e, err := p.Timeout(patience).ElementR(selector, text)
-	must(p.t, fmt.Sprintf("find %s that says %s", selector, text), err)
-	must(p.t, fmt.Sprintf("click %s that says %s", selector, text), e.Click(proto.InputMouseButtonLeft, 1))
+	p.press(fmt.Sprintf("click %s that says %s", selector, text), func() (*rod.Element, error) { return p.Timeout(patience).ElementR(selector, text) })
+}
+
+// press clicks what is found. A page that follows by itself may put another element in
+// its place between the two, so what cannot be clicked is looked for again.
+func (p *Page) press(what string, find func() (*rod.Element, error)) {
+	p.t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		e, err := find()
+		must(p.t, what, err)
+		if err = e.Timeout(patience/8).Click(proto.InputMouseButtonLeft, 1); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			must(p.t, what, err)
+		}
+	}
 }
 
 // Follow clicks and waits for the page it leads to.
