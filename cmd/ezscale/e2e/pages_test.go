@@ -80,7 +80,7 @@ const links = `() => JSON.stringify([...document.querySelectorAll('a[href]')].fi
 var (
 	changing = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,}|\b\d+\b`)
 	shelf    = regexp.MustCompile(`^/products/`)
-	notPages = regexp.MustCompile(`^/(media|brand|assets)/|\.(csv|json|xml|svg|txt|pem)(\?|$)|sign-out|/events$|preview`)
+	notPages = regexp.MustCompile(`^/(media|brand|assets)/|\.(csv|json|xml|svg|txt|pem|pdf)(\?|$)|sign-out|/events$|/pdf$|preview`)
 )
 
 // pattern is what pages of one kind have in common, so that one of a hundred resellers is looked at.
