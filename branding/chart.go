@@ -16,7 +16,7 @@ type Point struct {
 const (
 	chartWidth  = 720
 	chartHeight = 180
-	chartFoot   = 26 // room for the labels below
+	chartFoot   = 32 // room for the labels below
 	chartSide   = 44 // room for the scale on the left
 )
 
@@ -52,7 +52,7 @@ func chart(points []Point) template.HTML {
 			if i/every%2 == 1 {
 				class = ` class="every-other"` // a phone, where letters are larger, leaves it out
 			}
-			fmt.Fprintf(&b, `<text%s x="%.1f" y="%d" text-anchor="middle">%s</text>`, class, x+min(slot*.35, 24), chartHeight+18, template.HTMLEscapeString(p.Label))
+			fmt.Fprintf(&b, `<text%s x="%.1f" y="%d" text-anchor="middle">%s</text>`, class, x+min(slot*.35, 24), chartHeight+24, template.HTMLEscapeString(p.Label))
 		}
 	}
 	b.WriteString("</svg>")

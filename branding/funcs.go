@@ -36,7 +36,7 @@ func Funcs(o FuncOptions) template.FuncMap {
 		"sub":      func(a, b int) int { return a - b },
 		"count":    count,
 		"bytes":    byteSize,
-		"percent":  func(share float64) string { return fmt.Sprintf("%.1f %%", share*100) },
+		"percent":  func(of100 float64) string { return fmt.Sprintf("%.1f %%", of100) },
 		"initials": initials,
 		"text":     text,
 		"lines": func(s string) []string {

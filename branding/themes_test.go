@@ -61,6 +61,8 @@ func TestTemplateFunctions(t *testing.T) {
 		{"one", `{{count 1 "domain" "domains"}}`, nil, `1 domain`},
 		{"many", `{{count 12345 "domain" "domains"}}`, nil, "12\u202f345 domains"},
 		{"bytes", `{{bytes 1536}}`, nil, `1.5 KiB`},
+		{"percent", `{{percent .}}`, 64.74, `64.7 %`},
+		{"the last month of a card", `{{expiry .}}`, time.Date(2035, 1, 1, 0, 0, 0, 0, time.UTC), `12/2034`},
 		{"initials", `{{initials "Ada King Lovelace"}}`, nil, `AL`},
 		{"a text that is missing", `{{text . "headline" "Servers"}}`, map[string]string{"headline": " "}, `Servers`},
 		{"a path with a search", `{{query "/resellers" "q" . "page" 2}}`, "a&b", `/resellers?page=2&amp;q=a%26b`},
