@@ -14,7 +14,7 @@ import (
 )
 
 // maxPages bounds what one person's walk looks at.
-const maxPages = 120
+const maxPages = 60
 
 // TestScreenshots walks every page that a visitor, a customer, a reseller and staff
 // can reach by links, at each width and in each scheme, and judges each. With
@@ -79,17 +79,29 @@ const links = `() => JSON.stringify([...document.querySelectorAll('a[href]')].fi
 
 var (
 	changing = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,}|\b\d+\b`)
-	shelf    = regexp.MustCompile(`^/products/`)
 	notPages = regexp.MustCompile(`^/(media|brand|assets)/|\.(csv|json|xml|svg|txt|pem|pdf)(\?|$)|sign-out|/events$|/pdf$|preview`)
+	// kinds are addresses that differ by a name of what they show, and not by a number.
+	kinds = []struct {
+		of   *regexp.Regexp
+		kind string
+	}{
+		{regexp.MustCompile(`^/products/[^/]+`), "/products/N"},
+		{regexp.MustCompile(`^/products/N/[^/]+`), "/products/N/N"},
+		{regexp.MustCompile(`^/legal/.+`), "/legal/N"},
+		{regexp.MustCompile(`^/manage/mail-texts/.+`), "/manage/mail-texts/N"},
+		{regexp.MustCompile(`^/wholesale/skus/vps-.+`), "/wholesale/skus/N"},
+		{regexp.MustCompile(`/do/[a-z]+$`), "/do/N"},
+	}
 )
 
 // pattern is what pages of one kind have in common, so that one of a hundred resellers is looked at.
 func pattern(path string) string {
 	bare, _, _ := strings.Cut(path, "?")
-	if shelf.MatchString(bare) {
-		return "/products" + strings.Repeat("/N", strings.Count(bare, "/")-1)
+	bare = changing.ReplaceAllString(bare, "N")
+	for _, k := range kinds {
+		bare = k.of.ReplaceAllString(bare, k.kind)
 	}
-	return changing.ReplaceAllString(bare, "N")
+	return bare
 }
 
 // walk looks at every page that can be reached from start. tab carries the session;
