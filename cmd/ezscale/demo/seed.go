@@ -133,6 +133,9 @@ func (s *seeder) announce(b business) {
 	s.guide.Logins = append(s.guide.Logins, Login{
 		Who: b.owner.name + ", owner of " + b.name, World: "reseller", Tenant: b.slug, URL: s.addresses.http(host) + "manage/sign-in",
 		Email: b.owner.email, Password: b.owner.password,
+	}, Login{
+		Who: b.owner.name + " at the partner centre", World: "partner", Tenant: b.slug, URL: s.addresses.http("partners.ezscale."+s.addresses.Platform) + "sign-in",
+		Email: b.owner.email, Password: b.owner.password,
 	})
 	for _, c := range b.customers {
 		s.guide.Logins = append(s.guide.Logins, Login{
