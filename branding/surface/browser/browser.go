@@ -250,7 +250,7 @@ func (p *Page) press(what string, find func() (*rod.Element, error)) {
 	for deadline := time.Now().Add(patience); ; {
 		e, err := find()
 		must(p.t, what, err)
-		if err = e.Timeout(patience/8).Click(proto.InputMouseButtonLeft, 1); err == nil {
+		if err = e.Timeout(patience/4).Click(proto.InputMouseButtonLeft, 1); err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
