@@ -240,6 +240,7 @@ type planEdit struct {
 	Cost         string // of the chosen offer, in words
 	Action       string
 	ID           uuid.UUID
+	New          bool
 	MayEdit      bool
 	ShopHref     string
 }
@@ -333,7 +334,7 @@ func (s *Site) editPlan(c *fiber.Ctx, product catalog.Shelf, f catalog.PlanForm)
 	if err != nil {
 		return planEdit{}, err
 	}
-	v := planEdit{Form: f, Product: product, Visibilities: visibilities, Action: c.Path(), ID: f.ID, MayEdit: who.May(identity.CatalogWrite), Per: map[catalog.Cycle]string{},
+	v := planEdit{Form: f, Product: product, Visibilities: visibilities, Action: c.Path(), ID: f.ID, New: f.ID == uuid.Nil, MayEdit: who.May(identity.CatalogWrite), Per: map[catalog.Cycle]string{},
 		ShopHref: "/products/" + product.Slug + "/" + f.Slug}
 	var cost catalog.Cost
 	v.Offers = append(v.Offers, offerChoice{Label: "Nothing: you deliver it yourself", Checked: f.SKU == ""})
@@ -377,11 +378,15 @@ func costWords(c catalog.Cost, locale string) string {
 	if n, err := strconv.ParseInt(c.Minor, 10, 64); err == nil {
 		return "costs you " + billing.Money{Minor: n, Currency: c.Currency}.Format(locale) + " a month"
 	}
-	f, err := strconv.ParseFloat(c.Minor, 64)
+	rate, err := billing.ParseMinorRate(c.Minor, c.Currency)
 	if err != nil {
 		return ""
 	}
-	return "costs you about " + strconv.FormatFloat(f/100, 'f', 4, 64) + " " + c.Currency + " a month"
+	about, err := rate.Round()
+	if err != nil {
+		return ""
+	}
+	return "costs you about " + about.Format(locale) + " a month"
 }
 
 func (v *planEdit) where(o catalog.Offer, f catalog.PlanForm) {
