@@ -19,14 +19,21 @@ import (
 func TestReseller(t *testing.T) {
 	g := demo(t)
 	drive := browser.Open(t)
-	owner := g.login(t, "reseller", "nimbus")
-	tab := drive.Page(t, owner.URL, browser.Desktop)
-	manage := strings.TrimSuffix(owner.URL, "/sign-in")
-	signIn(t, tab, owner)
+	tab, manage := come(t, g, drive, "reseller", "nimbus")
+	staff, console := come(t, g, drive, "staff", "")
 	for _, width := range widths {
 		tab.Look(width)
 		brand(t, g, tab, manage)
-		address(t, g, drive, tab, manage)
+		address(t, g, drive, tab, manage, func(host string) {
+			staff.Look(width)
+			staff.Go(console + "/resellers")
+			staff.ClickText("tbody th a", "^Nimbus Cloud$")
+			staff.Wait("h1", "^Nimbus Cloud$")
+			staff.Follow(`.tabs a[href$="/domains"]`)
+			staff.Wait("main", host)
+			staff.Wait("main", "[Cc]ertificate")
+			see(staff, "console_reseller_domain")
+		})
 	}
 }
 
@@ -74,7 +81,7 @@ func brand(t *testing.T, g guide, tab *browser.Page, manage string) {
 }
 
 // address brings an address of the reseller's own to life and takes it away again.
-func address(t *testing.T, g guide, drive *browser.Browser, tab *browser.Page, manage string) {
+func address(t *testing.T, g guide, drive *browser.Browser, tab *browser.Page, manage string, lookToo func(host string)) {
 	t.Helper()
 	const host = "shop.nimbus.test"
 	c := client(t, g)
@@ -100,6 +107,7 @@ func address(t *testing.T, g guide, drive *browser.Browser, tab *browser.Page, m
 			t.Errorf("the history does not tell %q:\n%s", step, said)
 		}
 	}
+	lookToo(host)
 	until(t, c, g.secure(host), http.StatusOK, "A calm place for your servers")
 	site := drive.Page(t, g.secure(host), browser.Phone)
 	site.Wait("h1", "A calm place for your servers")

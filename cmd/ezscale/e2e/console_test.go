@@ -17,10 +17,7 @@ import (
 func TestConsole(t *testing.T) {
 	g := demo(t)
 	drive := browser.Open(t)
-	mara := g.login(t, "staff", "")
-	tab := drive.Page(t, mara.URL, browser.Desktop)
-	console := strings.TrimSuffix(mara.URL, "/sign-in")
-	signIn(t, tab, mara)
+	tab, console := come(t, g, drive, "staff", "")
 	tab.Wait("h1", "^Overview$")
 	for _, width := range widths {
 		tab.Look(width)

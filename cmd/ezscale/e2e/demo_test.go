@@ -68,6 +68,16 @@ func (g guide) login(t *testing.T, world, tenant string) login {
 	return login{}
 }
 
+// site is where a shop answers, without a slash at the end.
+func (g guide) site(slug string) string {
+	for _, s := range g.Sites {
+		if s.Slug == slug {
+			return strings.TrimSuffix(s.HTTP, "/")
+		}
+	}
+	return ""
+}
+
 type login struct {
 	Who      string `json:"who"`
 	World    string `json:"world"`

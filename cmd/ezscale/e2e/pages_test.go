@@ -36,8 +36,7 @@ func TestScreenshots(t *testing.T) {
 		}
 		seen[kind] = true
 		t.Run(kind, func(t *testing.T) {
-			tab := drive.Page(t, l.URL, browser.Desktop)
-			signIn(t, tab, l)
+			tab := enter(t, drive, l)
 			walk(t, drive, tab, tab.MustInfo().URL, strings.ReplaceAll(strings.TrimSpace(kind), " ", "_"))
 		})
 	}
