@@ -131,10 +131,9 @@ func (b *Browser) Page(t testing.TB, url string, v View) *Page {
 	tab, err := private.Page(proto.TargetCreateTarget{})
 	must(t, "open a tab", err)
 	p := &Page{Page: tab.Timeout(lifetime()), t: t, axe: b.axe, view: v}
-	t.Cleanup(func() {
-		_ = tab.Close()
-		_ = private.Close()
-	})
+	// The tab goes with its window: on its own it would ask whether to leave a form that
+	// was changed, and nobody answers.
+	t.Cleanup(func() { _ = private.Close() })
 	p.listen(tab)
 	p.Look(v)
 	_, err = tab.EvalOnNewDocument(watch)
