@@ -78,7 +78,7 @@ const links = `() => JSON.stringify([...document.querySelectorAll('a[href]')].fi
 
 var (
 	changing = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,}|\b\d+\b`)
-	notPages = regexp.MustCompile(`^/(media|brand|assets)/|\.(csv|json|xml|svg|txt|pem|pdf)(\?|$)|sign-out|/events$|/pdf$|preview`)
+	notPages = regexp.MustCompile(`^/(media|brand|assets)/|\.(csv|json|xml|svg|txt|pem|pdf|yaml)(\?|$)|sign-out|/events$|/pdf$|preview`)
 	// kinds are addresses that differ by a name of what they show, and not by a number.
 	kinds = []struct {
 		of   *regexp.Regexp
