@@ -147,7 +147,8 @@ func (a *app) startQueue(ctx context.Context, w *queue.Workers) error {
 	db := tenancyConfig(a.cfg.Database, a.ring, a.clock)
 	q, err := queue.Open(ctx, queue.Config{
 		Database: db, Pool: a.pool, Central: a.central, Tenants: a.resolver, Queues: map[string]int{"default": a.cfg.Work.Workers},
-		Grace: a.cfg.HTTP.Grace, Log: a.log, Metrics: a.metrics,
+		// Jobs that are then interrupted need a moment to end, within the process's grace.
+		Grace: a.cfg.HTTP.Grace * 3 / 4, Log: a.log, Metrics: a.metrics,
 	}, w)
 	if err != nil {
 		return err
