@@ -1,0 +1,332 @@
+package web
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding/office"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenancy/place"
+	"github.com/ezscale/ezscale/tenant/catalog"
+)
+
+// planEdit is the editor of a plan.
+type planEdit struct {
+	Form         catalog.PlanForm
+	Product      catalog.Shelf
+	Offers       []offerChoice
+	Places       []checkView
+	Images       []checkView
+	Visibilities []place.Choice
+	Prices       []priceRow
+	Margins      []catalog.Margin
+	Per          map[catalog.Cycle]string
+	Cost         string // of the chosen offer, in words
+	Action       string
+	ID           uuid.UUID
+	New          bool
+	MayEdit      bool
+	ShopHref     string
+}
+
+type offerChoice struct {
+	Value, Label, Note string
+	Checked            bool
+}
+
+type checkView struct {
+	Value, Label string
+	Checked      bool
+}
+
+// priceRow is one currency's amounts as they are typed.
+type priceRow struct {
+	Currency string
+	Cells    []priceCell
+	Setup    string
+}
+
+type priceCell struct {
+	Cycle       catalog.Cycle
+	Label, Name string
+	Value       string
+}
+
+// planForm reads what the editor sends.
+func planForm(c *fiber.Ctx) catalog.PlanForm {
+	f := catalog.PlanForm{
+		SKU: c.FormValue("sku"), Slug: c.FormValue("slug"), Name: c.FormValue("name"), Summary: c.FormValue("summary"), Facts: strings.ReplaceAll(c.FormValue("facts"), "\r", ""),
+		Recommended: c.FormValue("recommended") != "", Position: c.FormValue("position"), Visibility: c.FormValue("visibility"), Stock: c.FormValue("stock"),
+		Prices: map[string]map[catalog.Cycle]string{}, Setup: map[string]string{},
+	}
+	c.Request().PostArgs().VisitAll(func(k, v []byte) {
+		name, value := string(k), string(v)
+		switch {
+		case name == "region" && len(f.Regions) < 200:
+			f.Regions = append(f.Regions, value)
+		case name == "image" && len(f.Images) < 500:
+			f.Images = append(f.Images, value)
+		}
+	})
+	for _, currency := range knownCurrencies() {
+		f.Setup[currency] = c.FormValue("setup." + currency)
+		f.Prices[currency] = map[catalog.Cycle]string{}
+		for _, cycle := range catalog.EditCycles() {
+			f.Prices[currency][cycle] = c.FormValue("price." + currency + "." + string(cycle))
+		}
+	}
+	return f
+}
+
+// knownCurrencies are those a shop may have prices in.
+func knownCurrencies() []string {
+	var all []string
+	for _, x := range place.Currencies("") {
+		all = append(all, x.Value)
+	}
+	return all
+}
+
+// formOf is a plan as the editor shows it.
+func formOf(p catalog.FullPlan) catalog.PlanForm {
+	f := catalog.PlanForm{ID: p.ID, ProductID: p.ProductID, SKU: p.SKU, Slug: p.Slug, Name: p.Name, Summary: p.Summary, Recommended: p.Recommended,
+		Position: strconv.Itoa(p.Position), Visibility: string(p.Visibility), Regions: p.Delivery.Regions, Images: p.Delivery.Images,
+		Prices: map[string]map[catalog.Cycle]string{}, Setup: map[string]string{}}
+	for _, x := range p.Facts {
+		f.Facts += x.Label + ": " + x.Value + "\n"
+	}
+	if p.Stock != nil {
+		f.Stock = strconv.Itoa(*p.Stock)
+	}
+	for _, x := range p.Prices {
+		if f.Prices[x.Currency] == nil {
+			f.Prices[x.Currency] = map[catalog.Cycle]string{}
+		}
+		f.Prices[x.Currency][x.Cycle] = billing.Money{Minor: x.Amount, Currency: x.Currency}.Decimal()
+		if x.Setup > 0 {
+			f.Setup[x.Currency] = billing.Money{Minor: x.Setup, Currency: x.Currency}.Decimal()
+		}
+	}
+	return f
+}
+
+// editPlan builds the editor's page around a form.
+func (s *Site) editPlan(c *fiber.Ctx, product catalog.Shelf, f catalog.PlanForm) (planEdit, error) {
+	t, _ := surface.Tenant(c)
+	who, _ := surface.Principal(c)
+	offers, err := s.offers(c)
+	if err != nil {
+		return planEdit{}, err
+	}
+	v := planEdit{Form: f, Product: product, Visibilities: visibilities, Action: c.Path(), ID: f.ID, New: f.ID == uuid.Nil, MayEdit: who.May(identity.CatalogWrite), Per: map[catalog.Cycle]string{},
+		ShopHref: "/products/" + product.Slug + "/" + f.Slug}
+	var cost catalog.Cost
+	v.Offers = append(v.Offers, offerChoice{Label: "Nothing: you deliver it yourself", Checked: f.SKU == ""})
+	for i, o := range offers {
+		words := costWords(o.Cost, t.Locale)
+		v.Offers = append(v.Offers, offerChoice{Value: o.SKU, Label: o.Name, Note: words, Checked: o.SKU == f.SKU})
+		if o.SKU == f.SKU {
+			cost, v.Cost = o.Cost, words
+			v.where(offers[i], f)
+		}
+	}
+	currencies := []string{t.Currency}
+	for _, x := range append([]string{"EUR", "USD", "GBP"}, knownCurrencies()...) {
+		common := x == "EUR" || x == "USD" || x == "GBP" || len(f.Prices[x]) > 0 && slices.ContainsFunc(catalog.EditCycles(), func(y catalog.Cycle) bool { return f.Prices[x][y] != "" })
+		if common && !slices.Contains(currencies, x) {
+			currencies = append(currencies, x)
+		}
+	}
+	for _, currency := range currencies {
+		row := priceRow{Currency: currency, Setup: f.Setup[currency]}
+		for _, cycle := range catalog.EditCycles() {
+			row.Cells = append(row.Cells, priceCell{Cycle: cycle, Label: perWords[cycle][1], Name: "price." + currency + "." + string(cycle), Value: f.Prices[currency][cycle]})
+			v.Per[cycle] = perWords[cycle][1]
+		}
+		v.Prices = append(v.Prices, row)
+	}
+	prices, bad := f.ReadPrices()
+	for _, x := range prices {
+		if bad["price."+x.Currency+"."+string(x.Cycle)] == "" {
+			v.Margins = append(v.Margins, catalog.MarginOf(billing.Money{Minor: x.Amount, Currency: x.Currency}, x.Cycle, cost))
+		}
+	}
+	return v, nil
+}
+
+// costWords says what an offer costs; rates finer than a minor unit are shown as they are.
+func costWords(c catalog.Cost, locale string) string {
+	if c.Currency == "" {
+		return "no wholesale price for you yet"
+	}
+	if n, err := strconv.ParseInt(c.Minor, 10, 64); err == nil {
+		return "costs you " + billing.Money{Minor: n, Currency: c.Currency}.Format(locale) + " a month"
+	}
+	rate, err := billing.ParseMinorRate(c.Minor, c.Currency)
+	if err != nil {
+		return ""
+	}
+	about, err := rate.Round()
+	if err != nil {
+		return ""
+	}
+	return "costs you about " + about.Format(locale) + " a month"
+}
+
+func (v *planEdit) where(o catalog.Offer, f catalog.PlanForm) {
+	seen := map[string]bool{}
+	for _, r := range o.Regions {
+		v.Places = append(v.Places, checkView{r.Code, r.Name, len(f.Regions) == 0 || slices.Contains(f.Regions, r.Code)})
+		for _, im := range r.Images {
+			if !seen[im.Code] {
+				seen[im.Code] = true
+				v.Images = append(v.Images, checkView{im.Code, im.Name, len(f.Images) == 0 || slices.Contains(f.Images, im.Code)})
+			}
+		}
+	}
+}
+
+func (s *Site) product1(c *fiber.Ctx, id uuid.UUID) (x catalog.Shelf, err error) {
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		x, err = catalog.ProductByID(c.UserContext(), tx, id)
+		return err
+	})
+	return x, err
+}
+
+// newPlan handles GET /manage/catalog/products/:shelf/plans/new. ?sku= begins from an offer.
+func (s *Site) newPlan(c *fiber.Ctx) error {
+	id, err := idParam(c, "shelf")
+	if err != nil {
+		return err
+	}
+	product, err := s.product1(c, id)
+	if err != nil {
+		return err
+	}
+	f := catalog.PlanForm{ProductID: id, Visibility: "public", SKU: c.Query("sku")}
+	offers, err := s.offers(c)
+	if err != nil {
+		return err
+	}
+	for _, o := range offers {
+		if o.SKU == f.SKU {
+			f.Name, f.Slug, f.Summary, f.Facts = o.Name, slugOf(o.Name), o.Summary, factLines(o)
+		}
+	}
+	v, err := s.editPlan(c, product, f)
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "manage", "manage/plan", "New plan", v)
+}
+
+// slugOf is an address made of a name.
+func slugOf(name string) string {
+	var b strings.Builder
+	for _, r := range strings.ToLower(name) {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			b.WriteRune(r)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+	}
+	return strings.Trim(b.String(), "-")
+}
+
+func factLines(o catalog.Offer) string {
+	var out []string
+	add := func(n int, label, unit string) {
+		if n > 0 {
+			out = append(out, label+": "+strconv.Itoa(n)+unit)
+		}
+	}
+	add(o.Spec.CPU, "CPU", " vCPU")
+	if o.Spec.MemoryMB%1024 == 0 {
+		add(o.Spec.MemoryMB/1024, "Memory", " GB")
+	} else {
+		add(o.Spec.MemoryMB, "Memory", " MB")
+	}
+	add(o.Spec.DiskGB, "Disk", " GB")
+	if o.Spec.TrafficGB%1000 == 0 {
+		add(o.Spec.TrafficGB/1000, "Traffic", " TB")
+	} else {
+		add(o.Spec.TrafficGB, "Traffic", " GB")
+	}
+	return strings.Join(out, "\n")
+}
+
+// showPlan handles GET /manage/catalog/plans/:size.
+func (s *Site) showPlan(c *fiber.Ctx) error {
+	p, product, err := s.planAndProduct(c)
+	if err != nil {
+		return err
+	}
+	v, err := s.editPlan(c, product, formOf(p))
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "manage", "manage/plan", p.Name, v)
+}
+
+func (s *Site) planAndProduct(c *fiber.Ctx) (p catalog.FullPlan, product catalog.Shelf, err error) {
+	id, err := idParam(c, "size")
+	if err != nil {
+		return p, product, err
+	}
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		if p, err = catalog.ByID(c.UserContext(), tx, id); err != nil {
+			return err
+		}
+		product, err = catalog.ProductByID(c.UserContext(), tx, p.ProductID)
+		return err
+	})
+	return p, product, err
+}
+
+// savePlan handles the POST of both editors of a plan. "show" asks for the margin and
+// saves nothing.
+func (s *Site) savePlan(c *fiber.Ctx) error {
+	f := planForm(c)
+	var product catalog.Shelf
+	var err error
+	if c.Params("size") != "" {
+		var p catalog.FullPlan
+		if p, product, err = s.planAndProduct(c); err == nil {
+			f.ID, f.ProductID = p.ID, p.ProductID
+		}
+	} else {
+		if f.ProductID, err = idParam(c, "shelf"); err == nil {
+			product, err = s.product1(c, f.ProductID)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	v, err := s.editPlan(c, product, f)
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.Get("HX-Request") == "true":
+		return surface.Fragment(c, "manage/plan", "margins", v)
+	case c.FormValue("show") != "":
+		return surface.Render(c, "manage", "manage/plan", "Plan", v)
+	}
+	offers, err := s.offers(c)
+	if err != nil {
+		return err
+	}
+	if _, err := catalog.SavePlan(c.UserContext(), surface.DB(c), offers, f, office.By(c)); err != nil {
+		return surface.FormError(c, err, "manage", "manage/plan", "Plan", v)
+	}
+	return surface.Redirect(c, "/manage/catalog/products/"+product.ID.String(), "Saved. Visitors see it now.")
+}
