@@ -18,29 +18,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ezscale/ezscale/cmd/ezscale/programtest"
 )
 
-// binary builds the program once.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "ezscale-e2e")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "ezscale")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/ezscale/ezscale/cmd/ezscale").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
-	}
-	return path, nil
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(programtest.Main(m)) }
 
 // lock out other tests' choice of the same free ports.
 func freePorts(t *testing.T, n int) []int {
@@ -120,7 +102,7 @@ func (o *output) String() string {
 // start runs the demo and waits until it says that it is ready.
 func (p *place) start(t *testing.T) *running {
 	t.Helper()
-	path, err := binary()
+	path, err := programtest.Binary()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +261,7 @@ func TestTakenPortIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	path, err := binary()
+	path, err := programtest.Binary()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ezscale/ezscale/cmd/ezscale/programtest"
 )
 
 var (
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 			os.Exit(2)
 		}
 	}
-	code := m.Run()
+	code := programtest.Main(m)
 	if err := theDemo.stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -125,12 +126,9 @@ func (d *running) start() (err error) {
 	if d.dir, err = os.MkdirTemp("", "ezwalk"); err != nil {
 		return err
 	}
-	bin := filepath.Join(d.dir, "ezscale")
-	_, here, _, _ := runtime.Caller(0)
-	build := exec.Command("go", "build", "-o", bin, "..")
-	build.Dir = filepath.Dir(here)
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the program: %w\n%s", err, out)
+	bin, err := programtest.Binary()
+	if err != nil {
+		return err
 	}
 	// Root's Postgres runs as another user, who must be able to reach its data.
 	if d.data, err = os.MkdirTemp("", "ezdemo"); err != nil {

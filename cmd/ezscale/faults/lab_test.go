@@ -30,6 +30,7 @@ import (
 	"github.com/ezscale/ezscale/branding/domain/acmelab"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/branding/mail/mailtrap"
+	"github.com/ezscale/ezscale/cmd/ezscale/programtest"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/pgembed"
 	"github.com/ezscale/ezscale/tenancy/secrets"
@@ -41,27 +42,7 @@ const patience = 90 * time.Second
 
 const lanes = 4
 
-// binary builds the program once.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "ezscale-faults")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "ezscale")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/ezscale/ezscale/cmd/ezscale").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
-	}
-	return path, nil
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(programtest.Main(m)) }
 
 // house is everything around the program, with two tenants, alpha and beta.
 type house struct {
@@ -129,7 +110,7 @@ func (h *house) configure(settings []string) {
 // run runs a command of the program to its end.
 func (h *house) run(args ...string) string {
 	h.t.Helper()
-	path, err := binary()
+	path, err := programtest.Binary()
 	must(h.t, err)
 	cmd := exec.CommandContext(h.t.Context(), path, args...)
 	cmd.Env = h.environ
@@ -182,7 +163,7 @@ func (o *output) complaints() string {
 // start starts serve or work and does not wait for it.
 func (h *house) start(command string, at ports, settings ...string) *node {
 	h.t.Helper()
-	path, err := binary()
+	path, err := programtest.Binary()
 	must(h.t, err)
 	n := &node{house: h, ports: at, cmd: exec.Command(path, command), log: &output{}, ended: make(chan struct{})}
 	n.cmd.Env = append(append(append([]string(nil), h.environ...),

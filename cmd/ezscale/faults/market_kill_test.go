@@ -16,6 +16,7 @@ import (
 
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/central/wholesale"
+	"github.com/ezscale/ezscale/cmd/ezscale/programtest"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/overview"
 	"github.com/ezscale/ezscale/tenant/renewal"
@@ -165,7 +166,7 @@ func (m *market) look() {
 // bill has the months billed, by commands that are killed and by workers that may be, and
 // says how many commands were killed.
 func (m *market) bill(closed <-chan struct{}) (killed int) {
-	path, err := binary()
+	path, err := programtest.Binary()
 	if err != nil {
 		m.t.Error(err)
 		return 0

@@ -1,0 +1,40 @@
+// Package programtest builds the program once for tests that run it as a process of its
+// own. It is for tests alone.
+package programtest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// dir holds the program once it was asked for.
+var dir string
+
+var build = sync.OnceValues(func() (path string, err error) {
+	if dir, err = os.MkdirTemp("", "ezscale-program"); err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, "ezscale")
+	out, err := exec.Command("go", "build", "-o", path, "github.com/ezscale/ezscale/cmd/ezscale").CombinedOutput() //nolint:gosec,noctx // our own program
+	if err != nil {
+		return "", fmt.Errorf("build the program: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// Binary is the path of the program, built at the first call.
+func Binary() (string, error) { return build() }
+
+// Main runs a package's tests and removes the program: func TestMain(m *testing.M) {
+// os.Exit(programtest.Main(m)) }.
+func Main(m *testing.M) int {
+	code := m.Run()
+	if dir != "" {
+		_ = os.RemoveAll(dir)
+	}
+	return code
+}
