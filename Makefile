@@ -92,6 +92,12 @@ migration: ## Start a migration: make migration name=add_notes [plane=central]
 screenshots: setup build ## Write every page in both widths, light and dark, to screenshots/
 	$(GO) test ./cmd/ezscale/e2e -run TestScreenshots -count=1 -args -screenshots=$(CURDIR)/screenshots
 
+.PHONY: pictures
+pictures: setup build ## Make the pictures of README.md anew, from a demo people buy in
+	$(GO) test ./cmd/ezscale/e2e -run TestMarket -count=1 -args -screenshots=$(CURDIR)/screenshots
+	for p in shop=flow_buy_plan_chosen.desktop manage=flow_manage_dashboard.desktop console=flow_console_services.desktop service=flow_buy_service_running.phone; do \
+		cp screenshots/$${p#*=}.png docs/images/$${p%%=*}.png || exit 1; done
+
 .PHONY: manual
 manual: ## Write the generated tables of docs/configuration.md anew
 	$(GO) test ./cmd/ezscale -run TestManual -update
