@@ -114,8 +114,6 @@ type delivery struct {
 	Who       string
 	Facts     string
 	At        time.Time
-	channel   channelRow
-	to        string
 }
 
 // take leases deliveries that are due: who dies with one leaves it to the next run.

@@ -288,13 +288,12 @@ func (r *run) document(w billed, number string) (document.Document, error) {
 	net := billing.Money{Currency: d.Currency}
 	lines := make([]billing.Line, len(w.lines))
 	for i, l := range w.lines {
-		m := Month{}
-		if m, _ = ParseMonth(l.period); m.Name == "" {
+		m, err := ParseMonth(l.period)
+		if err != nil { // of no other month
 			m = r.month
 		}
 		amount := billing.Money{Minor: l.NetMinor, Currency: d.Currency}
 		lines[i] = billing.Line{Kind: l.Kind, Description: l.description, Period: billing.Period{From: m.From, To: m.To}, Quantity: 1, Unit: amount, Net: amount, Tax: rule}
-		var err error
 		if net, err = net.Add(amount); err != nil {
 			return d, err
 		}

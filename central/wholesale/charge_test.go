@@ -151,9 +151,9 @@ func (s *till) mails(template string) int64 {
 func TestAKeptCardIsChargedAfterTheRun(t *testing.T) {
 	s := openTill(t)
 	s.keep(s.A, "4242424242424242")
-	a, b := s.bill()
+	_, b := s.bill()
 	s.collect()
-	if a = s.invoice(s.A); a.State != "paid" || s.invoice(s.B).State != "open" {
+	if a := s.invoice(s.A); a.State != "paid" || s.invoice(s.B).State != "open" {
 		t.Errorf("A is %s", a.State)
 	}
 	s.took(4900, 1)

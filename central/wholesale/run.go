@@ -125,10 +125,9 @@ type run struct {
 	cutOff time.Time
 	report Report
 
-	seller  Seller
-	series  series
-	closed  []closedRun // whose late facts are adjusted here
-	catalog map[string]string
+	seller Seller
+	series series
+	closed []closedRun // whose late facts are adjusted here
 }
 
 // series is where the numbering and the chain of invoices stand.

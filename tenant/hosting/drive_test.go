@@ -190,7 +190,7 @@ func TestAWorkerMayDieAnywhere(t *testing.T) {
 				if err := p.desk.Rebuild(t.Context(), p.db, id, "ubuntu-24.04", "VPS Small", p.caller()); err != nil {
 					t.Error(err)
 				}
-				deaths = mortal(p, where, nth)
+				mortal(p, where, nth)
 				p.settle(id)
 				p.whole(id)
 				if s := p.get(id); s.Image != "ubuntu-24.04" || len(p.rack.machines[s.Ref].Builds) != 2 {

@@ -2,6 +2,7 @@ package renewal_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -12,7 +13,6 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
-	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/invoicing"
@@ -21,8 +21,6 @@ import (
 )
 
 func TestMain(m *testing.M) { tenancytest.Main(m) }
-
-var ida = audit.Origin{Actor: audit.Actor{Kind: "customer", ID: "p", Name: "Ida"}}
 
 // bare seals nothing: what letters hold is not what is tried here.
 type bare struct{}
@@ -169,7 +167,7 @@ func (s *shop) tick() {
 	}{{renewal.AgendaRenewal, s.desk.Renew}, {renewal.AgendaCollection, s.desk.Collect}} {
 		var due time.Time
 		err := s.Owner.QueryRow(ctx, "SELECT due_at FROM central.agenda WHERE tenant_id = $1 AND kind = $2", s.who.ID.Number(), k.kind).Scan(&due)
-		if err == pgx.ErrNoRows || due.After(s.Clock.Now()) {
+		if errors.Is(err, pgx.ErrNoRows) || due.After(s.Clock.Now()) {
 			continue
 		}
 		if err != nil {

@@ -137,10 +137,9 @@ func TestTheCustomersAccount(t *testing.T) {
 	says(t, "the neighbour's member", owner.Send(t, "GET", theirs, nil), 404)
 	says(t, "the neighbour's member removed", owner.Send(t, "POST", theirs+"/remove", nil), 404)
 
-	before := e.state(t, e.A)
 	for _, role := range []account.Role{account.Billing, account.Technical, account.ReadOnly} {
 		c := e.colleague(t, e.A, string(role), role)
-		before = e.state(t, e.A)
+		before := e.state(t, e.A)
 		for path, form := range map[string]url.Values{"": {"account_name": {"Mine"}}, "/address": bad, "/members": {"email": {"x@y.test"}, "role": {"admin"}}, "/notifications": {}, strings.TrimPrefix(me, "/client/account") + "/role": {"role": {"read_only"}}} {
 			if path == "/address" {
 				form.Set("city", "Hamburg")
