@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -186,5 +189,35 @@ func TestNoFolderForEverything(t *testing.T) {
 				t.Errorf("%s: a folder's name is a noun of the business; everything fits into %q", ours(p.ImportPath), part)
 			}
 		}
+	}
+}
+
+// askedHost is a call of Fiber's, by the name a request has in every handler.
+var askedHost = regexp.MustCompile(`\bc\.(Hostname|BaseURL|Protocol)\(\)`)
+
+// Fiber believes X-Forwarded-Host from anyone; surface.Host is the one that was checked.
+func TestNobodyAsksFiberForTheHost(t *testing.T) {
+	if !askedHost.MatchString("label := c.Hostname()") {
+		t.Fatal("the pattern finds nothing")
+	}
+	files := 0
+	for _, p := range packages(t) {
+		name := ours(p.ImportPath)
+		if name == "cmd/ezscale/bench" {
+			continue // its floor is a bare handler
+		}
+		for _, f := range p.GoFiles {
+			files++
+			b, err := os.ReadFile(filepath.Join("..", "..", name, f))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found := askedHost.Find(b); found != nil {
+				t.Errorf("%s/%s: %s", name, f, found)
+			}
+		}
+	}
+	if files < 100 {
+		t.Errorf("only %d files were read", files)
 	}
 }
