@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 )
 
 // Moves reports whether a payment that is believed to be was becomes what the gateway
@@ -24,6 +25,22 @@ func Absent(wanted, cancelled Payment) Payment {
 		cancelled.Decline = &Decline{Kind: Authenticate, Code: "authentication_required", Text: "The bank wants the customer to confirm this payment."}
 	}
 	return cancelled
+}
+
+// Unknown is the code of a payment whose gateway knows nothing more of it, its customer
+// or its card: the keys are another account's now, or somebody deleted it there.
+const Unknown = "unknown_there"
+
+// OrLost makes a failed payment of an answer that the gateway knows no such thing, so
+// that what was begun with another account's keys ends. Should money come of it after
+// all, that counts: see Moves.
+func OrLost(gp Payment, err error, asked Payment) (Payment, error) {
+	if !errors.Is(err, ErrNotFound) {
+		return gp, err
+	}
+	asked.State = Failed
+	asked.Decline = &Decline{Kind: Hard, Code: Unknown, Text: "The card is not known any more. Please enter it again."}
+	return asked, nil
 }
 
 // Stored is a notification as it is kept.

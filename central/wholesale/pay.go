@@ -220,7 +220,8 @@ func (d *Desk) keep(ctx context.Context, a Attempt, gp gateway.Payment) (Attempt
 // ask charges, or asks how a payment stands that the gateway knows already.
 func (d *Desk) ask(ctx context.Context, a Attempt, returnURL string) (gateway.Payment, error) {
 	if a.Ref != "" {
-		return d.Taker.Gateway.Payment(ctx, a.Ref)
+		gp, err := d.Taker.Gateway.Payment(ctx, a.Ref)
+		return gateway.OrLost(gp, err, a.known())
 	}
 	_, absent := tryOf(a.Key)
 	c := gateway.Charge{
@@ -235,16 +236,13 @@ func (d *Desk) ask(ctx context.Context, a Attempt, returnURL string) (gateway.Pa
 		return gateway.Payment{}, err
 	}
 	gp, err := d.Taker.Gateway.Charge(ctx, c)
-	if errors.Is(err, gateway.ErrNotFound) && c.Customer.Ref != "" {
-		// The account knows the reseller no more: it was changed. The card is gone with it.
-		return gateway.Payment{Key: a.Key, State: gateway.Failed, Amount: c.Amount,
-			Decline: &gateway.Decline{Kind: gateway.Hard, Code: payerGone, Text: "The card is not known any more. Please enter it again."}}, nil
-	}
-	return gp, err
+	return gateway.OrLost(gp, err, a.known())
 }
 
-// payerGone is the code of a charge whose customer the gateway does not know.
-const payerGone = "customer_gone"
+// known is what we know of a payment whose gateway may know nothing.
+func (a Attempt) known() gateway.Payment {
+	return gateway.Payment{Key: a.Key, Ref: a.Ref, Amount: a.Amount()}
+}
 
 // end brings a payment that is under way to its end at the gateway. One that the gateway
 // never heard of, and whose card cannot have been charged, ends here.
@@ -261,7 +259,8 @@ func (d *Desk) end(ctx context.Context, a Attempt) (Attempt, error) {
 		}
 		if a.Ref != "" || !gp.State.Final() {
 			var err error
-			if gp, err = d.Taker.Gateway.Cancel(ctx, ref); err != nil {
+			gp, err = d.Taker.Gateway.Cancel(ctx, ref)
+			if gp, err = gateway.OrLost(gp, err, gateway.Payment{Key: a.Key, Ref: ref, Amount: a.Amount()}); err != nil {
 				return a, err
 			}
 		}
@@ -331,7 +330,7 @@ func (d *Desk) follow(ctx context.Context, tx *tenancy.CentralTx, a Attempt, inv
 		}
 		return d.applied(ctx, tx, inv, a.ID, Payment{Gateway: a.Gateway, Currency: a.Currency, AmountMinor: a.AmountMinor})
 	case gateway.Failed:
-		if a.DeclineCode == payerGone {
+		if a.DeclineCode == gateway.Unknown && a.Ref == "" { // the reseller or its card, not the payment
 			if _, err := tx.NewRaw("UPDATE reseller_profiles SET gateway_customer = '', method_ref = '', method_label = '', changed_at = ? WHERE tenant_id = ?", tx.Now(), a.TenantID).Exec(ctx); err != nil {
 				return err
 			}
@@ -376,7 +375,7 @@ func (d *Desk) Look(ctx context.Context, of tenancy.ID, id uuid.UUID) (a Attempt
 	} else {
 		gp, err = d.Taker.Gateway.Payment(ctx, a.Ref)
 	}
-	if err != nil || !a.hears(gp) {
+	if gp, err = gateway.OrLost(gp, err, a.known()); err != nil || !a.hears(gp) {
 		return a, gp, d.trouble(ctx, err)
 	}
 	a, err = d.keep(ctx, a, gp)

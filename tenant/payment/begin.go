@@ -59,7 +59,11 @@ func (d *Desk) Begin(ctx context.Context, db *tenancy.DB, r BeginRequest) (Payme
 			return p, gateway.Payment{}, err
 		}
 		if !inTheWay {
-			return d.carry(ctx, db, gw, p, r)
+			p, gp, err := d.carry(ctx, db, gw, p, r)
+			if err == nil && r.MethodID == nil && p.State == gateway.Failed && p.DeclineCode == gateway.Unknown {
+				continue // it was begun with another account's keys
+			}
+			return p, gp, err
 		}
 		if _, err := d.end(ctx, db, p); err != nil {
 			return p, gateway.Payment{}, unavailable(err)
@@ -188,8 +192,10 @@ func (d *Desk) carry(ctx context.Context, db *tenancy.DB, gw gateway.Gateway, p 
 
 // ask charges, or asks how a payment stands that the gateway knows already.
 func (d *Desk) ask(ctx context.Context, db *tenancy.DB, gw gateway.Gateway, p Payment, returnURL string) (gateway.Payment, error) {
+	known := gateway.Payment{Key: p.Key, Ref: p.Ref, Amount: p.Amount}
 	if p.Ref != "" {
-		return gw.Payment(ctx, p.Ref)
+		gp, err := gw.Payment(ctx, p.Ref)
+		return gateway.OrLost(gp, err, known)
 	}
 	c := gateway.Charge{
 		Key: p.Key, Amount: p.Amount, OnSession: p.OnSession, Save: strings.HasSuffix(p.Key, saveMark),
@@ -210,7 +216,8 @@ func (d *Desk) ask(ctx context.Context, db *tenancy.DB, gw gateway.Gateway, p Pa
 	if err != nil {
 		return gateway.Payment{}, err
 	}
-	return gw.Charge(ctx, c)
+	gp, err := gw.Charge(ctx, c)
+	return gateway.OrLost(gp, err, known)
 }
 
 // choiceOf is what a sandbox payment was begun with.
@@ -241,7 +248,8 @@ func (d *Desk) end(ctx context.Context, db *tenancy.DB, p Payment) (Payment, err
 			if ref == "" {
 				ref = gp.Ref
 			}
-			if gp, err = gw.Cancel(ctx, ref); err != nil {
+			gp, err = gw.Cancel(ctx, ref)
+			if gp, err = gateway.OrLost(gp, err, gateway.Payment{Key: p.Key, Ref: ref, Amount: p.Amount}); err != nil {
 				return p, err
 			}
 		}

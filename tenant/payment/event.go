@@ -177,6 +177,22 @@ func keepMethodNews(ctx context.Context, tx *tenancy.Tx, code string, e gateway.
 	return "removed", forgetRow(ctx, tx, "gateway = ? AND ref = ?", code, e.Ref)
 }
 
+// forgetUnknown takes away what a payment's gateway does not know: its card, or, of one
+// that was entered, whoever the account was there.
+func forgetUnknown(ctx context.Context, tx *tenancy.Tx, p Payment) error {
+	where, arg := "account_id = ?", p.AccountID
+	if p.MethodID != uuid.Nil {
+		where, arg = "id = ?", p.MethodID
+	}
+	if err := forgetRow(ctx, tx, where+" AND gateway = ?", arg, p.Gateway); err != nil {
+		return err
+	}
+	if _, err := tx.NewRaw("UPDATE payment_methods SET customer_ref = '' WHERE gateway = ? AND "+where, p.Gateway, arg).Exec(ctx); err != nil {
+		return fmt.Errorf("forget whom the gateway does not know: %w", err)
+	}
+	return nil
+}
+
 // forgetRow marks methods as removed and keeps them from being anybody's default.
 func forgetRow(ctx context.Context, tx *tenancy.Tx, where string, args ...any) error {
 	_, err := tx.NewRaw(`WITH gone AS (UPDATE payment_methods SET state = 'removed', changed_at = ? WHERE state <> 'removed' AND `+where+` RETURNING id)

@@ -94,6 +94,11 @@ func follow(ctx context.Context, tx *tenancy.Tx, p Payment, gp gateway.Payment) 
 	case gateway.Succeeded:
 		return invoicing.Applied(ctx, tx, invoicing.Application{InvoiceID: p.InvoiceID, PaymentID: p.ID, Gateway: p.Gateway, Amount: p.Amount, At: tx.Now()})
 	case gateway.Failed:
+		if p.DeclineCode == gateway.Unknown && p.Ref == "" { // not the payment, which there never was
+			if err := forgetUnknown(ctx, tx, p); err != nil {
+				return err
+			}
+		}
 		return failed(ctx, tx, p, gp)
 	}
 	return nil
@@ -155,7 +160,8 @@ func (d *Desk) Refresh(ctx context.Context, db *tenancy.DB, id uuid.UUID) (p Pay
 	} else {
 		gp, err = gw.Payment(ctx, p.Ref)
 	}
-	if err != nil {
+	known := gateway.Payment{Key: p.Key, Ref: p.Ref, Amount: p.Amount}
+	if gp, err = gateway.OrLost(gp, err, known); err != nil {
 		return p, gp, unavailable(d.noteRefusedKeys(ctx, db, p.Gateway, err))
 	}
 	err = db.Update(ctx, func(tx *tenancy.Tx) (err error) {

@@ -509,3 +509,37 @@ func TestPayingInAnotherWayEndsWhatWasBegun(t *testing.T) {
 	s.take(s.told())
 	s.chargedOnce(1190)
 }
+
+// What was begun with another account's keys ends: the customer goes on with the new
+// account, and a card kept at the old one is asked for again instead of tried for ever.
+func TestKeysOfAnotherAccount(t *testing.T) {
+	w := tenancytest.New(t)
+	lab, base := simulator(t, w)
+	s := newTill(t, w, lab, base, w.A)
+	s.mustKeep("4242424242424242")
+	open, kept := s.issue("order/1"), s.issue("renewal/1")
+	first, _, err := s.begin(open.ID, false)
+	if err != nil || first.Ref == "" {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	lab.AddAccount("sk_test_new", "pk_test_new")
+	s.save(payment.Change{Code: stripe.Code, On: true, Public: map[string]string{"publishable_key": "pk_test_new"}, Secret: map[string]string{"secret_key": "sk_test_new"}})
+	second, gp, err := s.begin(open.ID, false)
+	if err != nil || second.ID == first.ID || second.State.Final() || gp.ClientSecret == "" {
+		t.Errorf("the customer goes on with %+v, %v", second, err)
+	}
+	if err := s.desk.Charge(t.Context(), s.db, payment.ChargeJob{InvoiceID: kept.ID}); err != nil {
+		t.Errorf("the charge comes again and again: %v", err)
+	}
+	if got := s.jobs("payment.failed"); got != 1 {
+		t.Errorf("%d failed tries", got)
+	}
+	var left int
+	s.update(func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT count(*) FROM payment_methods WHERE state <> 'removed' OR customer_ref <> ''").Scan(t.Context(), &left)
+	})
+	if left != 0 {
+		t.Errorf("%d cards are kept that nobody knows", left)
+	}
+	s.balanced()
+}
