@@ -24,7 +24,7 @@ func TestIsolation(t *testing.T) {
 		"postgres": func(_ *testing.T, w *tenancytest.World) string { return w.DSN },
 		"pgbouncer": func(t *testing.T, w *tenancytest.World) string {
 			t.Helper()
-			return startPgBouncer(t, tenancytest.Server(t).Socket(), w.Owner.Config().Database)
+			return tenancytest.StartPgBouncer(t, tenancytest.Server(t).Socket(), w.Owner.Config().Database, tenancytest.Lanes).DSN
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
