@@ -67,17 +67,26 @@ func (tx *Tx) ShowService(ctx context.Context, s ServiceShown) error {
 
 // Revenue is money the tenant invoiced, credited, received or gave back, in minor units.
 type Revenue struct {
-	Key      string // natural key, unique in the tenant: invoice/<id>
-	Kind     string // invoiced or credited (net), paid or refunded
-	Currency string
-	Minor    int64
-	At       time.Time
+	Key      string    `json:"key"`  // natural key, unique in the tenant: invoice/<id>
+	Kind     string    `json:"kind"` // invoiced or credited (net), paid or refunded
+	Currency string    `json:"currency"`
+	Minor    int64     `json:"minor"`
+	At       time.Time `json:"at"`
 }
 
-// RecordRevenue tells the platform of revenue, once a key.
-func (tx *Tx) RecordRevenue(ctx context.Context, r Revenue) error {
-	if _, err := tx.NewRaw("SELECT door.record_revenue(?, ?, ?, ?, ?)", r.Key, r.Kind, r.Currency, r.Minor, r.At).Exec(ctx); err != nil {
-		return fmt.Errorf("record revenue %s: %w", r.Key, err)
+// RecordRevenue tells the platform of revenue, each once a key.
+func (tx *Tx) RecordRevenue(ctx context.Context, all ...Revenue) error {
+	if len(all) == 0 {
+		return nil
+	}
+	rows, err := json.Marshal(all)
+	if err != nil {
+		return fmt.Errorf("record revenue %s: %w", all[0].Key, err)
+	}
+	_, err = tx.NewRaw(`SELECT count(door.record_revenue(r.key, r.kind, r.currency, r.minor, r.at))
+		FROM jsonb_to_recordset(?::jsonb) AS r(key text, kind text, currency text, minor bigint, at timestamptz)`, string(rows)).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("record revenue %s and %d more: %w", all[0].Key, len(all)-1, err)
 	}
 	return nil
 }

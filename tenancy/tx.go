@@ -114,6 +114,50 @@ func enqueue(ctx context.Context, s *statements, door string, job Job, o JobOpti
 	return id.Valid, nil
 }
 
+// Queued is a job that is added together with others.
+type Queued struct {
+	Job     Job
+	Options JobOptions
+}
+
+// EnqueueAll is Enqueue for many jobs at once, in their order. Those whose key exists
+// are left out.
+func (tx *Tx) EnqueueAll(ctx context.Context, all []Queued) error {
+	if len(all) == 0 {
+		return nil
+	}
+	type row struct {
+		Kind  string     `json:"kind"`
+		Args  Job        `json:"args"`
+		Queue *string    `json:"queue"`
+		Key   *string    `json:"key"`
+		At    *time.Time `json:"at"`
+	}
+	rows := make([]row, len(all))
+	for i, q := range all {
+		rows[i] = row{Kind: q.Job.Kind(), Args: q.Job}
+		if q.Options.Queue != "" {
+			rows[i].Queue = &q.Options.Queue
+		}
+		if q.Options.Key != "" {
+			rows[i].Key = &q.Options.Key
+		}
+		if !q.Options.At.IsZero() {
+			rows[i].At = &q.Options.At
+		}
+	}
+	text, err := json.Marshal(rows)
+	if err != nil {
+		return fmt.Errorf("enqueue %d jobs: %w", len(all), err)
+	}
+	_, err = tx.NewRaw(`SELECT count(door.enqueue(r.kind, r.args, r.queue, r.key, r.at))
+		FROM jsonb_to_recordset(?::jsonb) AS r(kind text, args jsonb, queue text, key text, at timestamptz)`, string(text)).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("enqueue %d jobs: %w", len(all), err)
+	}
+	return nil
+}
+
 // SetAgenda says when the tenant next has work of a kind; the zero time, that it has none.
 func (tx *Tx) SetAgenda(ctx context.Context, kind string, due time.Time) error {
 	_, err := tx.NewRaw("SELECT door.set_agenda(?, ?)", kind, bun.NullZero(due)).Exec(ctx)

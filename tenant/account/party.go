@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+	"github.com/uptrace/bun"
 
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -52,26 +53,47 @@ func (p Party) Complete() bool {
 // ForInvoice reads whom an account's invoices go to, or answers with the fault
 // account.not_found.
 func ForInvoice(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Party, error) {
-	var r struct {
-		Name, Kind, Billing, Country, TaxID, Currency, TimeZone, Person, Email, Locale string
-		Number                                                                         int64
-		OwnerID                                                                        uuid.UUID
-	}
-	err := tx.NewRaw(`SELECT a.name, coalesce(a.kind, '') AS kind, coalesce(a.billing::text, '{}') AS billing, coalesce(a.country, '') AS country,
+	found, err := ForInvoices(ctx, tx, []uuid.UUID{id})
+	return found[id], err
+}
+
+// ForInvoices is ForInvoice for many accounts at once. One that is missing is the fault
+// account.not_found.
+func ForInvoices(ctx context.Context, tx *tenancy.Tx, ids []uuid.UUID) (map[uuid.UUID]Party, error) {
+	var rows []partyRow
+	err := tx.NewRaw(`SELECT a.id, a.name, coalesce(a.kind, '') AS kind, coalesce(a.billing::text, '{}') AS billing, coalesce(a.country, '') AS country,
 		coalesce(a.tax_id, '') AS tax_id, a.currency, a.time_zone, coalesce(a.number, 0) AS number, coalesce(o.name, '') AS person,
 		coalesce(o.email, '') AS email, coalesce(o.locale, 'en') AS locale, coalesce(o.id, '00000000-0000-0000-0000-000000000000') AS owner_id
 		FROM accounts a LEFT JOIN LATERAL (SELECT p.id, p.name, p.email, p.locale FROM memberships m JOIN people p ON p.id = m.person_id
 			WHERE m.account_id = a.id ORDER BY m.role <> 'owner', m.created_at, p.id LIMIT 1) o ON true
-		WHERE a.id = ?`, id).Scan(ctx, &r)
-	if tenancy.IsNoRows(err) {
-		return Party{}, errNoAccount
-	}
+		WHERE a.id IN (?)`, bun.List(ids)).Scan(ctx, &rows)
 	if err != nil {
-		return Party{}, fmt.Errorf("read the party of account %s: %w", id, err)
+		return nil, fmt.Errorf("read the parties of %d accounts: %w", len(ids), err)
 	}
-	p := Party{AccountID: id, Account: r.Name, Number: r.Number, Kind: r.Kind, TaxID: r.TaxID, Currency: r.Currency, TimeZone: r.TimeZone, Locale: r.Locale, OwnerID: r.OwnerID}
+	found := make(map[uuid.UUID]Party, len(rows))
+	for _, r := range rows {
+		if found[r.ID], err = r.party(); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range ids {
+		if _, ok := found[id]; !ok {
+			return nil, errNoAccount
+		}
+	}
+	return found, nil
+}
+
+type partyRow struct {
+	ID, OwnerID                                                                    uuid.UUID
+	Name, Kind, Billing, Country, TaxID, Currency, TimeZone, Person, Email, Locale string
+	Number                                                                         int64
+}
+
+func (r partyRow) party() (Party, error) {
+	p := Party{AccountID: r.ID, Account: r.Name, Number: r.Number, Kind: r.Kind, TaxID: r.TaxID, Currency: r.Currency, TimeZone: r.TimeZone, Locale: r.Locale, OwnerID: r.OwnerID}
 	if err := json.Unmarshal([]byte(r.Billing), &p.Address); err != nil {
-		return Party{}, fmt.Errorf("read the party of account %s: %w", id, err)
+		return Party{}, fmt.Errorf("read the party of account %s: %w", r.ID, err)
 	}
 	p.Country = r.Country
 	if p.Name == "" && p.Company == "" {

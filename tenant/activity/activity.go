@@ -6,6 +6,7 @@ package activity
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -62,34 +63,69 @@ type Told struct {
 // maxText bounds what one row says, in bytes.
 const maxText = 500
 
-const insert = `INSERT INTO timeline (id, key, account_id, subject_kind, subject_id, kind, text, actor, customer_sees, at)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`
+// eventRow is an event as the statement takes it.
+type eventRow struct {
+	ID           uuid.UUID  `json:"id"`
+	Key          string     `json:"key"`
+	AccountID    *uuid.UUID `json:"account_id"`
+	SubjectKind  string     `json:"subject_kind"`
+	SubjectID    uuid.UUID  `json:"subject_id"`
+	Kind         string     `json:"kind"`
+	Text         string     `json:"text"`
+	Actor        string     `json:"actor"`
+	CustomerSees bool       `json:"customer_sees"`
+	At           time.Time  `json:"at"`
+}
 
-// Tell adds an event to the timeline with the transaction. It may be repeated: a key
-// is told once, and the first telling stands, to people as to programs. It is one
-// statement as long as no endpoint wants to hear of it.
-func Tell(ctx context.Context, tx *tenancy.Tx, e Event) error {
+func (e Event) row(now time.Time) (eventRow, error) {
 	id, err := uuid.NewV7()
-	if err != nil {
-		return fmt.Errorf("tell %s: %w", e.Key, err)
+	r := eventRow{
+		ID: id, Key: e.Key, SubjectKind: e.SubjectKind, SubjectID: e.SubjectID, Kind: e.Kind, Text: short(e.Text), Actor: short(e.Actor),
+		CustomerSees: e.CustomerSees, At: e.At.UTC(),
 	}
 	if e.At.IsZero() {
-		e.At = tx.Now()
+		r.At = now
 	}
 	if e.Actor == "" {
-		e.Actor = System
+		r.Actor = System
 	}
-	var account *uuid.UUID
 	if e.AccountID != uuid.Nil {
-		account = &e.AccountID
+		r.AccountID = &e.AccountID
 	}
-	args := []any{id, e.Key, account, e.SubjectKind, e.SubjectID, e.Kind, short(e.Text), short(e.Actor), e.CustomerSees, e.At.UTC()}
-	if len(e.Programs) > 0 {
-		return webhook.SendWith(ctx, tx, e.Key, e.AccountID, e.Programs, insert+" RETURNING 1", args...)
+	return r, err
+}
+
+// Tell adds events to the timeline with the transaction. It may be repeated: a key is
+// told once, and the first telling stands, to people as to programs. It is one
+// statement as long as no endpoint wants to hear of it.
+func Tell(ctx context.Context, tx *tenancy.Tx, events ...Event) error {
+	if len(events) == 0 {
+		return nil
 	}
-	_, err = tx.NewRaw(insert, args...).Exec(ctx)
+	all := make([]eventRow, len(events))
+	var happened []webhook.Happening
+	for i, e := range events {
+		var err error
+		if all[i], err = e.row(tx.Now()); err != nil {
+			return fmt.Errorf("tell %s: %w", e.Key, err)
+		}
+		if len(e.Programs) > 0 {
+			happened = append(happened, webhook.Happening{Key: e.Key, AccountID: e.AccountID, News: e.Programs})
+		}
+	}
+	rows, err := json.Marshal(all)
 	if err != nil {
-		return fmt.Errorf("tell %s: %w", e.Key, err)
+		return fmt.Errorf("tell %s: %w", events[0].Key, err)
+	}
+	const keep = `INSERT INTO timeline (id, key, account_id, subject_kind, subject_id, kind, text, actor, customer_sees, at)
+		SELECT r.id, r.key, r.account_id, r.subject_kind, r.subject_id, r.kind, r.text, r.actor, r.customer_sees, r.at
+		FROM jsonb_to_recordset(?::jsonb) AS r(id uuid, key text, account_id uuid, subject_kind text, subject_id uuid, kind text, text text, actor text, customer_sees boolean, at timestamptz)
+		ON CONFLICT (key) DO NOTHING`
+	if len(happened) > 0 {
+		return webhook.SendWith(ctx, tx, happened, keep+" RETURNING key", string(rows))
+	}
+	if _, err := tx.NewRaw(keep, string(rows)).Exec(ctx); err != nil {
+		return fmt.Errorf("tell %s: %w", events[0].Key, err)
 	}
 	return nil
 }

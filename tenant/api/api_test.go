@@ -218,7 +218,7 @@ func (l *lab) invoiced(who tenancy.Tenant, c customer, key string, minor int64) 
 	var inv invoicing.Invoice
 	err := db.Update(l.t.Context(), func(tx *tenancy.Tx) (err error) {
 		inv, err = invoicing.Issue(l.t.Context(), tx, invoicing.Draft{
-			Key: key, AccountID: c.account, Currency: "EUR", IssuedAt: tx.Now(), DueAt: tx.Now().AddDate(0, 0, 14),
+			Key: key, AccountID: c.account, Currency: "EUR", DueAt: tx.Now().AddDate(0, 0, 14),
 			Lines: []billing.Line{{Kind: "plan", Description: "VPS", Quantity: 1, Unit: billing.Money{Minor: minor, Currency: "EUR"}, Net: billing.Money{Minor: minor, Currency: "EUR"}}},
 		})
 		return err

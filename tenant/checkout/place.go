@@ -299,7 +299,7 @@ func (d *Desk) open(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow, r
 
 // invoice issues the order's invoice, which must come to what was quoted.
 func (d *Desk) invoice(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow) error {
-	inv, err := invoicing.Issue(ctx, tx, invoicing.Draft{Key: "order/" + o.ID.String(), AccountID: o.AccountID, Currency: o.Currency, Lines: lines(o.Items), IssuedAt: tx.Now()})
+	inv, err := invoicing.Issue(ctx, tx, invoicing.Draft{Key: "order/" + o.ID.String(), AccountID: o.AccountID, Currency: o.Currency, Lines: lines(o.Items)})
 	if err != nil {
 		return err
 	}

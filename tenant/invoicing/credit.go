@@ -209,10 +209,8 @@ func (r CreditRequest) issue(ctx context.Context, tx *tenancy.Tx, inv Invoice, o
 	doc.Reason, doc.IssuedAt, doc.DueAt = clean(r.Reason), note.IssuedAt, note.IssuedAt
 	doc.NetMinor, doc.TaxMinor, doc.TotalMinor = net.Minor, tax.Minor, note.Total.Minor
 	doc.Put(lines, sums)
-	return note, store(ctx, tx, issued{
-		Invoice: note, series: SeriesCreditNote, pattern: seller.Pattern(SeriesCreditNote), sequence: series.Next, prev: series.LastHash,
-		doc: doc, ledger: billing.PostCredit(net, tax), ledgerKey: "credit/" + id.String(),
-	})
+	n := issued{Invoice: note, sequence: series.Next, doc: doc, ledger: billing.PostCredit(net, tax), ledgerKey: "credit/" + id.String()}
+	return note, store(ctx, tx, book{code: SeriesCreditNote, pattern: seller.Pattern(SeriesCreditNote), seriesRow: series}, []issued{n})
 }
 
 func tellOfCredit(ctx context.Context, tx *tenancy.Tx, inv, note Invoice) error {

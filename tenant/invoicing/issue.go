@@ -2,9 +2,8 @@ package invoicing
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,6 +13,7 @@ import (
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
@@ -23,54 +23,103 @@ type Draft struct {
 	AccountID uuid.UUID
 	Currency  string
 	Lines     []billing.Line // net where it is not quantity of unit; tax is set here, by Tax.Class
-	IssuedAt  time.Time      // zero: now
 	DueAt     time.Time      // zero: after the shop's usual term
+	CollectAt time.Time      // when somebody begins to collect it; zero: nobody does
 }
 
-// Issue makes an invoice final: it takes the next number, taxes the lines by the
+// Issue makes an invoice final, now: it takes the next number, taxes the lines by the
 // customer's and the shop's country, keeps the document of both parties and posts the
 // books. Of two drafts with one key the second gets the first's invoice. The customer
 // is written to. An invoice over nothing is paid at once. Faults: account.not_found,
 // invoice.no_lines, invoice.bad_line, invoice.bad_sum, invoice.bad_due.
 func Issue(ctx context.Context, tx *tenancy.Tx, d Draft) (Invoice, error) {
-	if d.Key == "" {
-		return Invoice{}, fmt.Errorf("an invoice needs a natural key")
+	all, err := IssueAll(ctx, tx, []Draft{d})
+	if err != nil {
+		return Invoice{}, err
 	}
-	if d.IssuedAt.IsZero() {
-		d.IssuedAt = tx.Now()
+	return all[0], nil
+}
+
+// IssueAll is Issue for many drafts, whose numbers follow their order, at the cost of
+// few statements: others wait for a number until the transaction ends. One that is
+// refused refuses all.
+func IssueAll(ctx context.Context, tx *tenancy.Tx, drafts []Draft) ([]Invoice, error) {
+	keys := make([]string, len(drafts))
+	for i, d := range drafts {
+		if keys[i] = d.Key; d.Key == "" || slices.Contains(keys[:i], d.Key) {
+			return nil, fmt.Errorf("an invoice needs a natural key of its own: %q", d.Key)
+		}
 	}
 	series, err := lockSeries(ctx, tx, SeriesInvoice)
 	if err != nil {
-		return Invoice{}, err
+		return nil, err
 	}
-	// After the lock: who made it before us has committed.
-	seller, err := termsOf(ctx, tx, d.IssuedAt, d.Key)
+	// After the lock: who made one before us has committed.
+	seller, err := termsOf(ctx, tx, tx.Now(), keys)
 	if err != nil {
-		return Invoice{}, err
+		return nil, err
 	}
-	if seller.known {
-		return ByKey(ctx, tx, d.Key)
+	var fresh []Draft
+	for _, d := range drafts {
+		if !slices.Contains(seller.known, d.Key) {
+			fresh = append(fresh, d)
+		}
 	}
+	made, err := issueFresh(ctx, tx, series, seller, fresh)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Invoice, len(drafts))
+	for i, d := range drafts {
+		if inv, ok := made[d.Key]; ok {
+			all[i] = inv
+		} else if all[i], err = ByKey(ctx, tx, d.Key); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// issueFresh issues drafts of which there is no invoice yet.
+func issueFresh(ctx context.Context, tx *tenancy.Tx, series seriesRow, seller terms, drafts []Draft) (map[string]Invoice, error) {
+	if len(drafts) == 0 {
+		return nil, nil
+	}
+	buyers, err := buyersOf(ctx, tx, drafts)
+	if err != nil {
+		return nil, err
+	}
+	made, news, docs := map[string]Invoice{}, make([]Invoice, len(drafts)), make([]issued, len(drafts))
+	for i, d := range drafts {
+		if docs[i], err = d.issued(seller, buyers[d.AccountID], series.Next+int64(i), tx.Now()); err != nil {
+			return nil, err
+		}
+		made[d.Key], news[i] = docs[i].Invoice, docs[i].Invoice
+	}
+	if err := store(ctx, tx, book{code: SeriesInvoice, pattern: seller.Pattern(SeriesInvoice), seriesRow: series}, docs); err != nil {
+		return nil, err
+	}
+	return made, announce(ctx, tx, news)
+}
+
+// issued is the document of a draft, with the number it gets.
+func (d Draft) issued(seller terms, buyer buyer, sequence int64, now time.Time) (issued, error) {
 	if d.DueAt.IsZero() {
-		d.DueAt = d.IssuedAt.AddDate(0, 0, seller.TermDays)
+		d.DueAt = now.AddDate(0, 0, seller.TermDays)
 	}
-	if d.DueAt.Before(d.IssuedAt) {
-		return Invoice{}, fault.New(fault.Invalid, "invoice.bad_due", "An invoice is not due before it is issued.")
+	if d.DueAt.Before(now) {
+		return issued{}, fault.New(fault.Invalid, "invoice.bad_due", "An invoice is not due before it is issued.")
 	}
-	buyer, err := buyerOf(ctx, tx, d.AccountID)
+	p, err := price(seller, buyerTax{buyer.Country, buyer.TaxID}, d.Lines, now)
 	if err != nil {
-		return Invoice{}, err
-	}
-	p, err := price(seller, buyerTax{buyer.Country, buyer.TaxID}, d.Lines, d.IssuedAt)
-	if err != nil {
-		return Invoice{}, err
+		return issued{}, err
 	}
 	if p.Net.Currency != d.Currency {
-		return Invoice{}, fault.New(fault.Invalid, "invoice.bad_sum", "All lines of an invoice are of its currency.")
+		return issued{}, fault.New(fault.Invalid, "invoice.bad_sum", "All lines of an invoice are of its currency.")
 	}
-	inv, err := d.invoice(p, buyer.accountName, written(seller.Pattern(SeriesInvoice), series.Next, d.IssuedAt.UTC()))
+	inv, err := d.invoice(p, buyer.accountName, written(seller.Pattern(SeriesInvoice), sequence, now.UTC()), now)
 	if err != nil {
-		return Invoice{}, err
+		return issued{}, err
 	}
 	doc := document.Document{
 		Version: document.Version, Kind: inv.Kind, Number: inv.Number, IssuedAt: inv.IssuedAt, DueAt: inv.DueAt,
@@ -78,17 +127,14 @@ func Issue(ctx context.Context, tx *tenancy.Tx, d Draft) (Invoice, error) {
 		CustomerNo: buyer.number, NetMinor: p.Net.Minor, TaxMinor: p.Tax.Minor, TotalMinor: p.Total.Minor, Footer: seller.Footer,
 	}
 	doc.Put(p.Lines, p.Taxes)
-	err = store(ctx, tx, issued{
-		Invoice: inv, series: SeriesInvoice, pattern: seller.Pattern(SeriesInvoice), sequence: series.Next, prev: series.LastHash,
-		doc: doc, ledger: billing.PostInvoice(p.Net, p.Tax), ledgerKey: "invoice/" + inv.ID.String(),
-	})
-	if err != nil {
-		return Invoice{}, err
+	n := issued{Invoice: inv, sequence: sequence, doc: doc, ledger: billing.PostInvoice(p.Net, p.Tax), ledgerKey: "invoice/" + inv.ID.String()}
+	if inv.State == Open {
+		n.collectAt = d.CollectAt
 	}
-	return inv, announce(ctx, tx, inv)
+	return n, nil
 }
 
-func (d Draft) invoice(p Priced, accountName, number string) (Invoice, error) {
+func (d Draft) invoice(p Priced, accountName, number string, now time.Time) (Invoice, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Invoice{}, err
@@ -97,7 +143,7 @@ func (d Draft) invoice(p Priced, accountName, number string) (Invoice, error) {
 	inv := Invoice{
 		ID: id, Key: d.Key, Kind: document.Invoice, AccountID: d.AccountID, AccountName: accountName, State: Open, Number: number,
 		Currency: d.Currency, Net: p.Net, Tax: p.Tax, Total: p.Total, Paid: nothing, Credited: nothing,
-		IssuedAt: d.IssuedAt.UTC(), DueAt: d.DueAt.UTC(),
+		IssuedAt: now.UTC(), DueAt: d.DueAt.UTC(),
 	}
 	if p.Total.IsZero() {
 		inv.State, inv.PaidAt = Paid, inv.IssuedAt
@@ -105,125 +151,30 @@ func (d Draft) invoice(p Priced, accountName, number string) (Invoice, error) {
 	return inv, nil
 }
 
-// announce tells everybody who waits for an invoice.
-func announce(ctx context.Context, tx *tenancy.Tx, inv Invoice) error {
-	key := "invoice/" + inv.ID.String()
-	if !inv.Net.IsZero() {
-		r := tenancy.Revenue{Key: key, Kind: "invoiced", Currency: inv.Currency, Minor: inv.Net.Minor, At: inv.IssuedAt}
-		if err := tx.RecordRevenue(ctx, r); err != nil {
-			return err
+// announce tells everybody who waits for invoices.
+func announce(ctx context.Context, tx *tenancy.Tx, all []Invoice) error {
+	var revenue []tenancy.Revenue
+	var events []activity.Event
+	var jobs []tenancy.Queued
+	for _, inv := range all {
+		key := "invoice/" + inv.ID.String()
+		if !inv.Net.IsZero() {
+			revenue = append(revenue, tenancy.Revenue{Key: key, Kind: "invoiced", Currency: inv.Currency, Minor: inv.Net.Minor, At: inv.IssuedAt})
 		}
+		news := []webhook.News{{Type: webhook.InvoiceIssued, Data: data(inv)}}
+		if inv.State == Paid {
+			news = append(news, webhook.News{Type: webhook.InvoicePaid, Data: data(inv)})
+			jobs = append(jobs, tenancy.Queued{Job: PaidJob{InvoiceID: inv.ID}, Options: tenancy.JobOptions{Key: inv.ID.String()}})
+		}
+		events = append(events, event{key + "/issued", inv, "invoice.issued", "Invoice " + inv.Number + " over " + inv.Total.Format("en") + " was issued.", news}.told())
+		letter := LetterJob{Letter: mail.InvoiceIssued, InvoiceID: inv.ID, Key: key + "/issued"}
+		jobs = append(jobs, tenancy.Queued{Job: letter, Options: tenancy.JobOptions{Key: letter.Key}})
 	}
-	news := []webhook.News{{Type: webhook.InvoiceIssued, Data: data(inv)}}
-	if inv.State == Paid {
-		news = append(news, webhook.News{Type: webhook.InvoicePaid, Data: data(inv)})
-	}
-	if err := tell(ctx, tx, event{key + "/issued", inv, "invoice.issued", "Invoice " + inv.Number + " over " + inv.Total.Format("en") + " was issued.", news}); err != nil {
+	if err := tx.RecordRevenue(ctx, revenue...); err != nil {
 		return err
 	}
-	if inv.State == Paid {
-		if _, err := tx.Enqueue(ctx, PaidJob{InvoiceID: inv.ID}, tenancy.JobOptions{Key: inv.ID.String()}); err != nil {
-			return err
-		}
-	}
-	return enqueueLetter(ctx, tx, LetterJob{Letter: mail.InvoiceIssued, InvoiceID: inv.ID, Key: key + "/issued"})
-}
-
-// issued is a document about to be kept.
-type issued struct {
-	Invoice
-	series, pattern string
-	sequence        int64
-	prev            []byte
-	doc             document.Document
-	ledger          []billing.Posting
-	ledgerKey       string
-}
-
-// store keeps the document, its lines and its postings, and moves the series on: one
-// statement. The hash is made where the document's final text is, in the database; see
-// Books for what it covers.
-func store(ctx context.Context, tx *tenancy.Tx, n issued) error {
-	doc, err := json.Marshal(n.doc)
-	if err != nil {
+	if err := activity.Tell(ctx, tx, events...); err != nil {
 		return err
 	}
-	lines, err := json.Marshal(lineRows(n.ID, n.doc))
-	if err != nil {
-		return err
-	}
-	posts, err := json.Marshal(postingRows(n.ledger))
-	if err != nil {
-		return err
-	}
-	_, err = tx.NewRaw(`WITH doc AS (SELECT ?::jsonb AS d),
-		inv AS (INSERT INTO invoices (id, key, kind, corrects_id, account_id, state, series, sequence, number, currency, net_minor, tax_minor, total_minor,
-				paid_minor, credited_minor, document, prev_hash, hash, issued_at, due_at, paid_at, tries, created_at, changed_at)
-			SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, d, ?::bytea,
-				sha256('ezscale invoice 1'::bytea || ?::bytea || convert_to(? || ' ' || ? || ' ' || d::text, 'UTF8')), ?, ?, ?, 0, ?, ? FROM doc RETURNING hash),
-		lines AS (INSERT INTO invoice_lines (invoice_id, position, kind, subscription_id, description, period_from, period_to, quantity, unit_minor, net_minor, tax_percent, tax_note)
-			SELECT r.invoice_id, r.position, r.kind, r.subscription_id, r.description, r.period_from, r.period_to, r.quantity, r.unit_minor, r.net_minor, r.tax_ppm / 10000.0, r.tax_note
-			FROM jsonb_to_recordset(?::jsonb) AS r(invoice_id uuid, position int, kind text, subscription_id uuid, description text, period_from timestamptz,
-				period_to timestamptz, quantity bigint, unit_minor bigint, net_minor bigint, tax_ppm bigint, tax_note text)),
-		posts AS (`+postStatement+`)
-		UPDATE number_series SET next = ?, pattern = ?, last_hash = (SELECT hash FROM inv) WHERE code = ?`,
-		string(doc),
-		n.ID, n.Key, n.Kind, orNull(n.CorrectsID), n.AccountID, string(n.State), n.series, n.sequence, n.Number, n.Currency, n.Net.Minor, n.Tax.Minor, n.Total.Minor,
-		n.prev, n.prev, n.series, fmt.Sprint(n.sequence), n.IssuedAt, whenSet(n.DueAt), whenSet(n.PaidAt), tx.Now(), tx.Now(),
-		string(lines),
-		n.ledgerKey, tx.Now(), n.AccountID, n.Currency, n.Kind, n.ID, string(posts),
-		n.sequence+1, n.pattern, n.series).Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("keep %s: %w", n.Number, err)
-	}
-	return nil
-}
-
-// lineRow is a line as it is kept beside the document, for questions of SQL.
-type lineRow struct {
-	InvoiceID      uuid.UUID  `json:"invoice_id"`
-	Position       int        `json:"position"`
-	Kind           string     `json:"kind"`
-	SubscriptionID *string    `json:"subscription_id"`
-	Description    string     `json:"description"`
-	PeriodFrom     *time.Time `json:"period_from"`
-	PeriodTo       *time.Time `json:"period_to"`
-	Quantity       int64      `json:"quantity"`
-	UnitMinor      int64      `json:"unit_minor"`
-	NetMinor       int64      `json:"net_minor"`
-	TaxPpm         int64      `json:"tax_ppm"`
-	TaxNote        string     `json:"tax_note"`
-}
-
-func lineRows(id uuid.UUID, d document.Document) []lineRow {
-	rows := make([]lineRow, len(d.Lines))
-	for i, l := range d.Lines {
-		rows[i] = lineRow{
-			InvoiceID: id, Position: i + 1, Kind: l.Kind, Description: l.Description, PeriodFrom: l.From, PeriodTo: l.To,
-			Quantity: l.Quantity, UnitMinor: l.UnitMinor, NetMinor: l.NetMinor, TaxPpm: d.Taxes[l.Tax].Ppm, TaxNote: d.Taxes[l.Tax].Note,
-		}
-		if l.SubscriptionID != "" {
-			rows[i].SubscriptionID = &l.SubscriptionID
-		}
-	}
-	return rows
-}
-
-func orNull(id uuid.UUID) *uuid.UUID {
-	if id == uuid.Nil {
-		return nil
-	}
-	return &id
-}
-
-func whenSet(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}
-
-// clean is text as the database takes it, on one line.
-func clean(s string) string {
-	return strings.Join(strings.Fields(strings.ReplaceAll(strings.ToValidUTF8(s, ""), "\x00", "")), " ")
+	return tx.EnqueueAll(ctx, jobs)
 }

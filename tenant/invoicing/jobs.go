@@ -52,9 +52,13 @@ func data(inv Invoice) webhook.InvoiceData {
 	}
 }
 
-func tell(ctx context.Context, tx *tenancy.Tx, e event) error {
-	return activity.Tell(ctx, tx, activity.Event{
+func (e event) told() activity.Event {
+	return activity.Event{
 		Key: e.key, AccountID: e.invoice.AccountID, SubjectKind: activity.Invoice, SubjectID: e.invoice.ID,
 		Kind: e.kind, Text: e.text, CustomerSees: true, Programs: e.news,
-	})
+	}
+}
+
+func tell(ctx context.Context, tx *tenancy.Tx, e event) error {
+	return activity.Tell(ctx, tx, e.told())
 }

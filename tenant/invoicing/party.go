@@ -19,20 +19,28 @@ type buyer struct {
 	accountName, number, locale, timeZone string
 }
 
-// buyerOf reads an account, or answers with the fault account.not_found.
-func buyerOf(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (buyer, error) {
-	p, err := account.ForInvoice(ctx, tx, id)
+// buyersOf reads the accounts of drafts, or answers with the fault account.not_found.
+func buyersOf(ctx context.Context, tx *tenancy.Tx, drafts []Draft) (map[uuid.UUID]buyer, error) {
+	ids := make([]uuid.UUID, len(drafts))
+	for i, d := range drafts {
+		ids[i] = d.AccountID
+	}
+	parties, err := account.ForInvoices(ctx, tx, ids)
 	if err != nil {
-		return buyer{}, err
+		return nil, err
 	}
-	b := buyer{accountName: p.Account, locale: p.Locale, timeZone: p.TimeZone, Party: document.Party{
-		Name: p.Name, Company: p.Company, Line1: p.Line1, Line2: p.Line2, Postcode: p.Postcode, City: p.City, Region: p.Region,
-		Country: p.Country, TaxID: p.TaxID, Email: p.Email, Phone: p.Phone,
-	}}
-	if p.Number > 0 {
-		b.number = written(settings.DefaultBilling().Pattern(SeriesCustomer), p.Number, time.Time{})
+	found := make(map[uuid.UUID]buyer, len(parties))
+	for id, p := range parties {
+		b := buyer{accountName: p.Account, locale: p.Locale, timeZone: p.TimeZone, Party: document.Party{
+			Name: p.Name, Company: p.Company, Line1: p.Line1, Line2: p.Line2, Postcode: p.Postcode, City: p.City, Region: p.Region,
+			Country: p.Country, TaxID: p.TaxID, Email: p.Email, Phone: p.Phone,
+		}}
+		if p.Number > 0 {
+			b.number = written(settings.DefaultBilling().Pattern(SeriesCustomer), p.Number, time.Time{})
+		}
+		found[id] = b
 	}
-	return b, nil
+	return found, nil
 }
 
 // party is the shop as its invoices name it.

@@ -27,7 +27,7 @@ type Priced struct {
 // invoice issued now would be. Each line's Net is Quantity of Unit unless it was set
 // (prorated). Faults: invoice.no_lines, invoice.bad_line, invoice.bad_sum.
 func Price(ctx context.Context, tx *tenancy.Tx, accountCountry, taxID string, lines []billing.Line) (Priced, error) {
-	shop, err := termsOf(ctx, tx, tx.Now(), "")
+	shop, err := termsOf(ctx, tx, tx.Now(), nil)
 	if err != nil {
 		return Priced{}, err
 	}
@@ -109,31 +109,37 @@ func (p *Priced) sum() (err error) {
 type terms struct {
 	settings.Billing
 	rates []billing.TaxRate // which the shop entered and which hold on the day
-	known bool              // there is an invoice of the key
+	known []string          // of the keys asked for, those there is an invoice of
 }
 
 // termsOf asks for all of it at once: every invoice and every offer begins with it.
-func termsOf(ctx context.Context, tx *tenancy.Tx, at time.Time, key string) (terms, error) {
-	var r struct {
-		Settings string
-		Rates    string
-		Known    bool
+func termsOf(ctx context.Context, tx *tenancy.Tx, at time.Time, keys []string) (terms, error) {
+	var r struct{ Settings, Rates, Known string }
+	if keys == nil {
+		keys = []string{}
 	}
-	err := tx.NewRaw(`SELECT coalesce((SELECT value::text FROM shop_settings WHERE name = ?0), '') AS settings,
-			EXISTS (SELECT FROM invoices WHERE key = ?1) AS known,
+	asked, err := json.Marshal(keys)
+	if err != nil {
+		return terms{}, err
+	}
+	err = tx.NewRaw(`SELECT coalesce((SELECT value::text FROM shop_settings WHERE name = ?0), '') AS settings,
+			(SELECT coalesce(json_agg(i.key), '[]')::text FROM jsonb_array_elements_text(?1::jsonb) AS k JOIN invoices i ON i.key = k) AS known,
 			(SELECT coalesce(json_agg(json_build_object('Country', country, 'Name', name, 'Class', class, 'Source', source,
 				'Ppm', (percent * 10000)::bigint, 'From', to_char(valid_from, 'YYYY-MM-DD"T"00:00:00"Z"'))), '[]')::text
 			FROM tax_rates WHERE region = '' AND valid_from <= ?2::date AND (valid_to IS NULL OR valid_to > ?2::date)) AS rates`,
-		settings.BillingName, key, at.UTC()).Scan(ctx, &r)
+		settings.BillingName, string(asked), at.UTC()).Scan(ctx, &r)
 	if err != nil {
 		return terms{}, fmt.Errorf("read the shop's terms: %w", err)
 	}
-	t := terms{known: r.Known}
+	var t terms
 	if t.Billing, err = settings.ReadBilling(r.Settings); err != nil {
 		return terms{}, err
 	}
 	if err := json.Unmarshal([]byte(r.Rates), &t.rates); err != nil {
 		return terms{}, fmt.Errorf("read the rates of tax: %w", err)
+	}
+	if err := json.Unmarshal([]byte(r.Known), &t.known); err != nil {
+		return terms{}, fmt.Errorf("read the invoices there are: %w", err)
 	}
 	return t, nil
 }

@@ -2,6 +2,7 @@ package invoicing
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -146,9 +147,25 @@ func MarkFailedTry(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, next time.
 	return mark(ctx, tx, id, "tries = tries + 1, next_try_at = ?", whenSet(next))
 }
 
-// ScheduleTry says when an open invoice is to be collected; zero: nobody tries.
-func ScheduleTry(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, at time.Time) error {
-	return mark(ctx, tx, id, "next_try_at = ?", whenSet(at))
+// ScheduleTries says when open invoices are to be collected; zero: nobody tries.
+func ScheduleTries(ctx context.Context, tx *tenancy.Tx, tries map[uuid.UUID]time.Time) error {
+	if len(tries) == 0 {
+		return nil
+	}
+	at := make(map[uuid.UUID]*time.Time, len(tries))
+	for id, t := range tries {
+		at[id] = whenSet(t)
+	}
+	rows, err := json.Marshal(at)
+	if err != nil {
+		return err
+	}
+	_, err = tx.NewRaw(`UPDATE invoices i SET next_try_at = r.value::timestamptz, changed_at = ? FROM jsonb_each_text(?::jsonb) AS r
+		WHERE i.id = r.key::uuid AND i.kind = 'invoice' AND i.state = 'open'`, tx.Now(), string(rows)).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("schedule %d invoices: %w", len(tries), err)
+	}
+	return nil
 }
 
 // GiveUp marks an open invoice as one that will not be paid. What comes for it after

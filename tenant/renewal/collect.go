@@ -3,9 +3,11 @@ package renewal
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/uptrace/bun"
 
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/hosting"
@@ -20,106 +22,142 @@ const retryGap = 20 * time.Hour
 // to customers, turns services off and ends subscriptions, as far as each invoice has
 // come. It may be interrupted anywhere and called again.
 func (d *Desk) Collect(ctx context.Context, db *tenancy.DB, _ time.Time) error {
-	return d.pass(ctx, db, `SELECT i.id FROM invoices i WHERE i.next_try_at <= ? ORDER BY i.next_try_at, i.id LIMIT ?`, d.collectOne,
+	return d.pass(ctx, db, `SELECT i.id FROM invoices i WHERE i.next_try_at <= ? ORDER BY i.next_try_at, i.id LIMIT ?`, d.collectAll,
 		func(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, why error) error {
-			if err := invoicing.ScheduleTry(ctx, tx, id, tx.Now().Add(again)); err != nil {
+			if err := invoicing.ScheduleTries(ctx, tx, map[uuid.UUID]time.Time{id: tx.Now().Add(again)}); err != nil {
 				return err
 			}
 			return alert(ctx, tx, "collection.failed", "invoice/"+id.String(), "An invoice could not be collected.", why)
 		})
 }
 
-func (d *Desk) collectOne(ctx context.Context, tx *tenancy.Tx, p Policy, id uuid.UUID) error {
-	s, b, ok, err := take(ctx, tx, id)
+func (d *Desk) collectAll(ctx context.Context, w *work, ids []uuid.UUID) error {
+	subs, bills, err := take(ctx, w.tx, ids)
 	if err != nil {
 		return err
 	}
-	if !ok { // of no subscription, or over
-		_, err := tx.NewRaw("UPDATE invoices SET next_try_at = NULL WHERE id = ?", id).Exec(ctx)
-		return err
+	if len(bills) < len(ids) { // the others are of no subscription, or over
+		if err := forget(ctx, w.tx, ids, bills); err != nil {
+			return err
+		}
 	}
-	if b.NextTryAt.IsZero() || b.NextTryAt.After(tx.Now()) {
-		return nil
+	for _, b := range bills {
+		if b.NextTryAt.IsZero() || b.NextTryAt.After(w.tx.Now()) {
+			continue
+		}
+		s, first := subs[b.SubscriptionID]
+		if !first { // an earlier bill of the subscription may have changed both
+			again, left, err := take(ctx, w.tx, []uuid.UUID{b.InvoiceID})
+			if err != nil {
+				return err
+			}
+			if len(left) == 0 {
+				continue
+			}
+			s, b = again[b.SubscriptionID], left[0]
+		}
+		delete(subs, b.SubscriptionID)
+		if err := d.chase(ctx, w, s, b); err != nil {
+			return err
+		}
 	}
-	return d.chase(ctx, tx, p, s, b)
+	return nil
 }
 
-// take locks an unpaid renewal with its subscription. It reports false for any other
-// invoice, and for one that is not open.
-func take(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (s Subscription, b bill, ok bool, err error) {
-	bills, err := billsOf(ctx, tx, "i.id = ? AND i.key LIKE 'renewal/%'", id)
-	if err != nil || len(bills) != 1 {
-		return s, b, false, err
+// forget takes invoices nobody collects off the schedule.
+func forget(ctx context.Context, tx *tenancy.Tx, ids []uuid.UUID, collected []bill) error {
+	none := slices.DeleteFunc(slices.Clone(ids), func(id uuid.UUID) bool {
+		return slices.ContainsFunc(collected, func(b bill) bool { return b.InvoiceID == id })
+	})
+	if _, err := tx.NewRaw("UPDATE invoices SET next_try_at = NULL WHERE id IN (?)", bun.List(none)).Exec(ctx); err != nil {
+		return fmt.Errorf("forget %d invoices: %w", len(none), err)
 	}
-	if s, err = lock(ctx, tx, bills[0].SubscriptionID); err != nil {
-		return s, b, false, err
+	return nil
+}
+
+// take locks unpaid renewals with their subscriptions, first these and then the
+// invoices, each in the order of their ids. It leaves out any other invoice, and any
+// that is not open.
+func take(ctx context.Context, tx *tenancy.Tx, ids []uuid.UUID) (map[uuid.UUID]Subscription, []bill, error) {
+	const renewals = "i.id IN (?) AND i.key LIKE 'renewal/%'"
+	bills, err := billsOf(ctx, tx, renewals, bun.List(ids))
+	if err != nil || len(bills) == 0 {
+		return nil, nil, err
 	}
-	if _, err = tx.NewRaw("SELECT id FROM invoices WHERE id = ? FOR UPDATE", id).Exec(ctx); err != nil {
-		return s, b, false, fmt.Errorf("lock invoice %s: %w", id, err)
+	of := make([]uuid.UUID, len(bills))
+	for i, b := range bills {
+		of[i] = b.SubscriptionID
 	}
-	if bills, err = billsOf(ctx, tx, "i.id = ?", id); err != nil {
-		return s, b, false, err
+	locked, err := lockAll(ctx, tx, of)
+	if err != nil {
+		return nil, nil, err
 	}
-	return s, bills[0], bills[0].State == string(invoicing.Open), nil
+	subs := make(map[uuid.UUID]Subscription, len(locked))
+	for _, s := range locked {
+		subs[s.ID] = s
+	}
+	if _, err = tx.NewRaw("SELECT id FROM invoices WHERE id IN (?) ORDER BY id FOR UPDATE", bun.List(ids)).Exec(ctx); err != nil {
+		return nil, nil, fmt.Errorf("lock %d invoices: %w", len(ids), err)
+	}
+	bills, err = billsOf(ctx, tx, renewals+" AND i.state = 'open'", bun.List(ids))
+	return subs, bills, err
 }
 
 // chase does what the time asks for of an open invoice, and says when it is looked at
 // next. Both are locked or were made just now.
-func (d *Desk) chase(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill) error {
-	now := tx.Now()
+func (d *Desk) chase(ctx context.Context, w *work, s Subscription, b bill) error {
+	now, p := w.tx.Now(), w.policy
 	if now.Before(b.DueAt) {
-		return invoicing.ScheduleTry(ctx, tx, b.InvoiceID, b.DueAt)
+		w.schedule(b.InvoiceID, b.DueAt)
+		return nil
 	}
-	card, err := hasMethod(ctx, tx, s)
-	if err != nil {
-		return err
-	}
-	if !card {
-		if err := d.askToPay(ctx, tx, p, s, b); err != nil {
+	if !s.HasMethod {
+		if err := d.askToPay(ctx, w.tx, p, s, b); err != nil {
 			return err
 		}
-		if err := pastDue(ctx, tx, &s, b); err != nil {
+		if err := pastDue(ctx, w.tx, &s, b); err != nil {
 			return err
 		}
 	}
 	trying, next := false, time.Time{}
-	if at, more := p.Dunning.Next(b.DueAt, b.Tries); card && more {
+	if at, more := p.Dunning.Next(b.DueAt, b.Tries); s.HasMethod && more {
 		trying, next = true, at
 		if !now.Before(at) {
 			// The gateway's answer moves the invoice on; if none comes, it is looked at again.
-			if err := charge(ctx, tx, b); err != nil {
-				return err
-			}
+			w.charge(b)
 			next = now.Add(day)
 		}
 	}
 	if s.State == Ended {
-		return d.chaseDebt(ctx, tx, p, b, next)
+		return d.chaseDebt(ctx, w, b, next)
 	}
-	return d.press(ctx, tx, p, s, b, trying, next)
+	return d.press(ctx, w, s, b, trying, next)
 }
 
 // press turns a service off and ends it when its time has come. While tries are
 // outstanding because a gateway was down, and where the invoice never reached the
 // customer, nothing is turned off.
-func (d *Desk) press(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill, trying bool, next time.Time) error {
-	now := tx.Now()
+func (d *Desk) press(ctx context.Context, w *work, s Subscription, b bill, trying bool, next time.Time) error {
+	now, tx, p := w.tx.Now(), w.tx, w.policy
 	if s.State != Suspended {
 		at := b.DueAt.Add(p.Dunning.SuspendAfter)
 		if now.Before(at) {
-			return invoicing.ScheduleTry(ctx, tx, b.InvoiceID, sooner(next, nextLetter(b, now), at))
+			w.schedule(b.InvoiceID, sooner(next, nextLetter(b, now), at))
+			return nil
 		}
 		told, err := delivered(ctx, tx, b.InvoiceID)
 		if err != nil {
 			return err
 		}
 		if trying || !told {
-			return invoicing.ScheduleTry(ctx, tx, b.InvoiceID, sooner(next, now.Add(day)))
+			w.schedule(b.InvoiceID, sooner(next, now.Add(day)))
+			return nil
 		}
 		if err := d.suspend(ctx, tx, p, s, b); err != nil {
 			return err
 		}
-		return invoicing.ScheduleTry(ctx, tx, b.InvoiceID, sooner(next, endAt(p, b, now)))
+		w.schedule(b.InvoiceID, sooner(next, endAt(p, b, now)))
+		return nil
 	}
 	since, err := suspendedSince(ctx, tx, s, b)
 	if err != nil {
@@ -127,17 +165,20 @@ func (d *Desk) press(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscripti
 	}
 	at := endAt(p, b, since)
 	if now.Before(at) {
-		return invoicing.ScheduleTry(ctx, tx, b.InvoiceID, sooner(next, at))
+		w.schedule(b.InvoiceID, sooner(next, at))
+		return nil
 	}
 	return d.end(ctx, tx, s, unpaid)
 }
 
 // chaseDebt collects what is owed by a subscription that ended, and gives up after the
 // same time.
-func (d *Desk) chaseDebt(ctx context.Context, tx *tenancy.Tx, p Policy, b bill, next time.Time) error {
+func (d *Desk) chaseDebt(ctx context.Context, w *work, b bill, next time.Time) error {
+	now, tx, p := w.tx.Now(), w.tx, w.policy
 	at := b.DueAt.Add(p.Dunning.EndAfter)
-	if tx.Now().Before(at) {
-		return invoicing.ScheduleTry(ctx, tx, b.InvoiceID, sooner(next, nextLetter(b, tx.Now()), at))
+	if now.Before(at) {
+		w.schedule(b.InvoiceID, sooner(next, nextLetter(b, now), at))
+		return nil
 	}
 	return invoicing.GiveUp(ctx, tx, b.InvoiceID)
 }
@@ -162,37 +203,28 @@ func sooner(times ...time.Time) (first time.Time) {
 	return first
 }
 
-// charge has the saved method charged after the commit, once a try.
-func charge(ctx context.Context, tx *tenancy.Tx, b bill) error {
-	_, err := tx.Enqueue(ctx, payment.ChargeJob{InvoiceID: b.InvoiceID, Try: b.Tries}, tenancy.JobOptions{Key: fmt.Sprintf("charge/%s/%d", b.InvoiceID, b.Tries)})
-	return err
-}
-
 // TryFailed counts a failed try (job payment.failed), once: the next one is put on the
 // schedule, the customer is written to, and after the last one the service is turned
 // off. An invoice that is no renewal is left alone.
 func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f payment.FailedTry) error {
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
-		s, b, ok, err := take(ctx, tx, f.InvoiceID)
-		if err != nil || !ok || b.Tries != f.Try {
+		subs, bills, err := take(ctx, tx, []uuid.UUID{f.InvoiceID})
+		if err != nil || len(bills) != 1 || bills[0].Tries != f.Try {
 			return err
 		}
-		p, err := PolicyOf(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if err := d.tryFailed(ctx, tx, p, s, b, f); err != nil {
+		b := bills[0]
+		if err := d.working(ctx, tx, func(w *work) error { return d.tryFailed(ctx, w, subs[b.SubscriptionID], b, f) }); err != nil {
 			return err
 		}
 		return settle(ctx, tx)
 	})
 }
 
-func (d *Desk) tryFailed(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill, f payment.FailedTry) error {
+func (d *Desk) tryFailed(ctx context.Context, w *work, s Subscription, b bill, f payment.FailedTry) error {
 	if f.Code == payment.NoMethod { // no try: whoever has no method is written to instead
-		return d.chase(ctx, tx, p, s, b)
+		return d.chase(ctx, w, s, b)
 	}
-	now := tx.Now()
+	now, tx, p := w.tx.Now(), w.tx, w.policy
 	b.Tries++
 	next, more := p.Dunning.Next(b.DueAt, b.Tries)
 	if least := now.Add(retryGap); more && next.Before(least) {
@@ -210,19 +242,9 @@ func (d *Desk) tryFailed(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscr
 		}
 	}
 	if s.State == Ended {
-		return d.chaseDebt(ctx, tx, p, b, next)
+		return d.chaseDebt(ctx, w, b, next)
 	}
-	return d.press(ctx, tx, p, s, b, more, next)
-}
-
-// hasMethod reports whether there is something to charge.
-func hasMethod(ctx context.Context, tx *tenancy.Tx, s Subscription) (has bool, err error) {
-	err = tx.NewRaw(`SELECT EXISTS (SELECT FROM accounts a JOIN payment_methods m ON m.id = a.default_method_id AND m.account_id = a.id
-		WHERE a.id = ? AND m.state <> 'removed')`, s.AccountID).Scan(ctx, &has)
-	if err != nil {
-		return false, fmt.Errorf("look for a method: %w", err)
-	}
-	return has, nil
+	return d.press(ctx, w, s, b, more, next)
 }
 
 // delivered reports whether a letter about the invoice reached a mail server.

@@ -14,8 +14,9 @@ import (
 )
 
 // batch is how many subscriptions or invoices one transaction works on: enough that
-// commits do not count, few enough that a checkout waits for a number only briefly.
-const batch = 25
+// commits and statements do not count, few enough that a checkout waits for a number
+// only briefly.
+const batch = 100
 
 // again is how long what cannot be worked on is left alone.
 const again = time.Hour
@@ -25,15 +26,15 @@ const again = time.Hour
 // called again. One that fails does not keep others back: it is looked at again in an
 // hour, and staff are told.
 func (d *Desk) Renew(ctx context.Context, db *tenancy.DB, _ time.Time) error {
-	return d.pass(ctx, db, `SELECT s.id FROM subscriptions s WHERE s.renews_at <= ? ORDER BY s.renews_at, s.id LIMIT ?`, d.renewOne, d.postpone)
+	return d.pass(ctx, db, `SELECT s.id FROM subscriptions s WHERE s.renews_at <= ? ORDER BY s.renews_at, s.id LIMIT ?`, d.renewAll, d.postpone)
 }
 
-type workOn func(ctx context.Context, tx *tenancy.Tx, p Policy, id uuid.UUID) error
+type workOn func(ctx context.Context, w *work, ids []uuid.UUID) error
 
 // pass works on what a query finds, in batches, until nothing is due.
 func (d *Desk) pass(ctx context.Context, db *tenancy.DB, query string, do workOn, postpone func(context.Context, *tenancy.Tx, uuid.UUID, error) error) error {
 	for {
-		n, err := d.some(ctx, db, query, batch, do)
+		n, err := d.some(ctx, db, query, do)
 		if err != nil && ctx.Err() == nil {
 			n, err = d.singly(ctx, db, query, do, postpone)
 		}
@@ -46,27 +47,18 @@ func (d *Desk) pass(ctx context.Context, db *tenancy.DB, query string, do workOn
 	}
 }
 
-// some works on at most limit in one transaction and says on how many.
-func (d *Desk) some(ctx context.Context, db *tenancy.DB, query string, limit int, do workOn) (n int, err error) {
+// some works on one batch in one transaction and says on how many.
+func (d *Desk) some(ctx context.Context, db *tenancy.DB, query string, do workOn) (n int, err error) {
 	err = db.Update(ctx, func(tx *tenancy.Tx) error {
 		var ids []uuid.UUID
-		if err := tx.NewRaw(query, tx.Now(), limit).Scan(ctx, &ids); err != nil {
+		if err := tx.NewRaw(query, tx.Now(), batch).Scan(ctx, &ids); err != nil {
 			return fmt.Errorf("look for what is due: %w", err)
 		}
 		n = len(ids)
 		if n == 0 {
 			return nil
 		}
-		p, err := PolicyOf(ctx, tx)
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			if err := do(ctx, tx, p, id); err != nil {
-				return err
-			}
-		}
-		return nil
+		return d.working(ctx, tx, func(w *work) error { return do(ctx, w, ids) })
 	})
 	return n, err
 }
@@ -81,11 +73,7 @@ func (d *Desk) singly(ctx context.Context, db *tenancy.DB, query string, do work
 	}
 	for _, id := range ids {
 		failed := db.Update(ctx, func(tx *tenancy.Tx) error {
-			p, err := PolicyOf(ctx, tx)
-			if err != nil {
-				return err
-			}
-			return do(ctx, tx, p, id)
+			return d.working(ctx, tx, func(w *work) error { return do(ctx, w, []uuid.UUID{id}) })
 		})
 		if failed == nil {
 			continue
@@ -117,30 +105,34 @@ func alert(ctx context.Context, tx *tenancy.Tx, kind, subject, text string, why 
 	return err
 }
 
-func (d *Desk) renewOne(ctx context.Context, tx *tenancy.Tx, p Policy, id uuid.UUID) error {
-	s, err := lock(ctx, tx, id)
+// renewAll does what is due of subscriptions. What is done of most of them, an invoice
+// and the next look, is done for all of them together.
+func (d *Desk) renewAll(ctx context.Context, w *work, ids []uuid.UUID) error {
+	subs, err := lockAll(ctx, w.tx, ids)
 	if err != nil {
 		return err
 	}
-	now := tx.Now()
-	if s.RenewsAt.IsZero() || s.RenewsAt.After(now) {
-		return nil // somebody was faster
-	}
-	at := p.look(s, now)
-	switch {
-	case at.IsZero():
-		s.RenewsAt = at
-		return save(ctx, tx, s)
-	case !s.CancelAt.IsZero() && !s.CancelAt.After(now):
-		return d.end(ctx, tx, s, cancelled)
-	case at.After(now): // not yet; where a year's invoice is announced, it is due
-		if err := d.remind(ctx, tx, p, s); err != nil {
-			return err
+	var due []Subscription
+	for _, s := range subs {
+		now, at := w.tx.Now(), w.policy.look(s, w.tx.Now())
+		switch {
+		case s.RenewsAt.IsZero() || s.RenewsAt.After(now): // somebody was faster
+		case at.IsZero():
+			w.advance(s, at)
+		case !s.CancelAt.IsZero() && !s.CancelAt.After(now):
+			if err := d.end(ctx, w.tx, s, cancelled); err != nil {
+				return err
+			}
+		case at.After(now): // not yet; where a year's invoice is announced, it is due
+			if err := d.remind(ctx, w.tx, w.policy, s); err != nil {
+				return err
+			}
+			w.advance(s, at)
+		default:
+			due = append(due, s)
 		}
-		s.RenewsAt = at
-		return save(ctx, tx, s)
 	}
-	return d.invoice(ctx, tx, p, s)
+	return d.invoice(ctx, w, due)
 }
 
 // remind announces a year's invoice, once a period.
@@ -153,32 +145,48 @@ func (d *Desk) remind(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscript
 	return d.letter(ctx, tx, s, letterUpcoming(s, next))
 }
 
-// invoice makes the invoice of the next period, once, and has it collected from the day
-// it is due.
-func (d *Desk) invoice(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription) error {
-	next := s.Next()
-	due := next.From
-	if due.Before(tx.Now()) {
-		due = tx.Now()
-	}
-	draft := invoicing.Draft{AccountID: s.AccountID, Currency: s.Amount.Currency, Lines: s.lines(next), DueAt: due}
-	inv, err := issue(ctx, tx, periodKey(s, next), draft)
-	if err != nil {
-		return fmt.Errorf("renew %s: %w", s.ID, err)
-	}
-	s.Renewals++
-	s.RenewsAt = p.look(s, tx.Now())
-	if err := save(ctx, tx, s); err != nil {
-		return err
-	}
-	if inv.State != invoicing.Open {
+// invoice makes the invoices of the next periods, each once, and has them collected from
+// the day they are due.
+func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error {
+	if len(subs) == 0 {
 		return nil
 	}
-	b := bill{
-		InvoiceID: inv.ID, AccountID: s.AccountID, SubscriptionID: s.ID, Number: inv.Number, State: string(inv.State), Key: inv.Key, Currency: inv.Currency,
-		PeriodFrom: next.From, PeriodTo: next.To, DueAt: inv.DueAt, IssuedAt: inv.IssuedAt, DueMinor: inv.Due().Minor, Tries: inv.Tries,
+	now, drafts := w.tx.Now(), make([]invoicing.Draft, len(subs))
+	for i, s := range subs {
+		next := s.Next()
+		drafts[i] = invoicing.Draft{Key: periodKey(s, next), AccountID: s.AccountID, Currency: s.Amount.Currency, Lines: s.lines(next), DueAt: next.From, CollectAt: next.From}
+		if next.From.Before(now) {
+			drafts[i].DueAt, drafts[i].CollectAt = now, now
+		}
 	}
-	return d.chase(ctx, tx, p, s, b)
+	made, err := issueAll(ctx, w.tx, drafts)
+	if err != nil {
+		return fmt.Errorf("renew %d subscriptions from %s: %w", len(subs), subs[0].ID, err)
+	}
+	for i, s := range subs {
+		next, inv := s.Next(), made[i]
+		s.Renewals++
+		w.advance(s, w.policy.look(s, now))
+		if inv.State != invoicing.Open {
+			continue
+		}
+		if now.Before(inv.DueAt) {
+			if inv.IssuedAt.Before(now) { // it was made before, whatever became of it since
+				w.schedule(inv.ID, inv.DueAt)
+			}
+			continue
+		}
+		// The state is what was read: chasing changes what is kept of it at once.
+		s.RenewsAt = w.policy.look(s, now)
+		b := bill{
+			InvoiceID: inv.ID, AccountID: s.AccountID, SubscriptionID: s.ID, Number: inv.Number, State: string(inv.State), Key: inv.Key, Currency: inv.Currency,
+			PeriodFrom: next.From, PeriodTo: next.To, DueAt: inv.DueAt, IssuedAt: inv.IssuedAt, DueMinor: inv.Due().Minor, Tries: inv.Tries,
+		}
+		if err := d.chase(ctx, w, s, b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // periodKey is the natural key of the invoice of a period.
@@ -186,19 +194,22 @@ func periodKey(s Subscription, p billing.Period) string {
 	return "renewal/" + s.ID.String() + "/" + p.From.UTC().Format(time.RFC3339)
 }
 
-// issue makes the invoice of a key, or finds the one that was made. One that was
-// withdrawn (see withdraw) is followed by another.
-func issue(ctx context.Context, tx *tenancy.Tx, key string, d invoicing.Draft) (invoicing.Invoice, error) {
-	for n := 1; ; n++ {
-		d.Key = key
-		if n > 1 {
-			d.Key = fmt.Sprintf("%s/%d", key, n)
-		}
-		inv, err := invoicing.Issue(ctx, tx, d)
-		if err != nil || inv.State != invoicing.Void {
-			return inv, err
+// issueAll makes invoices, or finds those that were made. One that was withdrawn (see
+// withdraw) is followed by another.
+func issueAll(ctx context.Context, tx *tenancy.Tx, drafts []invoicing.Draft) ([]invoicing.Invoice, error) {
+	made, err := invoicing.IssueAll(ctx, tx, drafts)
+	if err != nil {
+		return nil, err
+	}
+	for i, d := range drafts {
+		for n := 2; made[i].State == invoicing.Void; n++ {
+			d.Key = fmt.Sprintf("%s/%d", drafts[i].Key, n)
+			if made[i], err = invoicing.Issue(ctx, tx, d); err != nil {
+				return nil, err
+			}
 		}
 	}
+	return made, nil
 }
 
 // lines are what a period costs: what was sold, item by item, as long as the items add

@@ -68,6 +68,7 @@ type Subscription struct {
 	ServiceID    uuid.UUID // uuid.Nil: none
 	ServiceName  string
 	TimeZone     string // of the account
+	HasMethod    bool   // the account has a default method, which can be charged
 	Total        int    // of the whole list
 }
 
@@ -154,12 +155,14 @@ type row struct {
 	AmountMinor                                                                    int64
 	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt         time.Time
 	Renewals, Total                                                                int
+	HasMethod                                                                      bool
 }
 
 const columns = `s.id, s.account_id, a.name AS account_name, a.time_zone, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
 	s.items::text AS items, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
 	s.renews_at, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
-	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name`
+	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name,
+	EXISTS (SELECT FROM payment_methods m WHERE m.id = a.default_method_id AND m.account_id = a.id AND m.state <> 'removed') AS has_method`
 
 const tables = ` FROM subscriptions s JOIN accounts a ON a.id = s.account_id LEFT JOIN services v ON v.subscription_id = s.id`
 
@@ -169,7 +172,7 @@ func (r row) subscription() (Subscription, error) {
 		Cycle: billing.Cycle(r.Cycle), Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, MethodID: r.MethodID, AnchorAt: r.AnchorAt,
 		Period: billing.Period{From: r.PeriodFrom, To: r.PeriodTo}, Renewals: r.Renewals, RenewsAt: r.RenewsAt, CancelAt: r.CancelAt,
 		CancelReason: r.CancelReason, CancelNote: r.CancelNote, EndedAt: r.EndedAt, CreatedAt: r.CreatedAt,
-		ServiceID: r.ServiceID, ServiceName: r.ServiceName, TimeZone: r.TimeZone, Total: r.Total,
+		ServiceID: r.ServiceID, ServiceName: r.ServiceName, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Total: r.Total,
 	}
 	if err := json.Unmarshal([]byte(r.Items), &s.Items); err != nil {
 		return s, fmt.Errorf("read subscription %s: %w", r.ID, err)

@@ -241,6 +241,10 @@ func SendTest(ctx context.Context, db *tenancy.DB, owner Owner, id uuid.UUID) er
 		if err != nil {
 			return err
 		}
-		return queueDelivery(ctx, tx, id, Event{Key: "test/" + key.String(), Type: Test, Data: map[string]any{"message": "It works."}})
+		m, err := newDelivery(id, "test/"+key.String(), News{Type: Test, Data: map[string]any{"message": "It works."}}, tx.Now())
+		if err != nil {
+			return err
+		}
+		return queueDeliveries(ctx, tx, []delivery{m})
 	})
 }

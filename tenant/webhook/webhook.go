@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -52,67 +51,104 @@ func (DeliverJob) Kind() string { return "webhook.deliver" }
 
 // Send tells every endpoint that wants the event, after the commit, once.
 func Send(ctx context.Context, tx *tenancy.Tx, e Event) error {
-	return SendWith(ctx, tx, e.Key, e.AccountID, []News{{e.Type, e.Data}}, "SELECT 1")
+	return SendWith(ctx, tx, []Happening{{e.Key, e.AccountID, []News{{e.Type, e.Data}}}}, "SELECT ?::text AS key", e.Key)
 }
 
-// SendWith is Send for one happening that is news of several types, together with the
-// statement that keeps it: keep returns a row when it is new, and only then endpoints
-// are told. Where nobody wants to hear, all of it is that one statement.
-func SendWith(ctx context.Context, tx *tenancy.Tx, key string, account uuid.UUID, news []News, keep string, args ...any) error {
-	types := make([]Type, len(news))
-	for i, n := range news {
-		types[i] = n.Type
+// Happening is what happened once, as news of one or several types.
+type Happening struct {
+	Key       string // natural key
+	AccountID uuid.UUID
+	News      []News
+}
+
+// SendWith is Send for happenings, together with the statement that keeps them: keep
+// returns the column key of those that are new, and only of them endpoints are told.
+// Where nobody wants to hear, all of it is that one statement.
+func SendWith(ctx context.Context, tx *tenancy.Tx, all []Happening, keep string, args ...any) error {
+	type offer struct {
+		Happening int       `json:"happening"`
+		News      int       `json:"news"`
+		Key       string    `json:"key"`
+		Type      Type      `json:"type"`
+		AccountID uuid.UUID `json:"account_id"`
 	}
-	wanted, err := json.Marshal(types)
+	var offers []offer
+	for i, h := range all {
+		for j, n := range h.News {
+			offers = append(offers, offer{i, j, h.Key, n.Type, h.AccountID})
+		}
+	}
+	offered, err := json.Marshal(offers)
 	if err != nil {
 		return err
 	}
 	var wanting []struct {
-		ID   uuid.UUID
-		Type Type
+		ID              uuid.UUID
+		Happening, News int
 	}
 	err = tx.NewRaw(`WITH told AS (`+keep+`)
-		SELECT e.id, t.type FROM told, webhook_endpoints e, jsonb_array_elements_text(?::jsonb) WITH ORDINALITY AS t(type, position)
-		WHERE e.state <> 'paused' AND (e.account_id IS NULL OR e.account_id = ?) AND (e.events = '[]'::jsonb OR e.events @> to_jsonb(t.type))
-		ORDER BY t.position, e.id`, append(args, string(wanted), account)...).Scan(ctx, &wanting)
+		SELECT e.id, o.happening, o.news FROM told
+		JOIN jsonb_to_recordset(?::jsonb) AS o(happening int, news int, key text, type text, account_id uuid) USING (key)
+		JOIN webhook_endpoints e ON e.state <> 'paused' AND (e.account_id IS NULL OR e.account_id = o.account_id) AND (e.events = '[]'::jsonb OR e.events @> to_jsonb(o.type))
+		ORDER BY o.happening, o.news, e.id`, append(args, string(offered))...).Scan(ctx, &wanting)
 	if err != nil {
-		return fmt.Errorf("tell %s: %w", key, err)
+		return fmt.Errorf("tell of %d happenings: %w", len(all), err)
 	}
-	for _, w := range wanting {
-		i := slices.Index(types, w.Type)
-		if err := queueDelivery(ctx, tx, w.ID, Event{Key: key, Type: w.Type, AccountID: account, Data: news[i].Data}); err != nil {
+	if len(wanting) == 0 {
+		return nil
+	}
+	deliveries := make([]delivery, len(wanting))
+	for i, w := range wanting {
+		h := all[w.Happening]
+		if deliveries[i], err = newDelivery(w.ID, h.Key, h.News[w.News], tx.Now()); err != nil {
 			return err
 		}
 	}
-	return nil
+	return queueDeliveries(ctx, tx, deliveries)
 }
 
-func queueDelivery(ctx context.Context, tx *tenancy.Tx, endpoint uuid.UUID, e Event) error {
-	if e.Data == nil {
-		e.Data = struct{}{}
+// delivery is a message about to be kept.
+type delivery struct {
+	ID       uuid.UUID `json:"id"`
+	Key      string    `json:"key"`
+	Endpoint uuid.UUID `json:"endpoint"`
+	Type     Type      `json:"type"`
+	Body     string    `json:"body"`
+}
+
+func newDelivery(endpoint uuid.UUID, key string, n News, at time.Time) (delivery, error) {
+	if n.Data == nil {
+		n.Data = struct{}{}
 	}
-	text, err := json.Marshal(body{Type: e.Type, Timestamp: tx.Now(), Data: e.Data})
+	text, err := json.Marshal(body{Type: n.Type, Timestamp: at, Data: n.Data})
 	if err != nil {
-		return fmt.Errorf("write webhook %s: %w", e.Key, err)
+		return delivery{}, fmt.Errorf("write webhook %s: %w", key, err)
 	}
 	if len(text) > maxBody {
-		return fmt.Errorf("write webhook %s: %d bytes are too many", e.Key, len(text))
+		return delivery{}, fmt.Errorf("write webhook %s: %d bytes are too many", key, len(text))
 	}
 	id, err := uuid.NewV7()
+	return delivery{ID: id, Key: string(n.Type) + " " + key, Endpoint: endpoint, Type: n.Type, Body: string(text)}, err
+}
+
+// queueDeliveries keeps messages and has them sent, but for those that were told before.
+func queueDeliveries(ctx context.Context, tx *tenancy.Tx, all []delivery) error {
+	rows, err := json.Marshal(all)
 	if err != nil {
 		return err
 	}
+	var fresh []uuid.UUID
 	err = tx.NewRaw(`INSERT INTO webhook_deliveries (id, key, endpoint_id, type, body, state, attempts, created_at)
-		VALUES (?, ?, ?, ?, ?, 'waiting', 0, ?) ON CONFLICT DO NOTHING RETURNING id`,
-		id, string(e.Type)+" "+e.Key, endpoint, string(e.Type), string(text), tx.Now()).Scan(ctx, &id)
-	if tenancy.IsNoRows(err) {
-		return nil // told before
-	}
+		SELECT r.id, r.key, r.endpoint, r.type, r.body, 'waiting', 0, ? FROM jsonb_to_recordset(?::jsonb) AS r(id uuid, key text, endpoint uuid, type text, body text)
+		ON CONFLICT DO NOTHING RETURNING id`, tx.Now(), string(rows)).Scan(ctx, &fresh)
 	if err != nil {
-		return fmt.Errorf("queue webhook %s: %w", e.Key, err)
+		return fmt.Errorf("queue %d webhooks: %w", len(all), err)
 	}
-	_, err = tx.Enqueue(ctx, DeliverJob{Delivery: id}, tenancy.JobOptions{Key: id.String()})
-	return err
+	jobs := make([]tenancy.Queued, len(fresh))
+	for i, id := range fresh {
+		jobs[i] = tenancy.Queued{Job: DeliverJob{Delivery: id}, Options: tenancy.JobOptions{Key: id.String()}}
+	}
+	return tx.EnqueueAll(ctx, jobs)
 }
 
 // Sealer seals the endpoints' secrets; *secrets.Keyring is one.
