@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -38,6 +39,9 @@ const template = "world"
 // Main runs the tests of a package that uses databases and stops the server after
 // them: func TestMain(m *testing.M) { tenancytest.Main(m) }.
 func Main(m *testing.M) {
+	// The themes' templates are a large heap for what a test makes beside it: collecting
+	// it as often as in a server took half the time of some tests.
+	debug.SetGCPercent(400)
 	running.Store(true)
 	code := m.Run()
 	if server != nil {

@@ -4,8 +4,6 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/go-rod/rod/lib/proto"
-
 	"github.com/ezscale/ezscale/branding/surface/browser"
 	"github.com/ezscale/ezscale/branding/surface/surfacetest"
 	"github.com/ezscale/ezscale/tenancy/identity"
@@ -29,6 +27,7 @@ func TestTheAccountInABrowser(t *testing.T) {
 	says(t, "back to the first", owner.Send(t, "POST", "/client/accounts/choose", url.Values{"account": {e.buyersAccount(t, e.A).String()}}), 303)
 
 	drive := browser.Open(t)
+	tabs := map[*surfacetest.Client]*browser.Page{}
 	for _, x := range []struct {
 		name, path, words string
 		as                *surfacetest.Client
@@ -44,18 +43,13 @@ func TestTheAccountInABrowser(t *testing.T) {
 		{"invitation", link, "Choose a password", e.as(t, e.A, "")},
 		{"customer", "/manage/customers/" + e.things[e.A.ID][":customer"], "Outstanding", e.as(t, e.A, identity.ResellerOwner)},
 	} {
-		t.Run(x.name, func(t *testing.T) {
-			p := drive.Page(t, home+"/sign-in", browser.Desktop)
-			for name, value := range x.as.Cookies {
-				must(t, p.SetCookies([]*proto.NetworkCookieParam{{Name: name, Value: value, URL: home, HTTPOnly: true}}))
-			}
-			p.Go(home + x.path)
-			p.Wait("main", x.words)
-			for _, view := range browser.Views() {
-				p.Look(view)
-				p.Check(x.name)
-				p.Screenshot("account_" + x.name)
-			}
-		})
+		p := tabs[x.as]
+		if p == nil {
+			p = tab(t, drive, home, x.as)
+			tabs[x.as] = p
+		}
+		p.Go(home + x.path)
+		p.Wait("main", x.words)
+		lookAt(p, "account_"+x.name)
 	}
 }

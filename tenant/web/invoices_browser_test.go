@@ -9,6 +9,7 @@ import (
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/surface/browser"
+	"github.com/ezscale/ezscale/branding/surface/surfacetest"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/identity"
@@ -17,17 +18,23 @@ import (
 	"github.com/ezscale/ezscale/tenant/settings"
 )
 
-// signedIn opens a page of a tenant as somebody.
-func (e *estate) signedIn(t *testing.T, drive *browser.Browser, port string, of tenancy.Tenant, role identity.Role) *browser.Page {
+// tab is an empty tab with somebody's cookies for a site.
+func tab(t *testing.T, drive *browser.Browser, home string, c *surfacetest.Client) *browser.Page {
 	t.Helper()
-	c, at := e.as(t, of, role), "http://"+of.PrimaryHost+":"+port
-	p := drive.Page(t, at+"/", browser.Desktop)
-	var cookies []*proto.NetworkCookieParam
+	p := drive.Page(t, "about:blank", browser.Desktop)
 	for name, value := range c.Cookies {
-		cookies = append(cookies, &proto.NetworkCookieParam{Name: name, Value: value, URL: at})
+		must(t, p.SetCookies([]*proto.NetworkCookieParam{{Name: name, Value: value, URL: home, HTTPOnly: true}}))
 	}
-	must(t, p.SetCookies(cookies))
 	return p
+}
+
+// lookAt judges what the tab shows in each view.
+func lookAt(p *browser.Page, name string) {
+	for _, view := range browser.Views() {
+		p.Look(view)
+		p.Check(name)
+		p.Screenshot(name)
+	}
 }
 
 // threeLines is a draft of a server with two options.
@@ -65,32 +72,27 @@ func TestInvoicesInABrowser(t *testing.T) {
 		_, err := invoicing.Credit(t.Context(), tx, invoicing.CreditRequest{Key: "credit/x", InvoiceID: paid.ID, Amount: billing.Money{Minor: 500, Currency: "EUR"}, Reason: "Outage of two hours"})
 		return err
 	}))
-	port := serve(t, e.front)
+	home := "http://" + w.A.PrimaryHost + ":" + serve(t, e.front)
 	drive := browser.Open(t)
+	customer := tab(t, drive, home, e.as(t, w.A, identity.CustomerMember))
+	team := tab(t, drive, home, e.as(t, w.A, identity.ResellerOwner))
 	for _, page := range []struct {
 		name, path string
-		role       identity.Role
+		of         *browser.Page
 	}{
-		{"client_list", "/client/invoices", identity.CustomerMember},
-		{"client_paid", "/client/invoices/" + paid.ID.String(), identity.CustomerMember},
-		{"client_open", "/client/invoices/" + open.ID.String(), identity.CustomerMember},
-		{"manage_list", "/manage/invoices", identity.ResellerOwner},
-		{"manage_paid", "/manage/invoices/" + paid.ID.String(), identity.ResellerOwner},
-		{"manage_settings", "/manage/settings/billing", identity.ResellerOwner},
+		{"client_list", "/client/invoices", customer},
+		{"client_paid", "/client/invoices/" + paid.ID.String(), customer},
+		{"client_open", "/client/invoices/" + open.ID.String(), customer},
+		{"manage_list", "/manage/invoices", team},
+		{"manage_paid", "/manage/invoices/" + paid.ID.String(), team},
+		{"manage_settings", "/manage/settings/billing", team},
 	} {
-		t.Run(page.name, func(t *testing.T) {
-			p := e.signedIn(t, drive, port, w.A, page.role)
-			p.Go("http://" + w.A.PrimaryHost + ":" + port + page.path)
-			for _, view := range browser.Views() {
-				p.Look(view)
-				p.Check(page.name)
-				p.Screenshot("invoices/" + page.name)
-			}
-		})
+		page.of.Go(home + page.path)
+		lookAt(page.of, "invoices/"+page.name)
 	}
 	t.Run("a refused form", func(t *testing.T) {
-		p := e.signedIn(t, drive, port, w.A, identity.ResellerOwner)
-		p.Go("http://" + w.A.PrimaryHost + ":" + port + "/manage/invoices/" + paid.ID.String())
+		p := team
+		p.Go(home + "/manage/invoices/" + paid.ID.String())
 		p.Fill("credit_amount", "1,50")
 		p.Allow("422")
 		p.ClickText("button", "Issue a credit note")

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/go-rod/rod"
-	"github.com/go-rod/rod/lib/proto"
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing"
@@ -84,19 +83,13 @@ func TestPayingInABrowser(t *testing.T) {
 	e := newEstate(t, w)
 	lab := e.takeCards(t, e.A)
 	home := "http://" + e.A.PrimaryHost + ":" + serve(t, e.front)
-	c := e.as(t, e.A, identity.CustomerMember)
-	p := browser.Open(t).Page(t, home+"/sign-in", browser.Desktop)
-	must(t, p.SetCookies([]*proto.NetworkCookieParam{{Name: "ez_customer", Value: c.Cookies["ez_customer"], URL: home}}))
+	p := tab(t, browser.Open(t), home, e.as(t, e.A, identity.CustomerMember))
 	p.Allow("402") // a declined card is an answer of the simulator's
 
 	invoice := e.things[e.A.ID][":invoice"]
 	p.Go(home + "/client/invoices/" + invoice + "/pay")
 	p.Click(`input[value="card"]`)
-	for _, view := range browser.Views() {
-		p.Look(view)
-		p.Check("pay")
-		p.Screenshot("client/pay")
-	}
+	lookAt(p, "client/pay")
 	p.Look(browser.Desktop)
 	p.Click(`main button[type="submit"]`)
 	p.Wait("[data-pay-problem]", "incomplete")

@@ -3,8 +3,6 @@ package web_test
 import (
 	"testing"
 
-	"github.com/go-rod/rod/lib/proto"
-
 	"github.com/ezscale/ezscale/branding/surface/browser"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
@@ -31,14 +29,8 @@ func TestServicesInABrowser(t *testing.T) {
 		}))
 	}
 	drive := browser.Open(t)
-	signedIn := func(t *testing.T, role identity.Role) *browser.Page {
-		t.Helper()
-		p := drive.Page(t, home+"/sign-in", browser.Desktop)
-		for name, value := range e.as(t, e.A, role).Cookies {
-			must(t, p.SetCookies([]*proto.NetworkCookieParam{{Name: name, Value: value, URL: home, HTTPOnly: true}}))
-		}
-		return p
-	}
+	customer := tab(t, drive, home, e.as(t, e.A, identity.CustomerMember))
+	team := tab(t, drive, home, e.as(t, e.A, identity.ResellerOwner))
 	const live = "observed = 'active', operation = '', step = '', problem = '', desired = 'active', power = 'on', holds = '{}', progress = 0, address = '203.0.113.7'"
 	for _, shot := range []struct{ name, path, sql, words string }{
 		{"running", "", live, "Running"},
@@ -52,45 +44,26 @@ func TestServicesInABrowser(t *testing.T) {
 		{"off", "", "power = 'off'", "Start"},
 		{"gone", "", "observed = 'gone', problem = 'The platform does not have it any more.'", "no longer find"},
 	} {
-		t.Run(shot.name, func(t *testing.T) {
-			state(live, shot.sql)
-			p := signedIn(t, identity.CustomerMember)
-			p.Go(at + shot.path)
-			p.Wait("main", shot.words)
-			for _, view := range browser.Views() {
-				p.Look(view)
-				p.Check(shot.name)
-				p.Screenshot("service_" + shot.name)
-			}
-			if shot.path != "" {
-				return
-			}
-			p = signedIn(t, identity.ResellerOwner)
-			p.Go(manage)
-			p.Wait("main", "Timeline")
-			for _, view := range browser.Views() {
-				p.Look(view)
-				p.Check("manage " + shot.name)
-				p.Screenshot("manage_service_" + shot.name)
-			}
-		})
-	}
-	for _, page := range []struct {
-		path string
-		role identity.Role
-	}{{"/client", identity.CustomerMember}, {"/client/services", identity.CustomerMember}, {"/manage/services", identity.ResellerOwner}} {
-		state(live)
-		p := signedIn(t, page.role)
-		p.Go(home + page.path)
-		for _, view := range browser.Views() {
-			p.Look(view)
-			p.Check(page.path)
-			p.Screenshot("services_list" + page.path)
+		state(live, shot.sql)
+		customer.Go(at + shot.path)
+		customer.Wait("main", shot.words)
+		lookAt(customer, "service_"+shot.name)
+		if shot.path == "" {
+			team.Go(manage)
+			team.Wait("main", "Timeline")
+			lookAt(team, "manage_service_"+shot.name)
 		}
 	}
+	state(live)
+	for _, path := range []string{"/client", "/client/services"} {
+		customer.Go(home + path)
+		lookAt(customer, "services_list"+path)
+	}
+	team.Go(home + "/manage/services")
+	lookAt(team, "services_list/manage")
 	t.Run("it comes alive", func(t *testing.T) {
 		state(live, "observed = 'none', operation = 'create', step = 'waiting', operation_since = now(), address = ''")
-		p := signedIn(t, identity.CustomerMember)
+		p := customer
 		p.Go(at)
 		p.Wait(".steps", "Reserving a place")
 		state("observed = 'installing', step = 'installing', progress = 40")

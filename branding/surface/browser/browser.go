@@ -18,6 +18,7 @@ import (
 	"github.com/go-rod/rod/lib/launcher"
 	"github.com/go-rod/rod/lib/launcher/flags"
 	"github.com/go-rod/rod/lib/proto"
+	"github.com/go-rod/rod/lib/utils"
 )
 
 // View is how a page is looked at.
@@ -130,7 +131,7 @@ func (b *Browser) Page(t testing.TB, url string, v View) *Page {
 	must(t, "open a window", err)
 	tab, err := private.Page(proto.TargetCreateTarget{})
 	must(t, "open a tab", err)
-	p := &Page{Page: tab.Timeout(lifetime()), t: t, axe: b.axe, view: v}
+	p := &Page{Page: tab.Sleeper(often).Timeout(lifetime()), t: t, axe: b.axe, view: v}
 	// The tab goes with its window: on its own it would ask whether to leave a form that
 	// was changed, and nobody answers.
 	t.Cleanup(func() { _ = private.Close() })
@@ -140,6 +141,11 @@ func (b *Browser) Page(t testing.TB, url string, v View) *Page {
 	must(t, "watch the policy", err)
 	p.Go(url)
 	return p
+}
+
+// often is how what is waited for is looked for: soon, and then four times a second.
+func often() utils.Sleeper {
+	return utils.BackoffSleeper(15*time.Millisecond, 250*time.Millisecond, nil)
 }
 
 // Look changes how the page is looked at.

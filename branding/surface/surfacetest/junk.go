@@ -29,22 +29,16 @@ func values() []string {
 // of ours. It returns how many requests were made.
 func (j Junk) Try(t testing.TB, c *Client, routes []surface.Route) (tried int) {
 	t.Helper()
-	words := values()
+	forms := j.forms()
 	for _, r := range routes {
 		if j.Each != nil {
 			j.Each()
 		}
 		for i, path := range j.paths(r.Path) {
-			form := url.Values{}
-			for k, f := range j.Fields {
-				form.Set(f, words[(i+k)%len(words)])
-			}
-			query := path + "?" + form.Encode()
-			type request struct {
-				what, method, path string
-				form               url.Values
-			}
-			all := []request{{"as it is", r.Method, path, nil}, {"with a query of junk", r.Method, query, form}}
+			form := forms[i%len(forms)]
+			query := path + "?" + form
+			type request struct{ what, method, path, form string }
+			all := []request{{"as it is", r.Method, path, ""}, {"with a query of junk", r.Method, query, form}}
 			if r.Method != http.MethodGet { // a GET has no body
 				all = append(all, request{"with a form of junk", r.Method, path, form})
 			}
@@ -53,13 +47,27 @@ func (j Junk) Try(t testing.TB, c *Client, routes []surface.Route) (tried int) {
 			}
 			for _, a := range all {
 				tried++
-				if got := c.Send(t, a.method, a.path, a.form); got.Status >= 500 {
+				if got := c.send(t, a.method, a.path, a.form); got.Status >= 500 {
 					t.Errorf("%s %.80s %s: %d\n%.600s", a.method, path, a.what, got.Status, got.Page)
 				}
 			}
 		}
 	}
 	return tried
+}
+
+// forms are as many forms as there are values, written out: each has another value in
+// each field.
+func (j Junk) forms() (all []string) {
+	words := values()
+	for i := range words {
+		form := url.Values{}
+		for k, f := range j.Fields {
+			form.Set(f, words[(i+k)%len(words)])
+		}
+		all = append(all, form.Encode())
+	}
+	return all
 }
 
 // paths is the route's path once with each id.
