@@ -119,7 +119,7 @@ func (a *Authority) signedIn(ctx context.Context) (acme.Account, error) {
 		account, err = a.makeAccount(ctx)
 	}
 	if err != nil {
-		return acme.Account{}, fmt.Errorf("account: %w", err)
+		return acme.Account{}, &accountError{err}
 	}
 	a.account = &account
 	return account, nil

@@ -48,8 +48,10 @@ type Certificates struct {
 	serve   *certmagic.Config // as handshakes see it: memory only
 	waiting chan struct{}
 	unknown *limiter
-	denied  atomic.Int64
-	loads   atomic.Int64
+
+	strangers allowance // proofs looked up for hosts that are not known
+	denied    atomic.Int64
+	loads     atomic.Int64
 
 	mu      sync.Mutex
 	loading map[string]*load
@@ -104,7 +106,7 @@ func NewCertificates(cfg CertificatesConfig) *Certificates {
 	}
 	c := &Certificates{
 		cfg: cfg, waiting: make(chan struct{}, cfg.Waiting),
-		unknown: newLimiter(cfg.UnknownPerNetwork, 10*time.Second, cfg.Clock),
+		unknown: newLimiter(cfg.UnknownPerNetwork, 10*time.Second, cfg.Clock), strangers: allowance{most: 20, now: cfg.Clock},
 		loading: map[string]*load{}, loaded: map[string]string{}, missed: map[string]time.Time{},
 		hurried: map[string]time.Time{}, arrived: map[string]chan struct{}{},
 	}

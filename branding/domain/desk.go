@@ -25,6 +25,9 @@ type Limits struct {
 // DefaultLimits are those of an ordinary plan.
 var DefaultLimits = Limits{Domains: 25, Pending: 10, AddsPerDay: 20, CheckEvery: 30 * time.Second}
 
+// LimitsOf says what a tenant may ask for, by what it pays for.
+type LimitsOf func(context.Context, *tenancy.CentralTx, tenancy.ID) (Limits, error)
+
 // By is who asks, for the audit trail.
 type By struct {
 	Actor     audit.Actor
@@ -36,9 +39,9 @@ type By struct {
 type Desk struct {
 	Central   *tenancy.Central
 	Names     NamePolicy
-	Zone      string                  // the tenants' own hosts stand below it
-	HTTPSPort int                     // public; 0: 443
-	Limits    func(tenancy.ID) Limits // nil: DefaultLimits
+	Zone      string   // the tenants' own hosts stand below it
+	HTTPSPort int      // public; 0: 443
+	Limits    LimitsOf // nil: DefaultLimits
 	Preflight *Preflight
 	News      News   // may be nil
 	Wake      func() // the worker of this process, that something is due; may be nil
@@ -46,11 +49,11 @@ type Desk struct {
 
 var errNotFound = fault.New(fault.NotFound, "domain.not_found", "There is no such domain.")
 
-func (k *Desk) limits(t tenancy.ID) Limits {
+func (k *Desk) limits(ctx context.Context, tx *tenancy.CentralTx, t tenancy.ID) (Limits, error) {
 	if k.Limits == nil {
-		return DefaultLimits
+		return DefaultLimits, nil
 	}
-	return k.Limits(t)
+	return k.Limits(ctx, tx, t)
 }
 
 // ParseID reads a domain's id from an address; what is none is not found.
@@ -152,8 +155,13 @@ func (k *Desk) admit(ctx context.Context, tx *tenancy.CentralTx, t tenancy.ID) (
 	if err != nil {
 		return "", err
 	}
-	l := k.limits(t)
+	l, err := k.limits(ctx, tx, t)
+	if err != nil {
+		return "", err
+	}
 	switch {
+	case l.Domains == 0:
+		return "", fault.Field("host", "domain.limit", "Your plan has no domains of your own.")
 	case n.Live >= l.Domains:
 		return "", fault.Field("host", "domain.limit", fmt.Sprintf("Your plan has room for %d domains. Remove one first.", l.Domains))
 	case n.Pending >= l.Pending:
@@ -223,10 +231,14 @@ func (k *Desk) change(ctx context.Context, t tenancy.ID, id uuid.UUID, fn func(*
 // CheckNow asks the worker to look at the domain at once. Fault: domain.check_too_soon.
 // After a failed order it looks at DNS and orders again only when its time has come.
 func (k *Desk) CheckNow(ctx context.Context, t tenancy.ID, id uuid.UUID, _ By) (Domain, error) {
-	every := k.limits(t).CheckEvery
 	d, err := k.change(ctx, t, id, func(tx *tenancy.CentralTx, d *Domain) error {
+		l, err := k.limits(ctx, tx, t)
+		if err != nil {
+			return err
+		}
+		every := l.CheckEvery
 		var asked int64
-		err := tx.NewRaw(`UPDATE domains SET asked_at = ?, next_at = ? WHERE id = ? AND (asked_at IS NULL OR asked_at <= ?) RETURNING 1`,
+		err = tx.NewRaw(`UPDATE domains SET asked_at = ?, next_at = ? WHERE id = ? AND (asked_at IS NULL OR asked_at <= ?) RETURNING 1`,
 			tx.Now(), tx.Now(), id, tx.Now().Add(-every)).Scan(ctx, &asked)
 		if tenancy.IsNoRows(err) {
 			return fault.New(fault.TooMany, "domain.check_too_soon", fmt.Sprintf("It was checked a moment ago. You can check again every %d seconds.", int(every/time.Second)))

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mholt/acmez/v3"
 	"github.com/valyala/fasthttp"
 	"golang.org/x/net/http2"
 
@@ -85,6 +86,10 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 		f.h2.ServeConn(c, &http2.ServeConnOpts{BaseConfig: f.h2base, Handler: f.h2base.Handler})
 		return nil
 	})
+	if cfg.Certificates.cfg.Authority.cfg.TLSALPN {
+		// The handshake was the proof; nothing is said on such a connection.
+		f.secure.NextProto(acmez.ACMETLS1Protocol, func(c net.Conn) error { return c.Close() })
+	}
 	return f, nil
 }
 

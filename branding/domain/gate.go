@@ -25,6 +25,9 @@ func (c *Certificates) TLSConfig() *tls.Config {
 			if c.cfg.Hosts.Known(sniHost(h.ServerName)) {
 				return nil, nil // nil, not a new one: session tickets keep working
 			}
+			if c.cfg.Authority.cfg.TLSALPN && isProof(h) && c.strangers.take() {
+				return nil, nil // a name verified a moment ago; whether a proof is open decides tlsProof
+			}
 			c.denied.Add(1)
 			c.unknown.count(h.Conn.RemoteAddr())
 			return nil, errUnknownHost

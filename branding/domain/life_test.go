@@ -103,15 +103,26 @@ func TestAnotherTenantsIdIsNotFound(t *testing.T) {
 func TestTheDeskKeepsItsLimits(t *testing.T) {
 	r := newRig(t)
 	ctx := context.Background()
-	r.desk.Limits = func(tenancy.ID) Limits {
-		return Limits{Domains: 3, Pending: 2, AddsPerDay: 4, CheckEvery: 30 * time.Second}
+	room := map[tenancy.ID]int{r.world.A.ID: 3, r.world.B.ID: 1}
+	r.desk.Limits = func(_ context.Context, _ *tenancy.CentralTx, t tenancy.ID) (Limits, error) {
+		return Limits{Domains: room[t], Pending: 2, AddsPerDay: 4, CheckEvery: 30 * time.Second}, nil
 	}
 	a := r.add(r.world.A, "one.example.com")
 	r.add(r.world.A, "two.example.com")
 	if _, err := r.desk.Add(ctx, r.world.A.ID, "three.example.com", staffBy); !fault.Is(err, "domain.pending_limit") {
 		t.Errorf("a third claim: %v", err)
 	}
-	r.add(r.world.B, "three.example.com") // another tenant's limits are its own
+	three := r.add(r.world.B, "three.example.com") // another tenant's limits are its own
+	if _, err := r.desk.Add(ctx, r.world.B.ID, "more.example.com", staffBy); !fault.Is(err, "domain.limit") {
+		t.Errorf("more than its plan has room for: %v", err)
+	}
+	room[r.world.B.ID] = 0 // a smaller plan: what is there stays, nothing is added
+	if _, err := r.desk.Add(ctx, r.world.B.ID, "more.example.com", staffBy); !fault.Is(err, "domain.limit") {
+		t.Errorf("on a plan without domains: %v", err)
+	}
+	r.state(three, Pending)
+	room[r.world.B.ID] = 2
+	r.add(r.world.B, "more.example.com")
 	if _, err := r.desk.CheckNow(ctx, r.world.A.ID, a.ID, staffBy); err != nil {
 		t.Fatal(err)
 	}

@@ -137,8 +137,8 @@ func (w *Worker) unreachable(ctx context.Context, n ownName) *trouble {
 	if w.Preflight == nil || w.Preflight.Self == nil || strings.HasPrefix(n.Name, "*.") || w.Central.Now().Sub(n.CreatedAt) > newName {
 		return nil
 	}
-	if err := w.Preflight.Self.OverHTTP(ctx, n.Name); err != nil {
-		return &trouble{state: RateLimited, code: noFrontCode, message: "No node of ours answers for " + n.Name + " over plain HTTP yet. " + err.Error(), wait: frontRetry}
+	if err := w.Preflight.reach(ctx, n.Name); err != nil {
+		return &trouble{state: RateLimited, code: noFrontCode, message: "No node of ours answers for " + n.Name + " over " + strings.ToUpper(w.Preflight.way()) + " yet. " + err.Error(), wait: frontRetry}
 	}
 	return nil
 }

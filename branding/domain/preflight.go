@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mholt/acmez/v3/acme"
 	"github.com/miekg/dns"
 )
 
@@ -108,12 +109,28 @@ func (p *Preflight) Look(ctx context.Context, d Domain, now time.Time) Observati
 	o.direction(ctx, p, d)
 	o.permission(ctx, p, d.Host)
 	if p.Self != nil && o.Owned && o.Directed && o.Allowed {
-		if err := p.Self.OverHTTP(ctx, d.Host); err != nil {
+		if err := p.reach(ctx, d.Host); err != nil {
 			o.Reached = false
-			o.fail("http.not_ours", "A request to http://"+d.Host+"/ did not arrive here: another server, a proxy or a firewall answers. "+err.Error())
+			o.fail("http.not_ours", "A request to "+p.way()+"://"+d.Host+"/ did not arrive here: another server, a proxy or a firewall answers. "+err.Error())
 		}
 	}
 	return o
+}
+
+// reach looks whether the authority will find us where it looks for the proof. Plain HTTP
+// may be shut where TLS proves.
+func (p *Preflight) reach(ctx context.Context, host string) error {
+	if p.Method == acme.ChallengeTypeTLSALPN01 {
+		return p.Self.Listens(ctx, host)
+	}
+	return p.Self.OverHTTP(ctx, host)
+}
+
+func (p *Preflight) way() string {
+	if p.Method == acme.ChallengeTypeTLSALPN01 {
+		return "https"
+	}
+	return "http"
 }
 
 // fail keeps the first problem: what comes later often follows from it.

@@ -32,6 +32,8 @@ type rig struct {
 	lab   *acmelab.Lab
 	ring  *secrets.Keyring
 	plain net.Listener // where the authority looks for proofs
+	tls   net.Listener // where it looks for those over TLS
+	tune  func(*AuthorityConfig)
 	clock *tenancytest.Clock
 	desk  *Desk
 	pf    *Preflight
@@ -42,6 +44,12 @@ var staffBy = By{Actor: audit.Actor{Kind: "staff", ID: "1", Name: "Sam"}, IP: "1
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
+	return newRigAt(t, acmelab.External{})
+}
+
+// newRigAt is newRig with an authority that may ask for an account binding.
+func newRigAt(t testing.TB, external acmelab.External) *rig {
+	t.Helper()
 	r := &rig{t: t, world: tenancytest.New(t), ring: testKeyring(t)}
 	r.clock = r.world.Clock
 	r.clock.Set(time.Now().UTC()) // certificates are of real time
@@ -49,7 +57,10 @@ func newRig(t testing.TB) *rig {
 	r.plain, err = net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	t.Cleanup(func() { _ = r.plain.Close() })
-	r.lab, err = acmelab.Start(acmelab.Options{HTTPPort: r.plain.Addr().(*net.TCPAddr).Port, TLSPort: 1, Updates: labUpdates})
+	r.tls, err = net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { _ = r.tls.Close() })
+	r.lab, err = acmelab.Start(acmelab.Options{HTTPPort: r.plain.Addr().(*net.TCPAddr).Port, TLSPort: r.tls.Addr().(*net.TCPAddr).Port, Updates: labUpdates, External: external})
 	must(t, err)
 	t.Cleanup(func() { _ = r.lab.Close() })
 	resolvers := Resolvers{Servers: []string{r.lab.DNS()}}
@@ -115,6 +126,7 @@ type node struct {
 
 type nodeOptions struct {
 	plain    net.Listener // nil: none
+	tls      net.Listener // nil: one at any port
 	platform *Platform
 	pace     Pace
 	quota    Quota
@@ -157,19 +169,23 @@ func (r *rig) node(o nodeOptions) *node {
 	if o.running {
 		all.Go(func() { _ = n.worker.Run(ctx) })
 	}
-	n.listen(o.plain)
+	n.listen(o.plain, o.tls)
 	return n
 }
 
 func (r *rig) authority(assets Assets, log *slog.Logger) *Authority {
 	r.t.Helper()
-	a, err := NewAuthority(AuthorityConfig{Directory: r.lab.Directory(), Roots: r.lab.Roots(), Email: "ops@example.com",
-		Profile: acmelab.Profile, Identity: []string{acmelab.Identity}, Assets: assets, Log: log})
+	cfg := AuthorityConfig{Directory: r.lab.Directory(), Roots: r.lab.Roots(), Email: "ops@example.com",
+		Profile: acmelab.Profile, Identity: []string{acmelab.Identity}, Assets: assets, Log: log}
+	if r.tune != nil {
+		r.tune(&cfg)
+	}
+	a, err := NewAuthority(cfg)
 	must(r.t, err)
 	return a
 }
 
-func (n *node) listen(plain net.Listener) {
+func (n *node) listen(plain, ln net.Listener) {
 	t := n.rig.t
 	t.Helper()
 	self := &SelfTest{Secret: []byte("probe"), Resolvers: n.rig.pf.Resolvers, Only: n.rig.pf.Edge.Addresses}
@@ -178,8 +194,10 @@ func (n *node) listen(plain net.Listener) {
 		Tickets: &Tickets{Central: n.rig.world.Central, Sealer: n.rig.ring}})
 	must(t, err)
 	must(t, n.front.cfg.Tickets.apply(context.Background(), n.front.tls))
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	if ln == nil {
+		ln, err = net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+	}
 	n.addr = ln.Addr().String()
 	go func() { _ = n.front.ServeHTTPS(ln) }()
 	if plain != nil {

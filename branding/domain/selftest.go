@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,6 +53,25 @@ func (s *SelfTest) OverHTTP(ctx context.Context, host string) error {
 // OverHTTPS reports whether HTTPS to host arrives here and its certificate holds.
 func (s *SelfTest) OverHTTPS(ctx context.Context, host string) error {
 	return s.ask(ctx, "https", host, s.HTTPSPort)
+}
+
+// Listens reports whether anything of ours takes connections for host where HTTPS is. It
+// is all that can be asked before there is a certificate.
+func (s *SelfTest) Listens(ctx context.Context, host string) error {
+	ctx, cancel := context.WithTimeout(ctx, 8*time.Second)
+	defer cancel()
+	port := s.HTTPSPort
+	if port == 0 {
+		port = 443
+	}
+	c, err := s.dial(ctx, net.JoinHostPort(host, strconv.Itoa(port)))
+	if errors.Is(err, errNotOurs) {
+		return err
+	}
+	if err != nil {
+		return explainProbe(err)
+	}
+	return c.Close()
 }
 
 func (s *SelfTest) ask(ctx context.Context, scheme, host string, port int) error {

@@ -33,8 +33,8 @@ type Config struct {
 	HTTPSPort   int
 	Quota       Quota // zero: DefaultQuota
 	Pace        Pace
-	Limits      func(tenancy.ID) Limits // nil: DefaultLimits
-	News        News                    // may be nil
+	Limits      LimitsOf // nil: DefaultLimits
+	News        News     // may be nil
 	// UnknownPerNetwork: see CertificatesConfig.
 	UnknownPerNetwork int
 	Log               *slog.Logger

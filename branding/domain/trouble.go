@@ -18,6 +18,16 @@ type storageError struct{ err error }
 func (e *storageError) Error() string { return "certificate storage: " + e.err.Error() }
 func (e *storageError) Unwrap() error { return e.err }
 
+// accountError is a failure before any order: the authority does not know us yet.
+type accountError struct{ err error }
+
+func (e *accountError) Error() string { return "account at the authority: " + e.err.Error() }
+func (e *accountError) Unwrap() error { return e.err }
+
+// accountPause is how long nobody orders after the authority refused our account: that is
+// mended by hand.
+const accountPause = 15 * time.Minute
+
 // overdrawn is returned instead of placing an order that the budget does not hold.
 type overdrawn struct {
 	until   time.Time
@@ -47,6 +57,11 @@ func classify(err error, name string, retryAfter time.Duration, now time.Time) t
 		return trouble{state: Failing, code: "acme.storage", message: "We could not reach our own certificate storage. We try again by ourselves.", wait: time.Minute}
 	}
 	var p acme.Problem
+	var account *accountError
+	if errors.As(err, &account) && errors.As(err, &p) && p.Status/100 == 4 && p.Type != acme.ProblemTypeRateLimited {
+		return trouble{state: RateLimited, code: "acme.account", wait: accountPause, account: true,
+			message: "The certificate authority does not accept our account with it. That is ours to mend; nothing is needed from you."}
+	}
 	if errors.As(err, &p) {
 		return classifyProblem(p, name, retryAfter, now)
 	}

@@ -188,7 +188,8 @@ func (s *Console) showTiers(c *fiber.Ctx) error {
 func (s *Console) setTier(c *fiber.Ctx) error {
 	in := wholesale.NewTier{
 		Tier: table.Text(c.FormValue("tier"), 60), Currency: table.Text(c.FormValue("currency"), 3), Name: table.Text(c.FormValue("name"), 200),
-		Fee: table.Text(c.FormValue("fee"), 40), Percent: table.Text(c.FormValue("percent"), 20), From: dayOf(c, "from"),
+		Fee: table.Text(c.FormValue("fee"), 40), Percent: table.Text(c.FormValue("percent"), 20),
+		Domains: table.Text(c.FormValue("domains"), 20), From: dayOf(c, "from"),
 	}
 	if err := s.Wholesale.SetTier(c.UserContext(), in, office.By(c)); err != nil {
 		v, verr := s.tiersPage(c, in, table.Text(c.FormValue("from"), 10))

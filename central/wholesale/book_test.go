@@ -63,6 +63,37 @@ func TestAPriceHoldsFromItsDayToTheNext(t *testing.T) {
 	}))
 }
 
+func TestATierSaysHowManyDomains(t *testing.T) {
+	w, ctx := tenancytest.New(t), t.Context()
+	d := book(t, w)
+	room := func(who tenancy.Tenant) (n int) {
+		must(t, w.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) { n, err = wholesale.DomainsOf(ctx, tx, who.ID); return err }))
+		return n
+	}
+	w.Clock.Set(on(t, "2026-03-10"))
+	set := func(tier, domains, from string) {
+		must(t, d.SetTier(ctx, wholesale.NewTier{Tier: tier, Currency: "EUR", Name: tier, Fee: "1", Percent: "0", Domains: domains, From: on(t, from)}, anna))
+	}
+	set("small", "3", "2026-03-01")
+	set("small", "4", "2026-05-01")
+	set("large", "500", "2026-03-01")
+	if n := room(w.A); n != wholesale.DefaultDomains {
+		t.Errorf("without terms: %d", n)
+	}
+	must(t, d.SetTerms(ctx, w.A.ID, wholesale.NewTerms{Tier: "small", Currency: "EUR", From: on(t, "2026-04-01")}, anna)) // it is in its trial
+	must(t, d.SetTerms(ctx, w.A.ID, wholesale.NewTerms{Tier: "large", Currency: "EUR", From: on(t, "2026-06-01")}, anna))
+	must(t, d.SetTerms(ctx, w.B.ID, wholesale.NewTerms{Tier: "large", Currency: "EUR", From: on(t, "2026-04-01")}, anna))
+	for _, x := range []struct {
+		day  string
+		a, b int
+	}{{"2026-03-10", 3, 500}, {"2026-04-10", 3, 500}, {"2026-05-10", 4, 500}, {"2026-06-10", 500, 500}} {
+		w.Clock.Set(on(t, x.day))
+		if a, b := room(w.A), room(w.B); a != x.a || b != x.b {
+			t.Errorf("on %s: %d and %d, want %d and %d", x.day, a, b, x.a, x.b)
+		}
+	}
+}
+
 func TestTheBookRefuses(t *testing.T) {
 	w, ctx := tenancytest.New(t), t.Context()
 	d := book(t, w)
@@ -87,6 +118,8 @@ func TestTheBookRefuses(t *testing.T) {
 		{"no such tier", price("vps-s", "gold", "EUR", "1"), "tier.unknown"},
 		{"a tier's name", tier("A B", "1", "1"), "tier.invalid"},
 		{"more than everything", tier("a", "1", "100.0001"), "tier.invalid"},
+		{"domains in words", d.SetTier(ctx, wholesale.NewTier{Tier: "a", Currency: "EUR", Name: "A", Fee: "1", Percent: "0", Domains: "many", From: march}, anna), "tier.invalid"},
+		{"fewer domains than none", d.SetTier(ctx, wholesale.NewTier{Tier: "a", Currency: "EUR", Name: "A", Fee: "1", Percent: "0", Domains: "-1", From: march}, anna), "tier.invalid"},
 		{"a fee below nothing", tier("a", "-1", "1"), "tier.invalid"},
 		{"the kind of a SKU", d.SaveSKU(ctx, wholesale.SKU{Code: "vps-s", Type: "vps", Name: "x", Kind: wholesale.Metered, Unit: "GB", State: "active"}, anna), "sku.kind_fixed"},
 		{"a spec that is a list", d.SaveSKU(ctx, wholesale.SKU{Code: "a", Type: "vps", Name: "x", Kind: wholesale.Service, State: "active", Spec: []byte("[]")}, anna), "sku.invalid"},

@@ -22,6 +22,7 @@ type Tier struct {
 	Name        string
 	Fee         billing.Money // a month
 	DiscountPPM int64         // off services and metered units, parts per million
+	Domains     int           // of its own, at once
 	From, To    time.Time     // zero To: until another follows
 }
 
@@ -51,13 +52,14 @@ type tierRow struct {
 	Tier, Currency, Name string
 	FeeMinor             int64
 	DiscountPPM          int64 `bun:"discount_ppm"`
+	Domains              int
 	ValidFrom, ValidTo   time.Time
 }
 
-const tierColumns = "t.tier, t.currency, t.name, t.fee_minor, (t.discount_percent * 10000)::bigint AS discount_ppm, t.valid_from, t.valid_to"
+const tierColumns = "t.tier, t.currency, t.name, t.fee_minor, (t.discount_percent * 10000)::bigint AS discount_ppm, t.domains, t.valid_from, t.valid_to"
 
 func (r tierRow) tier() Tier {
-	return Tier{r.Tier, r.Name, billing.Money{Minor: r.FeeMinor, Currency: r.Currency}, r.DiscountPPM, r.ValidFrom.UTC(), utcOrZero(r.ValidTo)}
+	return Tier{r.Tier, r.Name, billing.Money{Minor: r.FeeMinor, Currency: r.Currency}, r.DiscountPPM, r.Domains, r.ValidFrom.UTC(), utcOrZero(r.ValidTo)}
 }
 
 // Tiers are all tiers with all their days, the newest first within a tier and currency.
@@ -80,6 +82,29 @@ func tiersIn(ctx context.Context, tx *tenancy.CentralTx) (all []Tier, err error)
 	return all, nil
 }
 
+// DefaultDomains is how many domains of its own a reseller may have when nothing says
+// otherwise.
+const DefaultDomains = 25
+
+// maxDomains bounds what a tier can give.
+const maxDomains = 100_000
+
+// DomainsOf is how many domains of its own a tenant may have now, by its tier. Before
+// its first terms begin, those count.
+func DomainsOf(ctx context.Context, tx *tenancy.CentralTx, tenant tenancy.ID) (n int, err error) {
+	err = tx.NewRaw(`SELECT t.domains FROM (SELECT tier, currency, valid_from FROM tenant_terms WHERE tenant_id = ?0
+			ORDER BY (valid_from <= ?1) DESC, CASE WHEN valid_from <= ?1 THEN valid_from END DESC, valid_from LIMIT 1) x
+		JOIN tiers t ON t.tier = x.tier AND t.currency = x.currency AND t.valid_from <= greatest(x.valid_from, ?1)
+			AND (t.valid_to IS NULL OR t.valid_to > greatest(x.valid_from, ?1))`, tenant, tx.Now()).Scan(ctx, &n)
+	if tenancy.IsNoRows(err) {
+		return DefaultDomains, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("domains of a tier: %w", err)
+	}
+	return n, nil
+}
+
 // NewTier is a tier as a person sets it.
 type NewTier struct {
 	Tier     string
@@ -87,6 +112,7 @@ type NewTier struct {
 	Name     string
 	Fee      string // a decimal of whole units, a month
 	Percent  string // discount, 0 to 100
+	Domains  string // of a reseller's own; empty: DefaultDomains
 	From     time.Time
 }
 
@@ -110,6 +136,12 @@ func (d *Desk) SetTier(ctx context.Context, n NewTier, by audit.Origin) error {
 	if !ok {
 		wrong["percent"] = "Enter a percentage from 0 to 100."
 	}
+	domains := DefaultDomains
+	if s := strings.TrimSpace(n.Domains); s != "" {
+		if domains, err = strconv.Atoi(s); err != nil || domains < 0 || domains > maxDomains {
+			wrong["domains"] = "Enter a number, 0 or more."
+		}
+	}
 	switch {
 	case n.From.IsZero() || n.From.Year() < 2000 || n.From.Year() > 2200:
 		wrong["from"] = "Choose the day from which it holds."
@@ -119,7 +151,7 @@ func (d *Desk) SetTier(ctx context.Context, n NewTier, by audit.Origin) error {
 	if err := fault.Fields("tier.invalid", wrong); err != nil {
 		return err
 	}
-	t := Tier{Tier: n.Tier, Name: n.Name, Fee: fee, DiscountPPM: ppm, From: n.From}
+	t := Tier{Tier: n.Tier, Name: n.Name, Fee: fee, DiscountPPM: ppm, Domains: domains, From: n.From}
 	err = d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
 		if err := mustBeOpen(ctx, tx, n.From); err != nil {
 			return err
@@ -139,15 +171,15 @@ func storeTier(ctx context.Context, tx *tenancy.CentralTx, t Tier, by audit.Orig
 	if err != nil {
 		return err
 	}
-	_, err = tx.NewRaw(`INSERT INTO tiers (tier, currency, name, fee_minor, discount_percent, valid_from, valid_to)
-		VALUES (?, ?, ?, ?, ?::numeric, ?, (SELECT min(valid_from) FROM tiers WHERE`+same+`AND valid_from > ?))
+	_, err = tx.NewRaw(`INSERT INTO tiers (tier, currency, name, fee_minor, discount_percent, domains, valid_from, valid_to)
+		VALUES (?, ?, ?, ?, ?::numeric, ?, ?, (SELECT min(valid_from) FROM tiers WHERE`+same+`AND valid_from > ?))
 		ON CONFLICT (tier, currency, valid_from) DO UPDATE SET name = excluded.name, fee_minor = excluded.fee_minor,
-			discount_percent = excluded.discount_percent, valid_to = excluded.valid_to`,
-		t.Tier, t.Fee.Currency, t.Name, t.Fee.Minor, t.Percent(), t.From, t.Tier, t.Fee.Currency, t.From).Exec(ctx)
+			discount_percent = excluded.discount_percent, domains = excluded.domains, valid_to = excluded.valid_to`,
+		t.Tier, t.Fee.Currency, t.Name, t.Fee.Minor, t.Percent(), t.Domains, t.From, t.Tier, t.Fee.Currency, t.From).Exec(ctx)
 	if err != nil {
 		return err
 	}
-	return by.Record(ctx, tx, "tier.set", tierTarget(t.Tier), map[string]any{"fee": t.Fee.String(), "discount": t.Percent(), "from": day(t.From)})
+	return by.Record(ctx, tx, "tier.set", tierTarget(t.Tier), map[string]any{"fee": t.Fee.String(), "discount": t.Percent(), "domains": t.Domains, "from": day(t.From)})
 }
 
 // mustKnowTier refuses a tier that was never set in the currency.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"errors"
 	"net"
 	"net/netip"
@@ -132,6 +133,9 @@ func (c *acmeConfig) Validate() error {
 	}
 	if (c.ExternalKID == "") != (c.ExternalMAC == "") {
 		kind = errors.Join(kind, setting.Problem{Name: "EZSCALE_ACME_EAB_KID", Text: "and EZSCALE_ACME_EAB_HMAC go together"})
+	}
+	if _, err := base64.RawURLEncoding.DecodeString(c.ExternalMAC); err != nil {
+		kind = errors.Join(kind, setting.Problem{Name: "EZSCALE_ACME_EAB_HMAC", Text: "must be base64url without padding, as the authority gives it"})
 	}
 	return errors.Join(kind, urlOf("EZSCALE_ACME_DIRECTORY", c.Directory, "https"), between("EZSCALE_ACME_BUDGET", c.Budget, 1, 1_000_000), between("EZSCALE_ACME_RESERVE", c.Reserve, 0, 1_000_000))
 }

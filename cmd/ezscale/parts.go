@@ -16,6 +16,7 @@ import (
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/branding/media"
 	"github.com/ezscale/ezscale/branding/media/s3store"
+	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/cmd/ezscale/setting"
 	"github.com/ezscale/ezscale/tenancy"
 )
@@ -60,7 +61,7 @@ func (a *app) openDomains(ctx context.Context, outbox *mail.Outbox, t trust) (*d
 		Edge:        domain.Edge{Zone: edge, Addresses: append(c.Edge.IPv4, c.Edge.IPv6...)},
 		Resolvers:   domain.Resolvers{Servers: c.Edge.Resolvers, Authoritative: len(c.Edge.Resolvers) == 0},
 		AllowedTLDs: c.Edge.TLDs, ProbeSecret: a.ring.DeriveKey("domain probe"),
-		HTTPPort: portOf(c.HTTP.Addr), HTTPSPort: c.HTTP.PublicHTTPS, Quota: window,
+		HTTPPort: portOf(c.HTTP.Addr), HTTPSPort: c.HTTP.PublicHTTPS, Quota: window, Limits: domainLimits,
 		News: &domain.Letters{Outbox: outbox, Link: func(slug string) string { return a.siteURL(slug+"."+c.Hosts.Platform) + "/manage/domains" }},
 		Log:  a.log, Clock: a.clock,
 	})
@@ -70,6 +71,14 @@ func (a *app) openDomains(ctx context.Context, outbox *mail.Outbox, t trust) (*d
 	a.countTLS(s.Certificates)
 	a.onClose("domains", func(context.Context) error { s.Close(); return nil })
 	return s, nil
+}
+
+// domainLimits are those of the tier a reseller is on.
+func domainLimits(ctx context.Context, tx *tenancy.CentralTx, t tenancy.ID) (domain.Limits, error) {
+	l := domain.DefaultLimits
+	n, err := wholesale.DomainsOf(ctx, tx, t)
+	l.Domains = n
+	return l, err
 }
 
 // dnsProof is how a wildcard for the platform's own name is proved; nil when every host

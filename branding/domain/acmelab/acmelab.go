@@ -48,10 +48,15 @@ type Options struct {
 	HTTPPort  int           // where HTTP-01 connects to; 80 on the real internet
 	TLSPort   int           // where TLS-ALPN-01 connects to; 443 on the real internet
 	Validity  time.Duration // of certificates; 0: 90 days
+	External  External      // who may have an account; zero: everybody
 	ZoneFile  string        // keeps the zone between starts; empty: in memory only
 	Updates   UpdateKey     // who may change the zone by dynamic updates; zero: nobody
 	LogOutput io.Writer     // nil: nothing
 }
+
+// External is the one account binding the authority knows; with it, nobody has an
+// account without.
+type External struct{ KeyID, Key string } // Key in base64url
 
 // Lab is a running authority with its name server.
 type Lab struct {
@@ -105,7 +110,13 @@ func (l *Lab) serveACME(o Options) error {
 		Profile: {Description: "demo", ValidityPeriod: uint64(o.Validity / time.Second)},
 	})
 	validator := va.New(logger, o.HTTPPort, o.TLSPort, false, l.dns.addr, store)
-	front := wfe.New(logger, store, validator, authority, []string{Identity}, false, false, 1, 1)
+	bound := o.External != (External{})
+	if bound {
+		if err := store.AddExternalAccountKeyByID(o.External.KeyID, o.External.Key); err != nil {
+			return fmt.Errorf("acmelab: %w", err)
+		}
+	}
+	front := wfe.New(logger, store, validator, authority, []string{Identity}, false, bound, 1, 1)
 	l.root = rootOf(&front)
 	if l.root == nil {
 		return errors.New("acmelab: the authority has no root certificate")
