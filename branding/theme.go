@@ -11,14 +11,36 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync"
 )
 
 // maxTemplateBytes bounds one template file.
 const maxTemplateBytes = 256 << 10
 
-// Themes renders pages of every theme. It is immutable and safe for concurrent use.
+// Themes renders pages of every theme. It is safe for concurrent use.
 type Themes struct {
-	sets map[string]map[string]*template.Template
+	sets map[string]map[string]*themePage
+}
+
+// themePage is one page of a theme. It is put together when it is first asked for: a
+// theme has a hundred pages, each with every layout and partial, and most processes
+// never show most of them.
+type themePage struct {
+	file, source string
+	shared       *template.Template // layouts and partials of the theme; never executed
+	once         sync.Once
+	whole        *template.Template
+	err          error
+}
+
+func (p *themePage) template() (*template.Template, error) {
+	p.once.Do(func() {
+		// A clone of its own, so that the blocks of two pages do not collide.
+		if p.whole, p.err = p.shared.Clone(); p.err == nil {
+			_, p.err = p.whole.New(p.file).Parse(p.source)
+		}
+	})
+	return p.whole, p.err
 }
 
 // ErrNoPage is returned for a page or theme that does not exist.
@@ -60,7 +82,8 @@ func (o Overlay) ReadDir(name string) ([]fs.DirEntry, error) {
 // LoadThemes parses every theme in files: base, and each other folder over it. A
 // template that does not parse is an error here and never on a page.
 func LoadThemes(files fs.FS, names []string, funcs template.FuncMap) (*Themes, error) {
-	t := &Themes{sets: map[string]map[string]*template.Template{}}
+	t := &Themes{sets: map[string]map[string]*themePage{}}
+	parsed := map[string]bool{} // sources of pages; themes share most of them
 	base, err := fs.Sub(files, "base")
 	if err != nil {
 		return nil, err
@@ -74,7 +97,7 @@ func LoadThemes(files fs.FS, names []string, funcs template.FuncMap) (*Themes, e
 			}
 			layers = Overlay{own, base}
 		}
-		set, err := loadTheme(layers, funcs)
+		set, err := loadTheme(layers, funcs, parsed)
 		if err != nil {
 			return nil, fmt.Errorf("theme %s: %w", name, err)
 		}
@@ -83,9 +106,8 @@ func LoadThemes(files fs.FS, names []string, funcs template.FuncMap) (*Themes, e
 	return t, nil
 }
 
-// loadTheme parses layouts and partials once, then clones them for each page, so
-// that the blocks of two pages do not collide.
-func loadTheme(files fs.FS, funcs template.FuncMap) (map[string]*template.Template, error) {
+// loadTheme parses layouts and partials, and tries each page's own template.
+func loadTheme(files fs.FS, funcs template.FuncMap, parsed map[string]bool) (map[string]*themePage, error) {
 	shared := template.New("").Funcs(funcs).Option("missingkey=error")
 	var pages []string
 	err := fs.WalkDir(files, ".", func(p string, d fs.DirEntry, err error) error {
@@ -96,47 +118,60 @@ func loadTheme(files fs.FS, funcs template.FuncMap) (map[string]*template.Templa
 			pages = append(pages, p)
 			return nil
 		}
-		return parseInto(shared, files, p)
+		source, err := readTemplate(files, p)
+		if err == nil {
+			_, err = shared.New(p).Parse(source)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	set := make(map[string]*template.Template, len(pages))
+	set := make(map[string]*themePage, len(pages))
 	for _, p := range pages {
-		page, err := shared.Clone()
+		source, err := readTemplate(files, p)
+		if err == nil && !parsed[source] {
+			_, err = template.New(p).Funcs(funcs).Parse(source)
+			parsed[source] = true
+		}
 		if err != nil {
 			return nil, err
 		}
-		if err := parseInto(page, files, p); err != nil {
-			return nil, err
-		}
-		set[strings.TrimSuffix(strings.TrimPrefix(p, "pages/"), ".html")] = page
+		set[strings.TrimSuffix(strings.TrimPrefix(p, "pages/"), ".html")] = &themePage{file: p, source: source, shared: shared}
 	}
 	return set, nil
 }
 
-func parseInto(t *template.Template, files fs.FS, p string) error {
+func readTemplate(files fs.FS, p string) (string, error) {
 	b, err := fs.ReadFile(files, p)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if len(b) > maxTemplateBytes {
-		return fmt.Errorf("%s: larger than %d bytes", p, maxTemplateBytes)
+		return "", fmt.Errorf("%s: larger than %d bytes", p, maxTemplateBytes)
 	}
-	_, err = t.New(p).Parse(string(b))
-	return err
+	return string(b), nil
+}
+
+// page is a page of a theme, or of base when there is no such theme.
+func (t *Themes) page(theme, name string) (*template.Template, error) {
+	set, ok := t.sets[theme]
+	if !ok {
+		set = t.sets["base"]
+	}
+	p, ok := set[name]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s/%s", ErrNoPage, theme, name)
+	}
+	return p.template()
 }
 
 // Render writes the page (such as "shop/home") in the layout (such as "shop").
 // Nothing is written when it fails.
 func (t *Themes) Render(out *bytes.Buffer, theme, layout, page string, data any) error {
-	set, ok := t.sets[theme]
-	if !ok {
-		set = t.sets["base"]
-	}
-	tmpl, ok := set[page]
-	if !ok {
-		return fmt.Errorf("%w: %s/%s", ErrNoPage, theme, page)
+	tmpl, err := t.page(theme, page)
+	if err != nil {
+		return err
 	}
 	start := out.Len()
 	if err := tmpl.ExecuteTemplate(out, "layouts/"+layout+".html", data); err != nil {
@@ -148,13 +183,9 @@ func (t *Themes) Render(out *bytes.Buffer, theme, layout, page string, data any)
 
 // Fragment writes one named template (a partial or a block) of the page alone.
 func (t *Themes) Fragment(out *bytes.Buffer, theme, page, name string, data any) error {
-	set, ok := t.sets[theme]
-	if !ok {
-		set = t.sets["base"]
-	}
-	tmpl, ok := set[page]
-	if !ok {
-		return fmt.Errorf("%w: %s/%s", ErrNoPage, theme, page)
+	tmpl, err := t.page(theme, page)
+	if err != nil {
+		return err
 	}
 	start := out.Len()
 	if err := tmpl.ExecuteTemplate(out, name, data); err != nil {
