@@ -14,6 +14,9 @@ type TaxRule struct {
 	Class   string // standard, reduced, zero; empty: standard
 	Note    string // what the law wants said: reverse charge, exempt
 	Source  string // where the rate was taken from, and since when it holds
+
+	Category string // of EN 16931: S, Z, E, AE or O; empty: by Ppm
+	Reason   string // of the list VATEX why nothing is charged; empty: none fits
 }
 
 // Line is one position of an invoice. Quantity of Unit is Net, unless Net was
@@ -24,6 +27,7 @@ type Line struct {
 	Description    string
 	Period         Period // zero: none
 	Quantity       int64
+	UnitCode       string // of UN/ECE Recommendation 20; empty: pieces, C62
 	Unit           Money
 	Net            Money
 	Tax            TaxRule

@@ -100,3 +100,9 @@ func TaxIDOf(id, country string) bool {
 func CleanTaxID(id string) string {
 	return strings.ToUpper(strings.NewReplacer(" ", "", ".", "", "-", "", "\u00a0", "").Replace(id))
 }
+
+// The codes of the list VATEX for why no VAT is charged.
+const (
+	ReasonReverse = "VATEX-EU-AE"
+	ReasonOutside = "VATEX-EU-O"
+)

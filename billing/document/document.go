@@ -11,8 +11,9 @@ import (
 	"github.com/ezscale/ezscale/billing"
 )
 
-// Version is the shape of documents made now.
-const Version = 1
+// Version is the shape of documents made now. Those of version 1 name no category of
+// tax, no unit, no way of paying and no reference of the buyer.
+const Version = 2
 
 // Document is what was issued, word for word. It is kept as JSON and never changes.
 type Document struct {
@@ -34,7 +35,16 @@ type Document struct {
 	NetMinor   int64      `json:"net_minor"`
 	TaxMinor   int64      `json:"tax_minor"`
 	TotalMinor int64      `json:"total_minor"`
-	Footer     string     `json:"footer,omitempty"` // the seller's own words: register, bank
+	Footer     string     `json:"footer,omitempty"`          // the seller's own words: register, bank
+	BuyerRef   string     `json:"buyer_reference,omitempty"` // what the buyer wants to read: an order, a route
+	Account    *Account   `json:"account,omitempty"`         // where to pay to by bank transfer
+}
+
+// Account is a bank account.
+type Account struct {
+	Holder string `json:"holder,omitempty"`
+	IBAN   string `json:"iban"`
+	BIC    string `json:"bic,omitempty"`
 }
 
 // Reference names another document.
@@ -57,6 +67,9 @@ type Party struct {
 	Email    string `json:"email,omitempty"`
 	Phone    string `json:"phone,omitempty"`
 	Website  string `json:"website,omitempty"`
+
+	TaxNumber    string `json:"tax_number,omitempty"`   // the tax office's, where it is not the VAT number
+	Registration string `json:"registration,omitempty"` // in the register of companies
 }
 
 // Line is a position as it was printed.
@@ -67,6 +80,7 @@ type Line struct {
 	From           *time.Time `json:"from,omitempty"`
 	To             *time.Time `json:"to,omitempty"`
 	Quantity       int64      `json:"quantity"`
+	UnitCode       string     `json:"unit_code,omitempty"`
 	UnitMinor      int64      `json:"unit_minor"`
 	NetMinor       int64      `json:"net_minor"`
 	Tax            int        `json:"tax"` // position in Taxes
@@ -80,6 +94,8 @@ type Tax struct {
 	Ppm      int64  `json:"ppm"`
 	Note     string `json:"note,omitempty"`
 	Source   string `json:"source,omitempty"`
+	Category string `json:"category,omitempty"` // of EN 16931
+	Reason   string `json:"reason,omitempty"`   // of the list VATEX
 	NetMinor int64  `json:"net_minor"`
 	TaxMinor int64  `json:"tax_minor"`
 }
@@ -96,13 +112,13 @@ func (d *Document) Put(lines []billing.Line, sums []billing.TaxSum) {
 	for i, s := range sums {
 		d.Taxes[i] = Tax{
 			Country: s.Rule.Country, Name: s.Rule.Name, Class: s.Rule.Class, Ppm: s.Rule.Ppm, Note: s.Rule.Note,
-			Source: s.Rule.Source, NetMinor: s.Net.Minor, TaxMinor: s.Tax.Minor,
+			Source: s.Rule.Source, Category: s.Rule.Category, Reason: s.Rule.Reason, NetMinor: s.Net.Minor, TaxMinor: s.Tax.Minor,
 		}
 	}
 	for i, l := range lines {
 		d.Lines[i] = Line{
 			Kind: l.Kind, SubscriptionID: l.SubscriptionID, Description: l.Description, Quantity: l.Quantity,
-			UnitMinor: l.Unit.Minor, NetMinor: l.Net.Minor,
+			UnitCode: l.UnitCode, UnitMinor: l.Unit.Minor, NetMinor: l.Net.Minor,
 			Tax: slices.IndexFunc(sums, func(s billing.TaxSum) bool { return s.Rule == l.Tax }),
 		}
 		if !l.Period.From.IsZero() {
@@ -124,7 +140,7 @@ func (d Document) Sums() []billing.TaxSum {
 }
 
 func (t Tax) rule() billing.TaxRule {
-	return billing.TaxRule{Country: t.Country, Name: t.Name, Ppm: t.Ppm, Class: t.Class, Note: t.Note, Source: t.Source}
+	return billing.TaxRule{Country: t.Country, Name: t.Name, Ppm: t.Ppm, Class: t.Class, Note: t.Note, Source: t.Source, Category: t.Category, Reason: t.Reason}
 }
 
 func (d Document) money(minor int64) billing.Money {
@@ -142,7 +158,7 @@ func (d Document) PricedLines() []billing.Line {
 	for i, l := range d.Lines {
 		lines[i] = billing.Line{
 			Kind: l.Kind, SubscriptionID: l.SubscriptionID, Description: l.Description, Quantity: l.Quantity,
-			Unit: d.money(l.UnitMinor), Net: d.money(l.NetMinor), Tax: d.Taxes[l.Tax].rule(),
+			UnitCode: l.UnitCode, Unit: d.money(l.UnitMinor), Net: d.money(l.NetMinor), Tax: d.Taxes[l.Tax].rule(),
 		}
 		if l.From != nil {
 			lines[i].Period.From = *l.From
@@ -158,6 +174,9 @@ func (d Document) PricedLines() []billing.Line {
 func (d Document) Day(t time.Time) string {
 	return t.In(d.zone()).Format("2 January 2006")
 }
+
+// DayIn is a moment's day in the customer's time zone.
+func (d Document) DayIn(t time.Time) time.Time { return t.In(d.zone()) }
 
 func (d Document) zone() *time.Location {
 	zone, err := time.LoadLocation(d.TimeZone)

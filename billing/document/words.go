@@ -18,6 +18,16 @@ func (d Document) Title() string {
 	return "Invoice"
 }
 
+// FileName is the number as a file may be called, without an ending.
+func (d Document) FileName() string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '-'
+	}, d.Number)
+}
+
 // Address is a party as it stands on a letter, line by line.
 func (p Party) Address() []string {
 	var lines []string

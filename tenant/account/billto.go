@@ -28,7 +28,7 @@ type BillTo struct {
 
 // Check reads what was typed, or answers with the fault account.address_invalid about
 // the fields name, company, line1, line2, postcode, city, region, country, billing_email,
-// phone and tax_id.
+// phone, reference and tax_id.
 func (b BillTo) Check() (BillTo, error) {
 	wrong := map[string]string{}
 	read := func(field string, v *string, most int, missing string) {
@@ -55,6 +55,7 @@ func (b BillTo) Check() (BillTo, error) {
 	read("city", &b.City, 80, "Please give the town.")
 	read("region", &b.Region, 80, "")
 	read("phone", &b.Phone, 40, "")
+	read("reference", &b.Reference, 60, "")
 	b.Country = strings.ToUpper(strings.TrimSpace(b.Country))
 	if !place.IsCountry(b.Country) {
 		wrong["country"] = "Please choose a country."

@@ -25,6 +25,8 @@ type Address struct {
 	Country  string `json:"country,omitempty"` // ISO 3166, two letters
 	Email    string `json:"email,omitempty"`
 	Phone    string `json:"phone,omitempty"`
+	// Reference stands on every invoice: an order, a cost centre, a route such as the Leitweg-ID.
+	Reference string `json:"reference,omitempty"`
 }
 
 // Party is an account as invoices and quotes address it. Name and Email are the

@@ -244,7 +244,7 @@ func TestATokenOpensItsOwnAccountsInvoices(t *testing.T) {
 	if got := l.call("GET", "/invoices/"+mine.ID.String()+"/pdf", ada.token, nil); got.status != 200 || !bytes.HasPrefix(got.body, []byte("%PDF")) {
 		t.Errorf("its PDF: %d %.30s", got.status, got.body)
 	}
-	for _, path := range []string{"/invoices/" + hers.ID.String(), "/invoices/" + hers.ID.String() + "/pdf", "/invoices/x", "/invoices/" + uuid.NewString()} {
+	for _, path := range []string{"/invoices/" + hers.ID.String(), "/invoices/" + hers.ID.String() + "/pdf", "/invoices/" + hers.ID.String() + "/ubl", "/invoices/" + hers.ID.String() + "/cii", "/invoices/x", "/invoices/" + uuid.NewString()} {
 		if got := l.call("GET", path, ada.token, nil); got.status != 404 || got.code() != "invoice.not_found" {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}

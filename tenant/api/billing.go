@@ -107,16 +107,36 @@ func (a *API) getInvoice(c call) (int, any, error) {
 	return fiber.StatusOK, out, err
 }
 
-// getInvoicePDF handles GET /invoices/{id}/pdf.
-func (a *API) getInvoicePDF(c call) (int, any, error) {
-	var d document.Document
-	err := c.db.View(c.ctx(), func(tx *tenancy.Tx) error {
+// ownDocument is the document of an invoice of the caller's account.
+func ownDocument(c call) (d document.Document, err error) {
+	err = c.db.View(c.ctx(), func(tx *tenancy.Tx) error {
 		inv, err := own(c, tx)
 		if err == nil {
 			d, err = invoicing.Stored(c.ctx(), tx, inv.ID)
 		}
 		return err
 	})
+	return d, err
+}
+
+// getElectronic handles GET /invoices/{id}/ubl and /invoices/{id}/cii.
+func getElectronic(syntax string) func(call) (int, any, error) {
+	return func(c call) (int, any, error) {
+		d, err := ownDocument(c)
+		if err != nil {
+			return 0, nil, err
+		}
+		file, name, err := invoicing.Electronic(d, syntax)
+		if err != nil {
+			return 0, nil, err
+		}
+		return fiber.StatusOK, rawAnswer{contentType: fiber.MIMEApplicationXMLCharsetUTF8, fileName: name, bytes: file}, nil
+	}
+}
+
+// getInvoicePDF handles GET /invoices/{id}/pdf.
+func (a *API) getInvoicePDF(c call) (int, any, error) {
+	d, err := ownDocument(c)
 	if err != nil {
 		return 0, nil, err
 	}

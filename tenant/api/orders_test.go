@@ -238,7 +238,7 @@ func TestEachCallWantsItsScope(t *testing.T) {
 	wants := map[string]access.Scope{
 		"GET /account": access.BillingRead, "GET /services": access.ServicesRead, "GET /services/x": access.ServicesRead, "PATCH /services/x": access.ServicesWrite,
 		"POST /services/x/power": access.ServicesWrite, "POST /services/x/rebuild": access.ServicesWrite, "POST /quotes": access.OrdersWrite, "POST /orders": access.OrdersWrite,
-		"GET /orders": access.BillingRead, "GET /orders/x": access.BillingRead, "GET /invoices": access.BillingRead, "GET /invoices/x": access.BillingRead, "GET /invoices/x/pdf": access.BillingRead,
+		"GET /orders": access.BillingRead, "GET /orders/x": access.BillingRead, "GET /invoices": access.BillingRead, "GET /invoices/x": access.BillingRead, "GET /invoices/x/pdf": access.BillingRead, "GET /invoices/x/ubl": access.BillingRead, "GET /invoices/x/cii": access.BillingRead,
 	}
 	for _, r := range (&api.API{}).Routes() {
 		path := strings.TrimPrefix(r.Path, api.Prefix)

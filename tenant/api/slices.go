@@ -11,6 +11,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/checkout"
 	"github.com/ezscale/ezscale/tenant/hosting"
+	"github.com/ezscale/ezscale/tenant/invoicing"
 )
 
 // Slices are the parts of the shop whose matters the API's calls are.
@@ -41,5 +42,7 @@ func (a *API) operations() []operation {
 		{method: get, path: "/invoices", scope: access.BillingRead, do: a.listInvoices},
 		{method: get, path: "/invoices/:id", scope: access.BillingRead, do: a.getInvoice},
 		{method: get, path: "/invoices/:id/pdf", scope: access.BillingRead, do: a.getInvoicePDF},
+		{method: get, path: "/invoices/:id/ubl", scope: access.BillingRead, do: getElectronic(invoicing.UBL)},
+		{method: get, path: "/invoices/:id/cii", scope: access.BillingRead, do: getElectronic(invoicing.CII)},
 	}
 }

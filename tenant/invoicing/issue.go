@@ -125,6 +125,7 @@ func (d Draft) issued(seller terms, buyer buyer, sequence int64, now time.Time) 
 		Version: document.Version, Kind: inv.Kind, Number: inv.Number, IssuedAt: inv.IssuedAt, DueAt: inv.DueAt,
 		Locale: buyer.locale, TimeZone: buyer.timeZone, Currency: inv.Currency, Seller: party(seller.Billing), Buyer: buyer.Party,
 		CustomerNo: buyer.number, NetMinor: p.Net.Minor, TaxMinor: p.Tax.Minor, TotalMinor: p.Total.Minor, Footer: seller.Footer,
+		BuyerRef: buyer.reference, Account: seller.account,
 	}
 	doc.Put(p.Lines, p.Taxes)
 	n := issued{Invoice: inv, sequence: sequence, doc: doc, ledger: billing.PostInvoice(p.Net, p.Tax), ledgerKey: "invoice/" + inv.ID.String()}

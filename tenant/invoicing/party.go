@@ -16,7 +16,7 @@ import (
 // buyer is the customer as an invoice addresses it.
 type buyer struct {
 	document.Party
-	accountName, number, locale, timeZone string
+	accountName, number, locale, timeZone, reference string
 }
 
 // buyersOf reads the accounts of drafts, or answers with the fault account.not_found.
@@ -31,7 +31,7 @@ func buyersOf(ctx context.Context, tx *tenancy.Tx, drafts []Draft) (map[uuid.UUI
 	}
 	found := make(map[uuid.UUID]buyer, len(parties))
 	for id, p := range parties {
-		b := buyer{accountName: p.Account, locale: p.Locale, timeZone: p.TimeZone, Party: document.Party{
+		b := buyer{reference: p.Reference, accountName: p.Account, locale: p.Locale, timeZone: p.TimeZone, Party: document.Party{
 			Name: p.Name, Company: p.Company, Line1: p.Line1, Line2: p.Line2, Postcode: p.Postcode, City: p.City, Region: p.Region,
 			Country: p.Country, TaxID: p.TaxID, Email: p.Email, Phone: p.Phone,
 		}}
@@ -47,6 +47,6 @@ func buyersOf(ctx context.Context, tx *tenancy.Tx, drafts []Draft) (map[uuid.UUI
 func party(s settings.Billing) document.Party {
 	return document.Party{
 		Company: s.Company, Line1: s.Line1, Line2: s.Line2, Postcode: s.Postcode, City: s.City, Region: s.Region,
-		Country: s.Country, TaxID: strings.TrimSpace(s.TaxID), Email: s.Email, Phone: s.Phone,
+		Country: s.Country, TaxID: strings.TrimSpace(s.TaxID), Email: s.Email, Phone: s.Phone, TaxNumber: s.TaxNumber, Registration: s.Registration,
 	}
 }

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/settings"
@@ -108,13 +110,14 @@ func (p *Priced) sum() (err error) {
 // terms are what of the shop decides an invoice.
 type terms struct {
 	settings.Billing
-	rates []billing.TaxRate // which the shop entered and which hold on the day
-	known []string          // of the keys asked for, those there is an invoice of
+	rates   []billing.TaxRate // which the shop entered and which hold on the day
+	known   []string          // of the keys asked for, those there is an invoice of
+	account *document.Account // where bank transfers go; nil: nobody is asked for one
 }
 
 // termsOf asks for all of it at once: every invoice and every offer begins with it.
 func termsOf(ctx context.Context, tx *tenancy.Tx, at time.Time, keys []string) (terms, error) {
-	var r struct{ Settings, Rates, Known string }
+	var r struct{ Settings, Rates, Known, Account string }
 	if keys == nil {
 		keys = []string{}
 	}
@@ -124,6 +127,7 @@ func termsOf(ctx context.Context, tx *tenancy.Tx, at time.Time, keys []string) (
 	}
 	err = tx.NewRaw(`SELECT coalesce((SELECT value::text FROM shop_settings WHERE name = ?0), '') AS settings,
 			(SELECT coalesce(json_agg(i.key), '[]')::text FROM jsonb_array_elements_text(?1::jsonb) AS k JOIN invoices i ON i.key = k) AS known,
+			coalesce((SELECT public_settings::text FROM gateways WHERE code = 'transfer' AND state = 'on'), '') AS account,
 			(SELECT coalesce(json_agg(json_build_object('Country', country, 'Name', name, 'Class', class, 'Source', source,
 				'Ppm', (percent * 10000)::bigint, 'From', to_char(valid_from, 'YYYY-MM-DD"T"00:00:00"Z"'))), '[]')::text
 			FROM tax_rates WHERE region = '' AND valid_from <= ?2::date AND (valid_to IS NULL OR valid_to > ?2::date)) AS rates`,
@@ -132,6 +136,9 @@ func termsOf(ctx context.Context, tx *tenancy.Tx, at time.Time, keys []string) (
 		return terms{}, fmt.Errorf("read the shop's terms: %w", err)
 	}
 	var t terms
+	if t.account, err = accountOf(r.Account); err != nil {
+		return terms{}, err
+	}
 	if t.Billing, err = settings.ReadBilling(r.Settings); err != nil {
 		return terms{}, err
 	}
@@ -142,4 +149,20 @@ func termsOf(ctx context.Context, tx *tenancy.Tx, at time.Time, keys []string) (
 		return terms{}, fmt.Errorf("read the invoices there are: %w", err)
 	}
 	return t, nil
+}
+
+// accountOf reads where the gateway for bank transfers sends the money.
+func accountOf(public string) (*document.Account, error) {
+	if public == "" {
+		return nil, nil
+	}
+	var s struct{ Holder, IBAN, BIC string }
+	if err := json.Unmarshal([]byte(public), &s); err != nil {
+		return nil, fmt.Errorf("read the bank account: %w", err)
+	}
+	a := document.Account{Holder: s.Holder, IBAN: strings.ReplaceAll(s.IBAN, " ", ""), BIC: strings.ReplaceAll(s.BIC, " ", "")}
+	if a.IBAN == "" {
+		return nil, nil
+	}
+	return &a, nil
 }

@@ -25,6 +25,8 @@ type Billing struct {
 	Region        string `json:"region"`
 	Country       string `json:"country"` // ISO 3166; empty: not said yet, and no tax is charged
 	TaxID         string `json:"tax_id"`
+	TaxNumber     string `json:"tax_number"`   // the tax office's, where it is not the VAT number
+	Registration  string `json:"registration"` // in the register of companies
 	Email         string `json:"email"`
 	Phone         string `json:"phone"`
 	SmallBusiness bool   `json:"small_business"`
@@ -125,6 +127,8 @@ func (b Billing) Check() (Billing, error) {
 	line("city", &b.City, 80)
 	line("region", &b.Region, 80)
 	line("tax_id", &b.TaxID, 40)
+	line("tax_number", &b.TaxNumber, 40)
+	line("registration", &b.Registration, 60)
 	line("phone", &b.Phone, 40)
 	line("email", &b.Email, 254)
 	if b.Email != "" {

@@ -346,7 +346,7 @@ func (s *Site) saveAddress(c *fiber.Ctx) error {
 	b := formBillTo(c)
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error { // the form does not ask for it
 		p, err := account.ForInvoice(c.UserContext(), tx, acting.AccountID)
-		b.Email = p.BillingEmail
+		b.Email, b.Reference = p.BillingEmail, p.Reference
 		return err
 	})
 	if err != nil {

@@ -171,7 +171,7 @@ func (s *Site) saveProfile(c *fiber.Ctx) error {
 func formBillTo(c *fiber.Ctx) account.BillTo {
 	return account.BillTo{Kind: c.FormValue("kind"), TaxID: c.FormValue("tax_id"), Address: account.Address{
 		Name: c.FormValue("name"), Company: c.FormValue("company"), Line1: c.FormValue("line1"), Line2: c.FormValue("line2"), Postcode: c.FormValue("postcode"),
-		City: c.FormValue("city"), Region: c.FormValue("region"), Country: c.FormValue("country"), Email: c.FormValue("billing_email"), Phone: c.FormValue("phone"),
+		City: c.FormValue("city"), Region: c.FormValue("region"), Country: c.FormValue("country"), Email: c.FormValue("billing_email"), Phone: c.FormValue("phone"), Reference: c.FormValue("reference"),
 	}}
 }
 

@@ -21,7 +21,13 @@ func (s *Site) clientInvoiceRoutes() []surface.Route {
 	at := func(path string, h fiber.Handler) surface.Route {
 		return surface.Route{Method: fiber.MethodGet, Path: "/client/invoices" + path, Needs: identity.SignedIn, Handler: h}
 	}
-	return []surface.Route{at("", s.clientInvoices), at("/:invoice.pdf", s.clientInvoicePDF), at("/:invoice", s.clientInvoice)}
+	return []surface.Route{
+		at("", s.clientInvoices),
+		at("/:invoice.pdf", s.clientInvoiceFile("pdf")),
+		at("/:invoice.ubl.xml", s.clientInvoiceFile(invoicing.UBL)),
+		at("/:invoice.cii.xml", s.clientInvoiceFile(invoicing.CII)),
+		at("/:invoice", s.clientInvoice),
+	}
 }
 
 type clientInvoicesView struct {
@@ -110,20 +116,22 @@ func (s *Site) clientInvoice(c *fiber.Ctx) error {
 	return surface.Render(c, "client", "client/invoice", v.Paper.Title()+" "+v.X.Number, v)
 }
 
-// clientInvoicePDF handles GET /client/invoices/:invoice.pdf.
-func (s *Site) clientInvoicePDF(c *fiber.Ctx) error {
-	id, err := invoiceID(c)
-	if err != nil {
-		return err
+// clientInvoiceFile handles GET /client/invoices/:invoice.pdf, .ubl.xml and .cii.xml.
+func (s *Site) clientInvoiceFile(as string) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		id, err := invoiceID(c)
+		if err != nil {
+			return err
+		}
+		var doc document.Document
+		person, _ := surface.Principal(c)
+		err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+			_, doc, _, err = theirInvoice(c.UserContext(), tx, person.PersonID, id)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return s.sendDocument(c, doc, as)
 	}
-	var doc document.Document
-	person, _ := surface.Principal(c)
-	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
-		_, doc, _, err = theirInvoice(c.UserContext(), tx, person.PersonID, id)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return s.sendPDF(c, doc)
 }

@@ -237,7 +237,7 @@ func (p Press) PDF(ctx context.Context, db *tenancy.DB, d document.Document) (pd
 		}
 	}
 	pdf, err = document.PDF(d, look)
-	return pdf, fileName(d.Number) + ".pdf", err
+	return pdf, d.FileName() + ".pdf", err
 }
 
 // sendPDF prints a document in the shop's look.
@@ -252,12 +252,22 @@ func (s *Site) sendPDF(c *fiber.Ctx, d document.Document) error {
 	return c.Send(b)
 }
 
-// fileName is a number as a file may be called.
-func fileName(number string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
-			return r
-		}
-		return '-'
-	}, number)
+// sendElectronic sends a document as an electronic invoice.
+func sendElectronic(c *fiber.Ctx, d document.Document, syntax string) error {
+	file, name, err := invoicing.Electronic(d, syntax)
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationXMLCharsetUTF8)
+	c.Set(fiber.HeaderContentDisposition, `attachment; filename="`+name+`"`)
+	c.Set(fiber.HeaderCacheControl, "private, no-store")
+	return c.Send(file)
+}
+
+// sendDocument sends a document as the file that was asked for: pdf, ubl or cii.
+func (s *Site) sendDocument(c *fiber.Ctx, d document.Document, as string) error {
+	if as == "pdf" {
+		return s.sendPDF(c, d)
+	}
+	return sendElectronic(c, d, as)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding/surface/surfacetest"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
@@ -26,7 +27,10 @@ func (e *estate) sell(t testing.TB, of tenancy.Tenant, things map[string]string,
 		inv, err := invoicing.Issue(ctx, tx, invoicing.Draft{Key: "order/1", AccountID: account, Currency: "EUR", Lines: []billing.Line{
 			{Kind: "plan", Description: "Cloud VPS <b>Drift</b>", Quantity: 2, Unit: billing.Money{Minor: 1190, Currency: "EUR"}},
 		}})
-		things[":account"], things[":invoice"], things[":invoice.pdf"] = account.String(), inv.ID.String(), inv.ID.String()+".pdf"
+		things[":account"], things[":invoice"] = account.String(), inv.ID.String()
+		for _, file := range []string{".pdf", ".ubl.xml", ".cii.xml"} {
+			things[":invoice"+file] = inv.ID.String() + file
+		}
 		return err
 	}))
 }
@@ -76,19 +80,23 @@ func TestCustomersSeeTheirInvoices(t *testing.T) {
 	if a := c.Send(t, "GET", "/client/invoices/"+id+".pdf", nil); a.Status != 200 || !bytes.HasPrefix([]byte(a.Page), []byte("%PDF-")) {
 		t.Errorf("the PDF: %d", a.Status)
 	}
+	// The shop has not said who it is: an electronic invoice would name nobody.
+	if a := c.Send(t, "GET", "/client/invoices/"+id+".ubl.xml", nil); a.Status != 409 || !strings.Contains(a.Page, "the seller's country") {
+		t.Errorf("an electronic invoice of nobody: %d\n%s", a.Status, a.Page)
+	}
 	// A technical contact sees no invoices; who is in no account, nothing.
 	member := e.people[e.A.ID][identity.CustomerMember]
 	set := func(q string) {
 		must(t, e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error { _, err := tx.NewRaw(q, member.ID).Exec(t.Context()); return err }))
 	}
 	set("UPDATE memberships SET role = 'technical' WHERE person_id = ?")
-	for _, path := range []string{"/client/invoices", "/client/invoices?format=csv", "/client/invoices/" + id, "/client/invoices/" + id + ".pdf"} {
+	for _, path := range []string{"/client/invoices", "/client/invoices?format=csv", "/client/invoices/" + id, "/client/invoices/" + id + ".pdf", "/client/invoices/" + id + ".ubl.xml", "/client/invoices/" + id + ".cii.xml"} {
 		if a := c.Send(t, "GET", path, nil); a.Status != 403 {
 			t.Errorf("a technical contact, %s: %d", path, a.Status)
 		}
 	}
 	set("DELETE FROM memberships WHERE person_id = ?")
-	for _, path := range []string{"/client/invoices/" + id, "/client/invoices/" + id + ".pdf"} {
+	for _, path := range []string{"/client/invoices/" + id, "/client/invoices/" + id + ".pdf", "/client/invoices/" + id + ".ubl.xml", "/client/invoices/" + id + ".cii.xml"} {
 		if a := c.Send(t, "GET", path, nil); a.Status != 404 {
 			t.Errorf("who is in no account, %s: %d", path, a.Status)
 		}
@@ -170,5 +178,47 @@ func TestBillingSettings(t *testing.T) {
 	}
 	if a := c.Send(t, "GET", "/manage/settings/billing", nil); !strings.Contains(a.Page, "DE123456789") || strings.Contains(a.Page, "not complete") {
 		t.Error(a.Page)
+	}
+}
+
+// Whoever may see an invoice has it as an electronic one too: with the shop's register
+// number, its bank account and the customer's reference as they stood that day.
+func TestElectronicInvoices(t *testing.T) {
+	e := newEstate(t, tenancytest.New(t))
+	reseller, customer := e.as(t, e.A, identity.ResellerOwner), e.as(t, e.A, identity.CustomerMember)
+	seller := url.Values{"company": {"Alpha GmbH"}, "line1": {"Way 1"}, "city": {"Berlin"}, "country": {"DE"}, "tax_id": {"DE123456789"}, "registration": {"HRB 1"}, "tax_number": {"30/1"},
+		"term_days": {"14"}, "invoice_number": {"A-{number:4}"}, "credit_number": {"G-{year}-{number}"}}
+	buyer := url.Values{"kind": {"person"}, "name": {"Zoë"}, "line1": {"Street 1"}, "city": {"Berlin"}, "country": {"DE"}, "reference": {"PO 4711"}}
+	for path, form := range map[string]url.Values{"/manage/settings/billing": seller, "/client/account/address": buyer} {
+		who := customer
+		if strings.HasPrefix(path, "/manage") {
+			who = reseller
+		}
+		if a := who.Send(t, "POST", path, form); a.Status != 303 {
+			t.Fatalf("%s: %d\n%s", path, a.Status, a.Page)
+		}
+	}
+	var id uuid.UUID
+	must(t, e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+		inv, err := invoicing.Issue(t.Context(), tx, invoicing.Draft{Key: "order/2", AccountID: uuid.MustParse(e.things[e.A.ID][":account"]), Currency: "EUR",
+			Lines: []billing.Line{{Kind: "plan", Description: "Cloud VPS", Quantity: 1, Unit: billing.Money{Minor: 1000, Currency: "EUR"}}}})
+		id = inv.ID
+		return err
+	}))
+	for file, says := range map[string][]string{
+		".ubl.xml": {"<cbc:BuyerReference>PO 4711</cbc:BuyerReference>", "<cbc:CompanyID>HRB 1</cbc:CompanyID>", "<cbc:ID>DE02120300000000202051</cbc:ID>", ">11.90</cbc:PayableAmount>"},
+		".cii.xml": {"<ram:BuyerReference>PO 4711</ram:BuyerReference>", "<ram:IBANID>DE02120300000000202051</ram:IBANID>", "<ram:DuePayableAmount>11.90</ram:DuePayableAmount>"},
+	} {
+		for path, who := range map[string]*surfacetest.Client{"/manage/invoices/": reseller, "/client/invoices/": customer} {
+			a := who.Send(t, "GET", path+id.String()+file, nil)
+			if a.Status != 200 {
+				t.Errorf("%s%s: %d\n%s", path, file, a.Status, a.Page)
+			}
+			for _, want := range says {
+				if !strings.Contains(a.Page, want) {
+					t.Errorf("%s%s says no %s:\n%s", path, file, want, a.Page)
+				}
+			}
+		}
 	}
 }

@@ -76,6 +76,7 @@ func (s *Site) saveBilling(c *fiber.Ctx) error {
 	b := settings.Billing{
 		Company: c.FormValue("company"), Line1: c.FormValue("line1"), Line2: c.FormValue("line2"), Postcode: c.FormValue("postcode"),
 		City: c.FormValue("city"), Region: c.FormValue("region"), Country: c.FormValue("country"), TaxID: c.FormValue("tax_id"),
+		TaxNumber: c.FormValue("tax_number"), Registration: c.FormValue("registration"),
 		Email: c.FormValue("email"), Phone: c.FormValue("phone"), SmallBusiness: c.FormValue("small_business") != "", Footer: c.FormValue("footer"),
 		InvoiceNumber: c.FormValue("invoice_number"), CreditNumber: c.FormValue("credit_number"),
 	}

@@ -27,7 +27,9 @@ func (s *Site) manageInvoiceRoutes() []surface.Route {
 	}
 	return []surface.Route{
 		at("GET", "", identity.SalesRead, s.manageInvoices),
-		at("GET", "/:invoice.pdf", identity.SalesRead, s.manageInvoicePDF),
+		at("GET", "/:invoice.pdf", identity.SalesRead, s.manageInvoiceFile("pdf")),
+		at("GET", "/:invoice.ubl.xml", identity.SalesRead, s.manageInvoiceFile(invoicing.UBL)),
+		at("GET", "/:invoice.cii.xml", identity.SalesRead, s.manageInvoiceFile(invoicing.CII)),
 		at("GET", "/:invoice", identity.SalesRead, s.manageInvoice),
 		at("POST", "/:invoice/credit", identity.SalesWrite, s.creditInvoice),
 		at("POST", "/:invoice/refund", identity.SalesWrite, s.refundInvoice),
@@ -111,21 +113,23 @@ func (s *Site) manageInvoice(c *fiber.Ctx) error {
 	return surface.Render(c, "manage", "manage/invoice", v.Paper.Title()+" "+v.X.Number, v)
 }
 
-// manageInvoicePDF handles GET /manage/invoices/:invoice.pdf.
-func (s *Site) manageInvoicePDF(c *fiber.Ctx) error {
-	id, err := invoiceID(c)
-	if err != nil {
-		return err
+// manageInvoiceFile handles GET /manage/invoices/:invoice.pdf, .ubl.xml and .cii.xml.
+func (s *Site) manageInvoiceFile(as string) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		id, err := invoiceID(c)
+		if err != nil {
+			return err
+		}
+		var doc document.Document
+		err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+			doc, err = invoicing.Stored(c.UserContext(), tx, id)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return s.sendDocument(c, doc, as)
 	}
-	var doc document.Document
-	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
-		doc, err = invoicing.Stored(c.UserContext(), tx, id)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return s.sendPDF(c, doc)
 }
 
 // creditInvoice handles POST /manage/invoices/:invoice/credit.
