@@ -6,10 +6,17 @@ const (
 	Revenue    = "revenue"     // net
 	TaxPayable = "tax_payable" // collected for the state
 	cashPrefix = "cash/"
+
+	DisputeLosses  = "dispute_losses" // what banks gave back to their customers for good
+	disputedPrefix = "disputed/"
 )
 
 // Cash is the account of money received through a gateway: cash/stripe.
 func Cash(gateway string) string { return cashPrefix + gateway }
+
+// Disputed is the account of money a gateway holds back while a bank decides whose it
+// is: disputed/stripe.
+func Disputed(gateway string) string { return disputedPrefix + gateway }
 
 // Posting is one movement between two accounts of the books; Amount is positive. A
 // movement cannot be out of balance, so no set of them can.
@@ -44,6 +51,16 @@ func PostPayment(gateway string, amount Money) []Posting {
 // note says otherwise.
 func PostRefund(gateway string, amount Money) []Posting {
 	return movements(Posting{Receivable, Cash(gateway), amount, "given back"})
+}
+
+// PostDispute is money that a gateway takes back because of a dispute, and how much of
+// what it took is lost for good. Negative: it gives back, or what was lost is won after
+// all. The invoice stays paid: the seller decides whether it is owed again.
+func PostDispute(gateway string, withdrawn, lost Money) []Posting {
+	return movements(
+		Posting{Disputed(gateway), Cash(gateway), withdrawn, "withdrawn for a dispute"},
+		Posting{DisputeLosses, Disputed(gateway), lost, "dispute lost"},
+	)
 }
 
 // movements drops what is nothing and turns what is negative around.

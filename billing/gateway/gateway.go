@@ -134,11 +134,12 @@ type Refund struct {
 
 // Refunded is a refund as the gateway knows it.
 type Refunded struct {
-	Ref    string
-	Key    string
-	State  State
-	Amount billing.Money
-	Text   string // why it failed
+	Ref     string
+	Key     string // ours; empty: somebody asked for it at the gateway's own pages
+	Payment string // ref of what was paid; empty: the gateway does not say
+	State   State
+	Amount  billing.Money
+	Text    string // why it failed
 }
 
 // EventKind says what a notification is about.
@@ -148,6 +149,7 @@ type EventKind string
 const (
 	PaymentChanged EventKind = "payment"
 	RefundChanged  EventKind = "refund"
+	DisputeChanged EventKind = "dispute"
 	SetupChanged   EventKind = "setup"
 	MethodChanged  EventKind = "method"
 	OtherEvent     EventKind = "other"
@@ -159,8 +161,8 @@ type Event struct {
 	ID      string
 	Type    string // the gateway's word
 	Kind    EventKind
-	Ref     string // of the payment, refund, setup or method
-	Payment string // of a refund: the payment's ref
+	Ref     string // of the payment, refund, dispute, setup or method; empty: any refund of Payment
+	Payment string // of a refund or dispute: the payment's ref
 	Body    []byte // as received, JSON
 }
 

@@ -25,6 +25,8 @@ const (
 	InvoiceIssued     = "invoice_issued"
 	PaymentReceived   = "payment_received"
 	CreditNote        = "credit_note"
+	RefundFound       = "refund_found"     // to the reseller's team: made at the gateway's own pages
+	PaymentDisputed   = "payment_disputed" // to the reseller's team
 
 	WholesaleInvoice = "wholesale_invoice" // from the platform to a reseller
 	WholesalePaid    = "wholesale_paid"
@@ -74,6 +76,8 @@ var Templates = map[string][]string{
 	InvoiceIssued:     {"name", "number", "total", "due", "open", "link"},   // due: a date; open: what is owed, empty: nothing
 	PaymentReceived:   {"name", "number", "amount", "open", "link"},         // open: what is still owed, empty: nothing
 	CreditNote:        {"name", "number", "invoice", "total", "reason", "link"},
+	RefundFound:       {"name", "number", "customer", "amount", "link"},
+	PaymentDisputed:   {"name", "number", "customer", "amount", "state", "until", "link"}, // state: a sentence; until: when evidence is due, empty: none is awaited
 
 	ServiceReady:     {"name", "service", "address", "link"},
 	ServiceFailed:    {"name", "service", "customer", "problem", "link"},

@@ -92,7 +92,7 @@ func (a Arrears) wants(b Debtor, now time.Time) tenancy.Restriction {
 // debtors are the resellers who owe something, and those who are restricted.
 func debtors(ctx context.Context, tx *tenancy.CentralTx, only string, args ...any) (all []Debtor, err error) {
 	err = tx.NewRaw(`SELECT t.id, t.name, t.restriction AS was, o.due FROM tenants t
-		LEFT JOIN (SELECT tenant_id, min(due_at) AS due FROM wholesale_invoices WHERE state = 'open' AND paid_minor < total_minor GROUP BY tenant_id) o ON o.tenant_id = t.id
+		LEFT JOIN (SELECT tenant_id, min(due_at) AS due FROM wholesale_invoices WHERE state = 'open' AND paid_minor < total_minor AND paid_at IS NULL GROUP BY tenant_id) o ON o.tenant_id = t.id
 		WHERE t.status <> 'dropped' AND (o.due IS NOT NULL OR t.restriction <> '') `+only+" ORDER BY t.id", args...).Scan(ctx, &all)
 	return all, err
 }

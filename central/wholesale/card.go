@@ -13,6 +13,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/queue"
 )
 
 // Taker is the platform's own account at a gateway.
@@ -137,6 +138,11 @@ func keepCard(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID, custome
 	if customer == "" {
 		customer = m.CustomerRef
 	}
+	var replaced string
+	err := tx.NewRaw("SELECT method_ref FROM reseller_profiles WHERE tenant_id = ? FOR UPDATE", of).Scan(ctx, &replaced)
+	if err != nil && !tenancy.IsNoRows(err) {
+		return fmt.Errorf("keep a card of %s: %w", of, err)
+	}
 	res, err := tx.NewRaw(`INSERT INTO reseller_profiles AS p (tenant_id, billing, tax_id, gateway_customer, method_ref, method_label, changed_at)
 		VALUES (?, '{}', '', ?, ?, ?, ?) ON CONFLICT (tenant_id) DO UPDATE SET gateway_customer = excluded.gateway_customer,
 			method_ref = excluded.method_ref, method_label = excluded.method_label, changed_at = excluded.changed_at
@@ -147,12 +153,53 @@ func keepCard(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID, custome
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
 		return err
 	}
-	_, err = tx.NewRaw(`UPDATE wholesale_invoices SET next_try_at = greatest(due_at, ?0), changed_at = ?0 WHERE tenant_id = ?1 AND state = 'open' AND total_minor > paid_minor`,
+	_, err = tx.NewRaw(`UPDATE wholesale_invoices SET next_try_at = greatest(due_at, ?0), changed_at = ?0 WHERE tenant_id = ?1 AND state = 'open' AND total_minor > paid_minor AND paid_at IS NULL`,
 		tx.Now(), of).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("have what is owed by %s charged: %w", of, err)
 	}
+	if replaced != "" {
+		if _, err := tx.Enqueue(ctx, ForgetJob{Ref: replaced}, tenancy.JobOptions{Key: replaced}); err != nil {
+			return err
+		}
+	}
 	return by.Record(ctx, tx, "wholesale.card_kept", audit.Target{Kind: "tenant", ID: of.String()}, map[string]any{"card": m.Label})
+}
+
+// ForgetJob has the gateway forget a card that another one took the place of.
+type ForgetJob struct {
+	Ref string `json:"ref"`
+}
+
+// Kind names the job.
+func (ForgetJob) Kind() string { return "wholesale.forget_card" }
+
+var errCardInUse = errors.New("the card is being charged")
+
+// Forget is ForgetJob's work. A card that is kept again is left alone, and one that is
+// being charged is forgotten later.
+func (d *Desk) Forget(ctx context.Context, job ForgetJob) error {
+	saver, err := d.saver()
+	if err != nil {
+		return nil // there is no gateway any more that could
+	}
+	var kept, inUse bool
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
+		return tx.NewRaw("SELECT EXISTS (SELECT FROM reseller_profiles WHERE method_ref = ?0), EXISTS (SELECT FROM wholesale_payments p WHERE p.method_ref = ?0 AND "+underWay+")", job.Ref).Scan(ctx, &kept, &inUse)
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("forget a card: %w", err)
+	case kept:
+		return nil
+	case inUse:
+		return queue.Retry(personWait, errCardInUse)
+	}
+	// What another account of ours kept cannot be forgotten by this one.
+	if err := saver.Forget(ctx, job.Ref); err != nil && !errors.Is(err, gateway.ErrNotFound) {
+		return d.trouble(ctx, err)
+	}
+	return nil
 }
 
 // RemoveCard forgets the card kept of a reseller, here and at the gateway. Faults:

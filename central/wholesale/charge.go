@@ -44,6 +44,9 @@ func (d *Desk) Collect(ctx context.Context) error {
 	now := d.Central.Now()
 	err := d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
 		due, stale = nil, nil
+		if err := remindOfEvidence(ctx, tx); err != nil {
+			return err
+		}
 		err := tx.NewRaw("SELECT id, tries FROM wholesale_invoices WHERE next_try_at <= ? AND state = 'open' AND total_minor > paid_minor ORDER BY next_try_at, id LIMIT 500", tx.Now()).Scan(ctx, &due)
 		if err != nil {
 			return err

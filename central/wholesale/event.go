@@ -116,6 +116,10 @@ func (d *Desk) news(ctx context.Context, e gateway.Stored) (keeping, error) {
 			a, err = d.settle(ctx, tx, a.ID, gp)
 			return string(a.State), err
 		}, err
+	case gateway.RefundChanged:
+		return d.refundNews(ctx, e)
+	case gateway.DisputeChanged:
+		return d.disputeNews(ctx, e)
 	case gateway.SetupChanged:
 		saver, err := d.saver()
 		if err != nil {

@@ -98,7 +98,11 @@ func (d *Desk) Pay(ctx context.Context, of tenancy.ID, r PayRequest) (Attempt, g
 			return a, gateway.Payment{}, err
 		}
 		if !inTheWay {
-			return d.carry(ctx, a, strings.ReplaceAll(r.ReturnURL, "{payment}", a.ID.String()))
+			a, gp, err := d.carry(ctx, a, strings.ReplaceAll(r.ReturnURL, "{payment}", a.ID.String()))
+			if err == nil && !r.Kept && a.State == gateway.Failed && a.DeclineCode == gateway.Unknown {
+				continue // it was begun with another account's keys
+			}
+			return a, gp, err
 		}
 		if _, err := d.end(ctx, a); err != nil {
 			return a, gateway.Payment{}, d.trouble(ctx, err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/billing/document"
+	"github.com/ezscale/ezscale/billing/gateway"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 )
@@ -183,6 +184,23 @@ type Payment struct {
 	DeclineText string
 	CreatedAt   time.Time
 	SettledAt   time.Time
+	Refunded    int64  // of AmountMinor, that went back
+	Disputes    string // as kept; see Contested
+}
+
+// Back is what went back of it.
+func (p Payment) Back() billing.Money { return billing.Money{Minor: p.Refunded, Currency: p.Currency} }
+
+// Contested is where the disputes of the payment stand, each in a sentence.
+func (p Payment) Contested(invoice string) (said []string) {
+	var all []gateway.Disputed
+	if json.Unmarshal([]byte(p.Disputes), &all) != nil {
+		return nil
+	}
+	for _, k := range all {
+		said = append(said, disputeText(invoice, p.Currency, k))
+	}
+	return said
 }
 
 // Amount is the payment's.
@@ -208,7 +226,8 @@ func (d *Desk) Invoice(ctx context.Context, id uuid.UUID, of tenancy.ID) (inv In
 		if err := tx.NewRaw("SELECT "+lineColumns+" FROM wholesale_lines l WHERE l.invoice_id = ? ORDER BY l.position", id).Scan(ctx, &inv.Lines); err != nil {
 			return err
 		}
-		return tx.NewRaw(`SELECT id, gateway, currency, amount_minor, state, coalesce(ref, '') AS ref, decline_text, created_at, settled_at
+		return tx.NewRaw(`SELECT id, gateway, currency, amount_minor, state, coalesce(ref, '') AS ref, decline_text, created_at, settled_at, coalesce(disputes::text, '[]') AS disputes,
+				(SELECT coalesce(sum(r.amount_minor), 0) FROM wholesale_refunds r WHERE r.payment_id = wholesale_payments.id AND r.state = 'succeeded') AS refunded
 			FROM wholesale_payments WHERE invoice_id = ? ORDER BY created_at DESC, id DESC`, id).Scan(ctx, &inv.Payments)
 	})
 	for i := range inv.Lines {

@@ -90,7 +90,7 @@ func (d *doctor) examine(ctx context.Context) []finding {
 		{"master keys", d.masterKeys, false}, {"postgres", d.postgres, false}, {"installation", d.installation, false},
 		{"clock", d.clock, true}, {"walls", d.walls, true}, {"lanes", d.lanes, true}, {"migrations", d.migrations, true},
 		{"spares", d.spares, true}, {"sealed", d.sealed, true}, {"audit", d.trails, true}, {"books", d.books, true}, {"wholesale", d.wholesale, true}, {"jobs", d.jobs, true}, {"mails", d.mails, true},
-		{"redis", d.redis, false}, {"smtp", d.smtp, false}, {"acme", d.acme, false}, {"dns", d.resolvers, false},
+		{"redis", d.redis, false}, {"smtp", d.smtp, false}, {"stripe", d.stripe, false}, {"acme", d.acme, false}, {"dns", d.resolvers, false},
 		{"uploads", d.uploads, false}, {"disk", d.disk, false},
 	}
 	for _, c := range checks {
@@ -121,6 +121,7 @@ func mendOf(check string) string {
 		"installation": "ezscale migrate",
 		"redis":        "start Redis and check EZSCALE_REDIS_URL",
 		"smtp":         "check EZSCALE_SMTP_URL and that this machine may reach the mail server",
+		"stripe":       "check EZSCALE_STRIPE_SECRET_KEY and EZSCALE_STRIPE_PUBLISHABLE_KEY, and that this machine may reach EZSCALE_STRIPE_API_URL",
 		"acme":         "check EZSCALE_ACME_DIRECTORY (and EZSCALE_ACME_ROOTS) and that this machine may reach it",
 		"dns":          "check EZSCALE_DNS_RESOLVERS and that this machine may reach them over UDP and TCP",
 		"uploads":      "check EZSCALE_STORAGE_URL and its rights",

@@ -14,12 +14,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/ezscale/ezscale/billing/gateway"
 	"github.com/ezscale/ezscale/branding/domain"
 )
 
@@ -67,6 +69,39 @@ func (d *doctor) smtp(ctx context.Context) error {
 		return fmt.Errorf("it does not greet: %w", err)
 	}
 	d.note("smtp", well, "", "%s greets", u.Host)
+	return nil
+}
+
+// stripe asks whose the platform's own keys are, and whether real money moves.
+func (d *doctor) stripe(ctx context.Context) error {
+	taker, err := newTaker(d.cfg.Payments)
+	if err != nil {
+		return err
+	}
+	if taker == nil {
+		d.note("stripe", warning, "set EZSCALE_STRIPE_SECRET_KEY and EZSCALE_STRIPE_PUBLISHABLE_KEY", "the platform has no Stripe account: resellers pay by bank transfer alone")
+		return nil
+	}
+	h, err := taker.Gateway.Check(ctx)
+	switch {
+	case errors.Is(err, gateway.ErrCredentials):
+		return errors.New("Stripe refuses the platform's keys")
+	case err != nil:
+		return err
+	}
+	mode := "test payments"
+	if h.Live {
+		mode = "live payments"
+	}
+	if d.cfg.Payments.Webhook == "" {
+		d.note("stripe", warning, "set EZSCALE_STRIPE_WEBHOOK_SECRET; the webhook's address is https://"+d.cfg.Hosts.Partner+"/hooks/stripe", "%s, %s, but without a webhook secret: refunds and disputes are not noticed, and payments late", h.Account, mode)
+		return nil
+	}
+	if len(h.Notes) > 0 {
+		d.note("stripe", warning, "use two keys of one account, which may take payments", "%s, %s: %s", h.Account, mode, strings.Join(h.Notes, " "))
+		return nil
+	}
+	d.note("stripe", well, "", "%s, %s, and a webhook secret is set", h.Account, mode)
 	return nil
 }
 

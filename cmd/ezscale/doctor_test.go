@@ -11,6 +11,7 @@ import (
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
+	"github.com/ezscale/ezscale/billing/gateway/stripelab"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
@@ -67,5 +68,44 @@ func TestDoctorTriesTheBucket(t *testing.T) {
 		if err := d.uploads(t.Context()); there != (err == nil) {
 			t.Errorf("%s: %v", bucket, err)
 		}
+	}
+}
+
+// TestDoctorAsksStripe: whose the platform's own keys are, and what is missing.
+func TestDoctorAsksStripe(t *testing.T) {
+	lab := stripelab.New(stripelab.Options{})
+	lab.AddAccount("sk_test_platform", "pk_test_platform")
+	server := httptest.NewServer(lab.Handler())
+	defer server.Close()
+	look := func(p paymentsConfig) (finding, error) {
+		p.StripeAPI, p.StripeJS = server.URL, server.URL+"/v3/"
+		d := &doctor{cfg: &serveConfig{Payments: p}}
+		err := d.stripe(t.Context())
+		if len(d.found) == 0 {
+			return finding{}, err
+		}
+		return d.found[0], err
+	}
+	whole := paymentsConfig{Secret: "sk_test_platform", Publishable: "pk_test_platform", Webhook: "whsec_x"}
+	if f, err := look(whole); err != nil || f.State != well || !strings.Contains(f.Means, "test payments") {
+		t.Errorf("whole: %+v %v", f, err)
+	}
+	if f, err := look(paymentsConfig{}); err != nil || f.State != warning {
+		t.Errorf("none: %+v %v", f, err)
+	}
+	deaf, mixed, others := whole, whole, whole
+	deaf.Webhook, mixed.Publishable, others.Secret = "", "pk_live_platform", "sk_test_others"
+	if f, err := look(deaf); err != nil || f.State != warning || !strings.Contains(f.Means, "without a webhook secret") {
+		t.Errorf("deaf: %+v %v", f, err)
+	}
+	if f, err := look(mixed); err != nil || f.State != warning || !strings.Contains(f.Means, "One key is for live") {
+		t.Errorf("mixed: %+v %v", f, err)
+	}
+	if _, err := look(others); err == nil || strings.Contains(err.Error(), "sk_test") {
+		t.Errorf("others': %v", err)
+	}
+	lab.SetFaults(stripelab.Faults{Down: true})
+	if _, err := look(whole); err == nil {
+		t.Error("down")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/ezscale/ezscale/billing/gateway/sandbox"
 	"github.com/ezscale/ezscale/billing/gateway/stripe"
 	"github.com/ezscale/ezscale/billing/gateway/transfer"
+	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy/queue"
 	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenant/payment"
@@ -45,7 +46,7 @@ func (d drivers) Open(code string, s payment.Settings) (gateway.Gateway, error) 
 
 // newPayments is where shops' money is taken.
 func newPayments(ring *secrets.Keyring, cfg paymentsConfig) *payment.Desk {
-	return &payment.Desk{Gateways: drivers{cfg, &http.Client{Timeout: gatewayTimeout}}, Keys: ring}
+	return &payment.Desk{Gateways: drivers{cfg, &http.Client{Timeout: gatewayTimeout}}, Keys: ring, Mail: mail.NewOutbox(ring)}
 }
 
 // paymentJobs are the jobs that take money and give it back. What follows a failed try
@@ -56,4 +57,5 @@ func (a *app) paymentJobs(w *queue.Workers) {
 	queue.Handle(w, desk.HandleEvent)
 	queue.Handle(w, desk.Refund)
 	queue.Due(w, payment.Agenda, desk.Sweep)
+	queue.Due(w, payment.EvidenceAgenda, desk.RemindOfEvidence)
 }

@@ -57,6 +57,9 @@ func wholesaleJobs(w *queue.Workers, d *wholesale.Desk) {
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, job wholesale.ChargeJob) error {
 		return d.Charge(ctx, job)
 	})
+	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, job wholesale.ForgetJob) error {
+		return d.Forget(ctx, job)
+	})
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, job wholesale.EventJob) error {
 		return d.HandleEvent(ctx, job)
 	})

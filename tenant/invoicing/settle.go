@@ -108,6 +108,62 @@ func GivenBack(ctx context.Context, tx *tenancy.Tx, g GivenBackMoney) error {
 	return err
 }
 
+// CameBack books that a refund which had gone out was sent back by the customer's bank:
+// the money is the shop's again, and a credit note that was issued with it is owed to the
+// customer. Faults: invoice.not_found, invoice.bad_amount.
+func CameBack(ctx context.Context, tx *tenancy.Tx, g GivenBackMoney) error {
+	inv, key, known, err := begin(ctx, tx, g.InvoiceID, "refund/"+g.RefundID.String()+"/came_back", g.Amount)
+	if err != nil || known {
+		return err
+	}
+	if g.At.IsZero() {
+		g.At = tx.Now()
+	}
+	if err := post(ctx, tx, key, "refund", g.RefundID, inv, billing.PostPayment(g.Gateway, g.Amount)); err != nil {
+		return err
+	}
+	if inv.Paid, err = inv.Paid.Add(g.Amount); err != nil {
+		return err
+	}
+	err = tx.RecordRevenue(ctx, tenancy.Revenue{Key: key, Kind: "paid", Currency: inv.Currency, Minor: g.Amount.Minor, At: g.At})
+	if err != nil {
+		return err
+	}
+	text := "The bank sent back " + g.Amount.Format("en") + " that had been given back of invoice " + inv.Number + "."
+	if err := tell(ctx, tx, event{key, inv, "invoice.refund_returned", text, nil}); err != nil {
+		return err
+	}
+	_, _, err = settle(ctx, tx, inv, g.At) // nothing new was paid: no job follows
+	return err
+}
+
+// ContestedMoney is what moves of a payment because of a dispute.
+type ContestedMoney struct {
+	Key       string // natural key of the movement: booked once
+	InvoiceID uuid.UUID
+	PaymentID uuid.UUID
+	Gateway   string
+	Withdrawn billing.Money // taken by the gateway; negative: given back to the shop
+	Lost      billing.Money // of what was taken: gone for good
+}
+
+// Contested books money that a gateway holds back because of a dispute. The invoice
+// stays as it is: whether it is owed again, the shop decides. Fault: invoice.not_found.
+func Contested(ctx context.Context, tx *tenancy.Tx, m ContestedMoney) error {
+	inv, err := lock(ctx, tx, m.InvoiceID)
+	if err != nil {
+		return err
+	}
+	if known, err := posted(ctx, tx, m.Key); err != nil || known {
+		return err
+	}
+	moves := billing.PostDispute(m.Gateway, m.Withdrawn, m.Lost)
+	if len(moves) == 0 {
+		return nil
+	}
+	return post(ctx, tx, m.Key, "dispute", m.PaymentID, inv, moves)
+}
+
 // begin locks the invoice of a movement and looks whether it was booked before.
 func begin(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, key string, amount billing.Money) (inv Invoice, _ string, known bool, err error) {
 	if inv, err = lock(ctx, tx, id); err != nil {

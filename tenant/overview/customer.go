@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 )
 
@@ -24,6 +25,7 @@ type Account struct {
 	Invoices      []Invoice      `json:"invoices"`
 	Members       []Member       `json:"members"`
 	Outstanding   []Outstanding  `json:"outstanding"` // one a currency; empty: nothing is owed
+	Disputes      []Dispute      `json:"disputes"`    // of payments, that the customer's bank has not decided
 	Counts        struct {
 		Services, Running, Subscriptions, Orders, Invoices int
 	} `json:"counts"`
@@ -68,6 +70,17 @@ type Member struct {
 	Disabled          bool
 }
 
+// Dispute is a payment that the customer's bank asks back.
+type Dispute struct {
+	Invoice                 uuid.UUID
+	Number, State, Currency string
+	Amount                  int64
+	EvidenceBy              time.Time // zero: none is awaited
+}
+
+// Sum is what is asked back.
+func (d Dispute) Sum() billing.Money { return billing.Money{Minor: d.Amount, Currency: d.Currency} }
+
 // Outstanding is what an account owes in one currency.
 type Outstanding struct {
 	Currency      string
@@ -95,6 +108,10 @@ func Customer(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (a Account, err
 		'outstanding', (SELECT coalesce(jsonb_agg(x), '[]') FROM (SELECT currency AS "Currency", sum(total_minor - paid_minor - credited_minor) AS "Open",
 			coalesce(sum(total_minor - paid_minor - credited_minor) FILTER (WHERE due_at < a.now), 0) AS "Overdue", count(*) AS "Invoices"
 			FROM invoices WHERE account_id = a.id AND kind = 'invoice' AND state = 'open' GROUP BY currency ORDER BY currency) x),
+		'disputes', (SELECT coalesce(jsonb_agg(x), '[]') FROM (SELECT i.id AS "Invoice", i.number AS "Number", d.state AS "State", p.currency AS "Currency", d.amount_minor AS "Amount",
+			d.evidence_by AS "EvidenceBy" FROM invoices i JOIN payments p ON p.invoice_id = i.id
+			CROSS JOIN LATERAL jsonb_to_recordset(p.disputes) AS d(state text, amount_minor bigint, evidence_by timestamptz, opened_at timestamptz)
+			WHERE i.account_id = a.id AND p.disputes IS NOT NULL AND d.state NOT IN ('won', 'lost') ORDER BY d.opened_at DESC LIMIT 10) x),
 		'counts', jsonb_build_object('Services', (SELECT count(*) FROM services WHERE account_id = a.id), 'Running', (SELECT count(*) FROM services WHERE account_id = a.id AND observed <> 'gone'),
 			'Subscriptions', (SELECT count(*) FROM subscriptions WHERE account_id = a.id), 'Orders', (SELECT count(*) FROM orders WHERE account_id = a.id),
 			'Invoices', (SELECT count(*) FROM invoices WHERE account_id = a.id AND state <> 'draft')))::text FROM a`,

@@ -72,7 +72,7 @@ func (d *Desk) HandleEvent(ctx context.Context, db *tenancy.DB, job EventJob) er
 	if err != nil {
 		return d.noteRefusedKeys(ctx, db, job.Gateway, err)
 	}
-	keep, err := d.news(ctx, gw, job.Gateway, e)
+	keep, err := d.news(ctx, gw, job.Gateway, e) // asks; nothing is kept yet
 	switch {
 	case errors.Is(err, gateway.ErrNotFound):
 		keep = func(context.Context, *tenancy.Tx) (string, error) { return "the gateway knows it no more", nil }
@@ -125,8 +125,9 @@ func (d *Desk) news(ctx context.Context, gw gateway.Gateway, code string, e gate
 			return string(p.State), err
 		}, err
 	case gateway.RefundChanged:
-		gr, err := gw.Refunded(ctx, e.Ref)
-		return func(ctx context.Context, tx *tenancy.Tx) (string, error) { return keepRefundNews(ctx, tx, code, gr) }, err
+		return d.refundNews(ctx, gw, code, e)
+	case gateway.DisputeChanged:
+		return d.disputeNews(ctx, gw, code, e)
 	case gateway.SetupChanged:
 		saver, ok := gw.(gateway.Saver)
 		if !ok {

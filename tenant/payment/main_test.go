@@ -144,7 +144,7 @@ func (s *shop) balanced() {
 		return tx.NewRaw(`SELECT
 			(SELECT coalesce(sum(CASE WHEN debit = 'receivable' THEN amount_minor WHEN credit = 'receivable' THEN -amount_minor ELSE 0 END), 0) FROM ledger_postings) AS receivable,
 			(SELECT coalesce(sum(total_minor - paid_minor - credited_minor), 0) FROM invoices WHERE kind = 'invoice') AS owed,
-			(SELECT coalesce(sum(CASE WHEN debit LIKE 'cash/%' THEN amount_minor WHEN credit LIKE 'cash/%' THEN -amount_minor ELSE 0 END), 0) FROM ledger_postings) AS cash,
+			(SELECT coalesce(sum(CASE WHEN debit LIKE 'cash/%' OR debit LIKE 'dispute%' THEN amount_minor ELSE 0 END - CASE WHEN credit LIKE 'cash/%' OR credit LIKE 'dispute%' THEN amount_minor ELSE 0 END), 0) FROM ledger_postings) AS cash,
 			(SELECT coalesce(sum(amount_minor), 0) FROM payments WHERE state = 'succeeded') - (SELECT coalesce(sum(amount_minor), 0) FROM refunds WHERE state = 'succeeded') AS kept`).Scan(s.t.Context(), &row)
 	})
 	if row.Receivable != row.Owed || row.Cash != row.Kept {

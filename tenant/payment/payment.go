@@ -13,6 +13,7 @@ import (
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/billing/gateway"
+	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 )
@@ -34,6 +35,7 @@ type Sealer interface {
 type Desk struct {
 	Gateways Gateways
 	Keys     Sealer
+	Mail     *mail.Outbox // tells the reseller's team of refunds and disputes; nil: nobody is told
 }
 
 // Payment is one attempt to pay an invoice.
@@ -57,7 +59,8 @@ type Payment struct {
 	CreatedAt   time.Time
 	SettledAt   time.Time // zero: not yet
 	ChangedAt   time.Time
-	Total       int `json:"-"` // of the whole list
+	Disputes    []gateway.Disputed // the oldest first
+	Total       int                `json:"-"` // of the whole list
 }
 
 // Left is what may still be given back.
@@ -75,13 +78,14 @@ type paymentRow struct {
 	AmountMinor, RefundedMinor                                       int64
 	OnSession                                                        bool
 	CreatedAt, SettledAt, ChangedAt                                  time.Time
+	Disputes                                                         string
 	Total                                                            int
 }
 
 const paymentColumns = `p.id, p.key, p.invoice_id, coalesce(i.number, '') AS invoice, p.account_id, a.name AS account_name, p.gateway,
 	coalesce(p.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, coalesce(m.label, '') AS method,
 	p.currency, p.amount_minor, p.refunded_minor, p.state, coalesce(p.ref, '') AS ref, p.decline_code, p.decline_text,
-	p.on_session, p.created_at, p.settled_at, p.changed_at`
+	p.on_session, p.created_at, p.settled_at, p.changed_at, coalesce(p.disputes::text, '') AS disputes`
 
 const paymentTables = ` FROM payments p JOIN invoices i ON i.id = p.invoice_id JOIN accounts a ON a.id = p.account_id
 	LEFT JOIN payment_methods m ON m.id = p.method_id`
@@ -92,7 +96,7 @@ func (r paymentRow) payment() Payment {
 		ID: r.ID, Key: r.Key, InvoiceID: r.InvoiceID, Invoice: r.Invoice, AccountID: r.AccountID, AccountName: r.AccountName,
 		Gateway: r.Gateway, MethodID: r.MethodID, Method: r.Method, Amount: m(r.AmountMinor), Refunded: m(r.RefundedMinor),
 		State: gateway.State(r.State), Ref: r.Ref, DeclineCode: r.DeclineCode, DeclineText: r.DeclineText, OnSession: r.OnSession,
-		CreatedAt: r.CreatedAt, SettledAt: r.SettledAt, ChangedAt: r.ChangedAt, Total: r.Total,
+		CreatedAt: r.CreatedAt, SettledAt: r.SettledAt, ChangedAt: r.ChangedAt, Disputes: disputesOf(r.Disputes), Total: r.Total,
 	}
 }
 

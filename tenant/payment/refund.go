@@ -196,17 +196,18 @@ func settleRefund(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, gr gateway.
 	if r, _, err = oneRefund(ctx, tx, "r.id = ?", id); err != nil {
 		return err
 	}
-	// A bank may send back what had succeeded; that it says at last.
-	if r.State == gr.State || r.State == gateway.Failed || r.State == gateway.Succeeded {
-		return nil
-	}
 	state := gr.State
-	if state == gateway.Cancelled {
+	switch state {
+	case gateway.Cancelled:
 		state = gateway.Failed
-	}
-	if state == gateway.RequiresAction {
+	case gateway.RequiresAction, gateway.Created:
 		state = gateway.Processing
 	}
+	// The customer's bank may send back what had succeeded: that is the last word.
+	if r.State == state || r.State == gateway.Failed || r.State == gateway.Succeeded && state != gateway.Failed {
+		return nil
+	}
+	cameBack := r.State == gateway.Succeeded
 	var ref any
 	if gr.Ref != "" {
 		ref = gr.Ref
@@ -222,6 +223,9 @@ func settleRefund(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, gr gateway.
 		if err := reserve(ctx, tx, p.ID, -r.Amount.Minor); err != nil {
 			return err
 		}
+		if cameBack {
+			return invoicing.CameBack(ctx, tx, invoicing.GivenBackMoney{InvoiceID: p.InvoiceID, PaymentID: p.ID, RefundID: r.ID, Gateway: p.Gateway, Amount: r.Amount, At: tx.Now()})
+		}
 		return activity.Tell(ctx, tx, activity.Event{
 			Key: "refund/" + r.ID.String() + "/failed", AccountID: p.AccountID, SubjectKind: activity.Invoice, SubjectID: p.InvoiceID, Kind: "refund.failed",
 			Text: "Giving back " + r.Amount.Format("en") + " of invoice " + p.Invoice + " failed. " + gr.Text,
@@ -230,10 +234,57 @@ func settleRefund(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, gr gateway.
 	return nil
 }
 
-func keepRefundNews(ctx context.Context, tx *tenancy.Tx, code string, gr gateway.Refunded) (string, error) {
-	r, ok, err := oneRefund(ctx, tx, "p.gateway = ? AND (r.ref = ? OR 'refund/' || r.id::text = ?)", code, gr.Ref, gr.Key)
-	if err != nil || !ok {
-		return notOurs, err
+// Uncredited lists the refunds of an invoice's payments that went out and have no credit
+// note: what they gave back is owed again. The oldest first.
+func Uncredited(ctx context.Context, tx *tenancy.Tx, invoice uuid.UUID) ([]Refund, error) {
+	var rows []refundRow
+	err := tx.NewRaw("SELECT "+refundColumns+refundTables+" WHERE p.invoice_id = ? AND r.state = 'succeeded' AND r.credit_note_id IS NULL ORDER BY r.created_at, r.id", invoice).Scan(ctx, &rows)
+	if err != nil {
+		return nil, fmt.Errorf("list refunds without a credit note: %w", err)
 	}
-	return string(gr.State), settleRefund(ctx, tx, r.ID, gr)
+	all := make([]Refund, len(rows))
+	for i, r := range rows {
+		all[i] = r.refund()
+	}
+	return all, nil
+}
+
+// CreditRefund issues the credit note of a refund that has none, over what it gave back.
+// Asking again gets the same note. Faults: refund.not_found, refund.not_paid, and
+// invoicing's of the credit note.
+func CreditRefund(ctx context.Context, db *tenancy.DB, invoice, id uuid.UUID, reason string, by audit.Origin) (note invoicing.Invoice, err error) {
+	err = db.Update(ctx, func(tx *tenancy.Tx) error {
+		r, ok, err := oneRefund(ctx, tx, "r.id = ? AND p.invoice_id = ?", id, invoice)
+		if err == nil && !ok {
+			err = fault.New(fault.NotFound, "refund.not_found", "There is no such refund.")
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := lockPayment(ctx, tx, r.PaymentID); err != nil {
+			return err
+		}
+		if r, _, err = oneRefund(ctx, tx, "r.id = ?", id); err != nil {
+			return err
+		}
+		switch {
+		case r.CreditNoteID != uuid.Nil:
+			note, err = invoicing.Get(ctx, tx, r.CreditNoteID)
+			return err
+		case r.State != gateway.Succeeded:
+			return fault.New(fault.Conflict, "refund.not_paid", "Only money that went back can be credited.")
+		}
+		if reason == "" {
+			reason = "Refund"
+		}
+		note, err = invoicing.Credit(ctx, tx, invoicing.CreditRequest{Key: "credit/refund/" + id.String(), InvoiceID: invoice, Amount: r.Amount, Reason: reason})
+		if err != nil {
+			return err
+		}
+		if _, err := tx.NewRaw("UPDATE refunds SET credit_note_id = ?, changed_at = ? WHERE id = ?", note.ID, tx.Now(), id).Exec(ctx); err != nil {
+			return fmt.Errorf("keep the credit note of a refund: %w", err)
+		}
+		return by.Record(ctx, tx, "refund.credited", audit.Target{Kind: "invoice", ID: invoice.String()}, map[string]any{"credit_note": note.Number, "amount": r.Amount.String(), "refund": r.Ref})
+	})
+	return note, err
 }

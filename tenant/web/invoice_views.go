@@ -152,6 +152,27 @@ type paymentRow struct {
 	Left   billing.Money
 }
 
+// disputeRow is a dispute of a payment.
+type disputeRow struct {
+	gateway.Disputed
+	Text string
+	Held billing.Money // what the bank took and did not give back
+	Tone string
+}
+
+func disputeRows(all []payment.Payment) (rows []disputeRow) {
+	for _, p := range all {
+		for _, k := range p.Disputes {
+			tone := "warn"
+			if k.State.Closed() || k.State == gateway.UnderReview {
+				tone = "info"
+			}
+			rows = append(rows, disputeRow{k, payment.DisputeText(p, k), billing.Money{Minor: k.WithdrawnMinor, Currency: p.Amount.Currency}, tone})
+		}
+	}
+	return rows
+}
+
 func paymentRows(all []payment.Payment) []paymentRow {
 	rows := make([]paymentRow, len(all))
 	for i, p := range all {
@@ -191,6 +212,7 @@ type invoiceView struct {
 	Due      billing.Money
 	Notes    []invoicing.Invoice
 	Payments []paymentRow
+	Disputes []disputeRow
 	Told     []activity.Told
 	Base     string // path of the list
 	MayPay   bool
@@ -198,12 +220,14 @@ type invoiceView struct {
 	MayCredit bool
 	MayRefund bool // a payment has something to give back
 	Left      billing.Money
-	Form      string // credit or refund, when one was refused
-	FormKey   string // names a form's change, so that sending it twice is one
-	Refund    typed
-	Credit    typed
-	Payment   string
-	Note      bool // a refund with a credit note
+	// Money that went back without a credit note: it is owed again.
+	Uncredited []payment.Refund
+	Form       string // credit or refund, when one was refused
+	FormKey    string // names a form's change, so that sending it twice is one
+	Refund     typed
+	Credit     typed
+	Payment    string
+	Note       bool // a refund with a credit note
 }
 
 // typed is what a form about an amount sent.

@@ -33,6 +33,7 @@ func (s *Site) manageInvoiceRoutes() []surface.Route {
 		at("GET", "/:invoice", identity.SalesRead, s.manageInvoice),
 		at("POST", "/:invoice/credit", identity.SalesWrite, s.creditInvoice),
 		at("POST", "/:invoice/refund", identity.SalesWrite, s.refundInvoice),
+		at("POST", "/:invoice/refunds/:refund/credit", identity.SalesWrite, s.creditRefund),
 	}
 }
 
@@ -96,9 +97,16 @@ func (v *invoiceView) read(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (e
 	if err != nil {
 		return err
 	}
-	v.Payments = paymentRows(all)
+	v.Payments, v.Disputes = paymentRows(all), disputeRows(all)
+	refunded := false
 	for _, p := range all {
 		v.MayRefund = v.MayRefund || p.Left().Minor > 0
+		refunded = refunded || p.Refunded.Minor > 0
+	}
+	if refunded && v.Due.Minor > 0 {
+		if v.Uncredited, err = payment.Uncredited(ctx, tx, id); err != nil {
+			return err
+		}
 	}
 	v.Told, err = activity.List(ctx, tx, activity.Filter{Subjects: []uuid.UUID{id}, Limit: 30})
 	return err
@@ -160,6 +168,23 @@ func (s *Site) refundInvoice(c *fiber.Ctx) error {
 		}
 	}
 	return surface.FormError(c, atForm(err, v.Form), "manage", "manage/invoice", "Invoice "+v.X.Number, v)
+}
+
+// creditRefund handles POST /manage/invoices/:invoice/refunds/:refund/credit.
+func (s *Site) creditRefund(c *fiber.Ctx) error {
+	id, err := invoiceID(c)
+	if err != nil {
+		return err
+	}
+	refund, err := uuid.Parse(c.Params("refund"))
+	if err != nil {
+		return fault.New(fault.NotFound, "refund.not_found", "There is no such refund.")
+	}
+	note, err := payment.CreditRefund(c.UserContext(), surface.DB(c), id, refund, table.Text(c.FormValue("reason"), 300), office.By(c))
+	if err != nil {
+		return err
+	}
+	return surface.Redirect(c, "/manage/invoices/"+id.String(), "Issued the credit note "+note.Number+" over "+note.Total.Format("en")+".")
 }
 
 func (v *invoiceView) refund(c *fiber.Ctx, desk *payment.Desk, q moneyForm) error {

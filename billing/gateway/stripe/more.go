@@ -67,6 +67,9 @@ func (g *Gateway) Refunded(ctx context.Context, ref string) (gateway.Refunded, e
 
 func refundOf(r *stripego.Refund) gateway.Refunded {
 	out := gateway.Refunded{Ref: r.ID, Key: r.Metadata[metaKey], State: gateway.Processing, Amount: billing.Money{Minor: r.Amount, Currency: strings.ToUpper(string(r.Currency))}}
+	if r.PaymentIntent != nil {
+		out.Payment = r.PaymentIntent.ID
+	}
 	switch r.Status {
 	case stripego.RefundStatusSucceeded:
 		out.State = gateway.Succeeded
@@ -194,12 +197,29 @@ func eventOf(body []byte) (gateway.Event, error) {
 	case strings.HasPrefix(e.Type, "payment_intent."):
 		out.Kind = gateway.PaymentChanged
 	case strings.HasPrefix(e.Type, "refund."), strings.HasPrefix(e.Type, "charge.refund."):
-		out.Kind = gateway.RefundChanged
-		_ = json.Unmarshal(e.Data.Object.PaymentIntent, &out.Payment) // an expanded one is no string
+		out.Kind, out.Payment = gateway.RefundChanged, paymentIn(e.Data.Object.PaymentIntent)
+	case e.Type == "charge.refunded": // the object is the charge
+		out.Kind, out.Ref, out.Payment = gateway.RefundChanged, "", paymentIn(e.Data.Object.PaymentIntent)
+		if out.Payment == "" {
+			out.Kind = gateway.OtherEvent // of a charge without a PaymentIntent, which we do not make
+		}
+	case strings.HasPrefix(e.Type, "charge.dispute."):
+		out.Kind, out.Payment = gateway.DisputeChanged, paymentIn(e.Data.Object.PaymentIntent)
 	case strings.HasPrefix(e.Type, "setup_intent."):
 		out.Kind = gateway.SetupChanged
 	case strings.HasPrefix(e.Type, "payment_method."):
 		out.Kind = gateway.MethodChanged
 	}
 	return out, nil
+}
+
+// paymentIn is the PaymentIntent an object names, by its id or in full.
+func paymentIn(raw json.RawMessage) string {
+	var full struct {
+		ID string `json:"id"`
+	}
+	if json.Unmarshal(raw, &full.ID) != nil {
+		_ = json.Unmarshal(raw, &full) // neither: none
+	}
+	return full.ID
 }

@@ -47,6 +47,7 @@ var (
 	_ gateway.Saver    = (*Gateway)(nil)
 	_ gateway.Browser  = (*Gateway)(nil)
 	_ gateway.Listener = (*Gateway)(nil)
+	_ gateway.Overseer = (*Gateway)(nil)
 )
 
 // New opens the account of the keys. It connects to nothing. ErrCredentials for what
@@ -125,6 +126,7 @@ func (g *Gateway) Check(ctx context.Context) (gateway.Health, error) {
 var listened = []string{ //nolint:gochecknoglobals // a constant list
 	"payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.canceled", "payment_intent.processing", "payment_intent.requires_action",
 	"setup_intent.succeeded", "setup_intent.setup_failed", "charge.refunded", "charge.refund.updated", "refund.created", "refund.updated",
+	"charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed", "charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated",
 	"payment_method.detached", "payment_method.updated", "payment_method.automatically_updated",
 }
 

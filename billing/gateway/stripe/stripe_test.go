@@ -239,3 +239,52 @@ func TestKeys(t *testing.T) {
 		t.Errorf("%s %s %v", script, key, origins)
 	}
 }
+
+// TestWhatIsDoneAtStripesOwnPages: refunds and disputes that we did not ask for are read
+// with requests that are Stripe's.
+func TestWhatIsDoneAtStripesOwnPages(t *testing.T) {
+	w := newWorld(t)
+	c := w.customer(t)
+	p, err := w.gw.Charge(t.Context(), gateway.Charge{Key: "k", Amount: eur(999), Customer: gateway.Customer{Key: "a", Ref: c}, Method: w.card(t, c, "4242424242424242")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := w.lab.RefundByHand(p.Ref, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := w.gw.RefundsOf(t.Context(), p.Ref)
+	if err != nil || len(all) != 1 || all[0].Ref != id || all[0].Key != "" || all[0].Payment != p.Ref || all[0].Amount != eur(100) || all[0].State != gateway.Succeeded {
+		t.Errorf("%+v %v", all, err)
+	}
+	due := time.Now().Add(time.Hour).Truncate(time.Second)
+	dp, err := w.lab.Dispute(p.Ref, 300, "duplicate", due, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(state gateway.DisputeState, inquiry bool, withdrawn int64, moves int) {
+		t.Helper()
+		d, err := w.gw.Dispute(t.Context(), dp)
+		if err != nil || d.State != state || d.Inquiry != inquiry || d.Withdrawn != eur(withdrawn) || d.Moves != moves || d.Payment != p.Ref || d.Amount != eur(300) || d.Reason != "duplicate" {
+			t.Errorf("%+v %v", d, err)
+		}
+		if awaited := state == gateway.NeedsResponse; awaited != d.EvidenceBy.Equal(due) {
+			t.Errorf("%s: evidence by %s", state, d.EvidenceBy)
+		}
+	}
+	read(gateway.NeedsResponse, true, 0, 0)
+	for _, step := range []struct {
+		status    string
+		state     gateway.DisputeState
+		withdrawn int64
+		moves     int
+	}{{"needs_response", gateway.NeedsResponse, 300, 1}, {"under_review", gateway.UnderReview, 300, 1}, {"won", gateway.Won, 0, 2}} {
+		if err := w.lab.SetDispute(dp, step.status); err != nil {
+			t.Fatal(err)
+		}
+		read(step.state, false, step.withdrawn, step.moves)
+	}
+	if _, err := w.gw.Dispute(t.Context(), "dp_none"); !errors.Is(err, gateway.ErrNotFound) {
+		t.Errorf("none: %v", err)
+	}
+}

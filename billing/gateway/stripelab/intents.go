@@ -276,7 +276,8 @@ func (c *call) newRefund() answer {
 	}
 	r := &refund{id: newID("re"), intent: i.id, status: succeeded, currency: i.currency, amount: amount, reason: c.form.Get("reason"), meta: c.metadata(), created: c.lab.now()}
 	c.a.refunds[r.id] = r
-	c.tell("charge.refund.updated", r.json())
+	c.tell("refund.created", r.json())
+	c.tell("charge.refunded", object{"id": "ch_" + i.id, "object": "charge", "payment_intent": i.id, "amount": i.amount, "amount_refunded": i.amount - left + amount, "refunded": left == amount, "metadata": i.meta})
 	return ok(r.json())
 }
 

@@ -54,6 +54,7 @@ type account struct {
 	intents                 map[string]*intent // payment and setup intents
 	order                   []string           // of the intents, oldest first
 	refunds                 map[string]*refund
+	disputes                map[string]*dispute
 	endpoints               []*endpoint
 	events                  []*event
 	idempotent              map[string]kept
@@ -87,7 +88,7 @@ func (l *Lab) AddAccount(secretKey, publishableKey string) {
 	}
 	l.accounts = append(l.accounts, &account{
 		id: newID("acct"), secret: secretKey, publishable: publishableKey, customers: map[string]*customer{}, methods: map[string]*method{},
-		intents: map[string]*intent{}, refunds: map[string]*refund{}, idempotent: map[string]kept{},
+		intents: map[string]*intent{}, refunds: map[string]*refund{}, disputes: map[string]*dispute{}, idempotent: map[string]kept{},
 	})
 }
 
@@ -107,7 +108,7 @@ func (l *Lab) Calls(call string) int {
 }
 
 // Taken is what all successful payments of an account came to, less what was given
-// back, in minor units by currency; Charged is how many there were.
+// back and what banks withdrew, in minor units by currency; Charged is how many there were.
 func (l *Lab) Taken(secretKey string) (minor map[string]int64, charged int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -125,6 +126,11 @@ func (l *Lab) Taken(secretKey string) (minor map[string]int64, charged int) {
 		for _, r := range a.refunds {
 			if r.status == succeeded {
 				minor[r.currency] -= r.amount
+			}
+		}
+		for _, d := range a.disputes {
+			for _, m := range d.moves {
+				minor[d.currency] += m
 			}
 		}
 	}
