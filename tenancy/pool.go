@@ -216,6 +216,10 @@ func (p *Pool) admit(ctx context.Context) (release func(), err error) {
 	}
 }
 
+// Now is the time on the tenant's clock, UTC, for what is remembered from one
+// transaction to the next. Within one, its own Now counts.
+func (db *DB) Now() time.Time { return db.clock()().UTC() }
+
 func (db *DB) clock() Clock {
 	if db.tenant.Clock != nil {
 		return db.tenant.Clock

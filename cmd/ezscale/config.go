@@ -97,7 +97,8 @@ func (c *httpConfig) Validate() error {
 
 // metricsConfig is where the operator looks.
 type metricsConfig struct {
-	Addr string `env:"METRICS_ADDR" envDefault:"127.0.0.1:9090" about:"Address of /metrics, /healthz and /readyz; off: none."`
+	Addr    string `env:"METRICS_ADDR" envDefault:"127.0.0.1:9090" about:"Address of /metrics, /healthz and /readyz; off: none."`
+	Profile bool   `env:"PROFILE" envDefault:"false" about:"Also serve Go's profiles there, below /debug/pprof/: what the program spends its time and memory on."`
 }
 
 // Validate checks what the types cannot.

@@ -54,7 +54,7 @@ func (a *app) staffOffice(ctx context.Context, outbox *mail.Outbox) (*centralweb
 func (a *app) teamOffice(outbox *mail.Outbox, letters *mail.Letters, desk *branding.Desk) *tenantweb.Office {
 	return &tenantweb.Office{
 		Hosts: a.resolver.Hosts, Refresh: a.resolver.RefreshTenant, MailAgain: outbox.Again,
-		Costs: runningCosts{book: &wholesale.Desk{Central: a.central}}, Months: &tenantreport.Closed{}, Letters: letters, Sender: a.senders(desk).Tenant,
+		Costs: runningCosts{book: &wholesale.Desk{Central: a.central}}, Months: &tenantreport.Closed{}, Glances: &tenantweb.Glances{}, Letters: letters, Sender: a.senders(desk).Tenant,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/ezscale/ezscale/branding/domain"
@@ -79,6 +80,11 @@ func (a *app) openMetrics(context.Context) error {
 	mux.Handle("GET /metrics", a.metrics.Handler())
 	mux.HandleFunc("GET /healthz", a.health.Live)
 	mux.HandleFunc("GET /readyz", a.health.ServeReady)
+	if a.cfg.Metrics.Profile {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	ln, err := net.Listen("tcp", a.cfg.Metrics.Addr)
 	if err != nil {
 		return fmt.Errorf("listen for metrics (EZSCALE_METRICS_ADDR): %w", err)

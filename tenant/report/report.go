@@ -236,8 +236,8 @@ type Wanting struct {
 	TransfersWaiting int // announced by customers and not confirmed
 	PaymentsFailing  int // invoices whose collection failed at least once
 	GatewaysOn       int
-	Sellable         int // public plans with a price
-	Orders           int // ever placed
+	Sellable         int  // public plans with a price
+	Ordered          bool // something was, ever
 }
 
 // Wants reads it in one statement.
@@ -248,7 +248,7 @@ func Wants(ctx context.Context, tx *tenancy.Tx) (w Wanting, err error) {
 		(SELECT count(*) FROM gateways WHERE state = 'on'),
 		(SELECT count(DISTINCT pl.id) FROM plans pl JOIN products p ON p.id = pl.product_id JOIN prices pr ON pr.plan_id = pl.id
 			WHERE pl.visibility = 'public' AND p.visibility = 'public'),
-		(SELECT count(*) FROM orders)`).Scan(ctx, &w.ServicesFailed, &w.TransfersWaiting, &w.PaymentsFailing, &w.GatewaysOn, &w.Sellable, &w.Orders)
+		EXISTS (SELECT FROM orders)`).Scan(ctx, &w.ServicesFailed, &w.TransfersWaiting, &w.PaymentsFailing, &w.GatewaysOn, &w.Sellable, &w.Ordered)
 	if err != nil {
 		return Wanting{}, fmt.Errorf("report: %w", err)
 	}

@@ -217,7 +217,7 @@ func TestWhatWantsAPerson(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (report.Wanting{ServicesFailed: 1, TransfersWaiting: 1, PaymentsFailing: 1, GatewaysOn: 1, Sellable: 1, Orders: 1}); got != want {
+	if want := (report.Wanting{ServicesFailed: 1, TransfersWaiting: 1, PaymentsFailing: 1, GatewaysOn: 1, Sellable: 1, Ordered: true}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

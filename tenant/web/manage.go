@@ -28,6 +28,7 @@ type Office struct {
 	MailAgain func(ctx context.Context, tx tenancy.Statements, id uuid.UUID) error
 	Costs     report.Costs   // what running services cost the reseller; nil: no margins are shown
 	Months    *report.Closed // the months that are over; may be nil
+	Glances   *Glances       // the dashboard's figures of a moment ago; may be nil
 }
 
 // officeRoutes are the pages for the reseller's team, on one screen.

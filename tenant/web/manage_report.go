@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"fmt"
 	"strconv"
@@ -25,10 +26,7 @@ type todo struct {
 }
 
 type dashboardView struct {
-	Figures  overview.Figures
-	Shop     overview.Shop
-	Business report.Figures
-	Wanting  report.Wanting
+	glance
 	Points   []branding.Point
 	Todo     []todo
 	Open     int // how many are not done
@@ -39,30 +37,17 @@ type dashboardView struct {
 
 // dashboard handles GET /manage.
 func (s *Site) dashboard(c *fiber.Ctx) error {
-	ctx, db := c.UserContext(), surface.DB(c)
 	t, _ := surface.Tenant(c)
 	p, _ := surface.Principal(c)
 	v := dashboardView{Greet: t.Name, SeesSums: p.May(identity.ReportsRead)}
 	if s.Office.Hosts != nil {
 		v.Domains = max(len(s.Office.Hosts(t.ID))-1, 0) // the first is the shop's own for ever
 	}
-	err := db.View(ctx, func(tx *tenancy.Tx) (err error) {
-		if v.Figures, v.Shop, err = overview.Look(ctx, tx); err != nil {
-			return err
-		}
-		if v.Wanting, err = report.Wants(ctx, tx); err != nil || !v.SeesSums {
-			return err
-		}
-		v.Business, err = report.Gather(ctx, tx, t.Currency, s.Office.Months)
-		return err
-	})
-	if err != nil {
+	var err error
+	if v.glance, err = s.glance(c.UserContext(), surface.DB(c), v.SeesSums); err != nil {
 		return err
 	}
 	if v.SeesSums {
-		if err := v.Business.Compare(ctx, t.ID, s.Office.Costs); err != nil {
-			return err
-		}
 		v.Points = pointsOf(v.Business)
 	}
 	v.Todo = append(wants(v, p), todos(v, p)...)
@@ -72,6 +57,33 @@ func (s *Site) dashboard(c *fiber.Ctx) error {
 		}
 	}
 	return surface.Render(c, "manage", "manage/dashboard", "Overview", v)
+}
+
+// glance counts what the dashboard shows, or remembers it.
+func (s *Site) glance(ctx context.Context, db *tenancy.DB, sums bool) (g glance, err error) {
+	t, now := db.Tenant(), db.Now()
+	key := glanceKey{t.Currency, sums}
+	if g, known := s.Office.Glances.find(t.ID, key, now); known {
+		return g, nil
+	}
+	err = db.View(ctx, func(tx *tenancy.Tx) (err error) {
+		if g.Figures, g.Shop, err = overview.Look(ctx, tx); err != nil {
+			return err
+		}
+		if g.Wanting, err = report.Wants(ctx, tx); err != nil || !sums {
+			return err
+		}
+		g.Business, err = report.Gather(ctx, tx, t.Currency, s.Office.Months)
+		return err
+	})
+	if err == nil && sums {
+		err = g.Business.Compare(ctx, t.ID, s.Office.Costs)
+	}
+	if err != nil {
+		return glance{}, err
+	}
+	s.Office.Glances.keep(t.ID, key, now, g)
+	return g, nil
 }
 
 // pointsOf draws what was invoiced, in whole units of the currency; nothing when there
@@ -137,7 +149,7 @@ func todos(v dashboardView, p identity.Principal) []todo {
 	}
 	add(identity.CatalogWrite, todo{v.Wanting.Sellable > 0, "Put a plan on the shelf", "Choose what you sell and for how much; the margin is shown before you save.", "/manage/catalog", "Make a plan"})
 	add(identity.GatewaysWrite, todo{v.Wanting.GatewaysOn > 0, "Take payments", "Your Stripe keys, or your bank details for transfers.", "/manage/settings/payments", "Set it up"})
-	add(identity.DashboardRead, todo{v.Wanting.Orders > 0, "Place a test order", "Buy from your own shop, as a customer would.", "/", "Open the shop"})
+	add(identity.DashboardRead, todo{v.Wanting.Ordered, "Place a test order", "Buy from your own shop, as a customer would.", "/", "Open the shop"})
 	add(identity.BrandWrite, todo{v.Shop.OwnBrand, "Publish your brand", "Logo, colours and the first words visitors read.", "/manage/brand", "Open the brand"})
 	add(identity.SiteDomains, todo{v.Domains > 0, "Bring your own domain", "Your shop also answers at the address it came with.", "/manage/domains", "Add a domain"})
 	add(identity.BrandWrite, todo{v.Shop.Sender, "Say who your mails are from", "Until then they come from the platform's address.", "/manage/brand", "Set the sender"})

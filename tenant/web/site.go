@@ -65,7 +65,7 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.paymentRoutes()...)
 	all = append(all, s.mailTextRoutes()...)
 	for i := range all {
-		all[i] = unlessReadOnly(all[i])
+		all[i] = s.Office.Glances.forgetting(unlessReadOnly(all[i]))
 	}
 	return all
 }
