@@ -11,6 +11,7 @@ import (
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/billing/document"
+	"github.com/ezscale/ezscale/billing/document/facturx"
 	"github.com/ezscale/ezscale/billing/gateway"
 	"github.com/ezscale/ezscale/branding"
 	"github.com/ezscale/ezscale/branding/media"
@@ -247,8 +248,8 @@ type Press struct {
 	Media  *media.Library // nil: no logo
 }
 
-// PDF prints a document and says what the file is called. A logo that cannot be read is
-// left out: the invoice matters more.
+// PDF prints a document, with its electronic form inside where it has one, and says what
+// the file is called. A logo that cannot be read is left out: the invoice matters more.
 func (p Press) PDF(ctx context.Context, db *tenancy.DB, d document.Document) (pdf []byte, name string, err error) {
 	brand, err := p.Brands.Brand(ctx, db)
 	if err != nil {
@@ -260,7 +261,7 @@ func (p Press) PDF(ctx context.Context, db *tenancy.DB, d document.Document) (pd
 			look.Logo = f.Bytes
 		}
 	}
-	pdf, err = document.PDF(d, look)
+	pdf, _, err = facturx.PDF(d, look)
 	return pdf, d.FileName() + ".pdf", err
 }
 
