@@ -1,13 +1,11 @@
-// Package staff owns who works at the platform: whole changes of the roster of
-// staff, each with its entry in the platform's trail. Passwords, second factors and
+// Package staff owns who works at the platform: the roster of staff, and its first
+// admin. What may be done to a roster is tenancy/identity/roster's; passwords, second factors and
 // sessions are tenancy/identity's.
 package staff
 
 import (
 	"context"
 	"fmt"
-
-	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
@@ -21,76 +19,12 @@ func Roster() roster.Roster {
 	return roster.Roster{World: identity.Staff, Keeper: identity.StaffAdmin, Noun: "staff"}
 }
 
-// Desk is where staff are looked after. It is safe for concurrent use.
-type Desk struct {
-	Central *tenancy.Central
-	// Invite sends the letter with the link, within the transaction.
-	Invite func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error
-}
+// Invite sends the letter with the link, within the transaction.
+type Invite func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error
 
-// List returns one page of staff, and how many there are in all.
-func (d *Desk) List(ctx context.Context, f roster.Filter) (members []roster.Member, total int, err error) {
-	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		members, total, err = Roster().List(ctx, tx, f)
-		return err
-	})
-	return members, total, err
-}
-
-// Get returns one of the staff, or the fault person.not_found.
-func (d *Desk) Get(ctx context.Context, id uuid.UUID) (m roster.Member, err error) {
-	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		m, err = Roster().Get(ctx, tx, id)
-		return err
-	})
-	return m, err
-}
-
-// Add invites somebody; see roster.Roster.Invite.
-func (d *Desk) Add(ctx context.Context, in roster.Invitation, by roster.By) (p identity.Person, err error) {
-	err = d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
-		if p, err = Roster().Invite(ctx, tx, in, by); err != nil {
-			return err
-		}
-		return d.Invite(ctx, tx, p, by.Actor.Name)
-	})
-	return p, err
-}
-
-// InviteAgain sends a new invitation; the links sent before end.
-func (d *Desk) InviteAgain(ctx context.Context, id uuid.UUID, by roster.By) error {
-	return d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
-		p, err := Roster().InviteAgain(ctx, tx, id, by)
-		if err != nil {
-			return err
-		}
-		return d.Invite(ctx, tx, p, by.Actor.Name)
-	})
-}
-
-// SetRole changes a colleague's role.
-func (d *Desk) SetRole(ctx context.Context, id uuid.UUID, role identity.Role, by roster.By) error {
-	return d.Central.Update(ctx, func(tx *tenancy.CentralTx) error { return Roster().SetRole(ctx, tx, id, role, by) })
-}
-
-// Disable keeps a colleague out.
-func (d *Desk) Disable(ctx context.Context, id uuid.UUID, by roster.By) error {
-	return d.Central.Update(ctx, func(tx *tenancy.CentralTx) error { return Roster().Disable(ctx, tx, id, by) })
-}
-
-// Enable lets a colleague in again.
-func (d *Desk) Enable(ctx context.Context, id uuid.UUID, by roster.By) error {
-	return d.Central.Update(ctx, func(tx *tenancy.CentralTx) error { return Roster().Enable(ctx, tx, id, by) })
-}
-
-// Remove takes a colleague off the roster; the trail keeps what they did.
-func (d *Desk) Remove(ctx context.Context, id uuid.UUID, by roster.By) error {
-	return d.Central.Update(ctx, func(tx *tenancy.CentralTx) error { return Roster().Remove(ctx, tx, id, by) })
-}
-
-// ResetFactor takes a colleague's second factor away.
-func (d *Desk) ResetFactor(ctx context.Context, id uuid.UUID, by roster.By) error {
-	return d.Central.Update(ctx, func(tx *tenancy.CentralTx) error { return Roster().ResetFactor(ctx, tx, id, by) })
+// Desk is where staff are looked after.
+func Desk(central *tenancy.Central, invite Invite) *roster.Desk {
+	return &roster.Desk{Roster: Roster(), Plane: identity.InCentral(central), Invite: invite}
 }
 
 // First makes an admin with a password, for `ezscale staff create`: whoever may run

@@ -20,13 +20,13 @@ func TestMain(m *testing.M) { tenancytest.Main(m) }
 const someHash = identity.HashedPassword("$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA")
 
 // office is a desk with two admins and someone of support, and who invites whom.
-func office(t testing.TB) (*staff.Desk, *tenancytest.World, map[string]identity.Person, *[]string) {
+func office(t testing.TB) (*roster.Desk, *tenancytest.World, map[string]identity.Person, *[]string) {
 	t.Helper()
 	w, invited := tenancytest.New(t), &[]string{}
-	d := &staff.Desk{Central: w.Central, Invite: func(_ context.Context, _ tenancy.Statements, to identity.Person, inviter string) error {
+	d := staff.Desk(w.Central, func(_ context.Context, _ tenancy.Statements, to identity.Person, inviter string) error {
 		*invited = append(*invited, to.Email+" by "+inviter)
 		return nil
-	}}
+	})
 	people := map[string]identity.Person{}
 	for name, role := range map[string]identity.Role{"anna": "admin", "axel": "admin", "sue": "support"} {
 		p, err := staff.First(t.Context(), w.Central, identity.NewPerson{Email: name + "@ezscale.test", Name: name, Role: role}, someHash)

@@ -11,7 +11,6 @@ import (
 	"github.com/ezscale/ezscale/central/alerts"
 	"github.com/ezscale/ezscale/central/platform"
 	"github.com/ezscale/ezscale/central/reseller"
-	"github.com/ezscale/ezscale/central/staff"
 	"github.com/ezscale/ezscale/central/watch"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
@@ -48,7 +47,7 @@ type Part struct {
 // Office is what the console's pages about the platform need.
 type Office struct {
 	Resellers *reseller.Desk
-	Staff     *staff.Desk
+	Staff     *roster.Desk
 	Alerts    *alerts.Desk
 	Watch     *watch.Watch
 	Platforms *platform.Registry

@@ -109,9 +109,9 @@ func openOver(t testing.TB, w *tenancytest.World, role identity.Role) *house {
 			Alerts: &alerts.Desk{Central: w.Central, Keys: ring, Mail: box, Client: egress.Client(egress.Options{}), Console: "https://console.test"},
 			Resellers: &reseller.Desk{Central: w.Central, Platform: "localhost", Claimer: w.Pool,
 				Seed: func(context.Context, tenancy.Tenant, *tenancy.Tx, reseller.Owner) error { return nil }},
-			Staff: &staff.Desk{Central: w.Central, Invite: func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
+			Staff: staff.Desk(w.Central, func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
 				return signin.Invite(ctx, tx, box, "", to, inviter)
-			}},
+			}),
 			Watch: &watch.Watch{Central: w.Central, SchemaVersion: version}, Jobs: jobs, Platforms: registry,
 			LookAgain: func(context.Context, tenancy.ID, uuid.UUID) error { return nil },
 			Peek: func(context.Context, tenancy.ID) (web.Inside, error) {

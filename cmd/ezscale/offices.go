@@ -41,9 +41,9 @@ func (a *app) staffOffice(ctx context.Context, outbox *mail.Outbox) (*centralweb
 	return &centralweb.Office{
 		Alerts:    a.alertDesk(),
 		Resellers: newResellerDesk(a.central, a.pool, a.cfg.Hosts.Platform, newOutboxes(a.ring)),
-		Staff: &staff.Desk{Central: a.central, Invite: func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
+		Staff: staff.Desk(a.central, func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
 			return signin.Invite(ctx, tx, outbox, "", to, inviter)
-		}},
+		}),
 		Watch:     &watch.Watch{Central: a.central, SchemaVersion: version},
 		Platforms: a.platforms(), LookAgain: a.lookAgain,
 		Jobs: jobs, Peek: a.peek, Parts: a.parts, MailAgain: outbox.Again, SiteURL: siteURL,
@@ -69,7 +69,7 @@ func (a *app) peek(ctx context.Context, id tenancy.ID) (centralweb.Inside, error
 	if err != nil {
 		return centralweb.Inside{}, fmt.Errorf("peek: %w", err)
 	}
-	members, _, err := (&team.Desk{DB: db}).List(ctx, roster.Filter{})
+	members, _, err := team.Desk(db, nil).List(ctx, roster.Filter{})
 	if err != nil {
 		return centralweb.Inside{}, fmt.Errorf("peek: %w", err)
 	}

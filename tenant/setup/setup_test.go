@@ -56,7 +56,7 @@ func seed(t testing.TB, w *tenancytest.World, k setup.Kit) {
 func TestANewShop(t *testing.T) {
 	w, ctx := tenancytest.New(t), t.Context()
 	seed(t, w, setup.Kit{Mail: outbox(t)})
-	members, total, err := (&team.Desk{DB: w.DB(w.A)}).List(ctx, roster.Filter{})
+	members, total, err := team.Desk(w.DB(w.A), nil).List(ctx, roster.Filter{})
 	if err != nil || total != 1 || members[0].Role != identity.ResellerOwner || members[0].State != roster.Invited || members[0].LinkExpires.IsZero() {
 		t.Errorf("team: %+v, %v", members, err)
 	}
@@ -86,9 +86,9 @@ func TestTheOwnerIsProtected(t *testing.T) {
 	w, ctx := tenancytest.New(t), t.Context()
 	k := setup.Kit{Mail: outbox(t)}
 	seed(t, w, k)
-	d := &team.Desk{DB: w.DB(w.A), Invite: func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
+	d := team.Desk(w.DB(w.A), func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
 		return signin.Invite(ctx, tx, k.Mail, "/manage", to, inviter)
-	}}
+	})
 	members, _, err := d.List(ctx, roster.Filter{})
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +108,7 @@ func TestTheOwnerIsProtected(t *testing.T) {
 			t.Errorf("an admin may %s the owner: %v", name, err)
 		}
 	}
-	if err := (&team.Desk{DB: w.DB(w.B)}).Disable(ctx, owner.ID, roster.By{Origin: by}); !fault.Is(err, "person.not_found") {
+	if err := team.Desk(w.DB(w.B), nil).Disable(ctx, owner.ID, roster.By{Origin: by}); !fault.Is(err, "person.not_found") {
 		t.Errorf("from the neighbour: %v", err)
 	}
 	if err := d.InviteAgain(ctx, admin.ID, asOwner); err != nil {

@@ -68,9 +68,9 @@ func (s *Site) officeRoutes() []surface.Route {
 }
 
 func (s *Site) teamDesk(c *fiber.Ctx) office.Desk {
-	return &team.Desk{DB: surface.DB(c), Invite: func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
+	return team.Desk(surface.DB(c), func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
 		return signin.Invite(ctx, tx, s.SignIn.Mail, "/manage", to, inviter)
-	}}
+	})
 }
 
 func (s *Site) customerDesk() *account.Desk {

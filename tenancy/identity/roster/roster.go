@@ -1,7 +1,7 @@
 // Package roster is who works in a world and with which role: invitations, roles,
-// people kept out, and the rules that keep a team from locking itself out. Its
-// functions are parts of a change, on either plane's transactions; central/staff and
-// tenant/team make whole changes of them. It signs nobody in.
+// people kept out, and the rules that keep a team from locking itself out. Roster's
+// functions are parts of a change, on either plane's transactions; Desk's are whole ones.
+// Whose roster it is, central/staff and tenant/team say. It signs nobody in.
 package roster
 
 import (
