@@ -42,6 +42,7 @@ type town struct {
 	passwords *identity.Passwords
 	letters   *letters
 	dir       *directory
+	sessions  *identity.Sessions
 }
 
 // letters passes mails on and remembers what they say.
@@ -135,6 +136,7 @@ func mustTown(t testing.TB) *town {
 		},
 	}
 	team := &signin.Pages{Parts: parts, World: identity.Reseller, Prefix: "/manage", Layout: "manage", Home: "/manage", Plane: inTenant}
+	tw.sessions = parts.Sessions
 	staff := &signin.Pages{Parts: parts, World: identity.Staff, Layout: "console", Home: "/", Plane: func(*fiber.Ctx) identity.Plane { return identity.InCentral(w.Central) }}
 	hello := func(c *fiber.Ctx) error {
 		p, _ := surface.Principal(c)
@@ -555,6 +557,42 @@ func TestARuleYoungerThanTheSession(t *testing.T) {
 	b.follow().want("set up", 200, "It takes a minute")
 	b.setUp("/manage/sign-in/set-up")
 	b.get("/manage").want("with a second factor", 200, "hello")
+}
+
+func TestARuleThatIsLifted(t *testing.T) {
+	tw := mustTown(t)
+	strict := tw.A
+	strict.RequireTOTP = true
+	tw.dir.put(strict)
+	plane := identity.InTenant(tw.DB(tw.A))
+	ada := tw.add(t, plane, identity.Reseller, identity.ResellerOwner, "ada@alpha.test")
+	b := tw.browse(t, "alpha.localhost")
+	b.signIn("/manage", "ada@alpha.test", goodPassword)
+	b.get("/manage").want("before", 303, "/manage/sign-in")
+	b.get("/manage/sign-in/set-up").want("set up", 200, "It takes a minute")
+	tw.dir.put(tw.A)
+	b.get("/manage?x=1").want("after", 303, "/manage/sign-in")
+	b.follow().want("the step", 303, "/manage/sign-in/set-up")
+	b.follow().want("nothing to set up", 303, "/manage")
+	b.get("/manage").want("in", 200, "hello")
+	// Such a session lives as long as any other, and knows of no second factor.
+	tw.pass(time.Hour)
+	b.get("/manage").want("an hour later", 200, "hello")
+	all, err := tw.sessions.List(t.Context(), identity.Reseller, tw.A.ID, ada.ID)
+	must(t, err)
+	if len(all) != 1 || all[0].SecondFactor {
+		t.Errorf("%+v", all)
+	}
+	// Who has a second factor is asked for it, whatever the rule.
+	tw.dir.put(strict)
+	b.get("/manage").want("the rule is back", 303, "/manage/sign-in")
+	b.get("/manage/sign-in/set-up").want("set up", 200, "It takes a minute")
+	b.setUp("/manage/sign-in/set-up")
+	tw.dir.put(tw.A)
+	other := tw.browse(t, "alpha.localhost")
+	other.signIn("/manage", "ada@alpha.test", goodPassword)
+	other.get("/manage/sign-in/set-up").want("no way around the code", 303, "/manage/sign-in")
+	other.get("/manage").want("still outside", 303, "/manage/sign-in")
 }
 
 func TestSecurityPage(t *testing.T) {

@@ -190,15 +190,30 @@ func (d *Desk) EnterCode(ctx context.Context, plane Plane, b Binding, token stri
 	if err := d.Throttle.Succeeded(ctx, try); err != nil {
 		return Entered{}, err
 	}
-	in, err := d.complete(ctx, b, token, p)
+	in, err := d.complete(ctx, b, token, p, true)
 	in.Stranger = !d.Throttle.Knows(try)
 	return in, err
 }
 
+// Admit completes a session that was to set up a second factor when none is required any
+// more. The session gets a new token. One that waits for anything else is the fault
+// session.none.
+func (d *Desk) Admit(ctx context.Context, plane Plane, b Binding, token string, s Session, p Person, o Origin) (Entered, error) {
+	if s.Stage != StageEnrol || p.HasTOTP() {
+		return Entered{}, errNoSession
+	}
+	in, err := d.complete(ctx, b, token, p, false)
+	if err != nil {
+		return Entered{}, err
+	}
+	in.Stranger = !d.Throttle.Knows(Try{Binding: b, Account: p.Email, Device: o.Device})
+	return in, d.record(ctx, plane, p, p.Email, o, SignedInOK)
+}
+
 // complete makes a session full, under a new token.
-func (d *Desk) complete(ctx context.Context, b Binding, token string, p Person) (Entered, error) {
+func (d *Desk) complete(ctx context.Context, b Binding, token string, p Person, second bool) (Entered, error) {
 	token, s, err := d.Sessions.Rotate(ctx, b, token, func(s *Session) {
-		s.Stage, s.SecondFactor, s.Epoch = StageFull, true, p.Epoch
+		s.Stage, s.SecondFactor, s.Epoch = StageFull, second, p.Epoch
 	})
 	if err != nil {
 		return Entered{}, err
@@ -241,7 +256,7 @@ func (d *Desk) ConfirmTOTP(ctx context.Context, plane Plane, b Binding, token st
 	if err := d.Throttle.Succeeded(ctx, try); err != nil {
 		return Entered{}, nil, err
 	}
-	in, err := d.complete(ctx, b, token, p)
+	in, err := d.complete(ctx, b, token, p, true)
 	return in, codes, err
 }
 

@@ -236,6 +236,27 @@ func (s *Sessions) revoke(ctx context.Context, w World, tenant tenancy.ID, perso
 	return any, nil
 }
 
+// EndTenant ends every session of a tenant's people, of all worlds, and forgets that there
+// were any. It walks over all keys: it is for a tenant's end.
+func (s *Sessions) EndTenant(ctx context.Context, tenant tenancy.ID) error {
+	each := s.rdb.Scan(ctx, 0, "ez:sessions:*:"+tenant.String()+":*", 1000).Iterator()
+	for each.Next(ctx) {
+		keys, err := s.rdb.SMembers(ctx, each.Val()).Result()
+		if err != nil {
+			return storeDown(err)
+		}
+		for _, key := range append(keys, each.Val()) {
+			if err := s.rdb.Del(ctx, key).Err(); err != nil {
+				return storeDown(err)
+			}
+		}
+	}
+	if err := each.Err(); err != nil {
+		return storeDown(err)
+	}
+	return nil
+}
+
 // of reads the person's sessions by key and forgets keys that are gone.
 func (s *Sessions) of(ctx context.Context, w World, tenant tenancy.ID, person uuid.UUID) (map[string]Session, error) {
 	index := personKey(w, tenantText(tenant), person)
