@@ -153,7 +153,7 @@ func (a *app) serveDemo(ctx context.Context, t *terminal, c demoConfig, lab *dem
 		demoPlatform: own, "demo." + demoPlatform: own,
 		"mail." + demoPlatform: fasthttpadaptor.NewFastHTTPHandler(lab.Mails),
 	}
-	w, err := a.workers(s.desk)
+	w, err := a.workers(s.domains, s.desk)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,18 @@ func (a *app) export(ctx context.Context, id tenancy.ID, now time.Time, library 
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("export (EZSCALE_EXPORT_DIR): %w", err)
 	}
-	f, err := os.CreateTemp(dir, ".export-*")
+	// A process that was killed leaves half an archive: one export of a tenant runs at a time.
+	unfinished := filepath.Join(dir, ".export-"+id.Schema()+"-")
+	left, err := filepath.Glob(unfinished + "*")
+	if err != nil {
+		return fmt.Errorf("export (EZSCALE_EXPORT_DIR): %w", err)
+	}
+	for _, name := range left {
+		if err := os.Remove(name); err != nil {
+			return fmt.Errorf("export (EZSCALE_EXPORT_DIR): %w", err)
+		}
+	}
+	f, err := os.CreateTemp(dir, filepath.Base(unfinished)+"*")
 	if err != nil {
 		return fmt.Errorf("export (EZSCALE_EXPORT_DIR): %w", err)
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/ezscale/ezscale/central/reseller"
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/queue"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/themes"
@@ -69,7 +71,7 @@ func (trailJob) Kind() string { return "platform.complete_trail" }
 
 // work starts the jobs, the clock and the domain worker.
 func (a *app) work(ctx context.Context, domains *domain.Service, brands *branding.Desk) error {
-	w, err := a.workers(brands)
+	w, err := a.workers(domains, brands)
 	if err != nil {
 		return err
 	}
@@ -87,7 +89,7 @@ func (a *app) lookAfterDomains(domains *domain.Service) {
 }
 
 // workers is every job of the program.
-func (a *app) workers(brands *branding.Desk) (*queue.Workers, error) {
+func (a *app) workers(domains *domain.Service, brands *branding.Desk) (*queue.Workers, error) {
 	letters, err := mail.LoadLetters(themes.Files, themeNames)
 	if err != nil {
 		return nil, err
@@ -130,7 +132,7 @@ func (a *app) workers(brands *branding.Desk) (*queue.Workers, error) {
 		return err
 	}, queue.Timeout(time.Hour))
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, job reseller.DropJob) error {
-		return desk.CarryOut(ctx, job, &dropper{app: a, library: library})
+		return desk.CarryOut(ctx, job, &dropper{app: a, library: library, domains: domains.Desk, sessions: identity.NewSessions(a.redis, a.clock)})
 	}, queue.Timeout(time.Hour))
 	a.platformJobs(w)
 	a.hostingJobs(w)
@@ -181,24 +183,36 @@ func (a *app) startQueue(ctx context.Context, w *queue.Workers) error {
 
 // dropper removes what an archived tenant leaves, after it was exported.
 type dropper struct {
-	app     *app
-	library *media.Library
+	app      *app
+	library  *media.Library
+	domains  *domain.Desk
+	sessions *identity.Sessions
 }
 
-// Drop exports the tenant to the export directory and then removes it, its uploads
-// last: what is interrupted goes on when it is tried again.
+// Drop exports the tenant to the export directory, gives up its domains and removes it,
+// its uploads and sessions last: what is interrupted goes on when it is tried again.
 func (d *dropper) Drop(ctx context.Context, id tenancy.ID, now time.Time) error {
 	owner, err := pgx.Connect(ctx, d.app.cfg.Database.URL)
 	if err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
 	defer owner.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost
-	export := func(ctx context.Context) error { return d.app.export(ctx, id, now, d.library) }
+	export := func(ctx context.Context) error {
+		if err := d.app.export(ctx, id, now, d.library); err != nil {
+			return err
+		}
+		return d.app.central.Update(ctx, func(tx *tenancy.CentralTx) error {
+			return d.domains.RemoveAll(ctx, tx, id, domain.By{Actor: audit.System("reseller desk")})
+		})
+	}
 	if err := tenancy.Drop(ctx, owner, id, tenancy.DropOptions{Now: now, Export: export}); err != nil {
 		return err
 	}
 	if err := d.library.Forget(ctx, id); err != nil {
 		return fmt.Errorf("drop %s: uploads: %w", id.Schema(), err)
+	}
+	if err := d.sessions.EndTenant(ctx, id); err != nil {
+		return fmt.Errorf("drop %s: sessions: %w", id.Schema(), err)
 	}
 	return nil
 }

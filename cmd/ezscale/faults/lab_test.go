@@ -110,15 +110,22 @@ func (h *house) configure(settings []string) {
 // run runs a command of the program to its end.
 func (h *house) run(args ...string) string {
 	h.t.Helper()
+	out, err := h.tried(args...)
+	if err != nil {
+		h.t.Fatalf("ezscale %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// tried is run for a command that may be refused.
+func (h *house) tried(args ...string) (string, error) {
+	h.t.Helper()
 	path, err := programtest.Binary()
 	must(h.t, err)
 	cmd := exec.CommandContext(h.t.Context(), path, args...)
 	cmd.Env = h.environ
 	out, err := cmd.CombinedOutput()
-	if err != nil {
-		h.t.Fatalf("ezscale %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
+	return string(out), err
 }
 
 // node is one running process of the program.
