@@ -17,7 +17,8 @@ type Console struct {
 	Office  *Office          // resellers, staff and the platform
 	Domains *domain.Overview // all tenants' domains
 
-	Wholesale *wholesale.Desk // what the platform charges its resellers
+	Wholesale *wholesale.Desk   // what the platform charges its resellers
+	Running   wholesale.Running // what ran, as the resellers' own schemas tell it, for the audit
 }
 
 // Routes is every route of the console, on one screen.

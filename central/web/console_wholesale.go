@@ -28,6 +28,7 @@ func (s *Console) wholesaleRoutes() []surface.Route {
 		at("GET", "/wholesale", identity.WholesaleRead, s.showRuns),
 		at("GET", "/wholesale/preview", identity.WholesaleRead, s.previewRun),
 		at("POST", "/wholesale/runs", identity.WholesaleWrite, s.startRun),
+		at("GET", "/wholesale/audit", identity.WholesaleRead, s.showAudit),
 		at("GET", "/wholesale/invoices", identity.WholesaleRead, s.listInvoices),
 		at("GET", "/wholesale/invoices/:invoice", identity.WholesaleRead, s.showInvoice),
 		at("GET", "/wholesale/invoices/:invoice/pdf", identity.WholesaleRead, s.invoicePDF),

@@ -63,6 +63,7 @@ func TestStaffBillWholesale(t *testing.T) {
 	h.want("invoices", h.get("/wholesale/invoices?q=alpha"), 200, "WS-000001", "1 invoice")
 	h.want("as a file", h.get("/wholesale/invoices?format=csv"), 200, "WS-000002,beta")
 	h.want("one", h.get(inv), 200, "Platform fee, tier Pro", "VPS S: 0.6774 service months", "1 interval", "Book the payment")
+	h.want("an audit that finds something", h.get("/wholesale/audit?period=2026-10"), 200, "Audit of 2026-10", "difference", "overbilled")
 	line := regexp.MustCompile(regexp.QuoteMeta(inv) + `/lines/2`).FindString(h.get(inv).page)
 	h.want("a line down to the raw event", h.get(line), 200, "service/1/start", "67.74 %", "Began, ran on")
 	if pdf := h.get(inv + "/pdf"); pdf.status != 200 || !strings.HasPrefix(pdf.page, "%PDF-") {

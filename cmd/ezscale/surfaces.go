@@ -129,7 +129,7 @@ func (a *app) tenantSurface(s *sites) surface.Config {
 func (a *app) consoleSurface(s *sites) surface.Config {
 	c := a.common(s, "console")
 	c.Areas = []surface.Area{{Name: "console", World: identity.Staff, SignIn: "/sign-in", Nav: centralweb.Nav, MustTOTP: func(tenancy.Tenant) bool { return true }}}
-	c.Routes = (&centralweb.Console{Central: a.central, Office: s.office, SignIn: s.signIn, Domains: s.domains.Overview, Wholesale: a.wholesaleDesk()}).Routes()
+	c.Routes = (&centralweb.Console{Central: a.central, Office: s.office, SignIn: s.signIn, Domains: s.domains.Overview, Wholesale: a.wholesaleDesk(), Running: ranIn{a.pool}}).Routes()
 	c.Site = func(context.Context, *tenancy.DB) (surface.Site, error) {
 		return surface.Site{Name: "EZSCALE", Theme: "base"}, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/go-rod/rod"
 	"github.com/go-rod/rod/lib/proto"
 )
 
@@ -31,6 +32,7 @@ func (p *Page) Check(what string) {
 // Trouble is what Check would complain of, and forgets it.
 func (p *Page) Trouble() []string {
 	p.t.Helper()
+	p.settle()
 	trouble := p.violations()
 	if wide := p.tooWide(); wide != "" {
 		trouble = append(trouble, wide)
@@ -45,6 +47,16 @@ func (p *Page) Trouble() []string {
 	}
 	p.trouble = nil
 	return trouble
+}
+
+// settle waits until no part of the page is being replaced: what goes is shown faintly
+// for a moment, which is no page to be judged.
+func (p *Page) settle() {
+	p.t.Helper()
+	err := rod.Try(func() {
+		p.Timeout(patience).MustWait(`() => !document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling, .htmx-added')`)
+	})
+	must(p.t, "wait for a page that stands still", err)
 }
 
 func (p *Page) allowed(text string) bool {

@@ -104,13 +104,18 @@ func History(ctx context.Context, e Engine, begins, now time.Time) error {
 		if err := e.Due(ctx); err != nil {
 			return err
 		}
-		if err := h.payInvoices(ctx); err != nil {
+		paid, err := h.payInvoices(ctx)
+		if err != nil {
 			return err
 		}
-		if at.Day() == 2 && day > 1 {
+		billed := at.Day() == 2 && day > 1
+		if billed {
 			if err := e.Bill(ctx); err != nil {
 				return fmt.Errorf("bill wholesale: %w", err)
 			}
+		}
+		if paid == 0 && !billed {
+			continue // nothing follows from this day
 		}
 		if err := e.Due(ctx); err != nil {
 			return err
@@ -197,22 +202,24 @@ func (h *historian) pay(ctx context.Context, db *tenancy.DB, invoice uuid.UUID) 
 	return err
 }
 
-// payInvoices pays what is open in every shop, but for those who stopped.
-func (h *historian) payInvoices(ctx context.Context) error {
+// payInvoices pays what is open in every shop, but for those who stopped, and says how
+// many were paid.
+func (h *historian) payInvoices(ctx context.Context) (paid int, err error) {
 	for _, t := range h.Shops {
 		db := h.Pool.Bind(t)
 		open, _, err := invoicing.List(ctx, db, invoicing.Filter{State: invoicing.Open})
 		if err != nil {
-			return err
+			return paid, err
 		}
 		for _, inv := range open {
 			if h.late[inv.AccountID] {
 				continue
 			}
 			if err := h.pay(ctx, db, inv.ID); err != nil {
-				return fmt.Errorf("%s pays %s: %w", inv.AccountName, inv.Number, err)
+				return paid, fmt.Errorf("%s pays %s: %w", inv.AccountName, inv.Number, err)
 			}
+			paid++
 		}
 	}
-	return nil
+	return paid, nil
 }

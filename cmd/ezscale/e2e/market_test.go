@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/go-rod/rod"
-	"github.com/go-rod/rod/lib/input"
 	"github.com/go-rod/rod/lib/proto"
 
 	"github.com/ezscale/ezscale/branding/surface/browser"
@@ -65,6 +64,40 @@ func choose(t *testing.T, tab *browser.Page, name, value string) {
 	e, err := tab.Timeout(patience).Element(`select[name="` + name + `"]`)
 	must(t, err)
 	must(t, e.Select([]string{`[value="` + value + `"]`}, true, rod.SelectorTypeCSSSector))
+}
+
+// typeCard types into the gateway's form, which is a frame of another origin.
+func typeCard(t *testing.T, tab *browser.Page, number string) {
+	t.Helper()
+	frame, err := tab.Timeout(patience).Element("#pay-card iframe")
+	must(t, err)
+	form, err := frame.Frame()
+	must(t, err)
+	for _, f := range [][2]string{{"#number", number}, {"#expiry", "1234"}, {"#cvc", "123"}} {
+		in, err := form.Timeout(patience).Element(f[0])
+		must(t, err)
+		must(t, in.SelectAllText())
+		must(t, in.Input(f[1]))
+	}
+}
+
+// follow clicks and waits until the address contains a text.
+func follow(t *testing.T, tab *browser.Page, selector, to string) {
+	t.Helper()
+	tab.Click(selector)
+	if err := rod.Try(func() { tab.Timeout(patience).MustWait(`(to) => location.href.includes(to)`, to) }); err != nil {
+		t.Fatalf("%s does not lead to %s: %v\n%s", selector, to, err, tab.Text("main"))
+	}
+	tab.Loaded()
+}
+
+// download asks for the file a link of the page leads to, with the session of the page.
+func download(t *testing.T, tab *browser.Page, link, name string) {
+	t.Helper()
+	got := tab.MustEval(`(link) => fetch(document.querySelector(link).href).then(async r => [r.status, r.headers.get('content-type'), (await r.clone().text()).slice(0, 5), r.headers.get('content-disposition')].join(' '))`, link).Str()
+	if !strings.HasPrefix(got, "200 application/pdf %PDF-") || !strings.Contains(got, name) {
+		t.Errorf("the PDF answers %q and not %s", got, name)
+	}
 }
 
 // lookAfter is the shop's owner after a sale: they find the order, suspend and release
@@ -149,123 +182,6 @@ func sell(t *testing.T, g guide, tab *browser.Page, manage string) {
 	both(tab, "manage_plan_new")
 	tab.Follow(save)
 	until(t, client(t, g), g.site("nimbus")+"/products/cloud-vps/"+slug, http.StatusOK, "$7.50")
-}
-
-// runThePlatform is staff: price book, a month's preview, what runs for all tenants and
-// where there is room for more, and a reseller's team that must use a second factor.
-func runThePlatform(t *testing.T, g guide, drive *browser.Browser, s *stranger) {
-	tab, console := come(t, g, drive, "staff", "")
-	tab.Go(console + "/wholesale/prices")
-	both(tab, "console_prices")
-	now := time.Now().UTC()
-	from := now.AddDate(1, 0, int(now.UnixMilli()%300)) // prices of one product begin on different days
-	choose(t, tab, "sku", "vps-8")
-	choose(t, tab, "currency", "USD")
-	tab.Fill("price", "18.25")
-	tab.MustEval(`(day) => { document.querySelector('[name="from"]').value = day }`, from.Format(time.DateOnly))
-	tab.Follow(`main form[action="/wholesale/prices"] button[type="submit"]`)
-	tab.Wait("main tbody", from.Format("2 Jan 2006"))
-	tab.Go(console + "/wholesale")
-	both(tab, "console_wholesale")
-	tab.Go(console + "/wholesale/preview?period=" + now.Format("2006-01"))
-	tab.Wait("tbody th", "Nimbus Cloud")
-	both(tab, "console_preview")
-	tab.Go(console + "/services?q=Nimbus")
-	tab.Wait("main tbody", "Nimbus Cloud")
-	both(tab, "console_services")
-	tab.Follow("tbody th a")
-	both(tab, "console_service")
-	tab.Go(console + "/platforms")
-	tab.Follow("tbody th a")
-	tab.Wait("main", "New York")
-	both(tab, "console_platform")
-	tab.Go(console + "/business")
-	both(tab, "console_business")
-	palette(t, tab)
-	policy(t, g, drive, tab)
-}
-
-// palette finds a reseller by its name with the keyboard alone.
-func palette(t *testing.T, tab *browser.Page) {
-	t.Helper()
-	must(t, tab.KeyActions().Press(input.ControlLeft).Type('k').Release(input.ControlLeft).Do())
-	tab.Wait("#palette [role=option]", "Overview")
-	must(t, tab.InsertText("pixelf"))
-	tab.Wait("#palette [role=option]", "PixelForge")
-	see(tab, "console_palette")
-	must(t, tab.Keyboard.Type(input.Enter))
-	tab.Wait("h1", "^PixelForge$")
-}
-
-// policy has a reseller's team use a second factor: the owner cannot go on without one.
-func policy(t *testing.T, g guide, drive *browser.Browser, tab *browser.Page) {
-	t.Helper()
-	page := tab.MustInfo().URL
-	set := func() {
-		tab.Go(page + "/settings")
-		tab.ClickText("label", "must use a second factor")
-		tab.Follow(`form:has(input[name="require_totp"]) button[type="submit"]`)
-	}
-	set()
-	both(tab, "console_policy")
-	leo := g.login(t, "reseller", "pixelforge")
-	leads := func(to string) *browser.Page { // what is asked for is settled when somebody signs in
-		team := drive.Page(t, leo.URL, browser.Desktop)
-		signIn(t, team, leo)
-		team.Go(strings.TrimSuffix(leo.URL, "/sign-in") + "/customers")
-		team.Wait("h1", to)
-		return team
-	}
-	both(leads("[Ss]econd factor"), "manage_must_set_up")
-	set()
-	leads("^Customers$")
-}
-
-// readStatement is the reseller at the partner centre.
-func readStatement(t *testing.T, g guide, drive *browser.Browser, _ *stranger) {
-	tab, centre := come(t, g, drive, "partner", "nimbus")
-	tab.Wait("main", "tier growth")
-	both(tab, "partner_overview")
-	tab.Go(centre + "/prices")
-	tab.Wait("tbody", `\$`)
-	both(tab, "partner_prices")
-	tab.Go(centre + "/shop")
-	tab.Wait("main", "nimbus")
-	both(tab, "partner_shop")
-}
-
-// openShop is a new reseller: they sign up, and their shop is there within two minutes.
-func openShop(t *testing.T, g guide, drive *browser.Browser, _ *stranger) {
-	centre := strings.TrimSuffix(g.login(t, "partner", "nimbus").URL, "/sign-in")
-	mark := strconv.FormatInt(time.Now().UnixMilli()%1e8, 36)
-	s := &stranger{t: t, g: g, email: "ada-" + mark + "@harbour.test"}
-	tab := drive.Page(t, centre+"/sign-up", browser.Desktop)
-	both(tab, "open_sign_up")
-	tab.Fill("name", "Ada Quay")
-	tab.Fill("email", s.email)
-	tab.Fill("shop", "Pier "+mark)
-	tab.Wait("#address-answer", `pier-`+mark+`\.localhost is free`)
-	choose(t, tab, "country", "NL")
-	began := time.Now()
-	tab.Follow(`main form button[type="submit"]`)
-	both(tab, "open_code")
-	tab.Fill("code", s.code())
-	tab.Fill("password", strangersPassword)
-	tab.Follow(`main form button[type="submit"]`)
-	tab.Wait("main", "Pier "+mark)
-	both(tab, "open_shop")
-	shop := "http://pier-" + mark + ".localhost:" + httpPort(t, g)
-	until(t, client(t, g), shop+"/", http.StatusOK, "Pier "+mark)
-	if took := time.Since(began); took > 2*time.Minute {
-		t.Errorf("the shop took %s", took)
-	}
-	tab.Go(shop + "/manage/sign-in")
-	signIn(t, tab, login{Email: s.email, Password: strangersPassword})
-	tab.Wait("main", "things want you")
-	tab.Wait("main", "Place a test order")
-	both(tab, "open_manage")
-	site := drive.Page(t, shop, browser.Phone)
-	see(site, "open_site")
 }
 
 var codeInMail = regexp.MustCompile(`\b\d{6}\b|\b[A-Z0-9]{4}-[A-Z0-9]{4}\b`)
