@@ -245,18 +245,19 @@ func (c *workConfig) Validate() error {
 
 // demoConfig is where the demo listens and keeps its data.
 type demoConfig struct {
-	HTTP     int    `env:"DEMO_HTTP" envDefault:"8080" about:"Port of the demo's plain HTTP."`
-	HTTPS    int    `env:"DEMO_HTTPS" envDefault:"8443" about:"Port of the demo's HTTPS."`
-	DNS      int    `env:"DEMO_DNS" envDefault:"8053" about:"Port of the demo's name server, UDP and TCP."`
-	ACME     int    `env:"DEMO_ACME" envDefault:"14000" about:"Port of the demo's certificate authority."`
-	SMTP     int    `env:"DEMO_SMTP" envDefault:"8025" about:"Port of the demo's mail trap."`
-	Metrics  int    `env:"DEMO_METRICS" envDefault:"9090" about:"Port of the demo's metrics and health."`
-	Dir      string `env:"DEMO_DIR" envDefault:".demo" about:"Where the demo keeps keys, logins and uploads."`
-	Data     string `env:"DEMO_DATA" about:"Where the demo keeps its database; empty: in EZSCALE_DEMO_DIR, or for root, whom PostgreSQL refuses, in /var/lib/ezscale."`
-	Platform int    `env:"DEMO_VIRTFUSION" envDefault:"8181" about:"Port of the demo's simulated VirtFusion."`
-	Stripe   int    `env:"DEMO_STRIPE" envDefault:"8182" about:"Port of the demo's simulated Stripe."`
-	Months   int    `env:"DEMO_MONTHS" envDefault:"4" about:"Months of history the demo makes at its first start, 0 to 24."`
-	PGBin    string `env:"PG_BIN" about:"Directory with initdb and postgres, for the demo, the tests and the benchmarks; empty: found."`
+	HTTP     int           `env:"DEMO_HTTP" envDefault:"8080" about:"Port of the demo's plain HTTP."`
+	HTTPS    int           `env:"DEMO_HTTPS" envDefault:"8443" about:"Port of the demo's HTTPS."`
+	DNS      int           `env:"DEMO_DNS" envDefault:"8053" about:"Port of the demo's name server, UDP and TCP."`
+	ACME     int           `env:"DEMO_ACME" envDefault:"14000" about:"Port of the demo's certificate authority."`
+	SMTP     int           `env:"DEMO_SMTP" envDefault:"8025" about:"Port of the demo's mail trap."`
+	Metrics  int           `env:"DEMO_METRICS" envDefault:"9090" about:"Port of the demo's metrics and health."`
+	Dir      string        `env:"DEMO_DIR" envDefault:".demo" about:"Where the demo keeps keys, logins and uploads."`
+	Data     string        `env:"DEMO_DATA" about:"Where the demo keeps its database; empty: in EZSCALE_DEMO_DIR, or for root, whom PostgreSQL refuses, in /var/lib/ezscale."`
+	Platform int           `env:"DEMO_VIRTFUSION" envDefault:"8181" about:"Port of the demo's simulated VirtFusion."`
+	Stripe   int           `env:"DEMO_STRIPE" envDefault:"8182" about:"Port of the demo's simulated Stripe."`
+	Install  time.Duration `env:"DEMO_INSTALL" envDefault:"20s" about:"How long the demo's simulated platform takes to install a server."`
+	Months   int           `env:"DEMO_MONTHS" envDefault:"4" about:"Months of history the demo makes at its first start, 0 to 24."`
+	PGBin    string        `env:"PG_BIN" about:"Directory with initdb and postgres, for the demo, the tests and the benchmarks; empty: found."`
 }
 
 // egressConfig is where the program may call when an address was typed in by somebody.

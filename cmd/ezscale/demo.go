@@ -55,7 +55,7 @@ func (c *demoCmd) Run(ctx context.Context, t *terminal) error {
 
 func startLab(ctx context.Context, c demoConfig, clock *demo.Clock) (*demo.Lab, error) {
 	return demo.Start(ctx, demo.Options{
-		Dir: c.Dir, Data: c.Data, PGBin: c.PGBin, Clock: clock.Now,
+		Dir: c.Dir, Data: c.Data, PGBin: c.PGBin, Clock: clock.Now, Install: c.Install,
 		HTTP:       demo.Port{Number: c.HTTP, Variable: "EZSCALE_DEMO_HTTP"},
 		HTTPS:      demo.Port{Number: c.HTTPS, Variable: "EZSCALE_DEMO_HTTPS"},
 		DNS:        demo.Port{Number: c.DNS, Variable: "EZSCALE_DEMO_DNS", UDP: true},

@@ -77,7 +77,7 @@ func (a *app) makeHistory(ctx context.Context, w *queue.Workers, lab *demo.Lab, 
 	}
 	defer jobs.Close()
 	lab.Servers.SetInstallDelay(0)
-	defer lab.Servers.SetInstallDelay(demo.InstallDelay)
+	defer lab.Servers.SetInstallDelay(lab.Install())
 	e := demo.Engine{
 		Clock: clock, Pool: a.pool, Checkout: a.checkoutDesk(wholesaleOffers{a.platforms()}), Payments: newPayments(a.ring, a.cfg.Payments),
 		Due:  (&liver{app: a, work: w, jobs: jobs}).Due,

@@ -49,6 +49,7 @@ type Options struct {
 	VirtFusion Port
 	Stripe     Port
 	Other      []Port           // of the program itself, checked with the others
+	Install    time.Duration    // how long the platform takes to install a server
 	Clock      func() time.Time // of the simulators; nil: the machine's
 	Log        io.Writer        // of PostgreSQL and the authority; nil: nothing
 }
@@ -271,14 +272,14 @@ func (l *Lab) startMails(context.Context) error {
 // PlatformToken is what the simulated VirtFusion lets in.
 const PlatformToken = "demo-virtfusion-token"
 
-// InstallDelay is how long a server of the demo takes: long enough to watch.
-const InstallDelay = 20 * time.Second
+// Install is how long the platform takes to install a server.
+func (l *Lab) Install() time.Duration { return l.options.Install }
 
 // startVirtFusion starts the simulator of the platform that delivers servers. It keeps
 // its servers over restarts.
 func (l *Lab) startVirtFusion(ctx context.Context) error {
 	l.Servers = vflab.New(vflab.Options{
-		Clock: l.options.Clock, InstallDelay: InstallDelay, TaskDelay: 3 * time.Second, File: filepath.Join(l.options.Dir, "virtfusion.json"),
+		Clock: l.options.Clock, InstallDelay: l.options.Install, TaskDelay: min(3*time.Second, l.options.Install), File: filepath.Join(l.options.Dir, "virtfusion.json"),
 	})
 	l.Servers.AddToken(PlatformToken)
 	return l.listen(ctx, l.options.VirtFusion, l.Servers.Handler())
