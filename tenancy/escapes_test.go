@@ -246,9 +246,15 @@ func (s *siege) hatches(t *testing.T) {
 		"run in tx": func(db *bun.DB) error {
 			return db.RunInTx(ctx, nil, func(context.Context, bun.Tx) error { return nil })
 		},
-		"sql":         func(db *bun.DB) error { _, err := db.DB.QueryContext(ctx, theft); return err }, //nolint:rowserrcheck // there are no rows
-		"ping":        func(db *bun.DB) error { return db.PingContext(ctx) },
-		"prepare":     func(db *bun.DB) error { _, err := db.PrepareContext(ctx, theft); return err },
+		"sql":  func(db *bun.DB) error { _, err := db.DB.QueryContext(ctx, theft); return err }, //nolint:rowserrcheck // there are no rows
+		"ping": func(db *bun.DB) error { return db.PingContext(ctx) },
+		"prepare": func(db *bun.DB) error {
+			stmt, err := db.PrepareContext(ctx, theft)
+			if err == nil {
+				return stmt.Close()
+			}
+			return err
+		},
 		"reset model": func(db *bun.DB) error { return db.ResetModel(ctx, (*loot)(nil)) },
 	} {
 		err := s.bind(s.A).Update(ctx, func(tx *tenancy.Tx) error { return run(tx.NewSelect().DB()) })
@@ -295,8 +301,14 @@ func (s *siege) hatches(t *testing.T) {
 		"exec":    func() error { _, err := kept.NewRaw("DELETE FROM accounts").Exec(ctx); return err },
 		"count":   func() error { _, err := builder.Count(ctx); return err },
 		"builder": func() error { return builder.Scan(ctx, new([]string)) },
-		"rows":    func() error { _, err := builder.Rows(ctx); return err }, //nolint:rowserrcheck // there are no rows
-		"job":     func() error { _, err := kept.Enqueue(ctx, late{}, tenancy.JobOptions{}); return err },
+		"rows": func() error {
+			rows, err := builder.Rows(ctx)
+			if err == nil {
+				return errors.Join(rows.Err(), rows.Close())
+			}
+			return err
+		},
+		"job": func() error { _, err := kept.Enqueue(ctx, late{}, tenancy.JobOptions{}); return err },
 	} {
 		if err := run(); !errors.Is(err, sql.ErrTxDone) {
 			t.Errorf("a kept transaction, %s: %v, want it to be over", name, err)

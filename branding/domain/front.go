@@ -16,7 +16,6 @@ import (
 
 	"github.com/mholt/acmez/v3"
 	"github.com/valyala/fasthttp"
-	"golang.org/x/net/http2"
 
 	"github.com/ezscale/ezscale/tenancy"
 )
@@ -54,8 +53,8 @@ type Front struct {
 	tls    *tls.Config
 	secure *fasthttp.Server
 	plain  *fasthttp.Server
-	h2     *http2.Server
-	h2base *http.Server
+	h2     *http.Server
+	h2in   *handed
 
 	strangers allowance // challenges looked up for hosts that are not known
 }
@@ -77,15 +76,13 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 	f := &Front{cfg: cfg, tls: cfg.Certificates.TLSConfig(), strangers: allowance{most: 20, now: cfg.Certificates.cfg.Clock}}
 	f.secure = f.server(f.overTLS)
 	f.plain = f.server(f.overPlain)
-	f.h2 = &http2.Server{MaxConcurrentStreams: h2Streams, IdleTimeout: idleTimeout}
-	f.h2base = &http.Server{Handler: http.HandlerFunc(f.serveH2), ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)}
-	if err := http2.ConfigureServer(f.h2base, f.h2); err != nil {
-		return nil, fmt.Errorf("prepare HTTP/2: %w", err)
+	f.h2in = newHanded()
+	f.h2 = &http.Server{
+		Handler: http.HandlerFunc(f.serveH2), ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout, ConnState: f.h2in.state,
+		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug), Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: h2Streams},
 	}
-	f.secure.NextProto(http2.NextProtoTLS, func(c net.Conn) error {
-		f.h2.ServeConn(c, &http2.ServeConnOpts{BaseConfig: f.h2base, Handler: f.h2base.Handler})
-		return nil
-	})
+	f.h2.Protocols.SetHTTP2(true)
+	f.secure.NextProto("h2", f.h2in.serve)
 	if cfg.Certificates.cfg.Authority.cfg.TLSALPN {
 		// The handshake was the proof; nothing is said on such a connection.
 		f.secure.NextProto(acmez.ACMETLS1Protocol, func(c net.Conn) error { return c.Close() })
@@ -138,6 +135,7 @@ func (q quiet) Printf(format string, args ...any) { q.log.Debug(fmt.Sprintf(form
 
 // ServeHTTPS answers TLS connections from ln until Shutdown.
 func (f *Front) ServeHTTPS(ln net.Listener) error {
+	go func() { _ = f.h2.Serve(f.h2in) }() // until Shutdown
 	return f.secure.Serve(tls.NewListener(gated{ln, f.cfg.Certificates}, f.tls))
 }
 
@@ -158,7 +156,7 @@ func (f *Front) Run(ctx context.Context) error {
 // Shutdown stops listening, lets requests in flight end, and closes idle connections.
 func (f *Front) Shutdown(ctx context.Context) error {
 	h2 := make(chan error, 1)
-	go func() { h2 <- f.h2base.Shutdown(ctx) }() // tells HTTP/2 clients to go away
+	go func() { h2 <- f.h2.Shutdown(ctx) }() // tells HTTP/2 clients to go away
 	err := errors.Join(f.secure.ShutdownWithContext(ctx), f.plain.ShutdownWithContext(ctx))
 	return errors.Join(err, <-h2)
 }

@@ -81,8 +81,7 @@ func (d *Desk) lookAgain(ctx context.Context, a Attempt, now time.Time) error {
 	case a.Ref == "" && absent:
 		return nil // its job charges it
 	case a.Ref == "", a.State == gateway.RequiresAction && now.Sub(a.CreatedAt) >= dropAfter:
-		_, err := d.end(ctx, a)
-		return err
+		return d.end(ctx, a)
 	}
 	_, _, err := d.Look(ctx, a.TenantID, a.ID)
 	return err
@@ -103,7 +102,7 @@ func (d *Desk) Charge(ctx context.Context, job ChargeJob) error {
 		if !inTheWay {
 			return d.carryTry(ctx, a)
 		}
-		if _, err := d.end(ctx, a); err != nil {
+		if err := d.end(ctx, a); err != nil {
 			return d.trouble(ctx, err)
 		}
 	}

@@ -104,7 +104,7 @@ func (d *Desk) Pay(ctx context.Context, of tenancy.ID, r PayRequest) (Attempt, g
 			}
 			return a, gp, err
 		}
-		if _, err := d.end(ctx, a); err != nil {
+		if err := d.end(ctx, a); err != nil {
 			return a, gateway.Payment{}, d.trouble(ctx, err)
 		}
 	}
@@ -174,7 +174,7 @@ func (d *Desk) claim(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID, 
 	// Without an answer and without a card nothing can have been charged: a new key is
 	// simpler than asking what became of the old one.
 	fresh := a.Ref != "" || method != "" || tx.Now().Sub(a.CreatedAt) < abandonedAfter
-	return a, !(fresh && a.Gateway == d.Taker.Code && a.MethodRef == method && a.AmountMinor == inv.Open().Minor && a.Key == r.key(a.ID)), nil
+	return a, !fresh || a.Gateway != d.Taker.Code || a.MethodRef != method || a.AmountMinor != inv.Open().Minor || a.Key != r.key(a.ID), nil
 }
 
 // key names an attempt that a person begins.
@@ -250,14 +250,14 @@ func (a Attempt) known() gateway.Payment {
 
 // end brings a payment that is under way to its end at the gateway. One that the gateway
 // never heard of, and whose card cannot have been charged, ends here.
-func (d *Desk) end(ctx context.Context, a Attempt) (Attempt, error) {
+func (d *Desk) end(ctx context.Context, a Attempt) error {
 	gp := gateway.Payment{Key: a.Key, State: gateway.Cancelled}
 	if a.Ref != "" || a.MethodRef != "" {
 		ref := a.Ref
 		if ref == "" { // find out what became of it, by its key
 			var err error
 			if gp, err = d.ask(ctx, a, ""); err != nil {
-				return a, err
+				return err
 			}
 			ref = gp.Ref
 		}
@@ -265,11 +265,12 @@ func (d *Desk) end(ctx context.Context, a Attempt) (Attempt, error) {
 			var err error
 			gp, err = d.Taker.Gateway.Cancel(ctx, ref)
 			if gp, err = gateway.OrLost(gp, err, gateway.Payment{Key: a.Key, Ref: ref, Amount: a.Amount()}); err != nil {
-				return a, err
+				return err
 			}
 		}
 	}
-	return d.keep(ctx, a, gp)
+	_, err := d.keep(ctx, a, gp)
+	return err
 }
 
 // settle keeps what the gateway says of a payment. Money that came is booked exactly
@@ -310,7 +311,7 @@ func (d *Desk) settle(ctx context.Context, tx *tenancy.CentralTx, id uuid.UUID, 
 
 // hears reports whether what the gateway says is new.
 func (a Attempt) hears(gp gateway.Payment) bool {
-	return gateway.Moves(a.State, gp.State) && !(a.State == gp.State && a.Ref == gp.Ref && gp.Decline == nil)
+	return gateway.Moves(a.State, gp.State) && (a.State != gp.State || a.Ref != gp.Ref || gp.Decline != nil)
 }
 
 func (a Attempt) update(ctx context.Context, tx *tenancy.CentralTx) error {

@@ -160,7 +160,6 @@ func (s SKU) same(o SKU) bool {
 	_ = json.Unmarshal(o.Spec, &b)
 	x, _ := json.Marshal(a) // keys in order
 	y, _ := json.Marshal(b)
-	s.Spec, o.Spec = nil, nil
 	return bytes.Equal(x, y) && s.Code == o.Code && s.Type == o.Type && s.Name == o.Name && s.Summary == o.Summary &&
 		s.Unit == o.Unit && s.State == o.State && s.Position == o.Position
 }

@@ -18,7 +18,7 @@ import (
 // from running at all (ErrBusy, *LintError, no database). Killed at any moment it may
 // be run again and goes on: a schema and the note of its version are one transaction.
 func (m *Migrator) Run(ctx context.Context, o Options) (Report, error) {
-	began := time.Now()
+	began := time.Now() //nolint:forbidigo // the report says how long it really took
 	if found := LintAll(m.all); len(found) > 0 {
 		return Report{}, &LintError{Findings: found}
 	}

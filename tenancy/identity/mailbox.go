@@ -45,7 +45,7 @@ func (d *Desk) EnterByMailbox(ctx context.Context, plane Plane, b Binding, in Ne
 }
 
 func (d *Desk) welcome(ctx context.Context, tx tenancy.Statements, in Newcomer, hash HashedPassword, o Origin) (Person, bool, error) {
-	in.NewPerson.Verified = true
+	in.Verified = true
 	p, err := d.People.ByEmail(ctx, tx, in.Email)
 	switch {
 	case fault.Is(err, "person.not_found"):

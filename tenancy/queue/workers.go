@@ -133,15 +133,18 @@ func stampOf(row *rivertype.JobRow) (tenancy.ID, error) {
 	return tenancy.NumberedID(s.Tenant)
 }
 
+// realTime is by what jobs are measured and put off: River knows no other clock.
+func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
+
 func (d *dispatcher) central(ctx context.Context, row *rivertype.JobRow, f func(context.Context, *tenancy.Central) error) error {
 	id, err := stampOf(row)
 	if err == nil && !id.IsZero() {
 		err = errStamped
 	}
 	if err != nil {
-		return d.finish(ctx, row, id, time.Now(), river.JobCancel(err))
+		return d.finish(ctx, row, id, realTime(), river.JobCancel(err))
 	}
-	began := time.Now()
+	began := realTime()
 	return d.finish(ctx, row, id, began, f(ctx, d.cfg.Central))
 }
 
@@ -150,7 +153,7 @@ func (d *dispatcher) tenant(ctx context.Context, row *rivertype.JobRow, f func(c
 	if err == nil && id.IsZero() {
 		err = errUnstamped
 	}
-	began := time.Now()
+	began := realTime()
 	if err != nil {
 		return d.finish(ctx, row, id, began, river.JobCancel(err))
 	}
@@ -206,7 +209,7 @@ func (d *dispatcher) finish(ctx context.Context, row *rivertype.JobRow, id tenan
 	outcome := outcomeOf(ctx, row, err)
 	var again *RetryError
 	if outcome == Failed && errors.As(err, &again) {
-		d.again.Store(row.ID, time.Now().Add(again.After))
+		d.again.Store(row.ID, realTime().Add(again.After))
 	}
 	took, waited := time.Since(began), began.Sub(row.ScheduledAt)
 	if d.cfg.Metrics != nil {

@@ -1,6 +1,7 @@
 package tenancytest
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -35,7 +36,7 @@ func NewCounted(t testing.TB) (*World, *Statements) {
 	if p := q.Get("port"); p != "" {
 		socket = filepath.Join(q.Get("host"), ".s.PGSQL."+p)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	must(t, err)
 	count := &Statements{}
 	c := &counter{socket: socket, seen: &count.n, open: map[net.Conn]bool{}}
@@ -69,7 +70,7 @@ func (c *counter) accept(l net.Listener) {
 		if err != nil {
 			return // closed
 		}
-		server, err := net.Dial("unix", c.socket)
+		server, err := new(net.Dialer).DialContext(context.Background(), "unix", c.socket)
 		if err != nil || !c.keep(client, server) {
 			_ = client.Close()
 			continue

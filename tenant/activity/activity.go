@@ -161,7 +161,7 @@ func List(ctx context.Context, tx *tenancy.Tx, f Filter) ([]Told, error) {
 	where, args := "true", []any{}
 	if len(f.Subjects) > 0 {
 		where += " AND subject_id IN (?)"
-		args = append(args, bun.In(f.Subjects))
+		args = append(args, bun.List(f.Subjects))
 	}
 	if f.AccountID != uuid.Nil {
 		where += " AND account_id = ?"
@@ -172,7 +172,7 @@ func List(ctx context.Context, tx *tenancy.Tx, f Filter) ([]Told, error) {
 	}
 	if len(f.Without) > 0 {
 		where += " AND subject_kind NOT IN (?)"
-		args = append(args, bun.In(f.Without))
+		args = append(args, bun.List(f.Without))
 	}
 	if !f.Before.IsZero() {
 		where += " AND at < ?"

@@ -81,7 +81,7 @@ var errInvoice = fault.New(fault.NotFound, "invoice.not_found", "There is no suc
 
 // own finds an invoice of the caller's account; another's is not there.
 func own(c call, tx *tenancy.Tx) (invoicing.Invoice, error) {
-	id, err := idOf(c, "id", errInvoice)
+	id, err := idOf(c, errInvoice)
 	if err != nil {
 		return invoicing.Invoice{}, err
 	}

@@ -180,7 +180,7 @@ func (a *API) listOrders(c call) (int, any, error) {
 
 // getOrder handles GET /orders/{id}.
 func (a *API) getOrder(c call) (int, any, error) {
-	id, err := idOf(c, "id", fault.New(fault.NotFound, "order.not_found", "There is no such order."))
+	id, err := idOf(c, fault.New(fault.NotFound, "order.not_found", "There is no such order."))
 	if err != nil {
 		return 0, nil, err
 	}

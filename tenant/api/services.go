@@ -87,7 +87,7 @@ var errService = fault.New(fault.NotFound, "service.not_found", "There is no suc
 
 // getService handles GET /services/{id}.
 func (a *API) getService(c call) (int, any, error) {
-	id, err := idOf(c, "id", errService)
+	id, err := idOf(c, errService)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -140,7 +140,7 @@ func (a *API) rebuildService(c call) (int, any, error) {
 
 // asked decodes what is asked of a service, does it, and answers with the service.
 func (a *API) asked(c call, in any, status int, do func(id uuid.UUID) error) (int, any, error) {
-	id, err := idOf(c, "id", errService)
+	id, err := idOf(c, errService)
 	if err != nil {
 		return 0, nil, err
 	}

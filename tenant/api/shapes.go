@@ -106,9 +106,9 @@ func pageOf[R, T any](found []R, w window, list byte, place func(R) (time.Time, 
 	return p
 }
 
-// idOf reads an id of a path; what is none names nothing.
-func idOf(c call, name string, missing error) (uuid.UUID, error) {
-	id, err := uuid.Parse(c.Params(name))
+// idOf reads the id of a path; what is none names nothing.
+func idOf(c call, missing error) (uuid.UUID, error) {
+	id, err := uuid.Parse(c.Params("id"))
 	if err != nil {
 		return uuid.Nil, missing
 	}

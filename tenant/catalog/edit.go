@@ -421,7 +421,7 @@ func (p FullPlan) write(ctx context.Context, tx *tenancy.Tx, fresh bool) error {
 		gone AS (DELETE FROM prices x WHERE x.plan_id = ?0 AND x.cycle IN (?2) AND NOT EXISTS (SELECT FROM want w WHERE w.currency = x.currency AND w.cycle = x.cycle))
 		INSERT INTO prices (plan_id, currency, cycle, amount_minor, setup_minor) SELECT ?0, currency, cycle, amount, setup FROM want
 		ON CONFLICT (plan_id, currency, cycle) DO UPDATE SET amount_minor = excluded.amount_minor, setup_minor = excluded.setup_minor`,
-		p.ID, string(prices), bun.In(EditCycles())).Exec(ctx)
+		p.ID, string(prices), bun.List(EditCycles())).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("save prices: %w", err)
 	}

@@ -65,7 +65,7 @@ func (d *Desk) Begin(ctx context.Context, db *tenancy.DB, r BeginRequest) (Payme
 			}
 			return p, gp, err
 		}
-		if _, err := d.end(ctx, db, p); err != nil {
+		if err := d.end(ctx, db, p); err != nil {
 			return p, gateway.Payment{}, unavailable(err)
 		}
 	}
@@ -231,16 +231,16 @@ func choiceOf(key string) string {
 
 // end brings a payment that is under way to its end at its gateway. One that the gateway
 // never heard of, and whose method cannot have been charged, ends here.
-func (d *Desk) end(ctx context.Context, db *tenancy.DB, p Payment) (Payment, error) {
+func (d *Desk) end(ctx context.Context, db *tenancy.DB, p Payment) error {
 	gp := gateway.Payment{Key: p.Key, State: gateway.Cancelled}
 	if p.Ref != "" || p.MethodID != uuid.Nil {
 		gw, _, err := d.Open(ctx, db, p.Gateway)
 		if err != nil {
-			return p, err
+			return err
 		}
 		if p.Ref == "" { // find out what became of it, by its key
 			if gp, err = d.ask(ctx, db, gw, p, ""); err != nil {
-				return p, err
+				return err
 			}
 		}
 		if p.Ref != "" || !gp.State.Final() {
@@ -250,7 +250,7 @@ func (d *Desk) end(ctx context.Context, db *tenancy.DB, p Payment) (Payment, err
 			}
 			gp, err = gw.Cancel(ctx, ref)
 			if gp, err = gateway.OrLost(gp, err, gateway.Payment{Key: p.Key, Ref: ref, Amount: p.Amount}); err != nil {
-				return p, err
+				return err
 			}
 		}
 	}
@@ -258,7 +258,7 @@ func (d *Desk) end(ctx context.Context, db *tenancy.DB, p Payment) (Payment, err
 		p, err = Settle(ctx, tx, p.ID, gp)
 		return err
 	})
-	return p, err
+	return err
 }
 
 // unavailable says in words for people what a gateway's error means; faults and what is

@@ -31,7 +31,7 @@ func (d *Desk) Charge(ctx context.Context, db *tenancy.DB, job ChargeJob) error 
 			return err
 		}
 		if inTheWay {
-			if _, err := d.end(ctx, db, p); err != nil {
+			if err := d.end(ctx, db, p); err != nil {
 				return err
 			}
 			continue
@@ -195,8 +195,7 @@ func (d *Desk) lookAt(ctx context.Context, db *tenancy.DB, p Payment, looked tim
 	case p.Ref == "" && !p.OnSession:
 		return nil // its job charges it
 	case p.Ref == "", p.State == gateway.RequiresAction && looked.Sub(p.CreatedAt) >= dropAfter:
-		_, err := d.end(ctx, db, p)
-		return err
+		return d.end(ctx, db, p)
 	}
 	_, _, err := d.Refresh(ctx, db, p.ID)
 	return err

@@ -125,7 +125,7 @@ func (l *Lab) serveACME(o Options) error {
 	if err != nil {
 		return fmt.Errorf("acmelab: %w", err)
 	}
-	ln, err := net.Listen("tcp", or(o.ACMEAddr, "127.0.0.1:0"))
+	ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", or(o.ACMEAddr, "127.0.0.1:0"))
 	if err != nil {
 		return fmt.Errorf("acmelab: the authority's address: %w", err)
 	}

@@ -4,6 +4,7 @@
 package mailtrap
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -72,7 +73,7 @@ type Trap struct {
 
 // Listen starts a trap at an address such as "127.0.0.1:0".
 func Listen(addr string, o Options) (*Trap, error) {
-	ln, err := net.Listen("tcp", addr)
+	ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("mail trap: %w", err)
 	}

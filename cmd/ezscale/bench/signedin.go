@@ -94,10 +94,10 @@ func (s *site) signIn(ctx context.Context, host, office, email string) (string, 
 		}}}
 	defer c.CloseIdleConnections()
 	at := &url.URL{Scheme: "http", Host: host, Path: office + "/sign-in"}
-	ask := func(method, body string) (*http.Response, string, error) {
+	ask := func(method, body string) (status int, page string, err error) {
 		req, err := http.NewRequestWithContext(ctx, method, at.String(), strings.NewReader(body))
 		if err != nil {
-			return nil, "", err
+			return 0, "", err
 		}
 		if body != "" {
 			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -107,14 +107,14 @@ func (s *site) signIn(ctx context.Context, host, office, email string) (string, 
 		}
 		res, err := c.Do(req)
 		if err != nil {
-			return nil, "", err
+			return 0, "", err
 		}
 		for _, one := range res.Cookies() {
 			cookies[one.Name] = one.Value
 		}
 		defer res.Body.Close() //nolint:errcheck // read only
 		b, err := io.ReadAll(res.Body)
-		return res, string(b), err
+		return res.StatusCode, string(b), err
 	}
 	_, page, err := ask(http.MethodGet, "")
 	if err != nil {
@@ -124,12 +124,12 @@ func (s *site) signIn(ctx context.Context, host, office, email string) (string, 
 	if m == nil {
 		return "", errors.New("there is no form to sign in")
 	}
-	res, _, err := ask(http.MethodPost, url.Values{"_csrf": {m[1]}, "email": {email}, "password": {password}}.Encode())
+	status, _, err := ask(http.MethodPost, url.Values{"_csrf": {m[1]}, "email": {email}, "password": {password}}.Encode())
 	if err != nil {
 		return "", err
 	}
-	if res.StatusCode != http.StatusSeeOther {
-		return "", fmt.Errorf("signing %s in is answered with %s", email, res.Status)
+	if status != http.StatusSeeOther {
+		return "", fmt.Errorf("signing %s in is answered with %d", email, status)
 	}
 	var all []string
 	for name, value := range cookies {

@@ -308,7 +308,7 @@ func mailsTo(t *testing.T, g guide, address string) []mailed {
 	req.Host = trap.Host
 	res, err := http.DefaultClient.Do(req)
 	must(t, err)
-	defer res.Body.Close() //nolint:errcheck // read only
+	defer res.Body.Close()
 	var all []mailed
 	must(t, json.NewDecoder(res.Body).Decode(&all))
 	return all

@@ -101,7 +101,7 @@ func hostilePaths(toAlpha string) (all []hostile) {
 
 // exchange sends raw bytes and reads one answer; status 0: the connection ended.
 func exchange(c net.Conn, send string) (int, string) {
-	defer c.Close() //nolint:errcheck // the end of it
+	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	go func() { // the answer may come before all is sent
 		_, _ = io.WriteString(c, send)

@@ -214,7 +214,7 @@ func (m *market) rest(slots []*slot) {
 	}
 	conn, err := pgx.Connect(m.t.Context(), m.pg.DSN("ezscale"))
 	must(m.t, err)
-	defer conn.Close(context.Background()) //nolint:errcheck // the end of it
+	defer conn.Close(context.Background())
 	hurry := func() {
 		for _, s := range m.shops {
 			_, err := conn.Exec(m.t.Context(), "UPDATE "+s.who.ID.Schema()+".services SET lease = NULL, leased_until = NULL, next_at = now() WHERE operation <> ''")

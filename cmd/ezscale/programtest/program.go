@@ -19,7 +19,7 @@ var build = sync.OnceValues(func() (path string, err error) {
 		return "", err
 	}
 	path = filepath.Join(dir, "ezscale")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/ezscale/ezscale/cmd/ezscale").CombinedOutput() //nolint:gosec,noctx // our own program
+	out, err := exec.Command("go", "build", "-o", path, "github.com/ezscale/ezscale/cmd/ezscale").CombinedOutput() //nolint:gosec // our own program
 	if err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)
 	}
