@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/ezscale/ezscale/tenancy/place"
 )
 
 // FuncOptions are what the template functions need from outside.
@@ -36,6 +38,7 @@ func Funcs(o FuncOptions) template.FuncMap {
 		"sub":      func(a, b int) int { return a - b },
 		"count":    count,
 		"bytes":    byteSize,
+		"country":  place.CountryName,
 		"percent":  func(of100 float64) string { return fmt.Sprintf("%.1f %%", of100) },
 		"initials": initials,
 		"text":     text,

@@ -246,7 +246,11 @@ func (l *ratedLine) describe() {
 	case "metered", "adjustmentmetered":
 		l.description = fmt.Sprintf("%s: %s %s at %s", l.SKUName, quantity, l.Unit, price)
 	default:
-		l.description = fmt.Sprintf("%s: %s service months at %s", l.SKUName, quantity, price)
+		months := "service months"
+		if strings.TrimPrefix(quantity, "-") == "1" {
+			months = "service month"
+		}
+		l.description = fmt.Sprintf("%s: %s %s at %s", l.SKUName, quantity, months, price)
 	}
 	if l.Kind == "adjustment" {
 		l.description = "Adjustment of " + l.period + ": " + l.description

@@ -100,7 +100,7 @@ func TestAMonthOfOneReseller(t *testing.T) {
 	)
 	wantLines(t, lines(t, w, w.B, "2026-11"),
 		"fee 2026-11 2450 Platform fee, tier Pro (0.5 of the month at 49.00 USD)",
-		"service 2026-11 420 VPS S: 1 service months at 4.20 USD",
+		"service 2026-11 420 VPS S: 1 service month at 4.20 USD",
 		"discount 2026-11 -53 12.5 % off services and metered units (Pro)", // 52.5, away from zero
 	)
 	if again := mustRun(t, d, "2026-11"); !again.Again || again.Invoices != 2 || again.Total["EUR"] != 6849 {
@@ -156,13 +156,13 @@ func TestLateFactsAreAdjustedOnce(t *testing.T) {
 	mustRun(t, d, "2026-10")
 	wantLines(t, lines(t, w, w.A, "2026-10"),
 		"fee 2026-10 4900 Platform fee, tier Pro",
-		"service 2026-10 420 VPS S: 1 service months at 4.20 EUR",
+		"service 2026-10 420 VPS S: 1 service month at 4.20 EUR",
 		"discount 2026-10 -53 12.5 % off services and metered units (Pro)",
 		"adjustment 2026-09 -210 Adjustment of 2026-09: VPS S: -0.5 service months at 4.20 EUR",
 		"adjustment 2026-09 84 Adjustment of 2026-09: VPS M: 0.1 service months at 8.40 EUR",
 		"adjustment 2026-09 16 Adjustment of 2026-09: 12.5 % off services and metered units (Pro)", // 89.25 off in place of 105
 	)
-	wantLines(t, lines(t, w, w.B, "2026-10"), "service 2026-10 420 VPS S: 1 service months at 4.20 EUR")
+	wantLines(t, lines(t, w, w.B, "2026-10"), "service 2026-10 420 VPS S: 1 service month at 4.20 EUR")
 
 	// An adjustment is adjusted: the stop was a day later after all, said by a second start.
 	use(t, w, w.A, "start", "service/1", "vps-s", 1, "2026-09-16 00:01")

@@ -2,19 +2,22 @@ package renewal
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/settings"
 )
 
 // Policy is how a shop renews, kept in shop_settings under "renewal".
 type Policy struct {
-	LeadDays   int             `json:"lead_days"`   // an invoice is made so long before its period begins
-	RemindDays int             `json:"remind_days"` // for cycles of a year and more: a letter so long before the invoice
-	Dunning    billing.Dunning `json:"-"`
+	LeadDays   int // an invoice is made so long before its period begins
+	RemindDays int // for cycles of a year and more: a letter so long before the invoice; 0: none
+	Dunning    billing.Dunning
 }
 
 // DefaultPolicy makes invoices three days ahead and announces a year's two weeks before.
@@ -24,22 +27,97 @@ func DefaultPolicy() Policy {
 
 const day = 24 * time.Hour
 
+// stored is a policy as it is kept; what is missing is as in DefaultPolicy.
+type stored struct {
+	Lead    int   `json:"lead_days"`
+	Remind  int   `json:"remind_days"`
+	Tries   []int `json:"try_days"`
+	Suspend int   `json:"suspend_days"`
+	End     int   `json:"end_days"`
+}
+
+func (p Policy) stored() stored {
+	x := stored{Lead: p.LeadDays, Remind: p.RemindDays, Suspend: Days(p.Dunning.SuspendAfter), End: Days(p.Dunning.EndAfter)}
+	for _, t := range p.Dunning.Tries {
+		x.Tries = append(x.Tries, Days(t))
+	}
+	return x
+}
+
+func (x stored) policy() Policy {
+	p := Policy{LeadDays: min(max(x.Lead, 0), mostLead), RemindDays: min(max(x.Remind, 0), mostRemind),
+		Dunning: billing.Dunning{SuspendAfter: time.Duration(x.Suspend) * day, EndAfter: time.Duration(x.End) * day}}
+	for _, t := range x.Tries {
+		p.Dunning.Tries = append(p.Dunning.Tries, time.Duration(t)*day)
+	}
+	return p
+}
+
+// Days are the whole days of a time.
+func Days(d time.Duration) int { return int(d / day) }
+
 // PolicyOf is the shop's policy.
 func PolicyOf(ctx context.Context, tx *tenancy.Tx) (Policy, error) {
-	p := DefaultPolicy()
-	var text string
-	err := tx.NewRaw("SELECT value::text FROM shop_settings WHERE name = 'renewal'").Scan(ctx, &text)
-	if tenancy.IsNoRows(err) {
-		return p, nil
+	x := DefaultPolicy().stored()
+	if _, err := settings.Named(ctx, tx, policyName, &x); err != nil {
+		return DefaultPolicy(), err
 	}
-	if err != nil {
-		return p, fmt.Errorf("read the renewal policy: %w", err)
+	return x.policy(), nil
+}
+
+const (
+	policyName = "renewal"
+
+	mostLead, mostRemind, mostTries = 14, 60, 8
+	mostSuspend, mostEnd            = 60, 180
+)
+
+// check answers with the fault renewal_settings.invalid.
+func (p Policy) check() error {
+	wrong := map[string]string{}
+	between := func(field string, v, least, most int) {
+		if v < least || v > most {
+			wrong[field] = fmt.Sprintf("Give a number of days from %d to %d.", least, most)
+		}
 	}
-	if err := json.Unmarshal([]byte(text), &p); err != nil {
-		return p, fmt.Errorf("read the renewal policy: %w", err)
+	x := p.stored()
+	between("lead_days", x.Lead, 0, mostLead)
+	between("remind_days", x.Remind, 0, mostRemind)
+	between("suspend_days", x.Suspend, 1, mostSuspend)
+	between("end_days", x.End, 2, mostEnd)
+	if wrong["suspend_days"] == "" && wrong["end_days"] == "" && x.End <= x.Suspend {
+		wrong["end_days"] = "A service ends after it was suspended: give more days than above."
 	}
-	p.LeadDays, p.RemindDays = min(max(p.LeadDays, 0), 14), min(max(p.RemindDays, 0), 60)
-	return p, nil
+	if len(x.Tries) == 0 || len(x.Tries) > mostTries {
+		wrong["try_days"] = fmt.Sprintf("Give from one to %d days, such as 0, 1, 3.", mostTries)
+	}
+	for i, t := range x.Tries {
+		if t < 0 || t > x.End || i > 0 && t <= x.Tries[i-1] {
+			wrong["try_days"] = "Give days that grow, such as 0, 1, 3, and none after the service has ended."
+		}
+	}
+	return fault.Fields("renewal_settings.invalid", wrong)
+}
+
+// SavePolicy changes how the shop renews. Invoices that are unpaid follow it at once, a
+// subscription from its next period on. Fault: renewal_settings.invalid.
+func SavePolicy(ctx context.Context, db *tenancy.DB, p Policy, by audit.Origin) error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		was, err := PolicyOf(ctx, tx)
+		if err != nil || reflect.DeepEqual(was, p) {
+			return err
+		}
+		x := p.stored()
+		if err := settings.Put(ctx, tx, policyName, x); err != nil {
+			return err
+		}
+		return by.Record(ctx, tx, "settings.renewals_changed", audit.Target{Kind: "settings", ID: "renewals"}, map[string]any{
+			"lead_days": x.Lead, "remind_days": x.Remind, "try_days": x.Tries, "suspend_days": x.Suspend, "end_days": x.End,
+		})
+	})
 }
 
 // lead is how long before a period its invoice is made: never more than a quarter of

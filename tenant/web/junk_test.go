@@ -18,7 +18,7 @@ func formFields() []string {
 		invoice_number credit_number when reason note subject body
 		with save amount reason once credit_note gateway setup_intent stripe_publishable_key stripe_secret_key stripe_on transfer_iban transfer_on sandbox_on
 		item go edit slug summary type description position visibility facts sku recommended stock kind quote ssh_keys terms show help label resource minimum maximum step choices
-		cycle plan product hostname account account_name billing_email services_admin money_owner`)
+		cycle plan product hostname account account_name billing_email services_admin money_owner lead_days remind_days try_days suspend_days end_days percent`)
 }
 
 // Nothing anybody sends to any route is an error of ours, whoever they are, and the

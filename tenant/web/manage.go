@@ -95,8 +95,8 @@ func activityHref(t audit.Target) string {
 	case "domain":
 		return "/manage/domains/" + t.ID
 	case "settings":
-		if t.ID == "billing" {
-			return "/manage/settings/billing"
+		if t.ID == "billing" || t.ID == "tax" || t.ID == "renewals" {
+			return "/manage/settings/" + t.ID
 		}
 		return "/manage/settings"
 	case "invoice":
@@ -126,11 +126,11 @@ func Nav(p identity.Principal) []surface.NavItem {
 		{identity.BrandRead, surface.NavItem{Label: "Brand", Href: "/manage/brand", Icon: "palette", Group: "Your shop"}},
 		{identity.SiteDomains, surface.NavItem{Label: "Domains", Href: "/manage/domains", Icon: "world", Group: "Your shop"}},
 		{identity.MailsRead, surface.NavItem{Label: "Mails", Href: "/manage/mails", Icon: "mail", Group: "Your shop"}},
-		{identity.MailsWrite, surface.NavItem{Label: "Words of mails", Href: "/manage/mail-texts", Icon: "pencil", Group: "Your shop"}},
+		{identity.MailsWrite, surface.NavItem{Label: "Mail texts", Href: "/manage/mail-texts", Icon: "pencil", Group: "Your shop"}},
 		{identity.TeamManage, surface.NavItem{Label: "Team", Href: "/manage/team", Icon: "user-cog", Group: "Your business"}},
 		{identity.SiteSettings, surface.NavItem{Label: "Settings", Href: "/manage/settings", Icon: "settings", Group: "Your business"}},
 		{identity.HooksManage, surface.NavItem{Label: "Webhooks", Href: "/manage/webhooks", Icon: "webhook", Group: "Your business"}},
-		{identity.GatewaysWrite, surface.NavItem{Label: "Taking money", Href: "/manage/settings/payments", Icon: "cash", Group: "Your business"}},
+		{identity.GatewaysWrite, surface.NavItem{Label: "Payment methods", Href: "/manage/settings/payments", Icon: "cash", Group: "Your business"}},
 		{identity.TenantAudit, surface.NavItem{Label: "Activity", Href: "/manage/activity", Icon: "history", Group: "Your business"}},
 	} {
 		if p.May(item.needs) {

@@ -63,7 +63,7 @@ func (s *Site) listMailTexts(c *fiber.Ctx) error {
 		}
 		rows = append(rows, row)
 	}
-	return surface.Render(c, "manage", "manage/mail_texts", "Words of mails", rows)
+	return surface.Render(c, "manage", "manage/mail_texts", "Mail texts", rows)
 }
 
 type mailTextView struct {

@@ -17,7 +17,7 @@ var updatePermissions = flag.Bool("update-permissions", false, "write testdata/r
 // before you write it anew.
 func TestRoutePermissions(t *testing.T) {
 	areas := []surface.Area{{Name: "manage", Prefix: "/manage", World: identity.Reseller}, {Name: "shop", World: identity.Customer}}
-	got, err := surface.Matrix(areas, (&web.Site{}).Routes())
+	got, err := surface.Matrix(areas, (&web.Site{Office: &web.Office{}}).Routes())
 	if err != nil {
 		t.Fatal(err)
 	}

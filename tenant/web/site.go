@@ -55,6 +55,7 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.catalogRoutes()...)
 	all = append(all, s.manageInvoiceRoutes()...)
 	all = append(all, s.billingSettingsRoutes()...)
+	all = append(all, s.termsRoutes()...)
 	all = append(all, s.clientSubscriptionRoutes()...)
 	all = append(all, s.manageSubscriptionRoutes()...)
 	all = append(all, s.apiRoutes()...)

@@ -1,0 +1,153 @@
+package web
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/ezscale/ezscale/branding/office"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/branding/surface/table"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenancy/place"
+	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/renewal"
+)
+
+// How the shop renews and collects, and its own rates of tax.
+
+const (
+	renewalsPath = "/manage/settings/renewals"
+	ratesPath    = "/manage/settings/tax"
+)
+
+func (s *Site) termsRoutes() []surface.Route {
+	at := func(method, path string, h fiber.Handler) surface.Route {
+		return surface.Route{Method: method, Path: path, Needs: identity.SiteSettings, Handler: h}
+	}
+	return []surface.Route{
+		at("GET", renewalsPath, s.showRenewals),
+		at("POST", renewalsPath, s.saveRenewals),
+		at("GET", ratesPath, s.showRates),
+		at("POST", ratesPath, s.setRate),
+		at("POST", ratesPath+"/end", s.endRate),
+	}
+}
+
+// renewalsView is the policy as it is, or as it was typed.
+type renewalsView struct {
+	Tabs                              []settingsTab
+	Lead, Remind, Tries, Suspend, End string
+}
+
+func newRenewalsView(c *fiber.Ctx, p renewal.Policy) renewalsView {
+	v := renewalsView{Tabs: settingsTabs(c), Lead: strconv.Itoa(p.LeadDays), Remind: strconv.Itoa(p.RemindDays),
+		Suspend: strconv.Itoa(renewal.Days(p.Dunning.SuspendAfter)), End: strconv.Itoa(renewal.Days(p.Dunning.EndAfter))}
+	var tries []string
+	for _, t := range p.Dunning.Tries {
+		tries = append(tries, strconv.Itoa(renewal.Days(t)))
+	}
+	v.Tries = strings.Join(tries, ", ")
+	return v
+}
+
+// showRenewals handles GET /manage/settings/renewals.
+func (s *Site) showRenewals(c *fiber.Ctx) error {
+	var p renewal.Policy
+	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) (err error) {
+		p, err = renewal.PolicyOf(c.UserContext(), tx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "manage", "manage/settings-renewals", "Renewals and reminders", newRenewalsView(c, p))
+}
+
+// saveRenewals handles POST /manage/settings/renewals.
+func (s *Site) saveRenewals(c *fiber.Ctx) error {
+	v := renewalsView{Tabs: settingsTabs(c), Lead: table.Text(c.FormValue("lead_days"), 10), Remind: table.Text(c.FormValue("remind_days"), 10),
+		Tries: table.Text(c.FormValue("try_days"), 80), Suspend: table.Text(c.FormValue("suspend_days"), 10), End: table.Text(c.FormValue("end_days"), 10)}
+	p := renewal.Policy{LeadDays: wholeDays(v.Lead), RemindDays: wholeDays(v.Remind)}
+	p.Dunning.SuspendAfter, p.Dunning.EndAfter = daysLong(v.Suspend), daysLong(v.End)
+	for _, t := range strings.FieldsFunc(v.Tries, func(r rune) bool { return r == ',' || r == ' ' }) {
+		p.Dunning.Tries = append(p.Dunning.Tries, daysLong(t))
+	}
+	if err := renewal.SavePolicy(c.UserContext(), surface.DB(c), p, office.By(c)); err != nil {
+		return surface.FormError(c, err, "manage", "manage/settings-renewals", "Renewals and reminders", v)
+	}
+	return surface.Redirect(c, renewalsPath, "Saved. Open invoices follow it at once, subscriptions from their next period on.")
+}
+
+// wholeDays reads a number of days; what is none, or more than years, is refused later.
+func wholeDays(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || n > 10_000 {
+		return -1
+	}
+	return n
+}
+
+func daysLong(s string) time.Duration { return time.Duration(wholeDays(s)) * 24 * time.Hour }
+
+type ratesView struct {
+	Tabs      []settingsTab
+	Rows      []rateRow
+	Countries []place.Choice
+	In        invoicing.NewRate
+	From      string
+}
+
+type rateRow struct {
+	invoicing.OwnRate
+	Now, Later bool
+}
+
+func (s *Site) ratesView(c *fiber.Ctx) (v ratesView, err error) {
+	v = ratesView{Tabs: settingsTabs(c), Countries: append([]place.Choice{{Value: "", Label: "Choose a country"}}, place.Countries()...), In: invoicing.NewRate{Name: "VAT"}}
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		all, err := invoicing.OwnRates(c.UserContext(), tx)
+		for _, r := range all {
+			v.Rows = append(v.Rows, rateRow{r, r.Holds(tx.Now()), r.ValidFrom.After(tx.Now())})
+		}
+		return err
+	})
+	return v, err
+}
+
+// showRates handles GET /manage/settings/tax.
+func (s *Site) showRates(c *fiber.Ctx) error {
+	v, err := s.ratesView(c)
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "manage", "manage/settings-tax", "Tax rates", v)
+}
+
+// setRate handles POST /manage/settings/tax.
+func (s *Site) setRate(c *fiber.Ctx) error {
+	from := table.Text(c.FormValue("from"), 20)
+	in := invoicing.NewRate{Country: table.Text(c.FormValue("country"), 10), Name: table.Text(c.FormValue("name"), 100),
+		Percent: table.Text(c.FormValue("percent"), 20), Source: table.Text(c.FormValue("source"), 500), From: table.Day(from)}
+	err := invoicing.SetRate(c.UserContext(), surface.DB(c), in, office.By(c))
+	if err == nil {
+		return surface.Redirect(c, ratesPath, "Saved. Invoices of that country have the rate from then on.")
+	}
+	v, failed := s.ratesView(c)
+	if failed != nil {
+		return failed
+	}
+	v.In, v.From = in, from
+	return surface.FormError(c, err, "manage", "manage/settings-tax", "Tax rates", v)
+}
+
+// endRate handles POST /manage/settings/tax/end.
+func (s *Site) endRate(c *fiber.Ctx) error {
+	if err := invoicing.EndRate(c.UserContext(), surface.DB(c), table.Text(c.FormValue("country"), 2), table.Day(c.FormValue("from")), office.By(c)); err != nil {
+		return err
+	}
+	return surface.Redirect(c, ratesPath, "The rate has ended. What was issued does not change.")
+}

@@ -1,0 +1,82 @@
+package web_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/renewal"
+)
+
+// TestRenewalSettings sets when subscriptions are billed and what follows; what makes no
+// sense is refused at its field, and the neighbour keeps its own.
+func TestRenewalSettings(t *testing.T) {
+	e := newEstate(t, tenancytest.New(t))
+	c := e.as(t, e.A, identity.ResellerOwner)
+	const at = "/manage/settings/renewals"
+	before := e.state(t, e.B)
+	says(t, "as it is", c.Send(t, "GET", at, nil), 200, "0, 1, 3, 5, 7")
+	form := func(lead, remind, tries, suspend, end string) url.Values {
+		return url.Values{"lead_days": {lead}, "remind_days": {remind}, "try_days": {tries}, "suspend_days": {suspend}, "end_days": {end}}
+	}
+	for _, wrong := range []url.Values{
+		form("15", "14", "0, 1", "7", "21"), form("-1", "14", "0", "7", "21"), form("3", "x", "0", "7", "21"), form("3", "14", "", "7", "21"),
+		form("3", "14", "3, 1", "7", "21"), form("3", "14", "0, 22", "7", "21"), form("3", "14", "0", "7", "7"), form("3", "14", "0", "99999999999999999999", "21"),
+		form("3", "14", "0,1,2,3,4,5,6,7,8", "7", "21"), form("1e1", "14", "0", "7", "21"),
+	} {
+		says(t, wrong.Encode(), c.Send(t, "POST", at, wrong), 422, `aria-invalid="true"`)
+	}
+	says(t, "saved", c.Send(t, "POST", at, form("5", "0", "0, 2 4", "10", "30")), 303)
+	says(t, "as it is now", c.Send(t, "GET", at, nil), 200, "0, 2, 4", `value="30"`)
+	must(t, e.DB(e.A).View(t.Context(), func(tx *tenancy.Tx) error {
+		p, err := renewal.PolicyOf(t.Context(), tx)
+		const day = 24 * time.Hour
+		if p.LeadDays != 5 || p.RemindDays != 0 || len(p.Dunning.Tries) != 3 || p.Dunning.Tries[2] != 4*day || p.Dunning.SuspendAfter != 10*day || p.Dunning.EndAfter != 30*day {
+			t.Errorf("the policy is %+v", p)
+		}
+		return err
+	}))
+	says(t, "written down", c.Send(t, "GET", "/manage/activity", nil), 200, "settings.renewals_changed")
+	unchanged(t, "the neighbour", before, e.state(t, e.B))
+}
+
+// TestOwnTaxRates enters rates with days: each ends where the next begins.
+func TestOwnTaxRates(t *testing.T) {
+	e := newEstate(t, tenancytest.New(t))
+	c := e.as(t, e.A, identity.ResellerOwner)
+	const at = "/manage/settings/tax"
+	before := e.state(t, e.B)
+	rate := func(country, percent, from string) url.Values {
+		return url.Values{"country": {country}, "percent": {percent}, "name": {"GST"}, "from": {from}}
+	}
+	rates := func() (all string) {
+		t.Helper()
+		must(t, e.Owner.QueryRow(t.Context(), "SELECT coalesce(string_agg(country || ' ' || trim_scale(percent) || ' ' || valid_from || ' ' || coalesce(valid_to::text, '-'), ', ' ORDER BY country, valid_from), '') FROM "+e.A.ID.Schema()+".tax_rates").Scan(&all))
+		return all
+	}
+	was := rates()
+	for _, wrong := range []url.Values{rate("", "5", "2026-01-01"), rate("XX", "5", "2026-01-01"), rate("AU", "101", "2026-01-01"), rate("AU", "1e1", "2026-01-01"), rate("AU", "-1", "2026-01-01"), rate("AU", "5", "soon"), rate("AU", "5.12345", "2026-01-01")} {
+		says(t, wrong.Encode(), c.Send(t, "POST", at, wrong), 422)
+	}
+	if got := rates(); got != was {
+		t.Fatalf("refused forms changed %q to %q", was, got)
+	}
+	for _, good := range []url.Values{rate("AU", "10", "2026-01-01"), rate("AU", "12.5", "2027-01-01"), rate("AU", "11", "2026-07-01")} {
+		says(t, good.Encode(), c.Send(t, "POST", at, good), 303)
+	}
+	says(t, "the same day again", c.Send(t, "POST", at, rate("AU", "9", "2026-07-01")), 422, "begins on that day already")
+	if got, want := rates(), "AU 10 2026-01-01 2026-07-01, AU 11 2026-07-01 2027-01-01, AU 12.5 2027-01-01 -"; !strings.Contains(got, want) {
+		t.Errorf("the rates are %q, want %q", got, want)
+	}
+	says(t, "shown", c.Send(t, "GET", at, nil), 200, "Australia", "12.5 %", "planned", "End today")
+	says(t, "take the planned one out", c.Send(t, "POST", at+"/end", url.Values{"country": {"AU"}, "from": {"2027-01-01"}}), 303)
+	says(t, "end the one that holds", c.Send(t, "POST", at+"/end", url.Values{"country": {"AU"}, "from": {"2026-07-01"}}), 303)
+	if got, want := rates(), "AU 10 2026-01-01 2026-07-01, AU 11 2026-07-01 2026-10-15"; !strings.HasSuffix(got, want) {
+		t.Errorf("the rates are %q, want %q", got, want)
+	}
+	unchanged(t, "the neighbour", before, e.state(t, e.B))
+}
