@@ -44,7 +44,7 @@ type Options struct {
 
 // All are the benches by name, in the order that builds one fleet up once.
 func All() []string {
-	return []string{"bound", "page", "migrate", "tenant", "serve", "tls", "wholesale", "renewals", "signedin", "checkout", "documents"}
+	return []string{"bound", "page", "migrate", "tenant", "serve", "tls", "wholesale", "renewals", "signedin", "checkout", "documents", "pricing"}
 }
 
 // Run runs the named benches (all when none is named) and returns what they measured.
@@ -93,6 +93,7 @@ func (r *run) steps() map[string]func(context.Context) error {
 		"bound": r.bound, "page": r.page, "migrate": r.migrate, "tenant": r.tenant, "serve": r.serve, "tls": r.tls, "wholesale": r.wholesale, "renewals": r.renewals, "signedin": r.signedin,
 		"documents": r.documents,
 		"checkout":  r.checkout,
+		"pricing":   r.pricing,
 	}
 }
 
