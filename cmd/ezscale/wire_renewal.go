@@ -8,7 +8,9 @@ import (
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/queue"
+	"github.com/ezscale/ezscale/tenant/checkout"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/payment"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
@@ -16,13 +18,20 @@ import (
 func (a *app) renewalDesk() *renewal.Desk { return &renewal.Desk{Mail: mail.NewOutbox(a.ring)} }
 
 // handleRenewals registers what is due of subscriptions, what follows failed charges,
-// and what follows paid invoices: before says what other parts do first.
-func handleRenewals(w *queue.Workers, d *renewal.Desk, before ...func(ctx context.Context, db *tenancy.DB, invoice uuid.UUID) error) {
+// and what follows paid invoices: an order first, then what is renewed.
+func handleRenewals(w *queue.Workers, d *renewal.Desk, orders *checkout.Desk) {
 	queue.Due(w, renewal.AgendaRenewal, d.Renew)
 	queue.Due(w, renewal.AgendaCollection, d.Collect)
-	queue.Handle(w, d.TryFailed)
+	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, f payment.FailedTry) error {
+		for _, do := range []func(context.Context, *tenancy.DB, payment.FailedTry) error{orders.TryFailed, d.TryFailed} { // an invoice is of one of them
+			if err := do(ctx, db, f); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job invoicing.PaidJob) error {
-		for _, do := range append(before, d.Paid) {
+		for _, do := range []func(context.Context, *tenancy.DB, uuid.UUID) error{orders.Paid, d.Paid} {
 			if err := do(ctx, db, job.InvoiceID); err != nil {
 				return err
 			}

@@ -114,7 +114,7 @@ func (a *app) workers(domains *domain.Service, brands *branding.Desk) (*queue.Wo
 	queue.Handle(w, a.webhooks().Deliver)
 	queue.Handle(w, invoicing.Letters{Mail: mail.NewOutbox(a.ring)}.Write)
 	orders := a.checkoutDesk(wholesaleOffers{a.platforms()})
-	handleRenewals(w, a.renewalDesk(), orders.Paid)
+	handleRenewals(w, a.renewalDesk(), orders)
 	checkoutJobs(w, orders)
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, _ stockJob) error {
 		return a.fillStock(ctx, a.wantedSpares())

@@ -33,6 +33,10 @@ const (
 	ServicesWrite Scope = "services:write" // power, rebuild, rename; never credentials
 	BillingRead   Scope = "billing:read"   // invoices and their PDFs, orders
 	OrdersWrite   Scope = "orders:write"
+
+	ServicesCredentials Scope = "services:credentials" // see access data, have a new password set
+	SubscriptionsWrite  Scope = "subscriptions:write"  // cancel, and take it back
+	BillingWrite        Scope = "billing:write"        // payment methods
 )
 
 // Scopes lists them all, with what each lets a program do.
@@ -48,12 +52,16 @@ func Scopes() []struct {
 		{ServicesWrite, "Start, stop, rebuild and rename services"},
 		{BillingRead, "See orders and invoices, download PDFs"},
 		{OrdersWrite, "Place orders, paid with the saved method"},
+		{ServicesCredentials, "See the access data of services and set new passwords"},
+		{SubscriptionsWrite, "Cancel subscriptions and take a cancellation back"},
+		{BillingWrite, "Choose the payment method to charge and remove saved ones"},
 	}
 }
 
 // needs says what its maker must be allowed in the account for each scope.
 var needs = map[Scope]account.Permission{
 	ServicesRead: account.ServicesSee, ServicesWrite: account.ServicesRun, BillingRead: account.InvoicesSee, OrdersWrite: account.Buy,
+	ServicesCredentials: account.ServicesRun, SubscriptionsWrite: account.CancelContract, BillingWrite: account.Pay,
 }
 
 // Grants reports whether a member of this role may make a token for the scope.

@@ -149,6 +149,7 @@ type Filter struct {
 	CustomerView bool     // only what the customer may see
 	Without      []string // kinds of subject that are left out
 	Before       time.Time
+	BeforeID     uuid.UUID // with Before: the rows up to this one are left out, and no others of its moment
 	Offset       int
 	Limit        int // 0: 50
 }
@@ -174,7 +175,11 @@ func List(ctx context.Context, tx *tenancy.Tx, f Filter) ([]Told, error) {
 		where += " AND subject_kind NOT IN (?)"
 		args = append(args, bun.List(f.Without))
 	}
-	if !f.Before.IsZero() {
+	switch {
+	case f.BeforeID != uuid.Nil:
+		where += " AND (at, id) < (?, ?)"
+		args = append(args, f.Before, f.BeforeID)
+	case !f.Before.IsZero():
 		where += " AND at < ?"
 		args = append(args, f.Before)
 	}

@@ -49,6 +49,7 @@ type lab struct {
 	router routers.Router
 	limits *counter
 	count  *tenancytest.Statements
+	slices api.Slices
 }
 
 // counter lets through as many calls a key as it is told.
@@ -66,7 +67,8 @@ func newLab(t *testing.T) *lab {
 	t.Helper()
 	w, count := tenancytest.NewCounted(t)
 	l := &lab{World: w, count: count, t: t, limits: &counter{allow: 1000, seen: map[string]int{}}}
-	a := &api.API{Limits: l.limits, Slices: slicesOf(t)}
+	l.slices = slicesOf(t)
+	a := &api.API{Limits: l.limits, Slices: l.slices}
 	a.PDF = func(_ context.Context, _ *tenancy.DB, d document.Document) ([]byte, string, error) {
 		return []byte("%PDF-1.7 " + d.Number), d.Number + ".pdf", nil
 	}

@@ -61,7 +61,7 @@ func (a *API) listInvoices(c call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	f := invoicing.Filter{AccountID: c.caller.AccountID, Limit: w.limit + 1, BeforeAt: w.at, BeforeID: w.id}
+	f := invoicing.Filter{AccountID: c.caller.AccountID, Limit: w.limit + 1, BeforeAt: w.at, BeforeID: w.id, Uncounted: true}
 	switch s := invoicing.State(c.Query("state")); s {
 	case "":
 	case invoicing.Open, invoicing.Paid, invoicing.Void, invoicing.Uncollectible:

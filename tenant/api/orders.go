@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing/gateway"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -113,9 +114,66 @@ type order struct {
 	Taxes     []tax      `json:"taxes"`
 	Total     amount     `json:"total"`
 	InvoiceID *uuid.UUID `json:"invoice_id"`
-	PayAt     *string    `json:"pay_at"` // where people pay; null: nothing is to be paid
+	PayAt     *string    `json:"pay_at"`  // where people pay, signed in; null: nothing is to be paid
+	Payment   *attempt   `json:"payment"` // the last attempt; null: none was made yet
 	PlacedAt  time.Time  `json:"placed_at"`
 	PaidAt    *time.Time `json:"paid_at"`
+}
+
+// attempt is the last attempt to pay an order.
+type attempt struct {
+	State   string  `json:"state"`
+	Code    *string `json:"code"`    // of one that failed: why, in the gateway's word
+	Message *string `json:"message"` // the same for people
+}
+
+func attemptOf(p payment.Payment) *attempt {
+	t := &attempt{State: "under_way"}
+	switch p.State {
+	case gateway.Succeeded, gateway.Failed, gateway.Cancelled:
+		t.State = string(p.State)
+	}
+	if p.DeclineCode != "" {
+		t.Code, t.Message = &p.DeclineCode, &p.DeclineText
+	}
+	return t
+}
+
+// withAttempts adds to orders how paying them went.
+func (c call) withAttempts(tx *tenancy.Tx, orders []order) error {
+	var of []uuid.UUID
+	for _, o := range orders {
+		if o.InvoiceID != nil {
+			of = append(of, *o.InvoiceID)
+		}
+	}
+	if len(of) == 0 {
+		return nil
+	}
+	last, err := payment.Latest(c.ctx(), tx, of)
+	for i, o := range orders {
+		if o.InvoiceID == nil {
+			continue
+		}
+		if p, ok := last[*o.InvoiceID]; ok {
+			orders[i].Payment = attemptOf(p)
+		}
+	}
+	return err
+}
+
+// shownOrder is an order of the caller's with how paying it went.
+func (c call) shownOrder(id uuid.UUID, status int) (int, any, error) {
+	one := make([]order, 1)
+	err := c.db.View(c.ctx(), func(tx *tenancy.Tx) error {
+		o, err := checkout.GetIn(c.ctx(), tx, id, c.caller.AccountID)
+		if err != nil {
+			return err
+		}
+		one[0] = c.orderOf(o)
+		return c.withAttempts(tx, one)
+	})
+	return status, one[0], err
 }
 
 func (c call) orderOf(o checkout.Order) order {
@@ -161,7 +219,7 @@ func (a *API) placeOrder(c call) (int, any, error) {
 			return 0, nil, err
 		}
 	}
-	return fiber.StatusCreated, c.orderOf(o), nil
+	return c.shownOrder(o.ID, fiber.StatusCreated)
 }
 
 // listOrders handles GET /orders, the newest first.
@@ -170,12 +228,16 @@ func (a *API) listOrders(c call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	found, _, err := a.Checkout.List(c.ctx(), c.db, checkout.Filter{AccountID: c.caller.AccountID, Limit: w.limit + 1, BeforeAt: w.at, BeforeID: w.id})
-	if err != nil {
-		return 0, nil, err
-	}
-	place := func(o checkout.Order) (time.Time, uuid.UUID) { return o.PlacedAt, o.ID }
-	return fiber.StatusOK, pageOf(found, w, ofOrders, place, c.orderOf), nil
+	var p page[order]
+	err = c.db.View(c.ctx(), func(tx *tenancy.Tx) error {
+		found, _, err := checkout.ListIn(c.ctx(), tx, checkout.Filter{AccountID: c.caller.AccountID, Limit: w.limit + 1, BeforeAt: w.at, BeforeID: w.id, Uncounted: true})
+		if err != nil {
+			return err
+		}
+		p = pageOf(found, w, ofOrders, func(o checkout.Order) (time.Time, uuid.UUID) { return o.PlacedAt, o.ID }, c.orderOf)
+		return c.withAttempts(tx, p.Data)
+	})
+	return fiber.StatusOK, p, err
 }
 
 // getOrder handles GET /orders/{id}.
@@ -184,9 +246,5 @@ func (a *API) getOrder(c call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	o, err := a.Checkout.Get(c.ctx(), c.db, id, c.caller.AccountID)
-	if err != nil {
-		return 0, nil, err
-	}
-	return fiber.StatusOK, c.orderOf(o), nil
+	return c.shownOrder(id, fiber.StatusOK)
 }

@@ -20,6 +20,8 @@ import (
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/checkout"
 	"github.com/ezscale/ezscale/tenant/hosting"
+	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
 // stock is one size in one place, with room for everything, at platforms that nobody reaches.
@@ -56,7 +58,7 @@ func slicesOf(t *testing.T) api.Slices {
 		t.Fatal(err)
 	}
 	box := mail.NewOutbox(ring)
-	return api.Slices{Offers: stock{}, Hosting: &hosting.Desk{Platforms: stock{}, Keys: ring, Mail: box}, Checkout: &checkout.Desk{Offers: stock{}, Supply: stock{}, Mail: box}}
+	return api.Slices{Renewal: &renewal.Desk{Mail: box}, Payments: &payment.Desk{Gateways: cards{}, Keys: ring}, Offers: stock{}, Hosting: &hosting.Desk{Platforms: stock{}, Keys: ring, Mail: box}, Checkout: &checkout.Desk{Offers: stock{}, Supply: stock{}, Mail: box}}
 }
 
 func (l *lab) exec(who tenancy.Tenant, sql string, args ...any) {
@@ -90,7 +92,7 @@ func (l *lab) ordered(c customer, key string) said {
 	return l.call("POST", "/orders", c.token, map[string]any{"quote_id": q.json["id"], "accept_terms": true}, "Idempotency-Key", key)
 }
 
-var every = []access.Scope{access.ServicesRead, access.ServicesWrite, access.BillingRead, access.OrdersWrite}
+var every = []access.Scope{access.ServicesRead, access.ServicesWrite, access.BillingRead, access.OrdersWrite, access.ServicesCredentials, access.SubscriptionsWrite, access.BillingWrite}
 
 func TestAnOrderByAProgram(t *testing.T) {
 	l := newLab(t)
@@ -239,6 +241,9 @@ func TestEachCallWantsItsScope(t *testing.T) {
 		"GET /account": access.BillingRead, "GET /services": access.ServicesRead, "GET /services/x": access.ServicesRead, "PATCH /services/x": access.ServicesWrite,
 		"POST /services/x/power": access.ServicesWrite, "POST /services/x/rebuild": access.ServicesWrite, "POST /quotes": access.OrdersWrite, "POST /orders": access.OrdersWrite,
 		"GET /orders": access.BillingRead, "GET /orders/x": access.BillingRead, "GET /invoices": access.BillingRead, "GET /invoices/x": access.BillingRead, "GET /invoices/x/pdf": access.BillingRead, "GET /invoices/x/ubl": access.BillingRead, "GET /invoices/x/cii": access.BillingRead,
+		"GET /services/x/timeline": access.ServicesRead, "GET /services/x/credentials": access.ServicesCredentials, "POST /services/x/password": access.ServicesCredentials,
+		"GET /subscriptions": access.ServicesRead, "GET /subscriptions/x": access.ServicesRead, "POST /subscriptions/x/cancel": access.SubscriptionsWrite, "POST /subscriptions/x/resume": access.SubscriptionsWrite,
+		"GET /payment-methods": access.BillingRead, "DELETE /payment-methods/x": access.BillingWrite, "POST /payment-methods/x/default": access.BillingWrite, "GET /invoices/x/timeline": access.BillingRead,
 	}
 	for _, r := range (&api.API{}).Routes() {
 		path := strings.TrimPrefix(r.Path, api.Prefix)
@@ -316,7 +321,8 @@ func TestReadingAsksLittle(t *testing.T) {
 	l.shelf(l.A)
 	ada := l.customer(l.A, every...)
 	id, o := l.running(l.A, ada, "web1"), l.ordered(ada, "another")
-	for _, path := range []string{"/account", "/services", "/services/" + id.String(), "/orders", "/orders/" + o.json["id"].(string), "/invoices", "/invoices/" + o.json["invoice_id"].(string), "/invoices/" + o.json["invoice_id"].(string) + "/pdf", "/products", "/products/vps"} {
+	for _, path := range []string{"/account", "/services", "/services/" + id.String(), "/orders", "/orders/" + o.json["id"].(string), "/invoices", "/invoices/" + o.json["invoice_id"].(string), "/invoices/" + o.json["invoice_id"].(string) + "/pdf", "/products", "/products/vps",
+		"/subscriptions", "/payment-methods", "/services/" + id.String() + "/timeline", "/invoices/" + o.json["invoice_id"].(string) + "/timeline"} {
 		l.call(http.MethodGet, path, ada.token, nil)
 		if n := l.count.Since(func() { l.call(http.MethodGet, path, ada.token, nil) }); n > 8 {
 			t.Errorf("%s: %d statements", path, n)

@@ -73,7 +73,7 @@ func (a *API) listServices(c call) (int, any, error) {
 	}
 	var found []hosting.Listed
 	err = c.db.View(c.ctx(), func(tx *tenancy.Tx) (err error) {
-		found, _, err = hosting.List(c.ctx(), tx, hosting.Filter{AccountID: c.caller.AccountID, Limit: w.limit + 1, BeforeAt: w.at, BeforeID: w.id})
+		found, _, err = hosting.List(c.ctx(), tx, hosting.Filter{AccountID: c.caller.AccountID, Limit: w.limit + 1, BeforeAt: w.at, BeforeID: w.id, Uncounted: true})
 		return err
 	})
 	if err != nil {

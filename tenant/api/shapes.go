@@ -49,9 +49,12 @@ type window struct {
 
 // The lists cursors are for: one list's is none of another's.
 const (
-	ofInvoices = 'i'
-	ofServices = 's'
-	ofOrders   = 'o'
+	ofInvoices  = 'i'
+	ofServices  = 's'
+	ofOrders    = 'o'
+	ofContracts = 'c'
+	ofMethods   = 'm'
+	ofTimeline  = 't'
 )
 
 // cursorBytes is a version, the list, a time in microseconds and an id.

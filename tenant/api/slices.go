@@ -12,6 +12,8 @@ import (
 	"github.com/ezscale/ezscale/tenant/checkout"
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
 // Slices are the parts of the shop whose matters the API's calls are.
@@ -19,13 +21,15 @@ type Slices struct {
 	Offers   catalog.Wholesale // where and with which images plans can be had; nil: not told
 	Hosting  *hosting.Desk
 	Checkout *checkout.Desk
+	Renewal  *renewal.Desk
+	Payments *payment.Desk
 	// PDF draws a stored document in the shop's brand.
 	PDF func(ctx context.Context, db *tenancy.DB, d document.Document) (pdf []byte, fileName string, err error)
 }
 
 // operations is every call, on one screen.
 func (a *API) operations() []operation {
-	get, post, patch := fiber.MethodGet, fiber.MethodPost, fiber.MethodPatch
+	get, post, patch, del := fiber.MethodGet, fiber.MethodPost, fiber.MethodPatch, fiber.MethodDelete
 	return []operation{
 		{method: get, path: "/products", do: a.listProducts},
 		{method: get, path: "/products/:product", do: a.getProduct},
@@ -35,6 +39,17 @@ func (a *API) operations() []operation {
 		{method: patch, path: "/services/:id", scope: access.ServicesWrite, write: true, do: a.renameService},
 		{method: post, path: "/services/:id/power", scope: access.ServicesWrite, write: true, do: a.powerService},
 		{method: post, path: "/services/:id/rebuild", scope: access.ServicesWrite, write: true, do: a.rebuildService},
+		{method: get, path: "/services/:id/timeline", scope: access.ServicesRead, do: a.serviceTimeline},
+		// Not under a key: access data must not be kept as an answer.
+		{method: get, path: "/services/:id/credentials", scope: access.ServicesCredentials, do: a.serviceCredentials},
+		{method: post, path: "/services/:id/password", scope: access.ServicesCredentials, write: true, do: a.resetPassword},
+		{method: get, path: "/subscriptions", scope: access.ServicesRead, do: a.listSubscriptions},
+		{method: get, path: "/subscriptions/:id", scope: access.ServicesRead, do: a.getSubscription},
+		{method: post, path: "/subscriptions/:id/cancel", scope: access.SubscriptionsWrite, write: true, do: a.cancelSubscription},
+		{method: post, path: "/subscriptions/:id/resume", scope: access.SubscriptionsWrite, write: true, do: a.resumeSubscription},
+		{method: get, path: "/payment-methods", scope: access.BillingRead, do: a.listMethods},
+		{method: post, path: "/payment-methods/:id/default", scope: access.BillingWrite, write: true, do: a.defaultMethod},
+		{method: del, path: "/payment-methods/:id", scope: access.BillingWrite, write: true, do: a.removeMethod},
 		{method: post, path: "/quotes", scope: access.OrdersWrite, write: true, do: a.makeQuote},
 		{method: post, path: "/orders", scope: access.OrdersWrite, write: true, do: a.placeOrder},
 		{method: get, path: "/orders", scope: access.BillingRead, do: a.listOrders},
@@ -42,6 +57,7 @@ func (a *API) operations() []operation {
 		{method: get, path: "/invoices", scope: access.BillingRead, do: a.listInvoices},
 		{method: get, path: "/invoices/:id", scope: access.BillingRead, do: a.getInvoice},
 		{method: get, path: "/invoices/:id/pdf", scope: access.BillingRead, do: a.getInvoicePDF},
+		{method: get, path: "/invoices/:id/timeline", scope: access.BillingRead, do: a.invoiceTimeline},
 		{method: get, path: "/invoices/:id/ubl", scope: access.BillingRead, do: getElectronic(invoicing.UBL)},
 		{method: get, path: "/invoices/:id/cii", scope: access.BillingRead, do: getElectronic(invoicing.CII)},
 	}

@@ -117,10 +117,21 @@ type Filter struct {
 	// last row of the page before.
 	BeforeID uuid.UUID
 	BeforeAt time.Time
+	// Uncounted leaves out how many there are in all: for that every row is read.
+	Uncounted bool
 }
 
 // List returns one page in one statement, and how many there are in all.
 func (d *Desk) List(ctx context.Context, db *tenancy.DB, f Filter) (found []Order, total int, err error) {
+	err = db.View(ctx, func(tx *tenancy.Tx) error {
+		found, total, err = ListIn(ctx, tx, f)
+		return err
+	})
+	return found, total, err
+}
+
+// ListIn is List within a transaction.
+func ListIn(ctx context.Context, tx *tenancy.Tx, f Filter) (found []Order, total int, err error) {
 	if f.Limit <= 0 || f.Limit > MaxPage {
 		f.Limit = MaxPage
 	}
@@ -133,11 +144,13 @@ func (d *Desk) List(ctx context.Context, db *tenancy.DB, f Filter) (found []Orde
 		order, tie = order+" DESC", tie+" DESC"
 	}
 	where, args := f.where()
+	count := "count(*) OVER ()"
+	if f.Uncounted {
+		count = "0"
+	}
 	var rows []orderRow
-	err = db.View(ctx, func(tx *tenancy.Tx) error {
-		return tx.NewRaw("SELECT "+orderColumns+", count(*) OVER () AS matches"+orderJoins+" WHERE "+where+" ORDER BY "+order+tie+" LIMIT ? OFFSET ?",
-			append(args, f.Limit, max(f.Offset, 0))...).Scan(ctx, &rows)
-	})
+	err = tx.NewRaw("SELECT "+orderColumns+", "+count+" AS matches"+orderJoins+" WHERE "+where+" ORDER BY "+order+tie+" LIMIT ? OFFSET ?",
+		append(args, f.Limit, max(f.Offset, 0))...).Scan(ctx, &rows)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list orders: %w", err)
 	}

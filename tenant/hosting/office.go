@@ -143,6 +143,8 @@ type Filter struct {
 	// last row of the page before.
 	BeforeID uuid.UUID
 	BeforeAt time.Time
+	// Uncounted leaves out how many there are in all: for that every row is read.
+	Uncounted bool
 }
 
 // List returns one page in one statement, and how many there are in all.
@@ -159,7 +161,11 @@ func List(ctx context.Context, tx *tenancy.Tx, f Filter) (found []Listed, total 
 		order, tie = order+" DESC", tie+" DESC"
 	}
 	where, args := f.where()
-	err = tx.NewRaw("SELECT "+columns+", a.name AS account_name, count(*) OVER () AS total FROM services s JOIN accounts a ON a.id = s.account_id WHERE "+where+
+	count := "count(*) OVER ()"
+	if f.Uncounted {
+		count = "0"
+	}
+	err = tx.NewRaw("SELECT "+columns+", a.name AS account_name, "+count+" AS total FROM services s JOIN accounts a ON a.id = s.account_id WHERE "+where+
 		" ORDER BY "+order+tie+" LIMIT ? OFFSET ?", append(args, f.Limit, max(f.Offset, 0))...).Scan(ctx, &found)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list services: %w", err)

@@ -44,6 +44,20 @@ func Methods(ctx context.Context, tx *tenancy.Tx, account uuid.UUID) (all []Meth
 	return all, nil
 }
 
+// MethodsBefore lists what an account has saved, the newest first, after the one given;
+// uuid.Nil: from the first.
+func MethodsBefore(ctx context.Context, tx *tenancy.Tx, account uuid.UUID, at time.Time, id uuid.UUID, limit int) (all []Method, err error) {
+	where, args := "m.account_id = ? AND m.state <> 'removed'", []any{account}
+	if id != uuid.Nil {
+		where, args = where+" AND (m.created_at, m.id) < (?, ?)", append(args, at, id)
+	}
+	err = tx.NewRaw("SELECT "+methodColumns+methodTables+" WHERE "+where+" ORDER BY m.created_at DESC, m.id DESC LIMIT ?", append(args, limit)...).Scan(ctx, &all)
+	if err != nil {
+		return nil, fmt.Errorf("list payment methods: %w", err)
+	}
+	return all, nil
+}
+
 func oneMethod(ctx context.Context, tx *tenancy.Tx, where string, args ...any) (m Method, ok bool, err error) {
 	err = tx.NewRaw("SELECT "+methodColumns+methodTables+" WHERE "+where, args...).Scan(ctx, &m)
 	if tenancy.IsNoRows(err) {

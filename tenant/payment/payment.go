@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/uptrace/bun"
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/billing/gateway"
@@ -109,6 +110,24 @@ func Get(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Payment, error) {
 		err = errNotFound
 	}
 	return p, err
+}
+
+// Latest is the last attempt to pay each of some invoices, by the invoice; one that
+// nobody tried to pay has none.
+func Latest(ctx context.Context, tx *tenancy.Tx, invoices []uuid.UUID) (map[uuid.UUID]Payment, error) {
+	if len(invoices) == 0 {
+		return nil, nil
+	}
+	var rows []paymentRow
+	err := tx.NewRaw("SELECT DISTINCT ON (p.invoice_id) "+paymentColumns+paymentTables+" WHERE p.invoice_id IN (?) ORDER BY p.invoice_id, p.created_at DESC, p.id DESC", bun.List(invoices)).Scan(ctx, &rows)
+	if err != nil {
+		return nil, fmt.Errorf("read the last payments: %w", err)
+	}
+	all := make(map[uuid.UUID]Payment, len(rows))
+	for _, r := range rows {
+		all[r.InvoiceID] = r.payment()
+	}
+	return all, nil
 }
 
 // find reads the one payment that answers a condition, if there is any.

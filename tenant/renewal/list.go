@@ -26,6 +26,12 @@ type Filter struct {
 	Desc      bool
 	Offset    int
 	Limit     int
+	// BeforeID and BeforeAt leave out the rows up to this one, in the usual order: the
+	// last row of the page before.
+	BeforeID uuid.UUID
+	BeforeAt time.Time
+	// Uncounted leaves out how many there are in all: for that every row is read.
+	Uncounted bool
 }
 
 // List returns one page in one statement; Total of each is of the whole list.
@@ -37,13 +43,17 @@ func List(ctx context.Context, tx *tenancy.Tx, f Filter) ([]Subscription, error)
 	if !ok {
 		order, f.Desc = "s.created_at", true
 	}
+	tie := ", s.id"
 	if f.Desc {
-		order += " DESC NULLS LAST"
+		order, tie = order+" DESC NULLS LAST", tie+" DESC"
 	}
 	where, args := "true", []any{}
 	add := func(cond string, values ...any) { where, args = where+" AND "+cond, append(args, values...) }
 	if f.AccountID != uuid.Nil {
 		add("s.account_id = ?", f.AccountID)
+	}
+	if f.BeforeID != uuid.Nil {
+		add("(s.created_at, s.id) < (?, ?)", f.BeforeAt, f.BeforeID)
 	}
 	if f.State != "" {
 		add("s.state = ?", string(f.State))
@@ -55,7 +65,11 @@ func List(ctx context.Context, tx *tenancy.Tx, f Filter) ([]Subscription, error)
 		like := roster.Like(text)
 		add("(s.label ILIKE ? OR a.name ILIKE ? OR v.name ILIKE ?)", like, like, like)
 	}
-	return read(ctx, tx, "SELECT "+columns+", count(*) OVER () AS total"+tables+" WHERE "+where+" ORDER BY "+order+", s.id LIMIT ? OFFSET ?",
+	count := "count(*) OVER ()"
+	if f.Uncounted {
+		count = "0"
+	}
+	return read(ctx, tx, "SELECT "+columns+", "+count+" AS total"+tables+" WHERE "+where+" ORDER BY "+order+tie+" LIMIT ? OFFSET ?",
 		append(args, f.Limit, max(f.Offset, 0))...)
 }
 

@@ -187,6 +187,11 @@ func Get(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Subscription, error
 	return one(ctx, tx, "s.id = ?", id)
 }
 
+// Theirs is Get of a subscription that must be an account's.
+func Theirs(ctx context.Context, tx *tenancy.Tx, id, account uuid.UUID) (Subscription, error) {
+	return one(ctx, tx, "s.id = ? AND s.account_id = ?", id, account)
+}
+
 // lock reads a subscription and keeps it from others until the transaction ends.
 func lock(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Subscription, error) {
 	return one(ctx, tx, "s.id = ? FOR UPDATE OF s", id)
