@@ -75,7 +75,7 @@ func (a *API) listSubscriptions(c call) (int, any, error) {
 
 // getSubscription handles GET /subscriptions/{id}.
 func (a *API) getSubscription(c call) (int, any, error) {
-	id, err := idOf(c, "id", errSubscription)
+	id, err := idOf(c, errSubscription)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -92,7 +92,7 @@ func (a *API) getSubscription(c call) (int, any, error) {
 
 // cancelSubscription handles POST /subscriptions/{id}/cancel.
 func (a *API) cancelSubscription(c call) (int, any, error) {
-	id, err := idOf(c, "id", errSubscription)
+	id, err := idOf(c, errSubscription)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -114,7 +114,7 @@ func (a *API) cancelSubscription(c call) (int, any, error) {
 // resumeSubscription handles POST /subscriptions/{id}/resume: a cancellation that has not
 // come into effect is taken back.
 func (a *API) resumeSubscription(c call) (int, any, error) {
-	id, err := idOf(c, "id", errSubscription)
+	id, err := idOf(c, errSubscription)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -165,7 +165,7 @@ func (a *API) listMethods(c call) (int, any, error) {
 
 // defaultMethod handles POST /payment-methods/{id}/default.
 func (a *API) defaultMethod(c call) (int, any, error) {
-	id, err := idOf(c, "id", errMethod)
+	id, err := idOf(c, errMethod)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -177,7 +177,7 @@ func (a *API) defaultMethod(c call) (int, any, error) {
 
 // removeMethod handles DELETE /payment-methods/{id}.
 func (a *API) removeMethod(c call) (int, any, error) {
-	id, err := idOf(c, "id", errMethod)
+	id, err := idOf(c, errMethod)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -200,7 +200,7 @@ type credentials struct {
 // serviceCredentials handles GET /services/{id}/credentials. It stands in the audit trail
 // and on the service's timeline.
 func (a *API) serviceCredentials(c call) (int, any, error) {
-	id, err := idOf(c, "id", errService)
+	id, err := idOf(c, errService)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -213,7 +213,7 @@ func (a *API) serviceCredentials(c call) (int, any, error) {
 
 // resetPassword handles POST /services/{id}/password.
 func (a *API) resetPassword(c call) (int, any, error) {
-	id, err := idOf(c, "id", errService)
+	id, err := idOf(c, errService)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -255,7 +255,7 @@ func (a *API) invoiceTimeline(c call) (int, any, error) {
 // timeline is what happened to a thing of the caller's, as the customer sees it, the
 // newest first.
 func (c call) timeline(missing error, mine func(tx *tenancy.Tx, id uuid.UUID) error) (int, any, error) {
-	id, err := idOf(c, "id", missing)
+	id, err := idOf(c, missing)
 	if err != nil {
 		return 0, nil, err
 	}
