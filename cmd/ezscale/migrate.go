@@ -18,7 +18,7 @@ type migrateCmd struct {
 	output
 	Status  bool `help:"Say who is where, and change nothing." xor:"how"`
 	DryRun  bool `help:"Say what a run would do, and change nothing." xor:"how"`
-	Workers int  `help:"Tenants at once; 0: one for each core."`
+	Workers int  `help:"Tenants at once; 0: four for each core."`
 	Quiet   bool `help:"No progress on standard error."`
 }
 

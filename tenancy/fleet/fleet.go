@@ -112,7 +112,7 @@ type Progress struct {
 
 // Options are the circumstances of a run. Zero values mean the usual ones.
 type Options struct {
-	Workers     int // 0: two a core: making an index waits for the disk while the other works
+	Workers     int // 0: four a core: making an index waits for the disk while others work
 	Canaries    int // tenants that go first, one failure of which ends the run; 0: 3; below 0: none
 	MaxFailures int // so many failed tenants end the run; 0: 5
 	LockTimeout time.Duration
@@ -122,7 +122,7 @@ type Options struct {
 
 func (o Options) filled() Options {
 	if o.Workers <= 0 {
-		o.Workers = 2 * runtime.GOMAXPROCS(0)
+		o.Workers = 4 * runtime.GOMAXPROCS(0)
 	}
 	if o.Canaries == 0 {
 		o.Canaries = 3
