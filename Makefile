@@ -35,7 +35,7 @@ build: themes/dist/manifest.json ## Build bin/ezscale
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ezscale ./cmd/ezscale
 
 .PHONY: setup
-setup: node_modules/.ready ## Bring what tests need: npm packages, Chromium, PgBouncer
+setup: node_modules/.ready ## Bring what tests need: npm packages, Chromium, PgBouncer, poppler
 	@scripts/setup.sh tools
 
 .PHONY: assets

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings what building and testing need, takes what is there, and may be repeated.
 #   setup.sh npm    packages of package-lock.json
-#   setup.sh tools  Chromium and PgBouncer, for the tests
+#   setup.sh tools  Chromium, PgBouncer and poppler's pdftoppm, for the tests
 # As root with apt-get they are installed; with a sudo that asks nothing likewise;
 # otherwise the packages are unpacked below .tools and touch nothing else.
 set -euo pipefail
@@ -109,7 +109,12 @@ test_tools() {
     find_pgbouncer >/dev/null || { [ -x "$root/usr/sbin/pgbouncer" ] && wrap pgbouncer "$root/usr/sbin/pgbouncer"; }
     find_pgbouncer >/dev/null || { say "no PgBouncer: install it"; exit 1; }
   fi
-  say "Chromium $(find_chromium), PgBouncer $(find_pgbouncer)"
+  if ! have pdftoppm; then
+    if have apt-get; then install_packages poppler-utils; else install_packages poppler; fi
+    have pdftoppm || { [ -x "$root/usr/bin/pdftoppm" ] && wrap pdftoppm "$root/usr/bin/pdftoppm"; }
+    have pdftoppm || { say "no pdftoppm: install poppler"; exit 1; }
+  fi
+  say "Chromium $(find_chromium), PgBouncer $(find_pgbouncer), $(command -v pdftoppm)"
 }
 
 case ${1:-} in
