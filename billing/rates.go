@@ -43,7 +43,7 @@ func StandardRates() []TaxRate {
 		}
 		return t
 	}
-	return []TaxRate{
+	rates := []TaxRate{
 		{Country: "AT", Name: "VAT", Class: Standard, Ppm: 200_000, From: day0("1984-01-01")},
 		{Country: "BE", Name: "VAT", Class: Standard, Ppm: 210_000, From: day0("1996-01-01")},
 		{Country: "BG", Name: "VAT", Class: Standard, Ppm: 200_000, From: day0("1999-01-01")},
@@ -64,6 +64,8 @@ func StandardRates() []TaxRate {
 		{Country: "LV", Name: "VAT", Class: Standard, Ppm: 210_000, From: day0("2012-07-01")},
 		{Country: "LT", Name: "VAT", Class: Standard, Ppm: 210_000, From: day0("2009-09-01")},
 		{Country: "LU", Name: "VAT", Class: Standard, Ppm: 170_000, From: day0("2015-01-01")},
+		{Country: "LU", Name: "VAT", Class: Standard, Ppm: 160_000, From: day0("2023-01-01")},
+		{Country: "LU", Name: "VAT", Class: Standard, Ppm: 170_000, From: day0("2024-01-01")},
 		{Country: "MT", Name: "VAT", Class: Standard, Ppm: 180_000, From: day0("2004-01-01")},
 		{Country: "NL", Name: "VAT", Class: Standard, Ppm: 210_000, From: day0("2012-10-01")},
 		{Country: "PL", Name: "VAT", Class: Standard, Ppm: 230_000, From: day0("2011-01-01")},
@@ -79,6 +81,10 @@ func StandardRates() []TaxRate {
 		{Country: "CH", Name: "VAT", Class: Standard, Ppm: 81_000, From: day0("2024-01-01")},
 		{Country: "NO", Name: "VAT", Class: Standard, Ppm: 250_000, From: day0("2005-01-01")},
 	}
+	for i, r := range rates {
+		rates[i].Source = rateLaws[r.Country] + "; " + RatesSource
+	}
+	return rates
 }
 
 // RateAt is the rate of a country and class on a day, of the latest that began and has

@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -9,55 +10,121 @@ import (
 type TaxParty struct {
 	Country       string // ISO 3166; empty: not said yet, and then nothing is taxed
 	SmallBusiness bool   // exempt from charging VAT
+	OSS           bool   // registered for the EU's one-stop shop: consumers pay their own country's rate
+	Registered    string // other countries whose tax is charged to consumers there: "GB CH NO"
 }
+
+// NumberState is what is known of a VAT number.
+type NumberState string
+
+// The states. Only what nobody asks a register about is judged by its form.
+const (
+	NumberByForm    NumberState = ""
+	NumberPending   NumberState = "pending"   // asked about; no answer yet
+	NumberConfirmed NumberState = "confirmed" // the register knows it
+	NumberRefused   NumberState = "refused"   // the register does not know it
+)
 
 // TaxCase is one sale of a service by electronic means.
 type TaxCase struct {
-	Seller  TaxParty
-	Country string // of the buyer; empty: the seller's
-	TaxID   string // the buyer's VAT number; empty: none
-	Class   string // empty: standard
-	At      time.Time
-	Own     []TaxRate // the shop's own rates, which stand before the built-in ones
+	Seller    TaxParty
+	Country   string      // of the buyer; empty: the seller's
+	Postcode  string      // of the buyer: parts of some countries are outside of their VAT
+	TaxID     string      // the buyer's VAT number; empty: none
+	Number    NumberState // what a register says of it
+	Exemption string      // number of the buyer's certificate of exemption; empty: none
+	Class     string      // empty: standard
+	At        time.Time
+	Own       []TaxRate // the shop's own rates, which stand before the built-in ones
 }
 
-// The notes that stand on invoices.
+// The notes that stand on invoices; jurisdictions add their own words before them.
 const (
 	NoteSmallBusiness = "No VAT is charged: small business exemption."
 	NoteReverse       = "Reverse charge: the recipient is liable for the VAT (Article 196 of Directive 2006/112/EC)."
 	NoteOutside       = "Outside the scope of the seller's VAT: supplied to another country."
+	NoteExempt        = "No tax is charged: exempt by certificate "
 )
 
 // TaxFor is the rule for a sale: the rate of the country where a service counts as
-// supplied. To consumers of the EU that is theirs; businesses of another member state
-// account for it themselves when their number has the form of that state; what leaves
-// the union, or a country outside it, is not taxed unless the shop has a rate of its
-// own for the buyer's country.
+// supplied (Articles 44, 45 and 58 of Directive 2006/112/EC and what corresponds to
+// them elsewhere). Within the EU a business of another member state whose number stands
+// accounts for the tax itself; a consumer pays their own country's rate when the seller
+// is in the one-stop shop or registered there, and the seller's otherwise. What leaves is not taxed
+// unless the seller is registered in the buyer's country or has a rate of its own for it.
 func TaxFor(c TaxCase) TaxRule {
 	class := c.Class
 	if class == "" {
 		class = Standard
 	}
-	buyer := c.Country
-	if buyer == "" {
+	buyer := territory(c.Country, c.Postcode)
+	if c.Country == "" {
 		buyer = c.Seller.Country
 	}
+	seller := territory(c.Seller.Country, "")
 	switch {
-	case c.Seller.Country == "" || class == Zero:
+	case seller == "":
 		return TaxRule{Class: class}
 	case c.Seller.SmallBusiness:
-		return TaxRule{Country: c.Seller.Country, Name: "VAT", Class: class, Note: NoteSmallBusiness}
-	case buyer == c.Seller.Country:
+		return TaxRule{Country: seller, Name: "VAT", Class: class, Note: smallBusiness(seller), Category: "E"}
+	case c.Exemption != "":
+		return TaxRule{Country: buyer, Name: "VAT", Class: class, Note: NoteExempt + c.Exemption + ".", Category: "E"}
+	case buyer == seller:
 		return c.rated(buyer, class)
-	case InEU(c.Seller.Country) && InEU(buyer) && TaxIDOf(c.TaxID, buyer):
-		return TaxRule{Country: buyer, Name: "VAT", Class: class, Note: NoteReverse}
-	case InEU(c.Seller.Country) && InEU(buyer):
+	case InEU(seller) && InEU(buyer) && c.business(buyer):
+		return TaxRule{Country: buyer, Name: "VAT", Class: class, Note: reverseCharge(seller), Category: "AE", Reason: ReasonReverse}
+	case c.taxedAt(seller, buyer):
 		return c.rated(buyer, class)
+	case InEU(seller) && InEU(buyer):
+		return c.rated(seller, class)
 	}
-	if r, ok := RateAt(c.Own, buyer, class, c.At); ok {
-		return r.rule()
+	return TaxRule{Country: seller, Name: "VAT", Class: class, Note: NoteOutside, Category: "O", Reason: ReasonOutside}
+}
+
+// business reports whether the buyer counts as a business of the country. A number that
+// is still asked about does not count: who charges no tax must have had it confirmed
+// (Article 18 of Regulation 282/2011).
+func (c TaxCase) business(country string) bool {
+	return TaxIDOf(c.TaxID, country) && (c.Number == NumberByForm || c.Number == NumberConfirmed)
+}
+
+// taxedAt reports whether the seller charges the tax of the buyer's country: by a rate
+// it entered, by the one-stop shop, or because it is registered there. Where it is,
+// businesses of the United Kingdom and Norway account for it themselves; in Switzerland
+// a registered seller charges them too (Article 45 MWSTG).
+func (c TaxCase) taxedAt(seller, buyer string) bool {
+	if _, own := RateAt(c.Own, buyer, Standard, c.At); own {
+		return true
 	}
-	return TaxRule{Country: c.Seller.Country, Name: "VAT", Class: class, Note: NoteOutside}
+	if _, own := RateAt(c.Own, buyer, c.Class, c.At); own {
+		return true
+	}
+	if InEU(buyer) && c.Seller.OSS {
+		return InEU(seller) || !c.business(buyer)
+	}
+	if !slices.Contains(strings.Fields(c.Seller.Registered), buyer) {
+		return false
+	}
+	return buyer == "CH" || CleanTaxID(c.TaxID) == ""
+}
+
+// Untaxed reports whether the rule leaves out a tax that a price with tax holds: then
+// the price is taken down to what it is without the seller's own.
+func (r TaxRule) Untaxed() bool {
+	return r.Category == "AE" || r.Category == "O" || strings.HasPrefix(r.Note, NoteExempt)
+}
+
+// HomeRate is the rate that prices with tax hold: the seller's own of the class.
+func (c TaxCase) HomeRate() int64 {
+	seller := territory(c.Seller.Country, "")
+	if seller == "" || c.Seller.SmallBusiness {
+		return 0
+	}
+	class := c.Class
+	if class == "" {
+		class = Standard
+	}
+	return c.rated(seller, class).Ppm
 }
 
 // rated is the rule by the shop's own rate or the built-in one. A class that has none
@@ -68,10 +135,13 @@ func (c TaxCase) rated(country, class string) TaxRule {
 			return r.rule()
 		}
 	}
-	if class != Standard {
-		return c.rated(country, Standard)
+	switch class {
+	case Standard:
+		return TaxRule{Class: class, Category: "Z"}
+	case Zero:
+		return TaxRule{Country: country, Class: class, Category: "Z"}
 	}
-	return TaxRule{Class: class}
+	return c.rated(country, Standard)
 }
 
 func (r TaxRate) rule() TaxRule {
@@ -79,7 +149,35 @@ func (r TaxRate) rule() TaxRule {
 	if source == "" {
 		source = RatesSource
 	}
-	return TaxRule{Country: r.Country, Name: r.Name, Ppm: r.Ppm, Class: r.Class, Source: source + "; valid from " + r.From.Format(time.DateOnly)}
+	rule := TaxRule{Country: r.Country, Name: r.Name, Ppm: r.Ppm, Class: r.Class, Source: source + "; valid from " + r.From.Format(time.DateOnly), Category: "S"}
+	if r.Ppm == 0 {
+		rule.Category = "Z"
+	}
+	return rule
+}
+
+// territory is the country whose VAT holds at a place: Monaco is treated as France and
+// the Isle of Man as the United Kingdom (Article 7 of Directive 2006/112/EC), and parts
+// of the territory of some states are outside of their VAT (Article 6).
+func territory(country, postcode string) string {
+	switch country {
+	case "MC":
+		return "FR"
+	case "IM":
+		return "GB"
+	}
+	code := strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, postcode)
+	for _, x := range outsideVAT[country] {
+		if strings.HasPrefix(code, x) {
+			return country + "-" + x
+		}
+	}
+	return country
 }
 
 // TaxIDOf reports whether id has the form of a VAT number of an EU country: its prefix

@@ -288,7 +288,7 @@ func (r *run) document(w billed, number string) (document.Document, error) {
 		Locale: w.Locale, TimeZone: w.TimeZone, Currency: w.lines[0].Currency, Seller: r.seller.Party, Buyer: buyer,
 		CustomerNo: w.ID.String(), Footer: r.seller.Footer,
 	}
-	rule := billing.TaxFor(billing.TaxCase{Seller: billing.TaxParty{Country: r.seller.Country}, Country: buyer.Country, TaxID: w.TaxID, At: r.tx.Now()})
+	rule := billing.TaxFor(billing.TaxCase{Seller: billing.TaxParty{Country: r.seller.Country, OSS: true}, Country: buyer.Country, TaxID: w.TaxID, At: r.tx.Now()})
 	net := billing.Money{Currency: d.Currency}
 	lines := make([]billing.Line, len(w.lines))
 	for i, l := range w.lines {

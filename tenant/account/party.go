@@ -37,11 +37,13 @@ type Party struct {
 	Number    int64  // customer number; 0: none yet
 	Kind      string // person or business; empty: not said
 	Address
-	TaxID    string
-	Currency string
-	TimeZone string
-	Locale   string // of the oldest owner
-	OwnerID  uuid.UUID
+	TaxID       string
+	NumberCheck NumberCheck // of the register of VAT numbers; it may be of a number the account had before
+	Exemption   Exemption   // zero: none
+	Currency    string
+	TimeZone    string
+	Locale      string // of the oldest owner
+	OwnerID     uuid.UUID
 	// BillingEmail is the address given for invoices; empty: none was, and Email is the owner's.
 	BillingEmail string
 }
@@ -64,7 +66,7 @@ func ForInvoice(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Party, error
 func ForInvoices(ctx context.Context, tx *tenancy.Tx, ids []uuid.UUID) (map[uuid.UUID]Party, error) {
 	var rows []partyRow
 	err := tx.NewRaw(`SELECT a.id, a.name, coalesce(a.kind, '') AS kind, coalesce(a.billing::text, '{}') AS billing, coalesce(a.country, '') AS country,
-		coalesce(a.tax_id, '') AS tax_id, a.currency, a.time_zone, coalesce(a.number, 0) AS number, coalesce(o.name, '') AS person,
+		coalesce(a.tax_id, '') AS tax_id, coalesce(a.tax_check::text, '') AS tax_check, coalesce(a.tax_exemption::text, '') AS tax_exemption, a.currency, a.time_zone, coalesce(a.number, 0) AS number, coalesce(o.name, '') AS person,
 		coalesce(o.email, '') AS email, coalesce(o.locale, 'en') AS locale, coalesce(o.id, '00000000-0000-0000-0000-000000000000') AS owner_id
 		FROM accounts a LEFT JOIN LATERAL (SELECT p.id, p.name, p.email, p.locale FROM memberships m JOIN people p ON p.id = m.person_id
 			WHERE m.account_id = a.id ORDER BY m.role <> 'owner', m.created_at, p.id LIMIT 1) o ON true
@@ -87,14 +89,18 @@ func ForInvoices(ctx context.Context, tx *tenancy.Tx, ids []uuid.UUID) (map[uuid
 }
 
 type partyRow struct {
-	ID, OwnerID                                                                    uuid.UUID
-	Name, Kind, Billing, Country, TaxID, Currency, TimeZone, Person, Email, Locale string
-	Number                                                                         int64
+	ID, OwnerID                                                                                            uuid.UUID
+	Name, Kind, Billing, Country, TaxID, Currency, TimeZone, Person, Email, Locale, TaxCheck, TaxExemption string
+	Number                                                                                                 int64
 }
 
 func (r partyRow) party() (Party, error) {
 	p := Party{AccountID: r.ID, Account: r.Name, Number: r.Number, Kind: r.Kind, TaxID: r.TaxID, Currency: r.Currency, TimeZone: r.TimeZone, Locale: r.Locale, OwnerID: r.OwnerID}
 	if err := json.Unmarshal([]byte(r.Billing), &p.Address); err != nil {
+		return Party{}, fmt.Errorf("read the party of account %s: %w", r.ID, err)
+	}
+	var err error
+	if p.NumberCheck, p.Exemption, err = readTax(r.TaxCheck, r.TaxExemption); err != nil {
 		return Party{}, fmt.Errorf("read the party of account %s: %w", r.ID, err)
 	}
 	p.Country = r.Country

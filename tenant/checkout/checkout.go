@@ -92,6 +92,7 @@ type Item struct {
 // Quote is an offer with its price, to the cent, until it expires. Accepted, it is one
 // order, however often.
 type Quote struct {
+	TaxIn     bool // the prices of items hold the tax
 	ID        uuid.UUID
 	AccountID uuid.UUID
 	Currency  string

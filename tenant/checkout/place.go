@@ -211,8 +211,10 @@ func (d *Desk) place(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, r Pl
 	if o.Number, _, err = invoicing.NextNumber(ctx, tx, invoicing.SeriesOrder); err != nil {
 		return Order{}, err
 	}
-	_, err = tx.NewRaw(`INSERT INTO orders (id, number, quote_id, account_id, person_id, state, currency, total_minor, ip, placed_at, changed_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, o.ID, o.Number, o.QuoteID, o.AccountID, o.PersonID, o.State, o.Currency, o.Total.Minor, r.By.IP, o.PlacedAt, o.ChangedAt).Exec(ctx)
+	_, err = tx.NewRaw(`INSERT INTO orders (id, number, quote_id, account_id, person_id, state, currency, total_minor, ip, placed_at, changed_at, evidence)
+		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, jsonb_strip_nulls(jsonb_build_object('billing_country', a.country, 'postcode', nullif(a.billing->>'postcode', ''),
+			'tax_id', nullif(a.tax_id, ''), 'tax_check', a.tax_check, 'tax_exemption', a.tax_exemption, 'ip', nullif(?, '')))
+		FROM accounts a WHERE a.id = ?`, o.ID, o.Number, o.QuoteID, o.AccountID, o.PersonID, o.State, o.Currency, o.Total.Minor, r.By.IP, o.PlacedAt, o.ChangedAt, r.By.IP, o.AccountID).Exec(ctx)
 	if err != nil {
 		return Order{}, fmt.Errorf("place the order: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 )
@@ -86,6 +87,8 @@ type buyer struct {
 	Currency string
 	Country  *string
 	TaxID    *string `bun:"tax_id"`
+
+	Postcode, TaxCheck, TaxExemption string
 }
 
 func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catalog.Offer, a Ask) (Quote, error) {
@@ -94,7 +97,8 @@ func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catal
 	}
 	who := buyer{Currency: t.Currency}
 	if a.AccountID != uuid.Nil {
-		err := tx.NewRaw("SELECT currency, country, tax_id FROM accounts WHERE id = ? AND closed_at IS NULL", a.AccountID).Scan(ctx, &who)
+		err := tx.NewRaw(`SELECT currency, country, tax_id, coalesce(billing->>'postcode', '') AS postcode, coalesce(tax_check::text, '') AS tax_check,
+			coalesce(tax_exemption::text, '') AS tax_exemption FROM accounts WHERE id = ? AND closed_at IS NULL`, a.AccountID).Scan(ctx, &who)
 		if tenancy.IsNoRows(err) {
 			return Quote{}, fault.New(fault.NotFound, "checkout.unknown_account", "There is no such account.")
 		}
@@ -123,11 +127,15 @@ func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catal
 	if len(q.Items) == 0 {
 		return q, nil
 	}
-	priced, err := invoicing.Price(ctx, tx, q.Country, text(who.TaxID), lines(q.Items))
+	taxed, err := account.TaxedOf(q.Country, who.Postcode, text(who.TaxID), who.TaxCheck, who.TaxExemption, tx.Now())
 	if err != nil {
 		return Quote{}, err
 	}
-	q.Net, q.Tax, q.Total = priced.Net, priced.Tax, priced.Total
+	priced, err := invoicing.PriceFor(ctx, tx, taxed, lines(q.Items))
+	if err != nil {
+		return Quote{}, err
+	}
+	q.Net, q.Tax, q.Total, q.TaxIn = priced.Net, priced.Tax, priced.Total, priced.TaxIn
 	for _, s := range priced.Taxes {
 		q.Taxes = append(q.Taxes, Tax{Label: taxLabel(s.Rule), Note: s.Rule.Note, Amount: s.Tax})
 	}

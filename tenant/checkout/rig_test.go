@@ -137,7 +137,7 @@ func (r *rig) furnish(t testing.TB, of tenancy.Tenant) {
 			 ('00000000-0000-7000-8000-000000000022', '00000000-0000-7000-8000-000000000001', 'ips', 'More addresses', '', 'quantity', 'ipv4', 0, 4, 2,
 			  '[{"code":"each","label":"Two addresses","amount":2,"prices":{"EUR":{"monthly":200,"annual":2000}}}]', 2, 'public', now(), now())`,
 			`INSERT INTO gateways (code, state, public_settings, check_error, position, changed_at) VALUES ('transfer', 'on', '{}', '', 1, now())`,
-			`INSERT INTO shop_settings (name, value, changed_at) VALUES ('billing', '{"company":"Shop Ltd","line1":"Road 1","postcode":"1","city":"Berlin","country":"DE","term_days":7,"invoice_number":"INV-{number:5}","credit_number":"CN-{number:5}"}', now())`,
+			`INSERT INTO shop_settings (name, value, changed_at) VALUES ('billing', '{"company":"Shop Ltd","line1":"Road 1","postcode":"1","city":"Berlin","country":"DE","oss":true,"term_days":7,"invoice_number":"INV-{number:5}","credit_number":"CN-{number:5}"}', now())`,
 		} {
 			if _, err := tx.NewRaw(q).Exec(ctx); err != nil {
 				return err

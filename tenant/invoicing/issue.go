@@ -110,7 +110,7 @@ func (d Draft) issued(seller terms, buyer buyer, sequence int64, now time.Time) 
 	if d.DueAt.Before(now) {
 		return issued{}, fault.New(fault.Invalid, "invoice.bad_due", "An invoice is not due before it is issued.")
 	}
-	p, err := price(seller, buyerTax{buyer.Country, buyer.TaxID}, d.Lines, now)
+	p, err := price(seller, buyer.taxed(now), d.Lines, now)
 	if err != nil {
 		return issued{}, err
 	}

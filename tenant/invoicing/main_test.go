@@ -33,6 +33,7 @@ func open(t *testing.T, w *tenancytest.World, who tenancy.Tenant) *shop {
 	s := &shop{World: w, t: t, db: w.DB(who), account: uuid.New()}
 	b := settings.DefaultBilling()
 	b.Company, b.Line1, b.Postcode, b.City, b.Country, b.TaxID = "Alpha GmbH", "Hauptstr. 1", "10115", "Berlin", "DE", "DE123456789"
+	b.OSS = true
 	if err := settings.SaveBilling(t.Context(), s.db, b, olga); err != nil {
 		t.Fatal(err)
 	}

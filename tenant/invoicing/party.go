@@ -17,6 +17,7 @@ import (
 type buyer struct {
 	document.Party
 	accountName, number, locale, timeZone, reference string
+	taxed                                            func(time.Time) account.Taxed
 }
 
 // buyersOf reads the accounts of drafts, or answers with the fault account.not_found.
@@ -31,7 +32,7 @@ func buyersOf(ctx context.Context, tx *tenancy.Tx, drafts []Draft) (map[uuid.UUI
 	}
 	found := make(map[uuid.UUID]buyer, len(parties))
 	for id, p := range parties {
-		b := buyer{reference: p.Reference, accountName: p.Account, locale: p.Locale, timeZone: p.TimeZone, Party: document.Party{
+		b := buyer{taxed: p.Taxed, reference: p.Reference, accountName: p.Account, locale: p.Locale, timeZone: p.TimeZone, Party: document.Party{
 			Name: p.Name, Company: p.Company, Line1: p.Line1, Line2: p.Line2, Postcode: p.Postcode, City: p.City, Region: p.Region,
 			Country: p.Country, TaxID: p.TaxID, Email: p.Email, Phone: p.Phone,
 		}}

@@ -12,6 +12,7 @@ import (
 	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/settings"
 )
 
@@ -23,6 +24,7 @@ type Priced struct {
 	Lines           []billing.Line
 	Net, Tax, Total billing.Money
 	Taxes           []billing.TaxSum
+	TaxIn           bool // the prices held the tax
 }
 
 // Price taxes lines for a customer of a country with a VAT number, or none, as an
@@ -33,18 +35,36 @@ func Price(ctx context.Context, tx *tenancy.Tx, accountCountry, taxID string, li
 	if err != nil {
 		return Priced{}, err
 	}
-	return price(shop, buyerTax{accountCountry, taxID}, lines, tx.Now())
+	return price(shop, account.Taxed{Country: accountCountry, TaxID: taxID, Number: billing.NumberPending}, lines, tx.Now())
 }
 
-// buyerTax is what tax asks of the customer.
-type buyerTax struct{ country, taxID string }
+// PriceFor is Price for a customer of whom more is known.
+func PriceFor(ctx context.Context, tx *tenancy.Tx, buyer account.Taxed, lines []billing.Line) (Priced, error) {
+	shop, err := termsOf(ctx, tx, tx.Now(), nil)
+	if err != nil {
+		return Priced{}, err
+	}
+	return price(shop, buyer, lines, tx.Now())
+}
 
-func price(shop terms, buyer buyerTax, lines []billing.Line, at time.Time) (Priced, error) {
+// taxCase is a sale of one class to the buyer.
+func (t terms) taxCase(buyer account.Taxed, class string, at time.Time) billing.TaxCase {
+	c := billing.TaxCase{
+		Seller:  billing.TaxParty{Country: t.Country, SmallBusiness: t.SmallBusiness, OSS: t.OSS, Registered: t.Registered},
+		Country: buyer.Country, Postcode: buyer.Postcode, TaxID: buyer.TaxID, Number: buyer.Number, Exemption: buyer.Exemption, Class: class, At: at, Own: t.rates,
+	}
+	if t.TrustNumbers {
+		c.Number = billing.NumberByForm
+	}
+	return c
+}
+
+func price(shop terms, buyer account.Taxed, lines []billing.Line, at time.Time) (Priced, error) {
 	if len(lines) == 0 || len(lines) > MaxLines {
 		return Priced{}, fault.New(fault.Invalid, "invoice.no_lines", fmt.Sprintf("An invoice has from 1 to %d lines.", MaxLines))
 	}
 	var err error
-	p := Priced{Lines: make([]billing.Line, len(lines))}
+	p := Priced{Lines: make([]billing.Line, len(lines)), TaxIn: shop.PricesInclude}
 	rules := map[string]billing.TaxRule{}
 	for i, l := range lines {
 		if p.Lines[i], err = priceLine(l); err != nil {
@@ -52,15 +72,37 @@ func price(shop terms, buyer buyerTax, lines []billing.Line, at time.Time) (Pric
 		}
 		rule, known := rules[l.Tax.Class]
 		if !known {
-			rule = billing.TaxFor(billing.TaxCase{
-				Seller:  billing.TaxParty{Country: shop.Country, SmallBusiness: shop.SmallBusiness},
-				Country: buyer.country, TaxID: buyer.taxID, Class: l.Tax.Class, At: at, Own: shop.rates,
-			})
+			rule = billing.TaxFor(shop.taxCase(buyer, l.Tax.Class, at))
 			rules[l.Tax.Class] = rule
 		}
 		p.Lines[i].Tax = rule
 	}
-	return p, p.sum()
+	if shop.PricesInclude {
+		return p, p.fromGross(func(l billing.Line) int64 { return shop.taxCase(buyer, l.Tax.Class, at).HomeRate() })
+	}
+	p.Net, p.Tax, p.Total, p.Taxes, err = billing.Totals(p.Lines)
+	return p, p.summed(err)
+}
+
+// fromGross takes the tax out of prices that hold it: what the customer pays stays to
+// the cent.
+func (p *Priced) fromGross(home func(billing.Line) int64) error {
+	lines, sums, err := billing.FromGross(p.Lines, home)
+	if err != nil {
+		return p.summed(err)
+	}
+	p.Lines, p.Taxes = lines, sums
+	p.Net, p.Tax = billing.Money{Currency: lines[0].Net.Currency}, billing.Money{Currency: lines[0].Net.Currency}
+	for _, s := range sums {
+		if p.Net, err = p.Net.Add(s.Net); err != nil {
+			return p.summed(err)
+		}
+		if p.Tax, err = p.Tax.Add(s.Tax); err != nil {
+			return p.summed(err)
+		}
+	}
+	p.Total, err = p.Net.Add(p.Tax)
+	return p.summed(err)
 }
 
 // priceLine sets Net where it is not set.
@@ -88,9 +130,8 @@ func badLine(err error) error {
 	return fault.Wrap(err, fault.Invalid, "invoice.bad_line", "A line needs a quantity of at least one and an amount of a known currency.")
 }
 
-// sum fills in what the lines come to.
-func (p *Priced) sum() (err error) {
-	p.Net, p.Tax, p.Total, p.Taxes, err = billing.Totals(p.Lines)
+// summed says what is wrong with what the lines come to.
+func (p *Priced) summed(err error) error {
 	switch {
 	case errors.Is(err, billing.ErrMixed):
 		return fault.Wrap(err, fault.Invalid, "invoice.bad_sum", "All lines of an invoice are of one currency.")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/ezscale/ezscale/tenancy"
@@ -30,8 +31,12 @@ type Billing struct {
 	Email         string `json:"email"`
 	Phone         string `json:"phone"`
 	SmallBusiness bool   `json:"small_business"`
-	TermDays      int    `json:"term_days"` // from issuing to due, where nothing is paid at once
-	Footer        string `json:"footer"`    // lines below: register, bank
+	OSS           bool   `json:"oss"`            // registered for the EU's one-stop shop
+	Registered    string `json:"registered"`     // other countries whose tax is charged there: "CH GB"
+	TrustNumbers  bool   `json:"trust_numbers"`  // VAT numbers go by their form: the register is not asked
+	PricesInclude bool   `json:"prices_include"` // prices hold the tax of the seller's country
+	TermDays      int    `json:"term_days"`      // from issuing to due, where nothing is paid at once
+	Footer        string `json:"footer"`         // lines below: register, bank
 	InvoiceNumber string `json:"invoice_number"`
 	CreditNumber  string `json:"credit_number"`
 }
@@ -142,6 +147,7 @@ func (b Billing) Check() (Billing, error) {
 	if b.Country != "" && !place.IsCountry(b.Country) {
 		wrong["country"] = "Choose a country from the list."
 	}
+	b.Registered = registrations(b.Registered, wrong)
 	if b.TermDays < 0 || b.TermDays > 90 {
 		wrong["term_days"] = "Give a number of days from 0 to 90."
 	}
@@ -165,6 +171,22 @@ func (b Billing) Check() (Billing, error) {
 	return b, fault.Fields("billing_settings.invalid", wrong)
 }
 
+// registrations reads a list of countries: capitals, each once, in order.
+func registrations(typed string, wrong map[string]string) string {
+	all := strings.FieldsFunc(strings.ToUpper(strings.ToValidUTF8(typed, "")), func(r rune) bool { return r == ' ' || r == ',' || r == ';' })
+	slices.Sort(all)
+	all = slices.Compact(all)
+	for _, c := range all {
+		if !place.IsCountry(c) {
+			wrong["registered"] = "Give countries by their two letters, such as CH GB NO."
+		}
+	}
+	if len(all) > 30 {
+		wrong["registered"] = "Please give at most 30 countries."
+	}
+	return strings.Join(all, " ")
+}
+
 // SaveBilling changes them for what is issued from now on. Saving what is there already
 // changes nothing.
 func SaveBilling(ctx context.Context, db *tenancy.DB, b Billing, by audit.Origin) error {
@@ -185,6 +207,7 @@ func SaveBilling(ctx context.Context, db *tenancy.DB, b Billing, by audit.Origin
 		}
 		return by.Record(ctx, tx, "settings.billing_changed", audit.Target{Kind: "settings", ID: "billing"}, map[string]any{
 			"company": b.Company, "country": b.Country, "tax_id": b.TaxID, "small_business": b.SmallBusiness,
+			"oss": b.OSS, "registered": b.Registered, "trust_numbers": b.TrustNumbers, "prices_include": b.PricesInclude,
 			"invoice_number": b.InvoiceNumber, "credit_number": b.CreditNumber,
 		})
 	})

@@ -67,9 +67,10 @@ type quoteItem struct {
 
 // againView is what is due again.
 type againView struct {
-	Amount billing.Money
-	Per    string
-	From   time.Time
+	BeforeTax bool
+	Amount    billing.Money
+	Per       string
+	From      time.Time
 }
 
 // preview prices the visitor's cart.
@@ -129,7 +130,7 @@ func viewQuote(t tenancy.Tenant, k cart, q checkout.Quote) quoteView {
 		zone = time.UTC
 	}
 	for _, again := range checkout.Recurring(q.Items) {
-		v.Again = append(v.Again, againView{Amount: again.Net, Per: perWords[again.Cycle][0], From: again.Next(q.CreatedAt, zone)})
+		v.Again = append(v.Again, againView{BeforeTax: !q.TaxIn, Amount: again.Net, Per: perWords[again.Cycle][0], From: again.Next(q.CreatedAt, zone)})
 	}
 	return v
 }

@@ -53,11 +53,12 @@ type billingView struct {
 	Countries []place.Choice
 	Tabs      []settingsTab
 	Complete  bool
+	Prices    []place.Choice
 }
 
 func newBillingView(c *fiber.Ctx, b settings.Billing) billingView {
 	countries := append([]place.Choice{{Value: "", Label: "Choose a country"}}, place.Countries()...)
-	return billingView{Billing: b, Term: strconv.Itoa(b.TermDays), Countries: countries, Tabs: settingsTabs(c), Complete: b.Company != "" && b.Country != "" && b.Line1 != "" && b.City != ""}
+	return billingView{Billing: b, Term: strconv.Itoa(b.TermDays), Countries: countries, Prices: []place.Choice{{Value: "net", Label: "Without tax"}, {Value: "with_tax", Label: "With tax"}}, Tabs: settingsTabs(c), Complete: b.Company != "" && b.Country != "" && b.Line1 != "" && b.City != ""}
 }
 
 // showBilling handles GET /manage/settings/billing.
@@ -79,6 +80,7 @@ func (s *Site) saveBilling(c *fiber.Ctx) error {
 		Company: c.FormValue("company"), Line1: c.FormValue("line1"), Line2: c.FormValue("line2"), Postcode: c.FormValue("postcode"),
 		City: c.FormValue("city"), Region: c.FormValue("region"), Country: c.FormValue("country"), TaxID: c.FormValue("tax_id"),
 		TaxNumber: c.FormValue("tax_number"), Registration: c.FormValue("registration"),
+		OSS: c.FormValue("oss") != "", Registered: c.FormValue("registered"), TrustNumbers: c.FormValue("ask_register") == "", PricesInclude: c.FormValue("prices") == "with_tax",
 		Email: c.FormValue("email"), Phone: c.FormValue("phone"), SmallBusiness: c.FormValue("small_business") != "", Footer: c.FormValue("footer"),
 		InvoiceNumber: c.FormValue("invoice_number"), CreditNumber: c.FormValue("credit_number"),
 	}

@@ -1,0 +1,109 @@
+package account
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy/fault"
+)
+
+// NumberCheck is what the register of VAT numbers said, as accounts.tax_check keeps it.
+type NumberCheck struct {
+	Number     string              `json:"number"` // that was asked about
+	State      billing.NumberState `json:"state"`
+	AskedAt    time.Time           `json:"asked_at"`
+	AnsweredAt *time.Time          `json:"answered_at,omitempty"`
+	Request    string              `json:"request,omitempty"` // the register's own name for the question: proof of having asked
+	Name       string              `json:"name,omitempty"`    // who the register says it is
+	Address    string              `json:"address,omitempty"`
+	Problem    string              `json:"problem,omitempty"` // why there is no answer yet
+}
+
+// Exemption is a certificate that a customer is not taxed by, as the reseller entered it.
+type Exemption struct {
+	Number string `json:"number"`
+	Note   string `json:"note,omitempty"`
+	From   string `json:"from,omitempty"` // first day, 2026-01-01; empty: always
+	To     string `json:"to,omitempty"`   // last day; empty: no end
+}
+
+// Holds reports whether the certificate counts on a day.
+func (e Exemption) Holds(at time.Time) bool {
+	day := at.UTC().Format(time.DateOnly)
+	return e.Number != "" && (e.From == "" || day >= e.From) && (e.To == "" || day <= e.To)
+}
+
+// Check reads what was typed, or answers with the fault account.exemption_invalid.
+func (e Exemption) Check() (Exemption, error) {
+	wrong := map[string]string{}
+	e.Number, e.Note = oneLine(e.Number), oneLine(e.Note)
+	if len([]rune(e.Number)) > 60 {
+		wrong["exemption_number"] = "Please use at most 60 characters."
+	}
+	if len([]rune(e.Note)) > 200 {
+		wrong["exemption_note"] = "Please use at most 200 characters."
+	}
+	for field, day := range map[string]*string{"exemption_from": &e.From, "exemption_to": &e.To} {
+		if *day = strings.TrimSpace(*day); *day == "" {
+			continue
+		}
+		if _, err := time.Parse(time.DateOnly, *day); err != nil {
+			wrong[field] = "Give a day such as 2026-12-31."
+		}
+	}
+	if len(wrong) == 0 && e.From != "" && e.To != "" && e.To < e.From {
+		wrong["exemption_to"] = "The last day is not before the first."
+	}
+	if e.Number == "" && (e.Note != "" || e.From != "" || e.To != "") {
+		wrong["exemption_number"] = "Give the number of the certificate, or leave everything empty."
+	}
+	return e, fault.Fields("account.exemption_invalid", wrong)
+}
+
+// Taxed is what tax asks of a customer.
+type Taxed struct {
+	Country   string
+	Postcode  string
+	TaxID     string
+	Number    billing.NumberState // pending where nobody answered about this number
+	Exemption string              // number of a certificate that holds; empty: none
+}
+
+// TaxedOf reads what tax asks of a customer from the columns of its account.
+func TaxedOf(country, postcode, taxID, check, exemption string, at time.Time) (Taxed, error) {
+	p := Party{Address: Address{Country: country, Postcode: postcode}, TaxID: taxID}
+	var err error
+	if p.NumberCheck, p.Exemption, err = readTax(check, exemption); err != nil {
+		return Taxed{}, err
+	}
+	return p.Taxed(at), nil
+}
+
+func readTax(check, exemption string) (c NumberCheck, e Exemption, err error) {
+	if check != "" {
+		if err := json.Unmarshal([]byte(check), &c); err != nil {
+			return c, e, fmt.Errorf("read the check of a tax number: %w", err)
+		}
+	}
+	if exemption != "" {
+		if err := json.Unmarshal([]byte(exemption), &e); err != nil {
+			return c, e, fmt.Errorf("read a certificate of exemption: %w", err)
+		}
+	}
+	return c, e, nil
+}
+
+// Taxed is what tax asks of the party at a moment.
+func (p Party) Taxed(at time.Time) Taxed {
+	t := Taxed{Country: p.Country, Postcode: p.Postcode, TaxID: p.TaxID, Number: billing.NumberPending}
+	if p.NumberCheck.Number != "" && p.NumberCheck.Number == billing.CleanTaxID(p.TaxID) {
+		t.Number = p.NumberCheck.State
+	}
+	if p.Exemption.Holds(at) {
+		t.Exemption = p.Exemption.Number
+	}
+	return t
+}
