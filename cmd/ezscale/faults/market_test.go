@@ -345,6 +345,27 @@ func (s *shop) sold(c customer) checkout.Order {
 func (s *shop) enter(clientSecret string) error { return s.m.enter(s.public, clientSecret) }
 
 func (m *market) enter(public, clientSecret string) error {
+	return m.enterCard(public, clientSecret, "4242424242424242")
+}
+
+// The cards whose payment does not come about at once.
+const (
+	declinedCard = "4000000000000002"
+	asksTheOwner = "4000002500003155" // until it is kept
+)
+
+// confirm is the owner's word to the bank that asked for it.
+func (m *market) confirm(clientSecret string) error {
+	id, _, _ := strings.Cut(clientSecret, "_secret_")
+	c := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := c.PostForm(m.cardsURL+"/authenticate/"+id, url.Values{"client_secret": {clientSecret}, "answer": {"confirm"}})
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
+}
+
+func (m *market) enterCard(public, clientSecret, number string) error {
 	id, _, _ := strings.Cut(clientSecret, "_secret_")
 	what := "payment_intents/"
 	if strings.HasPrefix(id, "seti_") {
@@ -352,7 +373,7 @@ func (m *market) enter(public, clientSecret string) error {
 	}
 	res, err := http.PostForm(m.cardsURL+"/v1/"+what+id+"/confirm", url.Values{
 		"key": {public}, "client_secret": {clientSecret}, "return_url": {"http://alpha.localhost/back"}, "payment_method_data[type]": {"card"},
-		"payment_method_data[card][number]": {"4242424242424242"}, "payment_method_data[card][exp_month]": {"12"}, "payment_method_data[card][exp_year]": {"34"}, "payment_method_data[card][cvc]": {"123"},
+		"payment_method_data[card][number]": {number}, "payment_method_data[card][exp_month]": {"12"}, "payment_method_data[card][exp_year]": {"34"}, "payment_method_data[card][cvc]": {"123"},
 	})
 	if err != nil {
 		return err

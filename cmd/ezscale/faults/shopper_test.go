@@ -30,6 +30,7 @@ type shopper struct {
 
 	mu      sync.Mutex
 	bought  []string // invoices that are paid
+	entered int      // cards
 	repeats int      // requests without an answer, or with one that says later
 	broken  []string // answers nobody should get
 }
@@ -216,6 +217,24 @@ func (b *shopper) order() (invoice string, err error) {
 	}
 }
 
+// enterCard enters a card, by turns one that works, one that is declined before another
+// one is entered, and one whose bank asks its owner.
+func (b *shopper) enterCard(clientSecret string) error {
+	b.entered++
+	switch m := b.s.m; b.entered % 3 {
+	case 1:
+		if err := m.enterCard(b.s.public, clientSecret, declinedCard); err != nil {
+			return err
+		}
+	case 2:
+		if err := m.enterCard(b.s.public, clientSecret, asksTheOwner); err != nil {
+			return err
+		}
+		return m.confirm(clientSecret)
+	}
+	return b.s.enter(clientSecret)
+}
+
 // pay pays an invoice; paid is what the shop says of it, not what the browser believes.
 func (b *shopper) pay(invoice string, kept bool) error {
 	page := "/client/invoices/" + invoice + "/pay"
@@ -248,7 +267,7 @@ func (b *shopper) pay(invoice string, kept bool) error {
 		return fmt.Errorf("%d %s", a.status, short(a.body))
 	}
 	if said.State != "succeeded" && said.ClientSecret != "" {
-		if err := b.s.enter(said.ClientSecret); err != nil {
+		if err := b.enterCard(said.ClientSecret); err != nil {
 			return err
 		}
 		if _, err := b.ask(http.MethodGet, said.Next, nil); err != nil {
