@@ -171,8 +171,7 @@ func supersede(ctx context.Context, tx tenancy.Statements) error {
 
 // taken reports whether err says that somebody else made a version at the same moment.
 func taken(err error) bool {
-	return tenancy.IsTaken(err, "brand_versions_one_draft") || tenancy.IsTaken(err, "brand_versions_one_published") ||
-		tenancy.IsTaken(err, "brand_versions_number_key")
+	return tenancy.IsTaken(err, "brand_versions_one_current") || tenancy.IsTaken(err, "brand_versions_number_key")
 }
 
 func errMovedOn(err error) error {

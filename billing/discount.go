@@ -1,0 +1,172 @@
+package billing
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// Discount is what a code takes off the invoices of a subscription: a share or a fixed
+// amount of each, never both. It is kept with what was sold, so that a code that is
+// changed later changes nothing that was bought with it.
+type Discount struct {
+	Code   string `json:"code"`
+	Ppm    int64  `json:"ppm,omitempty"`    // of each line, in parts per million
+	Off    Money  `json:"off,omitzero"`     // of all lines together; of their currency
+	Cycles int    `json:"cycles,omitempty"` // invoices it counts for, the first included; 0: all
+	Setup  bool   `json:"setup,omitempty"`  // it is taken off fees for setting up as well
+}
+
+// ErrDiscount is returned for a discount that is neither a share nor an amount, or both.
+var ErrDiscount = errors.New("billing: not a discount")
+
+func (d Discount) check() error {
+	share, fixed := d.Ppm > 0 && d.Ppm <= PpmWhole, d.Off.Minor > 0 && d.Off.Currency != ""
+	if share == fixed || d.Ppm < 0 || d.Ppm > PpmWhole || d.Off.Minor < 0 || d.Cycles < 0 {
+		return fmt.Errorf("%w: %+v", ErrDiscount, d)
+	}
+	return nil
+}
+
+// Counts reports whether the discount is taken off the invoice of this number; the first
+// invoice of a subscription is 1.
+func (d Discount) Counts(invoice int) bool {
+	return invoice >= 1 && (d.Cycles == 0 || invoice <= d.Cycles)
+}
+
+// takes reports whether something is taken off a line of this kind: off what is sold, and
+// off nothing that is given or set right.
+func (d Discount) takes(l Line) bool {
+	switch l.Kind {
+	case "plan", "option":
+		return l.Net.Minor > 0
+	case "setup":
+		return d.Setup && l.Net.Minor > 0
+	}
+	return false
+}
+
+// Apply takes the discount off lines, which it leaves as they were, and says how much it
+// was. A share is taken of each line and rounded there, half away from zero; an amount is
+// spread over the lines by what they cost and sums to itself, or to all that they cost.
+// No line comes to less than nothing, and none is added: an invoice says at the line what
+// was taken off. Net is Quantity of Unit where it is not set.
+func (d Discount) Apply(lines []Line) (out []Line, off Money, err error) {
+	if err := d.check(); err != nil {
+		return nil, off, err
+	}
+	out = make([]Line, len(lines))
+	weights := make([]int64, len(lines))
+	var sum Money
+	for i, l := range lines {
+		if l.Net == (Money{}) {
+			if l, err = l.Priced(); err != nil {
+				return nil, off, err
+			}
+		}
+		out[i] = l
+		if i == 0 {
+			sum = Money{Currency: l.Net.Currency}
+		}
+		if !d.takes(l) {
+			continue
+		}
+		weights[i] = l.Net.Minor
+		if sum, err = sum.Add(l.Net); err != nil {
+			return nil, off, err
+		}
+	}
+	off = Money{Currency: sum.Currency}
+	if sum.IsZero() {
+		return out, off, nil
+	}
+	parts, err := d.parts(sum, weights)
+	if err != nil {
+		return nil, off, err
+	}
+	for i, part := range parts {
+		if part.IsZero() {
+			continue
+		}
+		if out[i].Net, err = out[i].Net.Sub(part); err != nil {
+			return nil, off, err
+		}
+		if off, err = off.Add(part); err != nil {
+			return nil, off, err
+		}
+		out[i].Description += ", " + d.words(part) + " off with " + d.Code
+	}
+	return out, off, nil
+}
+
+// parts are what is taken off each line.
+func (d Discount) parts(sum Money, weights []int64) ([]Money, error) {
+	if d.Ppm == 0 {
+		less, err := d.Off.Compare(sum)
+		if err != nil {
+			return nil, err
+		}
+		if less > 0 {
+			return sum.Split(weights...)
+		}
+		return d.Off.Split(weights...)
+	}
+	parts := make([]Money, len(weights))
+	for i, w := range weights {
+		var err error
+		if parts[i], err = (Money{Minor: w, Currency: sum.Currency}).Ratio(d.Ppm, PpmWhole); err != nil {
+			return nil, err
+		}
+	}
+	return parts, nil
+}
+
+// Share is the part of the discount that belongs to each of several things that are
+// bought together, by what they cost: all of a percentage, their share of an amount. It is
+// nil for what costs nothing and of an amount too small to be shared.
+func (d Discount) Share(costs []Money) ([]*Discount, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	shares := make([]*Discount, len(costs))
+	weights, some := make([]int64, len(costs)), false
+	for i, c := range costs {
+		if d.Ppm == 0 && c.Currency != d.Off.Currency {
+			return nil, fmt.Errorf("%w: %s and %s", ErrMixed, c.Currency, d.Off.Currency)
+		}
+		weights[i], some = max(c.Minor, 0), some || c.Minor > 0
+	}
+	if !some {
+		return shares, nil
+	}
+	var parts []Money
+	if d.Ppm == 0 {
+		var err error
+		if parts, err = d.Off.Split(weights...); err != nil {
+			return nil, err
+		}
+	}
+	for i, w := range weights {
+		one := d
+		if d.Ppm == 0 {
+			one.Off = parts[i]
+		}
+		if w > 0 && one.check() == nil {
+			shares[i] = &one
+		}
+	}
+	return shares, nil
+}
+
+// words say what is taken off: "20 %", "€5.00".
+func (d Discount) words(part Money) string {
+	if d.Ppm > 0 {
+		return Percent(d.Ppm)
+	}
+	return part.Format("en")
+}
+
+// Percent writes parts per million for people: "12.5 %".
+func Percent(ppm int64) string {
+	return strconv.FormatFloat(float64(ppm)/10_000, 'f', -1, 64) + " %"
+}
