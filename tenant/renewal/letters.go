@@ -79,7 +79,7 @@ func payPath(invoice uuid.UUID) string { return "/client/invoices/" + invoice.St
 func letterUpcoming(s Subscription, next billing.Period) message {
 	return message{
 		key: "subscription/" + s.ID.String() + "/upcoming/" + next.From.UTC().Format(time.RFC3339), template: mail.RenewalUpcoming,
-		data: map[string]string{"what": s.what(), "on": s.date(next.From), "until": s.date(next.To), "link": s.path()}, amounts: map[string]billing.Money{"amount": s.Amount},
+		data: map[string]string{"what": s.what(), "on": s.date(next.From), "until": s.date(next.To), "link": s.path()}, amounts: map[string]billing.Money{"amount": s.NextAmount()},
 	}
 }
 

@@ -154,7 +154,11 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 	now, drafts := w.tx.Now(), make([]invoicing.Draft, len(subs))
 	for i, s := range subs {
 		next := s.Next()
-		drafts[i] = invoicing.Draft{Key: periodKey(s, next), AccountID: s.AccountID, Currency: s.Amount.Currency, Lines: s.lines(next), DueAt: next.From, CollectAt: next.From}
+		lines, _, err := s.discounted(next)
+		if err != nil {
+			return fmt.Errorf("renew subscription %s: %w", s.ID, err)
+		}
+		drafts[i] = invoicing.Draft{Key: periodKey(s, next), AccountID: s.AccountID, Currency: s.Amount.Currency, Lines: lines, DueAt: next.From, CollectAt: next.From}
 		if next.From.Before(now) {
 			drafts[i].DueAt, drafts[i].CollectAt = now, now
 		}

@@ -55,6 +55,7 @@ type Subscription struct {
 	Cycle        billing.Cycle
 	Amount       billing.Money // a cycle, net
 	Items        []Item
+	Discount     *billing.Discount // what a code takes off its invoices; nil: nothing
 	MethodID     uuid.UUID // uuid.Nil: the account's default
 	AnchorAt     time.Time // zero: not begun
 	Period       billing.Period
@@ -104,6 +105,7 @@ type New struct {
 	Currency  string
 	Amount    billing.Money // a cycle, net
 	Items     []Item
+	Discount  *billing.Discount // nil: none
 }
 
 // Open keeps a subscription that begins when its order is paid (see Paid).
@@ -125,10 +127,19 @@ func Open(ctx context.Context, tx *tenancy.Tx, n New) (Subscription, error) {
 	if n.Items == nil {
 		items = []byte("[]")
 	}
-	opened, err := read(ctx, tx, `WITH s AS (INSERT INTO subscriptions (id, account_id, order_id, plan_id, label, state, cycle, currency, amount_minor, items, renewals, cancel_reason, cancel_note, created_at, changed_at)
-		VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?::jsonb, 0, '', '', ?, ?) ON CONFLICT (id) DO NOTHING RETURNING *)
+	var discount *string
+	if n.Discount != nil {
+		raw, err := json.Marshal(n.Discount)
+		if err != nil {
+			return Subscription{}, err
+		}
+		text := string(raw)
+		discount = &text
+	}
+	opened, err := read(ctx, tx, `WITH s AS (INSERT INTO subscriptions (id, account_id, order_id, plan_id, label, state, cycle, currency, amount_minor, items, discount, renewals, cancel_reason, cancel_note, created_at, changed_at)
+		VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?::jsonb, ?::jsonb, 0, '', '', ?, ?) ON CONFLICT (id) DO NOTHING RETURNING *)
 		SELECT `+columns+` FROM s JOIN accounts a ON a.id = s.account_id LEFT JOIN services v ON v.subscription_id = s.id`,
-		n.ID, n.AccountID, n.OrderID, n.PlanID, n.Label, string(n.Cycle), n.Currency, n.Amount.Minor, string(items), tx.Now(), tx.Now())
+		n.ID, n.AccountID, n.OrderID, n.PlanID, n.Label, string(n.Cycle), n.Currency, n.Amount.Minor, string(items), discount, tx.Now(), tx.Now())
 	if err != nil {
 		return Subscription{}, fmt.Errorf("open a subscription: %w", err)
 	}
@@ -151,7 +162,7 @@ func Drop(ctx context.Context, tx *tenancy.Tx, order uuid.UUID) error {
 type row struct {
 	ID, AccountID, OrderID, PlanID, MethodID, ServiceID                            uuid.UUID
 	AccountName, Label, State, Cycle, Currency, CancelReason, CancelNote, TimeZone string
-	ServiceName, Items                                                             string
+	ServiceName, Items, Discount                                                   string
 	AmountMinor                                                                    int64
 	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt         time.Time
 	Renewals, Total                                                                int
@@ -159,7 +170,7 @@ type row struct {
 }
 
 const columns = `s.id, s.account_id, a.name AS account_name, a.time_zone, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
-	s.items::text AS items, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
+	s.items::text AS items, coalesce(s.discount::text, '') AS discount, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
 	s.renews_at, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
 	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name,
 	EXISTS (SELECT FROM payment_methods m WHERE m.id = a.default_method_id AND m.account_id = a.id AND m.state <> 'removed') AS has_method`
@@ -175,6 +186,12 @@ func (r row) subscription() (Subscription, error) {
 		ServiceID: r.ServiceID, ServiceName: r.ServiceName, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Total: r.Total,
 	}
 	if err := json.Unmarshal([]byte(r.Items), &s.Items); err != nil {
+		return s, fmt.Errorf("read subscription %s: %w", r.ID, err)
+	}
+	if r.Discount == "" {
+		return s, nil
+	}
+	if err := json.Unmarshal([]byte(r.Discount), &s.Discount); err != nil {
 		return s, fmt.Errorf("read subscription %s: %w", r.ID, err)
 	}
 	return s, nil
