@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -65,6 +66,8 @@ func taxesOf(taxes []checkout.Tax) []tax {
 type quote struct {
 	ID        uuid.UUID `json:"id"`
 	Items     []item    `json:"items"`
+	Coupon    *string   `json:"coupon"` // the code that counts; null: none
+	Discount  amount    `json:"discount"`
 	Net       amount    `json:"net"`
 	Tax       amount    `json:"tax"`
 	Taxes     []tax     `json:"taxes"`
@@ -83,11 +86,15 @@ func (a *API) makeQuote(c call) (int, any, error) {
 			Hostname string            `json:"hostname"`
 			Options  map[string]string `json:"options"`
 		} `json:"items"`
+		Coupon string `json:"coupon"`
 	}
 	if err := decode(c, &in); err != nil {
 		return 0, nil, err
 	}
-	ask := checkout.Ask{AccountID: c.caller.AccountID}
+	if err := a.tried(c, in.Coupon); err != nil {
+		return 0, nil, err
+	}
+	ask := checkout.Ask{AccountID: c.caller.AccountID, Coupon: in.Coupon}
 	for _, x := range in.Items {
 		product, plan, ok := strings.Cut(x.Plan, "/")
 		if !ok {
@@ -102,8 +109,31 @@ func (a *API) makeQuote(c call) (int, any, error) {
 		return 0, nil, err
 	}
 	return fiber.StatusCreated, quote{
-		ID: q.ID, Items: itemsOf(q.Items), Net: amountOf(q.Net), Tax: amountOf(q.Tax), Taxes: taxesOf(q.Taxes), Total: amountOf(q.Total), ExpiresAt: q.ExpiresAt.UTC(),
+		ID: q.ID, Items: itemsOf(q.Items), Coupon: codeOf(q.Coupon), Discount: amountOf(q.Off), Net: amountOf(q.Net), Tax: amountOf(q.Tax), Taxes: taxesOf(q.Taxes), Total: amountOf(q.Total), ExpiresAt: q.ExpiresAt.UTC(),
 	}, nil
+}
+
+func codeOf(code string) *string {
+	if code == "" {
+		return nil
+	}
+	return &code
+}
+
+// couponsPerMinute is how many codes one account may try: codes are guessed.
+const couponsPerMinute = 20
+
+// tried counts a code that somebody tries.
+func (a *API) tried(c call, code string) error {
+	if code == "" || a.Limits == nil {
+		return nil
+	}
+	left, err := a.Limits.Take(c.ctx(), fmt.Sprintf("coupon/%s/%s", c.db.Tenant().ID, c.caller.AccountID), couponsPerMinute)
+	if err != nil || left.OK {
+		return nil //nolint:nilerr // a counter that is down stops nobody
+	}
+	c.Set(fiber.HeaderRetryAfter, seconds(left.Again))
+	return fault.New(fault.TooMany, "coupon.throttled", "Those were many codes in a short time. Please wait a moment.")
 }
 
 type order struct {
@@ -111,6 +141,8 @@ type order struct {
 	Number    int64      `json:"number"`
 	State     string     `json:"state"`
 	Items     []item     `json:"items"`
+	Coupon    *string    `json:"coupon"` // the code it was placed with; null: none
+	Discount  amount     `json:"discount"`
 	Taxes     []tax      `json:"taxes"`
 	Total     amount     `json:"total"`
 	InvoiceID *uuid.UUID `json:"invoice_id"`
@@ -178,7 +210,7 @@ func (c call) shownOrder(id uuid.UUID, status int) (int, any, error) {
 
 func (c call) orderOf(o checkout.Order) order {
 	out := order{
-		ID: o.ID, Number: o.Number, State: string(o.State), Items: itemsOf(o.Items), Taxes: taxesOf(o.Taxes), Total: amountOf(o.Total),
+		ID: o.ID, Number: o.Number, State: string(o.State), Items: itemsOf(o.Items), Coupon: codeOf(o.Coupon), Discount: amountOf(o.Off), Taxes: taxesOf(o.Taxes), Total: amountOf(o.Total),
 		InvoiceID: o.InvoiceID, PlacedAt: o.PlacedAt.UTC(), PaidAt: moment(o.PaidAt),
 	}
 	if o.State == checkout.AwaitingPayment && o.InvoiceID != nil {

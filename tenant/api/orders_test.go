@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -141,6 +142,20 @@ func TestAnOrderByAProgram(t *testing.T) {
 	} {
 		if got := l.call("POST", "/quotes", ada.token, bad); got.status < 400 || got.status >= 500 || got.code() == "" {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+	// A code counts for the quote, and so for its order.
+	l.exec(l.A, `INSERT INTO coupons (code, kind, ppm, amounts, cycles, setup, plans, countries, new_customers, uses, state, note, created_at, changed_at)
+		VALUES ('HALF', 'percent', 500000, '{}', 1, true, '[]', '[]', false, 0, 'active', '', now(), now())`)
+	half := maps.Clone(small)
+	half["coupon"] = "half"
+	if got := l.call("POST", "/quotes", ada.token, half); got.status != 201 || got.json["coupon"] != "HALF" || got.json["discount"].(map[string]any)["amount"] == "0.00" {
+		t.Errorf("with a code: %d %s", got.status, got.body)
+	}
+	for _, code := range []any{"NOSUCH", "\x00", 7} {
+		half["coupon"] = code
+		if got := l.call("POST", "/quotes", ada.token, half); got.status != 422 && got.status != 400 || got.code() == "" {
+			t.Errorf("with the code %q: %d %s", code, got.status, got.body)
 		}
 	}
 	// What is saved is charged after the commit, once.

@@ -14,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/coupon"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/renewal"
 	"github.com/ezscale/ezscale/tenant/webhook"
@@ -76,6 +77,11 @@ func (d *Desk) cancel(ctx context.Context, tx *tenancy.Tx, o *Order, reason, act
 	}
 	if err := giveStockBack(ctx, tx, o.Items); err != nil {
 		return err
+	}
+	if o.Coupon != "" {
+		if err := coupon.GiveBack(ctx, tx, o.Coupon); err != nil {
+			return err
+		}
 	}
 	o.State, o.ChangedAt = Cancelled, tx.Now()
 	if _, err := tx.NewRaw("UPDATE orders SET state = ?, changed_at = ? WHERE id = ?", o.State, o.ChangedAt, o.ID).Exec(ctx); err != nil {

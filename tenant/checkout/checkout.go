@@ -60,6 +60,7 @@ type Mailer interface {
 type Ask struct {
 	AccountID uuid.UUID // zero: a stranger's; such a quote is not kept
 	Items     []catalog.Picked
+	Coupon    string // a code, as it was typed; empty: none
 }
 
 // Problem is why one thing in a cart cannot be ordered as it is.
@@ -83,6 +84,8 @@ type Item struct {
 	Chosen     []catalog.Fact    `json:"chosen,omitempty"`
 	Amount     billing.Money     `json:"amount"` // a cycle
 	Setup      billing.Money     `json:"setup"`
+	// What the order's code takes off this thing, now and at its renewals; nil: nothing.
+	Discount *billing.Discount `json:"discount,omitempty"`
 
 	SubscriptionID uuid.UUID `json:"subscription_id,omitzero"`
 	PlatformID     uuid.UUID `json:"platform_id,omitzero"`
@@ -102,7 +105,10 @@ type Quote struct {
 	Net       billing.Money
 	Tax       billing.Money
 	Total     billing.Money
-	Problems  []Problem // only of a preview
+	Coupon    string        // the code that counts; empty: none
+	Off       billing.Money // what it takes off, of prices as they are shown
+	Problems  []Problem     // only of a preview
+	CouponErr error         // why the code that was asked for does not count; only of a preview
 	CreatedAt time.Time
 	ExpiresAt time.Time
 }
@@ -136,6 +142,8 @@ type Order struct {
 	InvoiceID *uuid.UUID // nil: nothing to pay
 	Currency  string
 	Total     billing.Money
+	Coupon    string        // the code it was placed with; empty: none
+	Off       billing.Money // what the code took off
 	Items     []Item
 	Taxes     []Tax
 	IP        string

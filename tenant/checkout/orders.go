@@ -26,6 +26,8 @@ type orderRow struct {
 	InvoiceID   *uuid.UUID
 	Currency    string
 	TotalMinor  int64
+	Coupon      string
+	OffMinor    int64
 	IP          string `bun:"ip"`
 	PlacedAt    time.Time
 	PaidAt      *time.Time
@@ -36,7 +38,7 @@ type orderRow struct {
 	Matches     int // of the whole list
 }
 
-const orderColumns = `o.id, o.number, o.quote_id, o.account_id, o.person_id, o.state, o.invoice_id, o.currency, o.total_minor, o.ip, o.placed_at, o.paid_at, o.changed_at,
+const orderColumns = `o.id, o.number, o.quote_id, o.account_id, o.person_id, o.state, o.invoice_id, o.currency, o.total_minor, coalesce(o.coupon, '') AS coupon, coalesce(o.off_minor, 0) AS off_minor, o.ip, o.placed_at, o.paid_at, o.changed_at,
 	q.body, a.name AS account_name, p.name AS person_name`
 
 const orderJoins = ` FROM orders o JOIN quotes q ON q.id = o.quote_id JOIN accounts a ON a.id = o.account_id JOIN people p ON p.id = o.person_id`
@@ -44,7 +46,7 @@ const orderJoins = ` FROM orders o JOIN quotes q ON q.id = o.quote_id JOIN accou
 func (r orderRow) order() (Order, error) {
 	o := Order{
 		ID: r.ID, Number: r.Number, QuoteID: r.QuoteID, AccountID: r.AccountID, PersonID: r.PersonID, State: r.State, InvoiceID: r.InvoiceID,
-		Currency: r.Currency, Total: billing.Money{Minor: r.TotalMinor, Currency: r.Currency}, IP: r.IP, PlacedAt: r.PlacedAt, ChangedAt: r.ChangedAt,
+		Currency: r.Currency, Total: billing.Money{Minor: r.TotalMinor, Currency: r.Currency}, Coupon: r.Coupon, Off: billing.Money{Minor: r.OffMinor, Currency: r.Currency}, IP: r.IP, PlacedAt: r.PlacedAt, ChangedAt: r.ChangedAt,
 		AccountName: r.AccountName, PersonName: r.PersonName,
 	}
 	if r.PaidAt != nil {

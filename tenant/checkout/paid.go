@@ -85,9 +85,13 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 // news is what the order is to programs.
 func (o Order) news(types ...webhook.Type) []webhook.News {
 	out := make([]webhook.News, len(types))
+	var code *string
+	if o.Coupon != "" {
+		code = &o.Coupon
+	}
 	for i, t := range types {
 		out[i] = webhook.News{Type: t, Data: webhook.OrderData{
-			ID: o.ID, AccountID: o.AccountID, Number: o.Number, State: string(o.State), Total: webhook.AmountOf(o.Total), InvoiceID: o.InvoiceID, PlacedAt: o.PlacedAt.UTC(),
+			ID: o.ID, AccountID: o.AccountID, Number: o.Number, State: string(o.State), Total: webhook.AmountOf(o.Total), Coupon: code, InvoiceID: o.InvoiceID, PlacedAt: o.PlacedAt.UTC(),
 		}}
 	}
 	return out
@@ -116,11 +120,12 @@ func (d *Desk) ServiceActive(ctx context.Context, db *tenancy.DB, serviceID uuid
 			InvoiceID     *uuid.UUID
 			Currency      string
 			TotalMinor    int64
+			Coupon        string
 			PlacedAt      time.Time
 		}
 		// The order is locked before its services are counted, or two that become active
 		// at once would each see the other missing.
-		err := tx.NewRaw(`SELECT o.id, o.account_id, o.number, o.invoice_id, o.currency, o.total_minor, o.placed_at FROM orders o WHERE o.state = 'paid' AND o.id =
+		err := tx.NewRaw(`SELECT o.id, o.account_id, o.number, o.invoice_id, o.currency, o.total_minor, coalesce(o.coupon, '') AS coupon, o.placed_at FROM orders o WHERE o.state = 'paid' AND o.id =
 			(SELECT s.order_id FROM services v JOIN subscriptions s ON s.id = v.subscription_id WHERE v.id = ?) FOR UPDATE OF o`, serviceID).Scan(ctx, &o)
 		if tenancy.IsNoRows(err) {
 			return nil
@@ -136,7 +141,7 @@ func (d *Desk) ServiceActive(ctx context.Context, db *tenancy.DB, serviceID uuid
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return err
 		}
-		done := Order{ID: o.ID, AccountID: o.AccountID, Number: o.Number, State: Fulfilled, InvoiceID: o.InvoiceID, Total: billing.Money{Minor: o.TotalMinor, Currency: o.Currency}, PlacedAt: o.PlacedAt}
+		done := Order{ID: o.ID, AccountID: o.AccountID, Number: o.Number, State: Fulfilled, InvoiceID: o.InvoiceID, Total: billing.Money{Minor: o.TotalMinor, Currency: o.Currency}, Coupon: o.Coupon, PlacedAt: o.PlacedAt}
 		return activity.Tell(ctx, tx, activity.Event{Key: "order/" + o.ID.String() + "/fulfilled", AccountID: o.AccountID, SubjectKind: activity.Order, SubjectID: o.ID,
 			Kind: "order.fulfilled", Text: "Everything of order " + done.Name() + " is running.", CustomerSees: true, Programs: done.news(webhook.OrderFulfilled)})
 	})

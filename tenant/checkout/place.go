@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/uptrace/bun"
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/mail"
@@ -18,6 +19,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/coupon"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/renewal"
 	"github.com/ezscale/ezscale/tenant/webhook"
@@ -49,7 +51,7 @@ func holdKey(quote uuid.UUID, index int) string { return fmt.Sprintf("quote/%s/%
 // what is invoiced is to the cent what was quoted. The same quote is placed once; placed
 // again it returns the same order. Faults: checkout.quote_unknown, quote_expired,
 // price_changed, out_of_stock, not_allowed, too_many_unpaid, no_gateway; plan.archived
-// and what else catalog.Configure says; platform.full.
+// and what else catalog.Configure says; what coupon.Use says; platform.full.
 func (d *Desk) Place(ctx context.Context, db *tenancy.DB, r PlaceRequest) (Order, error) {
 	if err := MaySell(db.Tenant()); err != nil {
 		return Order{}, err
@@ -140,8 +142,10 @@ type quoteRow struct {
 	Gateways   bool
 	Large      *int64
 
-	items []Item
-	now   time.Time
+	items  []Item
+	coupon string
+	buyer  coupon.Buyer // of the code
+	now    time.Time
 }
 
 // readQuote reads a quote and refuses what can be seen at once.
@@ -165,7 +169,8 @@ func readQuote(ctx context.Context, tx *tenancy.Tx, r PlaceRequest, mayTest bool
 	if err := json.Unmarshal(q.Body, &b); err != nil {
 		return q, fmt.Errorf("read the quote: %w", err)
 	}
-	q.items = b.Items
+	q.items, q.coupon = b.Items, b.Coupon
+	q.buyer = coupon.Buyer{AccountID: *q.AccountID, Country: b.Country, Currency: q.Currency}
 	if q.AcceptedAt != nil && q.OrderID == nil { // it was accepted while we waited for the lock
 		if err := tx.NewRaw("SELECT id FROM orders WHERE quote_id = ?", q.ID).Scan(ctx, &q.OrderID); err != nil {
 			return q, fmt.Errorf("read the quote's order: %w", err)
@@ -203,18 +208,25 @@ func (d *Desk) place(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, r Pl
 	if err := unchanged(ctx, tx, q, offers); err != nil {
 		return Order{}, err
 	}
+	if err := useCoupon(ctx, tx, q); err != nil {
+		return Order{}, err
+	}
+	_, off, err := lines(q.items)
+	if err != nil {
+		return Order{}, err
+	}
 	o := Order{QuoteID: q.ID, AccountID: r.AccountID, PersonID: r.PersonID, State: AwaitingPayment, Currency: q.Currency,
-		Total: billing.Money{Minor: q.TotalMinor, Currency: q.Currency}, PlacedAt: tx.Now(), ChangedAt: tx.Now()}
+		Total: billing.Money{Minor: q.TotalMinor, Currency: q.Currency}, Coupon: q.coupon, Off: billing.Money{Minor: off.Minor, Currency: q.Currency}, PlacedAt: tx.Now(), ChangedAt: tx.Now()}
 	if o.ID, err = uuid.NewV7(); err != nil {
 		return Order{}, err
 	}
 	if o.Number, _, err = invoicing.NextNumber(ctx, tx, invoicing.SeriesOrder); err != nil {
 		return Order{}, err
 	}
-	_, err = tx.NewRaw(`INSERT INTO orders (id, number, quote_id, account_id, person_id, state, currency, total_minor, ip, placed_at, changed_at, evidence)
-		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, jsonb_strip_nulls(jsonb_build_object('billing_country', a.country, 'postcode', nullif(a.billing->>'postcode', ''),
+	_, err = tx.NewRaw(`INSERT INTO orders (id, number, quote_id, account_id, person_id, state, currency, total_minor, coupon, off_minor, ip, placed_at, changed_at, evidence)
+		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, jsonb_strip_nulls(jsonb_build_object('billing_country', a.country, 'postcode', nullif(a.billing->>'postcode', ''),
 			'tax_id', nullif(a.tax_id, ''), 'tax_check', a.tax_check, 'tax_exemption', a.tax_exemption, 'ip', nullif(?, '')))
-		FROM accounts a WHERE a.id = ?`, o.ID, o.Number, o.QuoteID, o.AccountID, o.PersonID, o.State, o.Currency, o.Total.Minor, r.By.IP, o.PlacedAt, o.ChangedAt, r.By.IP, o.AccountID).Exec(ctx)
+		FROM accounts a WHERE a.id = ?`, o.ID, o.Number, o.QuoteID, o.AccountID, o.PersonID, o.State, o.Currency, o.Total.Minor, bun.NullZero(o.Coupon), bun.NullZero(o.Off.Minor), r.By.IP, o.PlacedAt, o.ChangedAt, r.By.IP, o.AccountID).Exec(ctx)
 	if err != nil {
 		return Order{}, fmt.Errorf("place the order: %w", err)
 	}
@@ -286,7 +298,7 @@ func (d *Desk) open(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow, r
 		if x.SKU != "" {
 			x.PlatformID, x.SSHKeys = places[i].PlatformID, r.SSHKeys
 		}
-		n := renewal.New{AccountID: o.AccountID, OrderID: o.ID, PlanID: x.PlanID, Label: x.Label, Cycle: x.Picked.Cycle, Currency: o.Currency, Amount: x.Amount}
+		n := renewal.New{AccountID: o.AccountID, OrderID: o.ID, PlanID: x.PlanID, Label: x.Label, Cycle: x.Picked.Cycle, Currency: o.Currency, Amount: x.Amount, Discount: x.Discount}
 		for _, part := range x.Parts {
 			n.Items = append(n.Items, renewal.Item{Kind: part.Kind, Code: part.Code, Label: part.Label, Quantity: part.Quantity, AmountMinor: part.Amount.Minor})
 		}
@@ -301,7 +313,11 @@ func (d *Desk) open(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow, r
 
 // invoice issues the order's invoice, which must come to what was quoted.
 func (d *Desk) invoice(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow) error {
-	inv, err := invoicing.Issue(ctx, tx, invoicing.Draft{Key: "order/" + o.ID.String(), AccountID: o.AccountID, Currency: o.Currency, Lines: lines(o.Items)})
+	all, _, err := lines(o.Items)
+	if err != nil {
+		return err
+	}
+	inv, err := invoicing.Issue(ctx, tx, invoicing.Draft{Key: "order/" + o.ID.String(), AccountID: o.AccountID, Currency: o.Currency, Lines: all})
 	if err != nil {
 		return err
 	}

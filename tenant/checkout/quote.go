@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -26,6 +25,7 @@ type body struct {
 	Items   []Item `json:"items"`
 	Country string `json:"country"`
 	Taxes   []Tax  `json:"taxes"`
+	Coupon  string `json:"coupon,omitempty"`
 }
 
 var (
@@ -49,7 +49,8 @@ func (d *Desk) Preview(ctx context.Context, db *tenancy.DB, a Ask) (q Quote, err
 
 // Quote prices a cart for an account and keeps the offer for QuoteFor. The fault is of
 // the first thing that cannot be ordered, or checkout.empty, checkout.too_many_items,
-// checkout.unknown_account; and whatever keeps the shop from selling.
+// checkout.unknown_account; why its code does not count, at the field coupon; and
+// whatever keeps the shop from selling.
 func (d *Desk) Quote(ctx context.Context, db *tenancy.DB, a Ask) (q Quote, err error) {
 	if err := MaySell(db.Tenant()); err != nil {
 		return Quote{}, err
@@ -67,6 +68,9 @@ func (d *Desk) Quote(ctx context.Context, db *tenancy.DB, a Ask) (q Quote, err e
 		}
 		if len(q.Problems) > 0 {
 			return q.Problems[0].Err
+		}
+		if q.CouponErr != nil {
+			return q.CouponErr
 		}
 		return q.keep(ctx, tx)
 	})
@@ -108,7 +112,7 @@ func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catal
 	}
 	q := Quote{AccountID: a.AccountID, Currency: who.Currency, Country: text(who.Country), CreatedAt: tx.Now(), ExpiresAt: tx.Now().Add(QuoteFor)}
 	none := billing.Money{Currency: q.Currency}
-	q.Net, q.Tax, q.Total = none, none, none
+	q.Net, q.Tax, q.Total, q.Off = none, none, none, none
 	plans, err := plansOf(ctx, tx, a.Items)
 	if err != nil {
 		return Quote{}, err
@@ -127,11 +131,21 @@ func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catal
 	if len(q.Items) == 0 {
 		return q, nil
 	}
+	if err := q.discount(ctx, tx, a.Coupon); err != nil {
+		return Quote{}, err
+	}
+	all, off, err := lines(q.Items)
+	if err != nil {
+		return Quote{}, err
+	}
+	if q.Off = off; off.Currency == "" {
+		q.Off = none
+	}
 	taxed, err := account.TaxedOf(q.Country, who.Postcode, text(who.TaxID), who.TaxCheck, who.TaxExemption, tx.Now())
 	if err != nil {
 		return Quote{}, err
 	}
-	priced, err := invoicing.PriceFor(ctx, tx, taxed, lines(q.Items))
+	priced, err := invoicing.PriceFor(ctx, tx, taxed, all)
 	if err != nil {
 		return Quote{}, err
 	}
@@ -181,27 +195,43 @@ func outOfStock(label string) error {
 	return fault.New(fault.Conflict, "checkout.out_of_stock", label+" is sold out. Please choose another plan, or come back later.")
 }
 
-// lines are what an invoice over the items says.
-func lines(items []Item) []billing.Line {
-	var all []billing.Line
+// lines are what an invoice over the items says, and what codes take off them.
+func lines(items []Item) (all []billing.Line, off billing.Money, err error) {
 	for _, x := range items {
-		sub := ""
-		if x.SubscriptionID != uuid.Nil {
-			sub = x.SubscriptionID.String()
-		}
-		for _, part := range x.Parts {
-			words := part.Label
-			if part.Kind == "plan" {
-				words += per(x.Picked.Cycle)
-				if x.RegionName != "" {
-					words += ", " + x.RegionName
-				}
+		own := x.lines()
+		if x.Discount != nil {
+			var less billing.Money
+			if own, less, err = x.Discount.Apply(own); err != nil {
+				return nil, off, fmt.Errorf("take the discount off: %w", err)
 			}
-			all = append(all, billing.Line{Kind: part.Kind, SubscriptionID: sub, Description: words, Quantity: part.Quantity, Unit: part.Unit})
+			if off.Currency == "" {
+				off = less
+			} else if off, err = off.Add(less); err != nil {
+				return nil, off, fmt.Errorf("take the discount off: %w", err)
+			}
 		}
-		if !x.Setup.IsZero() {
-			all = append(all, billing.Line{Kind: "setup", SubscriptionID: sub, Description: "Setting up " + x.Label, Quantity: 1, Unit: x.Setup})
+		all = append(all, own...)
+	}
+	return all, off, nil
+}
+
+func (x Item) lines() (all []billing.Line) {
+	sub := ""
+	if x.SubscriptionID != uuid.Nil {
+		sub = x.SubscriptionID.String()
+	}
+	for _, part := range x.Parts {
+		words := part.Label
+		if part.Kind == "plan" {
+			words += per(x.Picked.Cycle)
+			if x.RegionName != "" {
+				words += ", " + x.RegionName
+			}
 		}
+		all = append(all, billing.Line{Kind: part.Kind, SubscriptionID: sub, Description: words, Quantity: part.Quantity, Unit: part.Unit})
+	}
+	if !x.Setup.IsZero() {
+		all = append(all, billing.Line{Kind: "setup", SubscriptionID: sub, Description: "Setting up " + x.Label, Quantity: 1, Unit: x.Setup})
 	}
 	return all
 }
@@ -236,7 +266,7 @@ func (q *Quote) keep(ctx context.Context, tx *tenancy.Tx) error {
 		return err
 	}
 	q.ID = id
-	raw, err := json.Marshal(body{Items: q.Items, Country: q.Country, Taxes: q.Taxes})
+	raw, err := json.Marshal(body{Items: q.Items, Country: q.Country, Taxes: q.Taxes, Coupon: q.Coupon})
 	if err != nil {
 		return err
 	}
@@ -247,39 +277,6 @@ func (q *Quote) keep(ctx context.Context, tx *tenancy.Tx) error {
 		return fmt.Errorf("keep the quote: %w", err)
 	}
 	return nil
-}
-
-// Recurring groups what the items cost again and again, by cycle, the shortest first.
-func Recurring(items []Item) []Again {
-	var all []Again
-	for _, x := range items {
-		if x.Picked.Cycle == billing.OneTime || x.Amount.IsZero() {
-			continue
-		}
-		found := false
-		for i := range all {
-			if all[i].Cycle == x.Picked.Cycle {
-				if sum, err := all[i].Net.Add(x.Amount); err == nil {
-					all[i].Net, found = sum, true
-				}
-			}
-		}
-		if !found {
-			all = append(all, Again{Cycle: x.Picked.Cycle, Net: x.Amount})
-		}
-	}
-	return all
-}
-
-// Again is what is due every cycle, before tax.
-type Again struct {
-	Cycle billing.Cycle
-	Net   billing.Money
-}
-
-// Next is when a cycle that begins at from is due again; zero when never.
-func (a Again) Next(from time.Time, zone *time.Location) time.Time {
-	return a.Cycle.Period(from, 0, zone).To
 }
 
 // TakesMoney reports whether the shop has a way to be paid.

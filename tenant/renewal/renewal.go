@@ -56,8 +56,8 @@ type Subscription struct {
 	Amount       billing.Money // a cycle, net
 	Items        []Item
 	Discount     *billing.Discount // what a code takes off its invoices; nil: nothing
-	MethodID     uuid.UUID // uuid.Nil: the account's default
-	AnchorAt     time.Time // zero: not begun
+	MethodID     uuid.UUID         // uuid.Nil: the account's default
+	AnchorAt     time.Time         // zero: not begun
 	Period       billing.Period
 	Renewals     int       // invoices after the first
 	RenewsAt     time.Time // when it is looked at next; zero: never

@@ -95,6 +95,7 @@ type OrderData struct {
 	Number    int64      `json:"number"`
 	State     string     `json:"state"` // awaiting_payment, paid, fulfilled, cancelled
 	Total     Amount     `json:"total"`
+	Coupon    *string    `json:"coupon"` // null: none
 	InvoiceID *uuid.UUID `json:"invoice_id"`
 	PlacedAt  time.Time  `json:"placed_at"`
 }
@@ -185,7 +186,7 @@ func catalogue() []described {
 		return PaymentData{id(3), account, invoice, "INV-2026-00042", gross, code, refund}
 	}
 	ord := func(state string) OrderData {
-		return OrderData{id(4), account, 1042, state, gross, &invoice, exampleTime}
+		return OrderData{id(4), account, 1042, state, gross, nil, &invoice, exampleTime}
 	}
 	sub := func(state string, cancel, ended *time.Time) SubscriptionData {
 		return SubscriptionData{id(5), account, "Cloud VPS M", state, "monthly", net, &exampleTime, &month, cancel, ended, &service}

@@ -1,0 +1,124 @@
+// Package coupon owns codes that take something off what is bought: what a code takes,
+// of what, for whom and how often it is used. It owns the table coupons. What a code took
+// off is kept with the order and the subscription, by checkout and renewal: changing or
+// ending a code changes nothing that was bought with it.
+package coupon
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+)
+
+// Kind says what a code takes off.
+type Kind string
+
+// The kinds of codes.
+const (
+	Percent Kind = "percent" // a share of each line
+	Amount  Kind = "amount"  // an amount of the order
+)
+
+// State says whether a code counts at all.
+type State string
+
+// The states of a code.
+const (
+	Active State = "active"
+	Off    State = "off"
+)
+
+// Coupon is a code with its terms.
+type Coupon struct {
+	Code          string
+	Kind          Kind
+	Ppm           int64            // of a percentage
+	Amounts       map[string]int64 // of an amount, in minor units by currency
+	Cycles        int              // invoices it counts for; 0: all
+	Setup         bool             // also off fees for setting up
+	Plans         []uuid.UUID      // it is for; empty: all
+	Countries     []string         // it is for; empty: all
+	NewCustomers  bool             // only for an account's first order
+	MaxUses       int              // 0: as often as one likes
+	MaxPerAccount int              // 0: as often as one likes
+	Uses          int              // by orders that are not cancelled
+	StartsAt      time.Time        // zero: it has begun
+	EndsAt        time.Time        // the first moment it no longer counts; zero: never
+	State         State
+	Note          string
+	CreatedAt     time.Time
+	ChangedAt     time.Time
+}
+
+// Discount is what the code takes off in a currency; false when it does not count in it.
+func (c Coupon) Discount(currency string) (billing.Discount, bool) {
+	d := billing.Discount{Code: c.Code, Ppm: c.Ppm, Cycles: c.Cycles, Setup: c.Setup}
+	if c.Kind == Percent {
+		return d, true
+	}
+	minor := c.Amounts[currency]
+	d.Ppm, d.Off = 0, billing.Money{Minor: minor, Currency: currency}
+	return d, minor > 0
+}
+
+// For reports whether the code is for a plan.
+func (c Coupon) For(plan uuid.UUID) bool {
+	return len(c.Plans) == 0 || slices.Contains(c.Plans, plan)
+}
+
+var codes = regexp.MustCompile(`^[A-Z0-9][A-Z0-9_-]{1,31}$`)
+
+// Normal is a code as it is kept: people write theirs in any case and with blanks around
+// it. What cannot be a code is empty.
+func Normal(typed string) string {
+	if len(typed) > 100 {
+		return ""
+	}
+	code := strings.ToUpper(strings.TrimSpace(typed))
+	if !codes.MatchString(code) {
+		return ""
+	}
+	return code
+}
+
+const columns = `c.code, c.kind, coalesce(c.ppm, 0) AS ppm, c.amounts::text AS amounts, c.cycles, c.setup, c.plans::text AS plans, c.countries::text AS countries, c.new_customers,
+	coalesce(c.max_uses, 0) AS max_uses, coalesce(c.max_per_account, 0) AS max_per_account, c.uses, c.starts_at, c.ends_at, c.state, c.note, c.created_at, c.changed_at`
+
+type row struct {
+	Code                         string
+	Kind                         Kind
+	Ppm                          int64
+	Amounts, Plans, Countries    string
+	Cycles                       int
+	Setup, NewCustomers          bool
+	MaxUses, MaxPerAccount, Uses int
+	StartsAt, EndsAt             time.Time
+	State                        State
+	Note                         string
+	CreatedAt, ChangedAt         time.Time
+	Orders, Before               int    // of the buyer, of a lookup
+	Country                      string // of the buyer, of a lookup
+}
+
+func (r row) coupon() (Coupon, error) {
+	c := Coupon{
+		Code: r.Code, Kind: r.Kind, Ppm: r.Ppm, Cycles: r.Cycles, Setup: r.Setup, NewCustomers: r.NewCustomers, MaxUses: r.MaxUses, MaxPerAccount: r.MaxPerAccount,
+		Uses: r.Uses, StartsAt: r.StartsAt, EndsAt: r.EndsAt, State: r.State, Note: r.Note, CreatedAt: r.CreatedAt, ChangedAt: r.ChangedAt,
+	}
+	for _, f := range []struct {
+		text string
+		into any
+	}{{r.Amounts, &c.Amounts}, {r.Plans, &c.Plans}, {r.Countries, &c.Countries}} {
+		if err := json.Unmarshal([]byte(f.text), f.into); err != nil {
+			return c, fmt.Errorf("read coupon %s: %w", r.Code, err)
+		}
+	}
+	return c, nil
+}
