@@ -14,6 +14,22 @@ const (
 		"connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
 )
 
+// letterPolicy is for a mail in a frame: its styles stand in it, nothing in it runs, and
+// it is of no origin.
+const letterPolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox"
+
+// Letter answers with a mail's HTML, for a frame of the same site to show.
+func Letter(c *fiber.Ctx, html string) error {
+	c.Set("X-Robots-Tag", "noindex, nofollow")
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	c.Set(fiber.HeaderContentSecurityPolicy, letterPolicy)
+	c.Set(fiber.HeaderContentType, "text/html; charset=utf-8")
+	return c.SendString(html)
+}
+
+// Framing lets the page of this answer show other pages of its site in frames.
+func Framing(c *fiber.Ctx) { c.Set(fiber.HeaderContentSecurityPolicy, FramingPolicy) }
+
 // RenderAs answers with a page of another area (such as the shop, from within
 // /manage) in a given brand, to be looked at: nobody is signed in on it, no form
 // works, search engines are told to leave it alone and nothing keeps it.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"html"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -9,6 +10,7 @@ import (
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenant/letters"
 )
@@ -23,6 +25,8 @@ func (s *Site) mailTextRoutes() []surface.Route {
 		at("GET", "/:template", s.showMailText),
 		at("POST", "/:template", s.saveMailText),
 		at("POST", "/:template/reset", s.resetMailText),
+		at("GET", "/:template/preview", s.showLetter),
+		at("POST", "/:template/preview", s.tryLetter),
 	}
 }
 
@@ -118,10 +122,59 @@ func (s *Site) showMailText(c *fiber.Ctx) error {
 	if err := s.previewMailText(&v, from); err != nil {
 		v.Preview = nil // words of before a change of what they may hold
 	}
+	surface.Framing(c)
 	return surface.Render(c, "manage", "manage/mail_text", v.Label, v)
 }
 
-// saveMailText handles POST /manage/mail-texts/:template: it saves, or shows a preview.
+// showLetter handles GET /manage/mail-texts/:template/preview: the mail as its readers see
+// it, in the page's frame.
+func (s *Site) showLetter(c *fiber.Ctx) error {
+	v, from, err := s.mailTextView(c)
+	if err != nil {
+		return err
+	}
+	return s.letter(c, v, from)
+}
+
+// tryLetter handles POST /manage/mail-texts/:template/preview: the same with the words as
+// they are typed, which the form sends into the frame. Nothing is kept.
+func (s *Site) tryLetter(c *fiber.Ctx) error {
+	v, from, err := s.mailTextView(c)
+	if err != nil {
+		return err
+	}
+	v.Subject, v.Body = c.FormValue("subject"), c.FormValue("body")
+	return s.letter(c, v, from)
+}
+
+func (s *Site) letter(c *fiber.Ctx, v mailTextView, from mail.Sender) error {
+	if err := s.previewMailText(&v, from); err != nil {
+		f := fault.From(err)
+		if f.Kind != fault.Invalid {
+			return err
+		}
+		says := f.Message
+		for _, field := range []string{"subject", "body"} {
+			if m := f.Fields[field]; m != "" {
+				says = m
+			}
+		}
+		c.Status(fiber.StatusUnprocessableEntity)
+		return surface.Letter(c, letterNote(`<!doctype html><html lang="en"><head><title>Preview</title></head><body></body></html>`, "Not shown", says))
+	}
+	return surface.Letter(c, letterNote(v.Preview.HTML, "Subject", v.Preview.Subject))
+}
+
+// letterNote puts a line above a letter.
+func letterNote(letter, name, says string) string {
+	at := strings.Index(letter, "<body")
+	end := at + strings.Index(letter[max(at, 0):], ">") + 1
+	line := `<p style="margin:0;padding:12px 16px;border-bottom:1px solid #d5d9df;background:#fff;color:#16181d;font:15px/1.5 system-ui,sans-serif"><span style="color:#5b6472">` +
+		name + `:</span> <strong>` + html.EscapeString(says) + `</strong></p>`
+	return letter[:end] + line + letter[end:]
+}
+
+// saveMailText handles POST /manage/mail-texts/:template.
 func (s *Site) saveMailText(c *fiber.Ctx) error {
 	v, from, err := s.mailTextView(c)
 	if err != nil {
@@ -130,10 +183,8 @@ func (s *Site) saveMailText(c *fiber.Ctx) error {
 	v.Subject, v.Body = c.FormValue("subject"), c.FormValue("body")
 	if err := s.previewMailText(&v, from); err != nil {
 		v.Preview = nil
+		surface.Framing(c)
 		return surface.FormError(c, err, "manage", "manage/mail_text", v.Label, v)
-	}
-	if c.FormValue("action") == "preview" {
-		return surface.Render(c, "manage", "manage/mail_text", v.Label, v)
 	}
 	if err := letters.Save(c.UserContext(), surface.DB(c), v.Template, mail.Text{Subject: v.Subject, Body: v.Body}, office.By(c)); err != nil {
 		return err

@@ -85,6 +85,13 @@ func TestMailTexts(t *testing.T) {
 	if a := e.as(t, e.B, identity.ResellerOwner).Send(t, "GET", at, nil); strings.Contains(a.Page, "Please pay\"") {
 		t.Errorf("the neighbour has them too")
 	}
+	if a := c.Send(t, "POST", at+"/preview", url.Values{"subject": {"<b>Hi</b>"}, "body": {"Dear {{ data.name }}, soon"}}); a.Status != 200 ||
+		!strings.Contains(a.Page, "<b>Hi</b>") || !strings.Contains(a.Page, "Dear Zoë Berg, soon") || !strings.Contains(a.Head.Get("Content-Security-Policy"), "; sandbox") {
+		t.Errorf("the letter as typed: %d %s", a.Status, a.Head.Get("Content-Security-Policy"))
+	}
+	if a := c.Send(t, "POST", at+"/preview", url.Values{"subject": {"Hi"}, "body": {"{% for i in (1..9) %}x{% endfor %}"}}); a.Status != 422 || !strings.Contains(a.Page, "cannot be used here") {
+		t.Errorf("a loop in the preview: %d", a.Status)
+	}
 	if a := c.Send(t, "POST", at+"/reset", nil); a.Status != 303 {
 		t.Errorf("reset: %d", a.Status)
 	}

@@ -138,22 +138,29 @@ func lookAfter(t *testing.T, g guide, drive *browser.Browser, s *stranger) {
 	tab.Follow(`form[action$="/stripe/check"] button`)
 	tab.Wait("main .status", "^Works")
 	both(tab, "manage_payments_tested")
-	ownWords(tab, manage)
+	ownWords(t, tab, manage)
 	sell(t, g, tab, manage)
 	tab.Go(manage + "/reports")
 	both(tab, "manage_reports")
 }
 
 // ownWords puts a mail in the shop's words, looks at it and takes them back.
-func ownWords(tab *browser.Page, manage string) {
+func ownWords(t *testing.T, tab *browser.Page, manage string) {
+	t.Helper()
 	tab.Go(manage + "/mail-texts")
 	both(tab, "manage_mail_texts")
 	tab.Follow(`a[href$="/mail-texts/service_ready"]`)
 	tab.Fill("subject", "Come in: {{ data.service }} is up")
-	tab.Follow(`button[value="preview"]`)
-	tab.Wait("section .strong", "^Come in: .+ is up$")
+	tab.Click(`button[formtarget="mail-preview"]`)
+	frame, err := tab.Timeout(patience).Element(`iframe[name="mail-preview"]`)
+	must(t, err)
+	letter, err := frame.Frame()
+	must(t, err)
+	if _, err := letter.Timeout(patience).ElementR("p strong", "^Come in: .+ is up$"); err != nil {
+		t.Fatalf("the preview does not show the mail as it is typed: %v", err)
+	}
 	both(tab, "manage_mail_text")
-	tab.Follow(`form[data-guard] button:not([name])`)
+	tab.Follow(`form[data-guard] button:not([formtarget])`)
 	tab.Wait("main", "In your own words")
 	tab.Follow(`form[action$="/reset"] button`)
 	tab.Wait("main", "built-in words")

@@ -2,7 +2,7 @@
 // word before leaving with something unsaved.
 document.addEventListener("submit", (e) => {
   const b = e.submitter;
-  if (e.defaultPrevented || !b || e.target.method === "dialog" || e.target.target) return;
+  if (e.defaultPrevented || !b || e.target.method === "dialog" || e.target.target || b.formTarget) return;
   setTimeout(() => b.setAttribute("aria-busy", "true"));
   e.target.dataset.sent = "true";
 });
