@@ -21,6 +21,11 @@ import (
 func TestWhatIsKnownOfACustomerDecidesTheTax(t *testing.T) {
 	w := tenancytest.New(t)
 	s := open(t, w, w.A)
+	b := settings.DefaultBilling()
+	b.Company, b.Country, b.TaxID, b.OSS, b.TrustNumbers = "Alpha GmbH", "DE", "DE123456789", true, false
+	if err := settings.SaveBilling(t.Context(), s.db, b, olga); err != nil {
+		t.Fatal(err)
+	}
 	const number = "FR12345678901"
 	check := func(of string, state billing.NumberState) string {
 		b, _ := json.Marshal(account.NumberCheck{Number: of, State: state, AskedAt: time.Now()})

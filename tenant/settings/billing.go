@@ -43,7 +43,7 @@ type Billing struct {
 
 // DefaultBilling holds where nothing was entered.
 func DefaultBilling() Billing {
-	return Billing{TermDays: 7, InvoiceNumber: "INV-{year}-{number:5}", CreditNumber: "CN-{year}-{number:5}"}
+	return Billing{TrustNumbers: true, TermDays: 7, InvoiceNumber: "INV-{year}-{number:5}", CreditNumber: "CN-{year}-{number:5}"}
 }
 
 // Pattern is how numbers of a series look.

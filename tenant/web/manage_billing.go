@@ -80,7 +80,7 @@ func (s *Site) saveBilling(c *fiber.Ctx) error {
 		Company: c.FormValue("company"), Line1: c.FormValue("line1"), Line2: c.FormValue("line2"), Postcode: c.FormValue("postcode"),
 		City: c.FormValue("city"), Region: c.FormValue("region"), Country: c.FormValue("country"), TaxID: c.FormValue("tax_id"),
 		TaxNumber: c.FormValue("tax_number"), Registration: c.FormValue("registration"),
-		OSS: c.FormValue("oss") != "", Registered: c.FormValue("registered"), TrustNumbers: c.FormValue("ask_register") == "", PricesInclude: c.FormValue("prices") == "with_tax",
+		OSS: c.FormValue("oss") != "", Registered: c.FormValue("registered"), TrustNumbers: true, PricesInclude: c.FormValue("prices") == "with_tax",
 		Email: c.FormValue("email"), Phone: c.FormValue("phone"), SmallBusiness: c.FormValue("small_business") != "", Footer: c.FormValue("footer"),
 		InvoiceNumber: c.FormValue("invoice_number"), CreditNumber: c.FormValue("credit_number"),
 	}
