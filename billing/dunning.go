@@ -11,6 +11,13 @@ type Dunning struct {
 
 const day = 24 * time.Hour
 
+// MorningHour is the hour of the customer's day at which a refused charge is made again:
+// salaries are booked, and whoever gets the bank's question is awake.
+const MorningHour = 9
+
+// RetryGap is the least time between two tries, when an outage moved one.
+const RetryGap = 12 * time.Hour
+
 // DefaultDunning charges on the day it is due and one, three, five and seven days
 // later, suspends after seven and ends after twenty-one.
 func DefaultDunning() Dunning {
@@ -24,4 +31,83 @@ func (d Dunning) Next(due time.Time, failed int) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return due.Add(d.Tries[failed]), true
+}
+
+// NextIn is Next in the customer's time: the first charge is made when the invoice is
+// due, each later one in the morning that follows its moment.
+func (d Dunning) NextIn(due time.Time, failed int, zone *time.Location) (time.Time, bool) {
+	at, more := d.Next(due, failed)
+	if more && failed > 0 {
+		at = Morning(at, zone)
+	}
+	return at, more
+}
+
+// Morning is the first MorningHour of a zone's days that is not before at.
+func Morning(at time.Time, zone *time.Location) time.Time {
+	y, m, n := at.In(zone).Date()
+	for {
+		if t := time.Date(y, m, n, MorningHour, 0, 0, 0, zone); !t.Before(at) {
+			return t.UTC()
+		}
+		n++
+	}
+}
+
+// Refusal is what a refused charge asks of us.
+type Refusal string
+
+// The kinds of refusal.
+const (
+	RefusedHard        Refusal = "hard"         // the method is of no more use: ask for another
+	RefusedSoft        Refusal = "soft"         // later it may work
+	RefusedUnconfirmed Refusal = "authenticate" // the customer must come and confirm it
+)
+
+// RefusalOf says what a decline code asks for. The codes are Stripe's: those of cards at
+// https://docs.stripe.com/declines/codes, which says of each whether trying again can
+// help, and what its error codes say of a method (https://docs.stripe.com/error-codes).
+// Of a code it does not know it hopes: the schedule ends.
+func RefusalOf(code string) Refusal {
+	switch code {
+	case "authentication_required", "authentication_not_handled", "payment_intent_authentication_failure", "setup_intent_authentication_failure",
+		"mobile_device_authentication_required":
+		return RefusedUnconfirmed
+	case "card_not_supported", "currency_not_supported", "do_not_try_again", "expired_card", "fraudulent", "highest_risk_level", "incorrect_address", "incorrect_number", "incorrect_zip",
+		"invalid_account", "invalid_expiry_month", "invalid_expiry_year", "invalid_number", "lost_card", "merchant_blacklist",
+		"new_account_information_available", "pickup_card", "restricted_card",
+		"revocation_of_all_authorizations", "revocation_of_authorization", "security_violation", "stolen_card", "stop_payment_order",
+		"test_mode_live_card", "testmode_decline", "transaction_not_allowed",
+		"method_gone", "unknown_there": // ours: the gateway does not keep the method any more
+		return RefusedHard
+	}
+	return RefusedSoft
+}
+
+// Step is what follows a refused charge.
+type Step struct {
+	Counts  bool      // it was a try of the schedule
+	Next    time.Time // when the same method is charged again; zero: it is not
+	Replace bool      // the customer is asked for another method
+	Confirm bool      // the customer is asked to confirm the payment
+}
+
+// Refused is what follows when a charge is refused at now, after so many failed tries
+// before it of an invoice due at due. A method that is of no more use is not tried again;
+// what only the customer can confirm is no try of the schedule.
+func (d Dunning) Refused(r Refusal, due, now time.Time, failed int, zone *time.Location) Step {
+	switch r {
+	case RefusedHard:
+		return Step{Counts: true, Replace: true}
+	case RefusedUnconfirmed:
+		return Step{Confirm: true}
+	}
+	next, more := d.NextIn(due, failed+1, zone)
+	if !more {
+		return Step{Counts: true}
+	}
+	if least := now.Add(RetryGap); next.Before(least) {
+		next = Morning(least, zone)
+	}
+	return Step{Counts: true, Next: next}
 }

@@ -46,13 +46,13 @@ var (
 )
 
 // Kind says what a decline asks of us.
-type Kind string
+type Kind = billing.Refusal
 
 // The kinds of decline.
 const (
-	Hard         Kind = "hard"         // the method is of no more use: ask for another
-	Soft         Kind = "soft"         // later it may work
-	Authenticate Kind = "authenticate" // the customer must come and authenticate
+	Hard         = billing.RefusedHard        // the method is of no more use: ask for another
+	Soft         = billing.RefusedSoft        // later it may work
+	Authenticate = billing.RefusedUnconfirmed // the customer must come and authenticate
 )
 
 // Decline is why a payment failed, in the gateway's code and in words for the customer.

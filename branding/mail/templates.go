@@ -89,10 +89,10 @@ var Templates = map[string][]string{
 	WholesaleDue:     {"name", "number", "open", "due", "link"},
 	WholesaleFailed:  {"name", "number", "amount", "reason", "next", "link"}, // next: when it is tried again, empty: it is not
 
-	RenewalUpcoming:        {"name", "what", "amount", "on", "until", "link"},              // amount: net; on, until: dates; link: the subscription's page
-	InvoiceDue:             {"name", "what", "number", "open", "due", "off", "link"},       // off: when it is turned off; link: to pay
-	PaymentFailed:          {"name", "what", "number", "amount", "reason", "next", "link"}, // next: a date, empty: it is not tried again
-	ServiceSuspendedUnpaid: {"name", "what", "number", "open", "ends", "link"},             // ends: when it is deleted
+	RenewalUpcoming:        {"name", "what", "amount", "on", "until", "link"},                     // amount: net; on, until: dates; link: the subscription's page
+	InvoiceDue:             {"name", "what", "number", "open", "due", "off", "link"},              // off: when it is turned off; link: to pay
+	PaymentFailed:          {"name", "what", "number", "amount", "reason", "next", "ask", "link"}, // next: a date, empty: it is not tried again; ask: replace (the method), confirm (with the bank), or empty
+	ServiceSuspendedUnpaid: {"name", "what", "number", "open", "ends", "link"},                    // ends: when it is deleted
 	SubscriptionCancelled:  {"name", "what", "ends", "link"},
 	SubscriptionEnded:      {"name", "what", "reason", "link"}, // reason: cancelled or unpaid
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -21,6 +22,7 @@ func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f payment.FailedTr
 	if f.PaymentID == uuid.Nil {
 		return nil // there was nothing to charge
 	}
+	ask := map[billing.Refusal]string{billing.RefusedHard: "replace", billing.RefusedUnconfirmed: "confirm"}[f.Decline]
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
 		o, found, err := byInvoice(ctx, tx, f.InvoiceID)
 		if err != nil || !found || o.State != AwaitingPayment {
@@ -42,7 +44,7 @@ func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f payment.FailedTr
 		for _, r := range all {
 			err := d.Mail.Enqueue(ctx, tx, mail.Message{
 				Key: "invoice/" + f.InvoiceID.String() + "/failed/" + strconv.Itoa(f.Try) + "/" + r.ID.String(), Template: mail.PaymentFailed, To: r.Email,
-				Data: map[string]string{"name": r.Name, "what": What(o.Items), "number": p.Invoice, "amount": p.Amount.Format("en"), "reason": p.DeclineText, "next": "", "link": "/client/invoices/" + f.InvoiceID.String() + "/pay"},
+				Data: map[string]string{"name": r.Name, "what": What(o.Items), "number": p.Invoice, "amount": p.Amount.Format("en"), "reason": p.DeclineText, "next": "", "ask": ask, "link": "/client/invoices/" + f.InvoiceID.String() + "/pay"},
 			})
 			if err != nil && !fault.Is(err, "mail.bad_address") {
 				return err

@@ -203,6 +203,12 @@ func MarkFailedTry(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, next time.
 	return mark(ctx, tx, id, "tries = tries + 1, next_try_at = ?", whenSet(next))
 }
 
+// AskToConfirm notes that only the customer can pay an open invoice: their bank wants to
+// be answered. It is no failed attempt.
+func AskToConfirm(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
+	return mark(ctx, tx, id, "asked_at = ?", tx.Now())
+}
+
 // ScheduleTries says when open invoices are to be collected; zero: nobody tries.
 func ScheduleTries(ctx context.Context, tx *tenancy.Tx, tries map[uuid.UUID]time.Time) error {
 	if len(tries) == 0 {

@@ -87,13 +87,13 @@ func usable(ctx context.Context, tx *tenancy.Tx, account, id uuid.UUID, code str
 }
 
 // DefaultMethod is what an account's invoices are collected with; the zero Method when
-// there is none.
+// there is none, or when it was refused for good.
 func DefaultMethod(ctx context.Context, tx *tenancy.Tx, account uuid.UUID) (Method, error) {
 	return defaultMethod(ctx, tx, account)
 }
 
 func defaultMethod(ctx context.Context, tx *tenancy.Tx, account uuid.UUID) (Method, error) {
-	m, _, err := oneMethod(ctx, tx, "m.account_id = ? AND m.id = a.default_method_id AND m.state <> 'removed'", account)
+	m, _, err := oneMethod(ctx, tx, "m.account_id = ? AND m.id = a.default_method_id AND m.state = 'active'", account)
 	return m, err
 }
 
@@ -110,8 +110,8 @@ func customer(ctx context.Context, tx *tenancy.Tx, account uuid.UUID, code strin
 	return gateway.Customer{Key: account.String(), Ref: row.Ref, Name: row.Name, Email: row.Email}, nil
 }
 
-// keepMethod saves a method a gateway keeps for an account. The first becomes the
-// default.
+// keepMethod saves a method a gateway keeps for an account. It becomes the default where
+// there is none that can be charged.
 func keepMethod(ctx context.Context, tx *tenancy.Tx, account uuid.UUID, code string, m gateway.Method) (uuid.UUID, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -123,7 +123,7 @@ func keepMethod(ctx context.Context, tx *tenancy.Tx, account uuid.UUID, code str
 	}
 	err = tx.NewRaw(`INSERT INTO payment_methods (id, account_id, gateway, customer_ref, ref, kind, label, expires_on, state, created_at, changed_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'active', ?, ?)
-		ON CONFLICT (gateway, ref) DO UPDATE SET label = excluded.label, expires_on = excluded.expires_on, changed_at = excluded.changed_at
+		ON CONFLICT (gateway, ref) DO UPDATE SET state = 'active', label = excluded.label, expires_on = excluded.expires_on, changed_at = excluded.changed_at
 		WHERE payment_methods.account_id = excluded.account_id RETURNING id`,
 		id, account, code, m.CustomerRef, m.Ref, m.Kind, m.Label, expires, tx.Now(), tx.Now()).Scan(ctx, &id)
 	if tenancy.IsNoRows(err) {
@@ -133,7 +133,7 @@ func keepMethod(ctx context.Context, tx *tenancy.Tx, account uuid.UUID, code str
 		return uuid.Nil, fmt.Errorf("save payment method: %w", err)
 	}
 	_, err = tx.NewRaw(`UPDATE accounts SET default_method_id = ?, changed_at = ? WHERE id = ?
-		AND NOT EXISTS (SELECT FROM payment_methods m WHERE m.id = accounts.default_method_id AND m.state <> 'removed')`, id, tx.Now(), account).Exec(ctx)
+		AND NOT EXISTS (SELECT FROM payment_methods m WHERE m.id = accounts.default_method_id AND m.state = 'active')`, id, tx.Now(), account).Exec(ctx)
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("choose the default payment method: %w", err)
 	}

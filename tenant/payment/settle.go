@@ -90,6 +90,9 @@ func update(ctx context.Context, tx *tenancy.Tx, p Payment) error {
 
 // follow is what comes of a payment's new state.
 func follow(ctx context.Context, tx *tenancy.Tx, p Payment, gp gateway.Payment) error {
+	if err := judge(ctx, tx, p, gp); err != nil {
+		return err
+	}
 	switch p.State {
 	case gateway.Succeeded:
 		return invoicing.Applied(ctx, tx, invoicing.Application{InvoiceID: p.InvoiceID, PaymentID: p.ID, Gateway: p.Gateway, Amount: p.Amount, At: tx.Now()})
@@ -100,6 +103,23 @@ func follow(ctx context.Context, tx *tenancy.Tx, p Payment, gp gateway.Payment) 
 			}
 		}
 		return failed(ctx, tx, p, gp)
+	}
+	return nil
+}
+
+// judge keeps whether a saved method is still of use: one that was refused for good is
+// not charged again before it has paid something, or was saved anew.
+func judge(ctx context.Context, tx *tenancy.Tx, p Payment, gp gateway.Payment) error {
+	was, is := "active", "failing"
+	switch {
+	case p.State == gateway.Succeeded:
+		was, is = is, was
+	case p.State != gateway.Failed || gp.Decline == nil || gp.Decline.Kind != gateway.Hard:
+		return nil
+	}
+	_, err := tx.NewRaw("UPDATE payment_methods SET state = ?, changed_at = ? WHERE id = ? AND state = ?", is, tx.Now(), p.MethodID, was).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("judge a payment method: %w", err)
 	}
 	return nil
 }

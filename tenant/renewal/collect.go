@@ -9,14 +9,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/payment"
 )
-
-// retryGap is the least time between two tries, when an outage moved one.
-const retryGap = 20 * time.Hour
 
 // Collect does what is due of unpaid renewals: it has the saved method charged, writes
 // to customers, turns services off and ends subscriptions, as far as each invoice has
@@ -111,7 +109,8 @@ func (d *Desk) chase(ctx context.Context, w *work, s Subscription, b bill) error
 		w.schedule(b.InvoiceID, b.DueAt)
 		return nil
 	}
-	if !s.HasMethod {
+	alone := s.HasMethod && b.AskedAt.IsZero() // it can be charged without the customer
+	if !alone {
 		if err := d.askToPay(ctx, w.tx, p, s, b); err != nil {
 			return err
 		}
@@ -120,7 +119,7 @@ func (d *Desk) chase(ctx context.Context, w *work, s Subscription, b bill) error
 		}
 	}
 	trying, next := false, time.Time{}
-	if at, more := p.Dunning.Next(b.DueAt, b.Tries); s.HasMethod && more {
+	if at, more := p.Dunning.NextIn(b.DueAt, b.Tries, s.Zone()); alone && more {
 		trying, next = true, at
 		if !now.Before(at) {
 			// The gateway's answer moves the invoice on; if none comes, it is looked at again.
@@ -209,7 +208,7 @@ func sooner(times ...time.Time) (first time.Time) {
 func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f payment.FailedTry) error {
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
 		subs, bills, err := take(ctx, tx, []uuid.UUID{f.InvoiceID})
-		if err != nil || len(bills) != 1 || bills[0].Tries != f.Try {
+		if err != nil || len(bills) != 1 || bills[0].Tries != f.Try || !bills[0].AskedAt.IsZero() {
 			return err
 		}
 		b := bills[0]
@@ -225,26 +224,33 @@ func (d *Desk) tryFailed(ctx context.Context, w *work, s Subscription, b bill, f
 		return d.chase(ctx, w, s, b)
 	}
 	now, tx, p := w.tx.Now(), w.tx, w.policy
-	b.Tries++
-	next, more := p.Dunning.Next(b.DueAt, b.Tries)
-	if least := now.Add(retryGap); more && next.Before(least) {
-		next = least
+	step := p.Dunning.Refused(f.Decline, b.DueAt, now, b.Tries, s.Zone())
+	if step.Replace && s.HasMethod { // there is another one by now, which goes on with the schedule
+		step = p.Dunning.Refused(billing.RefusedSoft, b.DueAt, now, b.Tries, s.Zone())
 	}
-	if err := invoicing.MarkFailedTry(ctx, tx, b.InvoiceID, next); err != nil {
+	if err := keepStep(ctx, tx, b, step); err != nil {
 		return err
 	}
 	if err := pastDue(ctx, tx, &s, b); err != nil {
 		return err
 	}
 	if f.Code != payment.ByTransfer { // money on its way has not failed
-		if err := d.tellFailed(ctx, tx, s, b, f, next); err != nil {
+		if err := d.tellFailed(ctx, tx, s, b, f, step); err != nil {
 			return err
 		}
 	}
 	if s.State == Ended {
-		return d.chaseDebt(ctx, w, b, next)
+		return d.chaseDebt(ctx, w, b, step.Next)
 	}
-	return d.press(ctx, w, s, b, more, next)
+	return d.press(ctx, w, s, b, !step.Next.IsZero(), step.Next)
+}
+
+// keepStep counts a failed try, or notes that the customer has to confirm.
+func keepStep(ctx context.Context, tx *tenancy.Tx, b bill, step billing.Step) error {
+	if step.Confirm {
+		return invoicing.AskToConfirm(ctx, tx, b.InvoiceID)
+	}
+	return invoicing.MarkFailedTry(ctx, tx, b.InvoiceID, step.Next)
 }
 
 // delivered reports whether a letter about the invoice reached a mail server.

@@ -145,7 +145,7 @@ func nextLetter(b bill, now time.Time) time.Time {
 }
 
 // tellFailed writes that a charge failed, with the bank's words and what comes next.
-func (d *Desk) tellFailed(ctx context.Context, tx *tenancy.Tx, s Subscription, b bill, f payment.FailedTry, next time.Time) error {
+func (d *Desk) tellFailed(ctx context.Context, tx *tenancy.Tx, s Subscription, b bill, f payment.FailedTry, step billing.Step) error {
 	var reason string
 	if f.PaymentID != uuid.Nil {
 		err := tx.NewRaw("SELECT decline_text FROM payments WHERE id = ?", f.PaymentID).Scan(ctx, &reason)
@@ -153,13 +153,18 @@ func (d *Desk) tellFailed(ctx context.Context, tx *tenancy.Tx, s Subscription, b
 			return fmt.Errorf("read why it failed: %w", err)
 		}
 	}
-	again := ""
-	if !next.IsZero() {
-		again = s.date(next)
+	again, ask := "", ""
+	switch {
+	case !step.Next.IsZero():
+		again = s.date(step.Next)
+	case step.Replace:
+		ask = "replace"
+	case step.Confirm:
+		ask = "confirm"
 	}
 	return d.letter(ctx, tx, s, message{
 		key: "invoice/" + b.InvoiceID.String() + "/failed/" + strconv.Itoa(f.Try), template: mail.PaymentFailed,
-		data:    map[string]string{"what": s.what(), "number": b.Number, "reason": reason, "next": again, "link": payPath(b.InvoiceID)},
+		data:    map[string]string{"what": s.what(), "number": b.Number, "reason": reason, "next": again, "ask": ask, "link": payPath(b.InvoiceID)},
 		amounts: map[string]billing.Money{"amount": b.owed()},
 	})
 }

@@ -37,6 +37,7 @@ type shop struct {
 	desk *renewal.Desk
 
 	declines func(account uuid.UUID) bool // whether its card is declined
+	refusal  billing.Refusal              // why; empty: a soft one
 	down     bool                         // the gateway cannot be asked
 	mailsOut bool                         // mails reach people
 	plan     uuid.UUID
@@ -216,8 +217,11 @@ func (s *shop) charges() {
 			s.pay(j.Invoice)
 			continue
 		}
+		if s.refusal == billing.RefusedHard {
+			s.exec("UPDATE payment_methods SET state = 'failing' WHERE account_id = ?", account)
+		}
 		for range 2 {
-			err := s.desk.TryFailed(ctx, s.db, payment.FailedTry{InvoiceID: j.Invoice, PaymentID: uuid.New(), Try: j.Try, Code: "card_declined"})
+			err := s.desk.TryFailed(ctx, s.db, payment.FailedTry{InvoiceID: j.Invoice, PaymentID: uuid.New(), Try: j.Try, Decline: s.refusal, Code: "card_declined"})
 			if err != nil {
 				s.t.Fatal(err)
 			}

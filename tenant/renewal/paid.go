@@ -56,6 +56,7 @@ type bill struct {
 	IssuedAt, NextTryAt                  time.Time
 	DueMinor                             int64
 	Tries                                int
+	AskedAt                              time.Time // the bank wants the customer since; zero: it does not
 }
 
 func (b bill) owed() billing.Money { return billing.Money{Minor: b.DueMinor, Currency: b.Currency} }
@@ -64,7 +65,7 @@ func (b bill) owed() billing.Money { return billing.Money{Minor: b.DueMinor, Cur
 func billsOf(ctx context.Context, tx *tenancy.Tx, where string, args ...any) (found []bill, err error) {
 	err = tx.NewRaw(`SELECT i.id AS invoice_id, i.account_id, l.subscription_id, coalesce(i.number, '') AS number, i.state, i.key, i.currency,
 		min(l.period_from) AS period_from, max(l.period_to) AS period_to, i.due_at, i.issued_at, i.next_try_at,
-		i.total_minor - i.paid_minor - i.credited_minor AS due_minor, i.tries
+		i.total_minor - i.paid_minor - i.credited_minor AS due_minor, i.tries, i.asked_at
 		FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id AND l.subscription_id IS NOT NULL
 		WHERE i.kind = 'invoice' AND `+where+` GROUP BY i.id, l.subscription_id ORDER BY l.subscription_id, i.due_at, i.id`, args...).Scan(ctx, &found)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	stripego "github.com/stripe/stripe-go/v76"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/billing/gateway"
 )
 
@@ -40,14 +41,7 @@ func declineOf(se *stripego.Error) *gateway.Decline {
 	if said, ok := texts[d.Code]; ok {
 		d.Text = said
 	}
-	switch d.Code {
-	case "authentication_required", "authentication_not_handled", "payment_intent_authentication_failure", "setup_intent_authentication_failure":
-		d.Kind = gateway.Authenticate
-	case "expired_card", "incorrect_number", "invalid_number", "invalid_account", "lost_card", "stolen_card", "pickup_card", "restricted_card",
-		"new_account_information_available", "card_not_supported", "currency_not_supported", "fraudulent", "revocation_of_authorization",
-		"revocation_of_all_authorizations", "stop_payment_order", "invalid_expiry_year", "method_gone":
-		d.Kind = gateway.Hard
-	}
+	d.Kind = billing.RefusalOf(d.Code)
 	return d
 }
 

@@ -1,0 +1,60 @@
+package renewal_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/renewal"
+)
+
+// tries are the charges that were asked for of an account's renewals.
+func (s *shop) tries() (n int) {
+	s.t.Helper()
+	err := s.Owner.QueryRow(s.t.Context(), "SELECT count(*) FROM river.river_job WHERE kind = 'payment.charge' AND (metadata->>'tenant')::bigint = $1", s.who.ID.Number()).Scan(&n)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+func TestWhatTheBankSaysDecidesWhetherItIsTriedAgain(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	for i, c := range []struct {
+		refusal       billing.Refusal
+		tries, counts int
+		asked         bool
+	}{{billing.RefusedHard, 1, 1, false}, {billing.RefusedUnconfirmed, 1, 0, true}} {
+		s := open(t, w, []tenancy.Tenant{w.A, w.B}[i])
+		sub := s.sell(s.customer("ida", true), billing.Monthly, 1000)
+		s.declines, s.refusal = func(uuid.UUID) bool { return true }, c.refusal
+		due := s.get(sub).Period.To
+		until := func(days int) {
+			s.t.Helper()
+			s.turn(due.Add(time.Duration(days)*day + 12*time.Hour).Sub(s.Clock.Now()))
+		}
+		until(6)
+		counted := scan[int](s, "SELECT tries FROM invoices WHERE key LIKE 'renewal/%'")
+		asked := scan[bool](s, "SELECT asked_at IS NOT NULL FROM invoices WHERE key LIKE 'renewal/%'")
+		if s.tries() != c.tries || counted != c.counts || asked != c.asked {
+			t.Errorf("%s: tried %d times, %d counted, asked %v", c.refusal, s.tries(), counted, asked)
+		}
+		if s.letters("payment_failed") != 1 || s.letters("invoice_due") != 2 || s.get(sub).State != renewal.PastDue {
+			t.Errorf("%s: %d and %d letters, %s", c.refusal, s.letters("payment_failed"), s.letters("invoice_due"), s.get(sub).State)
+		}
+		until(7)
+		if x := s.get(sub); x.State != renewal.Suspended || s.wants(sub) != "suspended" {
+			t.Errorf("%s, after a week: %s", c.refusal, x.State)
+		}
+		s.pay(scan[uuid.UUID](s, "SELECT id FROM invoices WHERE state = 'open'"))
+		if x := s.get(sub); x.State != renewal.Active || s.wants(sub) != "active" {
+			t.Errorf("%s, paid: %s", c.refusal, x.State)
+		}
+		w.Clock.Set(january)
+	}
+}
