@@ -27,7 +27,8 @@ const (
 
 // cart is what a visitor picked, in order.
 type cart struct {
-	Items []catalog.Picked `json:"i"`
+	Items  []catalog.Picked `json:"i"`
+	Coupon string           `json:"c,omitempty"` // a code that counted when it was entered
 }
 
 func cartAAD(c *fiber.Ctx) []byte {
@@ -84,6 +85,8 @@ func (s *Site) cartRoutes() []surface.Route {
 		at("GET", "/cart/badge", s.cartBadge),
 		at("POST", "/cart", s.addToCart),
 		at("POST", "/cart/remove", s.removeFromCart),
+		at("POST", "/cart/coupon", s.putCoupon),
+		at("POST", "/checkout/coupon", s.putCoupon),
 		at("GET", "/checkout", s.showCheckout),
 		at("POST", "/checkout", s.order),
 		at("POST", "/checkout/address", s.saveAddress),

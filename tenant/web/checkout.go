@@ -16,6 +16,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/checkout"
+	"github.com/ezscale/ezscale/tenant/coupon"
 )
 
 // sells says whether anything can be ordered.
@@ -44,6 +45,8 @@ func (s *Site) sells(c *fiber.Ctx) (sells, error) {
 // quoteView is a priced cart.
 type quoteView struct {
 	Items    []quoteItem
+	Coupon   couponField
+	Off      billing.Money // what the code takes off
 	Net      billing.Money
 	Total    billing.Money
 	Taxes    []checkout.Tax
@@ -71,6 +74,9 @@ type againView struct {
 	Amount    billing.Money
 	Per       string
 	From      time.Time
+	Times     string        // "the next 2 times"; empty: every time
+	Full      billing.Money // after that
+	FullFrom  time.Time
 }
 
 // preview prices the visitor's cart.
@@ -78,7 +84,7 @@ func (s *Site) preview(c *fiber.Ctx, k cart) (quoteView, error) {
 	if s.Selling == nil || len(k.Items) == 0 {
 		return quoteView{}, nil
 	}
-	ask := checkout.Ask{Items: k.Items}
+	ask := checkout.Ask{Items: k.Items, Coupon: k.Coupon}
 	if _, ok := surface.Principal(c); ok {
 		err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
 			acting, err := acting(c, tx)
@@ -102,7 +108,10 @@ func (s *Site) preview(c *fiber.Ctx, k cart) (quoteView, error) {
 }
 
 func viewQuote(t tenancy.Tenant, k cart, q checkout.Quote) quoteView {
-	v := quoteView{Net: q.Net, Total: q.Total, Taxes: q.Taxes, Problems: len(q.Problems) > 0}
+	v := quoteView{Net: q.Net, Total: q.Total, Taxes: q.Taxes, Problems: len(q.Problems) > 0, Off: q.Off, Coupon: couponField{Code: q.Coupon}}
+	if q.CouponErr != nil {
+		v.Coupon = couponField{Typed: k.Coupon, Problem: words(q.CouponErr)}
+	}
 	if q.Country != "" {
 		v.Country = place.CountryName(q.Country)
 	}
@@ -130,7 +139,11 @@ func viewQuote(t tenancy.Tenant, k cart, q checkout.Quote) quoteView {
 		zone = time.UTC
 	}
 	for _, again := range checkout.Recurring(q.Items) {
-		v.Again = append(v.Again, againView{BeforeTax: !q.TaxIn, Amount: again.Net, Per: perWords[again.Cycle][0], From: again.Next(q.CreatedAt, zone)})
+		one := againView{BeforeTax: !q.TaxIn, Amount: again.Net, Per: perWords[again.Cycle][0], From: again.Next(q.CreatedAt, zone), Full: again.Full, FullFrom: again.FullFrom(q.CreatedAt, zone)}
+		if again.Times > 0 {
+			one.Times = timesWords(again.Times)
+		}
+		v.Again = append(v.Again, one)
 	}
 	return v
 }
@@ -239,7 +252,11 @@ func (s *Site) checkoutPage(c *fiber.Ctx, k cart, edit bool) (checkoutView, erro
 		return v, err
 	}
 	v.Lines = addressLines(party)
-	q, err := s.Selling.Checkout.Quote(c.UserContext(), db, checkout.Ask{AccountID: party.AccountID, Items: k.Items})
+	q, err := s.Selling.Checkout.Quote(c.UserContext(), db, checkout.Ask{AccountID: party.AccountID, Items: k.Items, Coupon: k.Coupon})
+	if refused := err; coupon.Is(refused) { // it is offered without the code, and says so
+		q, err = s.Selling.Checkout.Quote(c.UserContext(), db, checkout.Ask{AccountID: party.AccountID, Items: k.Items})
+		q.CouponErr = refused
+	}
 	if err != nil {
 		return v, err
 	}
@@ -397,6 +414,8 @@ func (s *Site) order(c *fiber.Ctx) error {
 // notPlaced leads back to where what is wrong can be put right.
 func (s *Site) notPlaced(c *fiber.Ctx, err error) error {
 	switch {
+	case coupon.Is(err): // the page says what is wrong with the code, beside the new total
+		return surface.RedirectFlash(c, "/checkout", surface.Flash{Kind: "warn", Text: words(err) + " Please look at the new total and order again."})
 	case fault.Is(err, "checkout.quote_expired"), fault.Is(err, "checkout.price_changed"), fault.Is(err, "checkout.quote_unknown"):
 		return surface.RedirectFlash(c, "/checkout", surface.Flash{Kind: "warn", Text: fault.From(err).Message})
 	}

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,9 +44,14 @@ func sellingOf(box *mail.Outbox) *web.Selling {
 func (e *estate) furnishShelf(t testing.TB, of tenancy.Tenant) {
 	t.Helper()
 	ctx, extra := t.Context(), uuid.New()
+	code := "CODE-" + strings.ToUpper(of.Slug)
 	var shelf, size, order uuid.UUID
 	must(t, e.DB(of).Update(ctx, func(tx *tenancy.Tx) error {
 		if err := tx.NewRaw("SELECT p.id, l.id, o.id FROM products p JOIN plans l ON l.product_id = p.id, orders o WHERE p.slug = 'running' AND o.number = 90001").Scan(ctx, &shelf, &size, &order); err != nil {
+			return err
+		}
+		if err := exec(ctx, tx, `INSERT INTO coupons (code, kind, amounts, cycles, setup, plans, countries, new_customers, max_uses, uses, state, note, created_at, changed_at)
+			VALUES (?, 'amount', '{"EUR":500}', 3, false, '[]', '[]', false, 10, 0, 'active', '', now(), now())`, code); err != nil {
 			return err
 		}
 		return exec(ctx, tx, `INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, created_at, changed_at) VALUES
@@ -53,4 +59,5 @@ func (e *estate) furnishShelf(t testing.TB, of tenancy.Tenant) {
 	}))
 	things := e.things[of.ID]
 	things[":order"], things[":shelf"], things[":size"], things[":extra"] = order.String(), shelf.String(), size.String(), extra.String()
+	things[":coupon"] = code
 }

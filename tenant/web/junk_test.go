@@ -18,7 +18,8 @@ func formFields() []string {
 		invoice_number credit_number when reason note subject body
 		with save amount reason once credit_note gateway setup_intent stripe_publishable_key stripe_secret_key stripe_on transfer_iban transfer_on sandbox_on
 		item go edit slug summary type description position visibility facts sku recommended stock kind quote ssh_keys terms show help label resource minimum maximum step choices
-		cycle plan product hostname account account_name billing_email services_admin money_owner lead_days remind_days try_days suspend_days end_days percent`)
+		cycle plan product hostname account account_name billing_email services_admin money_owner lead_days remind_days try_days suspend_days end_days percent
+		coupon remove to code kind cycles setup countries new_customers max_uses max_per_account starts ends note amount.EUR`)
 }
 
 // Nothing anybody sends to any route is an error of ours, whoever they are, and the
@@ -32,7 +33,7 @@ func TestJunk(t *testing.T) {
 	for _, role := range []identity.Role{identity.ResellerOwner, identity.CustomerMember, ""} {
 		c := e.as(t, e.A, role)
 		junk := surfacetest.Junk{
-			IDs: []string{theirs[":id"], theirs[":person"], theirs[":customer"], theirs[":invoice"], theirs[":subscription"], theirs[":order"], theirs[":shelf"], theirs[":size"], theirs[":extra"], e.A.ID.String()}, Fields: formFields(),
+			IDs: []string{theirs[":id"], theirs[":person"], theirs[":customer"], theirs[":invoice"], theirs[":subscription"], theirs[":order"], theirs[":shelf"], theirs[":size"], theirs[":extra"], theirs[":coupon"], e.A.ID.String()}, Fields: formFields(),
 			Known: map[string]string{":purpose": "reset"},
 			Each:  func() { *c = *e.as(t, e.A, role) }, // the last route may have signed us out
 		}

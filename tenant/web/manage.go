@@ -103,6 +103,8 @@ func activityHref(t audit.Target) string {
 		return "/manage/invoices/" + t.ID
 	case "service":
 		return "/manage/services/" + t.ID
+	case "coupon":
+		return "/manage/coupons/codes/" + t.ID
 	}
 	return ""
 }
@@ -122,6 +124,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 		{identity.SalesRead, surface.NavItem{Label: "Subscriptions", Href: "/manage/subscriptions", Icon: "rotate-clockwise"}},
 		{identity.SalesRead, surface.NavItem{Label: "Orders", Href: "/manage/orders", Icon: "shopping-cart"}},
 		{identity.CatalogRead, surface.NavItem{Label: "Catalog", Href: "/manage/catalog", Icon: "package"}},
+		{identity.CatalogRead, surface.NavItem{Label: "Coupons", Href: "/manage/coupons", Icon: "tags"}},
 		{identity.SalesRead, surface.NavItem{Label: "Payments", Href: "/manage/payments", Icon: "credit-card"}},
 		{identity.BrandRead, surface.NavItem{Label: "Brand", Href: "/manage/brand", Icon: "palette", Group: "Your shop"}},
 		{identity.SiteDomains, surface.NavItem{Label: "Domains", Href: "/manage/domains", Icon: "world", Group: "Your shop"}},

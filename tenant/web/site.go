@@ -65,6 +65,7 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.gatewayRoutes()...)
 	all = append(all, s.paymentRoutes()...)
 	all = append(all, s.mailTextRoutes()...)
+	all = append(all, s.couponRoutes()...)
 	for i := range all {
 		all[i] = s.Office.Glances.forgetting(unlessReadOnly(all[i]))
 	}
