@@ -169,7 +169,7 @@ func (a *API) defaultMethod(c call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	if err := payment.MakeDefault(c.ctx(), c.db, c.caller.AccountID, id, c.by()); err != nil {
+	if _, err := payment.MakeDefault(c.ctx(), c.db, c.caller.AccountID, id, c.by()); err != nil {
 		return 0, nil, err
 	}
 	return fiber.StatusOK, done{true}, nil

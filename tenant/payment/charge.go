@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,6 +57,74 @@ func ChargeSaved(ctx context.Context, tx *tenancy.Tx, invoice uuid.UUID) (bool, 
 	return err == nil, err
 }
 
+// Charging is an overdue invoice that is charged at once.
+type Charging struct {
+	ID     uuid.UUID
+	Number string
+}
+
+// Words names the invoices that are charged, for the person who caused it; empty: none.
+func Words(all []Charging) string {
+	if len(all) == 0 {
+		return ""
+	}
+	text := "We are charging invoice "
+	if len(all) > 1 {
+		text = "We are charging the overdue invoices "
+	}
+	for i, c := range all {
+		switch {
+		case i == 0:
+		case i == len(all)-1:
+			text += " and "
+		default:
+			text += ", "
+		}
+		text += c.Number
+	}
+	return text + " now."
+}
+
+// chargeOverdue has everything an account should have paid by now charged to a method
+// that is new or chosen anew, after the commit: once a method and invoice, however often
+// it is chosen. What waited for the customer waits no more.
+func chargeOverdue(ctx context.Context, tx *tenancy.Tx, m Method) (all []Charging, err error) {
+	err = tx.NewRaw(`UPDATE invoices SET asked_at = NULL, changed_at = ? WHERE id IN (SELECT id FROM invoices
+			WHERE account_id = ? AND kind = 'invoice' AND state = 'open' AND due_at <= ? AND total_minor > paid_minor + credited_minor ORDER BY id FOR UPDATE)
+		AND NOT EXISTS (SELECT FROM payments p WHERE p.key = 'charge/' || invoices.id || '/method/' || ? AND p.state = 'failed') RETURNING id, number`,
+		tx.Now(), m.AccountID, tx.Now(), m.ID.String()).Scan(ctx, &all)
+	if err != nil {
+		return nil, fmt.Errorf("look for what is overdue: %w", err)
+	}
+	slices.SortFunc(all, func(a, b Charging) int { return strings.Compare(a.Number, b.Number) })
+	jobs := make([]tenancy.Queued, len(all))
+	for i, c := range all {
+		job := ChargeJob{InvoiceID: c.ID, MethodID: m.ID}
+		jobs[i] = tenancy.Queued{Job: job, Options: tenancy.JobOptions{Key: job.key()}}
+	}
+	return all, tx.EnqueueAll(ctx, jobs)
+}
+
+const methodMark = "/method/"
+
+// key names the attempt of a job.
+func (j ChargeJob) key() string {
+	if j.MethodID != uuid.Nil {
+		return "charge/" + j.InvoiceID.String() + methodMark + j.MethodID.String()
+	}
+	return keyOfTry(j.InvoiceID, j.Try)
+}
+
+// methodOfTry is the method of a try outside of the schedule; uuid.Nil: it is of it.
+func methodOfTry(key string) uuid.UUID {
+	_, text, _ := strings.Cut(key, methodMark)
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return uuid.Nil
+	}
+	return id
+}
+
 // keyOfTry names an attempt without the customer.
 func keyOfTry(invoice uuid.UUID, try int) string {
 	return "charge/" + invoice.String() + "/" + strconv.Itoa(try)
@@ -79,7 +148,7 @@ func (d *Desk) claimTry(ctx context.Context, db *tenancy.DB, job ChargeJob) (p P
 		if err != nil {
 			return err
 		}
-		key := keyOfTry(inv.ID, job.Try)
+		key := job.key()
 		if old, ok, err := find(ctx, tx, "p.key = ?", key); err != nil || ok {
 			if ok && !old.State.Final() {
 				p = old
@@ -95,7 +164,7 @@ func (d *Desk) claimTry(ctx context.Context, db *tenancy.DB, job ChargeJob) (p P
 			}
 			return err
 		}
-		m, err := defaultMethod(ctx, tx, inv.AccountID)
+		m, err := job.method(ctx, tx, inv.AccountID)
 		if err != nil {
 			return err
 		}
@@ -114,6 +183,15 @@ func (d *Desk) claimTry(ctx context.Context, db *tenancy.DB, job ChargeJob) (p P
 	return p, inTheWay, err
 }
 
+// method is what a try is made with; the zero Method when there is none any more.
+func (j ChargeJob) method(ctx context.Context, tx *tenancy.Tx, account uuid.UUID) (Method, error) {
+	if j.MethodID == uuid.Nil {
+		return defaultMethod(ctx, tx, account)
+	}
+	m, _, err := oneMethod(ctx, tx, "m.account_id = ? AND m.id = ? AND m.state = 'active'", account, j.MethodID)
+	return m, err
+}
+
 // yields decides what a payment under way means for a try to charge: a transfer that is
 // awaited stands for it, a customer is left alone for a while, and what nobody works on
 // any more is ended.
@@ -130,7 +208,7 @@ func (p Payment) yields(ctx context.Context, tx *tenancy.Tx, job ChargeJob) (Pay
 }
 
 func tellFailedTry(ctx context.Context, tx *tenancy.Tx, job ChargeJob, kind gateway.Kind, code string) error {
-	_, err := tx.Enqueue(ctx, FailedTry{InvoiceID: job.InvoiceID, Try: job.Try, Decline: kind, Code: code}, tenancy.JobOptions{Key: keyOfTry(job.InvoiceID, job.Try)})
+	_, err := tx.Enqueue(ctx, FailedTry{InvoiceID: job.InvoiceID, Try: job.Try, MethodID: job.MethodID, Decline: kind, Code: code}, tenancy.JobOptions{Key: job.key()})
 	return err
 }
 

@@ -71,16 +71,17 @@ func (d *Desk) openRow(t tenancy.Tenant, r gatewayRow) (gateway.Gateway, error) 
 	return d.Gateways.Open(r.Code, Settings{Secret: secret, Public: g.Public, Tenant: t.ID, Test: t.MayTest()})
 }
 
-// AddMethod begins saving a method of an account. Faults: gateway.unknown,
+// AddMethod begins saving a method of an account. Where it is saved at once, it says
+// which overdue invoices are charged to it. Faults: gateway.unknown,
 // gateway.unavailable.
-func (d *Desk) AddMethod(ctx context.Context, db *tenancy.DB, account uuid.UUID, code, returnURL string) (gateway.Setup, error) {
+func (d *Desk) AddMethod(ctx context.Context, db *tenancy.DB, account uuid.UUID, code, returnURL string) (gateway.Setup, []Charging, error) {
 	gw, g, err := d.Open(ctx, db, code)
 	if err != nil {
-		return gateway.Setup{}, unavailable(err)
+		return gateway.Setup{}, nil, unavailable(err)
 	}
 	saver, ok := gw.(gateway.Saver)
 	if !ok || !g.On {
-		return gateway.Setup{}, errUnknown
+		return gateway.Setup{}, nil, errUnknown
 	}
 	var c gateway.Customer
 	err = db.View(ctx, func(tx *tenancy.Tx) error {
@@ -88,51 +89,65 @@ func (d *Desk) AddMethod(ctx context.Context, db *tenancy.DB, account uuid.UUID,
 		return err
 	})
 	if err != nil {
-		return gateway.Setup{}, err
+		return gateway.Setup{}, nil, err
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return gateway.Setup{}, err
+		return gateway.Setup{}, nil, err
 	}
 	s, err := saver.Setup(ctx, setupKey(account, id), c, returnURL)
 	if err != nil {
-		return s, unavailable(d.noteRefusedKeys(ctx, db, code, err))
+		return s, nil, unavailable(d.noteRefusedKeys(ctx, db, code, err))
 	}
-	return s, d.keepSetup(ctx, db, account, code, s)
+	charged, err := d.keepSetup(ctx, db, account, code, s)
+	return s, charged, err
 }
 
-// FinishMethod asks how saving a method stands and keeps it when it succeeded. A setup
-// of another account is the fault method.not_found.
-func (d *Desk) FinishMethod(ctx context.Context, db *tenancy.DB, account uuid.UUID, code, ref string) (gateway.Setup, error) {
+// FinishMethod asks how saving a method stands and keeps it when it succeeded; then it
+// says which overdue invoices are charged to it. A setup of another account is the fault
+// method.not_found.
+func (d *Desk) FinishMethod(ctx context.Context, db *tenancy.DB, account uuid.UUID, code, ref string) (gateway.Setup, []Charging, error) {
 	gw, _, err := d.Open(ctx, db, code)
 	if err != nil {
-		return gateway.Setup{}, unavailable(err)
+		return gateway.Setup{}, nil, unavailable(err)
 	}
 	saver, ok := gw.(gateway.Saver)
 	if !ok {
-		return gateway.Setup{}, errUnknown
+		return gateway.Setup{}, nil, errUnknown
 	}
 	s, err := saver.SetupState(ctx, ref)
 	if errors.Is(err, gateway.ErrNotFound) {
-		return s, errNoMethod
+		return s, nil, errNoMethod
 	}
 	if err != nil {
-		return s, unavailable(d.noteRefusedKeys(ctx, db, code, err))
+		return s, nil, unavailable(d.noteRefusedKeys(ctx, db, code, err))
 	}
 	if of, ok := accountOfSetup(s.Key); !ok || of != account {
-		return gateway.Setup{}, errNoMethod
+		return gateway.Setup{}, nil, errNoMethod
 	}
-	return s, d.keepSetup(ctx, db, account, code, s)
+	charged, err := d.keepSetup(ctx, db, account, code, s)
+	return s, charged, err
 }
 
-func (d *Desk) keepSetup(ctx context.Context, db *tenancy.DB, account uuid.UUID, code string, s gateway.Setup) error {
+func (d *Desk) keepSetup(ctx context.Context, db *tenancy.DB, account uuid.UUID, code string, s gateway.Setup) (charged []Charging, err error) {
 	if s.State != gateway.Succeeded || s.Method == nil {
-		return nil
+		return nil, nil
 	}
-	return db.Update(ctx, func(tx *tenancy.Tx) error {
-		_, err := keepMethod(ctx, tx, account, code, *s.Method)
+	err = db.Update(ctx, func(tx *tenancy.Tx) error {
+		charged, err = keepNewMethod(ctx, tx, account, code, *s.Method)
 		return err
 	})
+	return charged, err
+}
+
+// keepNewMethod saves a method that was added on its own, and has what is overdue charged
+// to it.
+func keepNewMethod(ctx context.Context, tx *tenancy.Tx, account uuid.UUID, code string, m gateway.Method) ([]Charging, error) {
+	id, err := keepMethod(ctx, tx, account, code, m)
+	if err != nil {
+		return nil, err
+	}
+	return chargeOverdue(ctx, tx, Method{ID: id, AccountID: account})
 }
 
 // RemoveMethod forgets a saved method, here and at its gateway. The fault is

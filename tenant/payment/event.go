@@ -166,7 +166,7 @@ func keepSetupNews(ctx context.Context, tx *tenancy.Tx, code string, s gateway.S
 	if err := tx.NewRaw("SELECT EXISTS (SELECT FROM accounts WHERE id = ?)", account).Scan(ctx, &there); err != nil || !there {
 		return notOurs, err
 	}
-	_, err := keepMethod(ctx, tx, account, code, *s.Method)
+	_, err := keepNewMethod(ctx, tx, account, code, *s.Method)
 	return string(s.State), err
 }
 

@@ -7,10 +7,12 @@ import (
 )
 
 // ChargeJob collects an invoice from the account's saved method without the customer.
-// Try tells attempts apart: the same one charges once.
+// Try tells attempts apart: the same one charges once. With a method it is the one try
+// that is made with that, outside of the schedule.
 type ChargeJob struct {
 	InvoiceID uuid.UUID `json:"invoice_id"`
 	Try       int       `json:"try"`
+	MethodID  uuid.UUID `json:"method_id,omitzero"` // uuid.Nil: the account's default
 }
 
 // Kind names the job.
@@ -23,7 +25,8 @@ type FailedTry struct {
 	PaymentID uuid.UUID    `json:"payment_id"` // uuid.Nil: there was no method to charge
 	Try       int          `json:"try"`
 	Decline   gateway.Kind `json:"decline"`
-	Code      string       `json:"code"` // the gateway's, or one of the No… codes
+	Code      string       `json:"code"`               // the gateway's, or one of the No… codes
+	MethodID  uuid.UUID    `json:"method_id,omitzero"` // of the one try outside of the schedule; uuid.Nil: Try is of it
 }
 
 // Kind names the job.

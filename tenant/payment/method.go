@@ -140,10 +140,11 @@ func keepMethod(ctx context.Context, tx *tenancy.Tx, account uuid.UUID, code str
 	return id, nil
 }
 
-// MakeDefault has an account's invoices collected with one of its methods. The fault is
+// MakeDefault has an account's invoices collected with one of its methods, and what is
+// overdue charged to it at once (see chargeOverdue): it says which. The fault is
 // method.not_found.
-func MakeDefault(ctx context.Context, db *tenancy.DB, account, id uuid.UUID, by audit.Origin) error {
-	return db.Update(ctx, func(tx *tenancy.Tx) error {
+func MakeDefault(ctx context.Context, db *tenancy.DB, account, id uuid.UUID, by audit.Origin) (charged []Charging, err error) {
+	err = db.Update(ctx, func(tx *tenancy.Tx) error {
 		m, ok, err := oneMethod(ctx, tx, "m.id = ? AND m.account_id = ? AND m.state <> 'removed'", id, account)
 		if err != nil {
 			return err
@@ -151,12 +152,20 @@ func MakeDefault(ctx context.Context, db *tenancy.DB, account, id uuid.UUID, by 
 		if !ok {
 			return errNoMethod
 		}
-		if m.IsDefault {
-			return nil
+		if m.IsDefault && m.State == "active" { // pressed twice: it is told again, and charged once
+			charged, err = chargeOverdue(ctx, tx, m)
+			return err
+		}
+		if _, err := tx.NewRaw("UPDATE payment_methods SET state = 'active', changed_at = ? WHERE id = ? AND state = 'failing'", tx.Now(), id).Exec(ctx); err != nil {
+			return fmt.Errorf("choose the default payment method: %w", err)
 		}
 		if _, err := tx.NewRaw("UPDATE accounts SET default_method_id = ?, changed_at = ? WHERE id = ?", id, tx.Now(), account).Exec(ctx); err != nil {
 			return fmt.Errorf("choose the default payment method: %w", err)
 		}
-		return by.Record(ctx, tx, "payment_method.made_default", audit.Target{Kind: "account", ID: account.String()}, map[string]any{"method": m.Label})
+		if charged, err = chargeOverdue(ctx, tx, m); err != nil {
+			return err
+		}
+		return by.Record(ctx, tx, "payment_method.made_default", audit.Target{Kind: "account", ID: account.String()}, map[string]any{"method": m.Label, "charged": len(charged)})
 	})
+	return charged, err
 }

@@ -145,7 +145,7 @@ func failed(ctx context.Context, tx *tenancy.Tx, p Payment, gp gateway.Payment) 
 	if err != nil || p.OnSession {
 		return err
 	}
-	job := FailedTry{InvoiceID: p.InvoiceID, PaymentID: p.ID, Try: tryOf(p.Key), Decline: gateway.Soft, Code: p.DeclineCode}
+	job := FailedTry{InvoiceID: p.InvoiceID, PaymentID: p.ID, Try: tryOf(p.Key), MethodID: methodOfTry(p.Key), Decline: gateway.Soft, Code: p.DeclineCode}
 	if gp.Decline != nil {
 		job.Decline = gp.Decline.Kind
 	}

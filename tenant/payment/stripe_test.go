@@ -389,7 +389,7 @@ func TestACardThatFailsLaterIsToldOnce(t *testing.T) {
 	w := tenancytest.New(t)
 	lab, base := simulator(t, w)
 	s := newTill(t, w, lab, base, w.A)
-	st, err := s.desk.AddMethod(t.Context(), s.db, s.account, stripe.Code, "https://shop.example/back")
+	st, _, err := s.desk.AddMethod(t.Context(), s.db, s.account, stripe.Code, "https://shop.example/back")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -402,10 +402,10 @@ func TestACardThatFailsLaterIsToldOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = res.Body.Close()
-	if _, err := s.desk.FinishMethod(t.Context(), s.db, uuid.New(), stripe.Code, st.Ref); !fault.Is(err, "method.not_found") {
+	if _, _, err := s.desk.FinishMethod(t.Context(), s.db, uuid.New(), stripe.Code, st.Ref); !fault.Is(err, "method.not_found") {
 		t.Errorf("another account's card: %v", err)
 	}
-	if done, err := s.desk.FinishMethod(t.Context(), s.db, s.account, stripe.Code, st.Ref); err != nil || done.State != gateway.Succeeded {
+	if done, _, err := s.desk.FinishMethod(t.Context(), s.db, s.account, stripe.Code, st.Ref); err != nil || done.State != gateway.Succeeded {
 		t.Fatalf("%+v %v", done, err)
 	}
 	inv := s.issue("renewal/1")

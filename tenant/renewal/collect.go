@@ -208,7 +208,7 @@ func sooner(times ...time.Time) (first time.Time) {
 func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f payment.FailedTry) error {
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
 		subs, bills, err := take(ctx, tx, []uuid.UUID{f.InvoiceID})
-		if err != nil || len(bills) != 1 || bills[0].Tries != f.Try || !bills[0].AskedAt.IsZero() {
+		if err != nil || len(bills) != 1 || !awaited(bills[0], f) {
 			return err
 		}
 		b := bills[0]
@@ -219,7 +219,16 @@ func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f payment.FailedTr
 	})
 }
 
+// awaited reports whether a failed try is news: it is the next one of the schedule, or
+// was made outside of it.
+func awaited(b bill, f payment.FailedTry) bool {
+	return b.AskedAt.IsZero() && (f.MethodID != uuid.Nil || b.Tries == f.Try)
+}
+
 func (d *Desk) tryFailed(ctx context.Context, w *work, s Subscription, b bill, f payment.FailedTry) error {
+	if f.MethodID != uuid.Nil {
+		return d.extraTryFailed(ctx, w, s, b, f)
+	}
 	if f.Code == payment.NoMethod { // no try: whoever has no method is written to instead
 		return d.chase(ctx, w, s, b)
 	}
@@ -243,6 +252,26 @@ func (d *Desk) tryFailed(ctx context.Context, w *work, s Subscription, b bill, f
 		return d.chaseDebt(ctx, w, b, step.Next)
 	}
 	return d.press(ctx, w, s, b, !step.Next.IsZero(), step.Next)
+}
+
+// extraTryFailed follows on a try with a new method outside of the schedule, which it
+// leaves as it is: the customer is told, and where the bank wants them it waits.
+func (d *Desk) extraTryFailed(ctx context.Context, w *work, s Subscription, b bill, f payment.FailedTry) error {
+	if f.Code == payment.NoMethod || f.Code == payment.ByTransfer {
+		return nil
+	}
+	step := w.policy.Dunning.Refused(f.Decline, b.DueAt, w.tx.Now(), b.Tries-1, s.Zone()) // it took no try's place
+	switch {
+	case step.Confirm:
+		if err := keepStep(ctx, w.tx, b, step); err != nil {
+			return err
+		}
+	case !s.HasMethod || s.State == Suspended:
+		step.Next = time.Time{}
+	case !step.Next.IsZero():
+		w.schedule(b.InvoiceID, step.Next)
+	}
+	return d.tellFailed(ctx, w.tx, s, b, f, step)
 }
 
 // keepStep counts a failed try, or notes that the customer has to confirm.

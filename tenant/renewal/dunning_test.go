@@ -9,6 +9,7 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/payment"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
@@ -56,5 +57,33 @@ func TestWhatTheBankSaysDecidesWhetherItIsTriedAgain(t *testing.T) {
 			t.Errorf("%s, paid: %s", c.refusal, x.State)
 		}
 		w.Clock.Set(january)
+	}
+}
+
+func TestATryWithANewCardLeavesTheScheduleAsItIs(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	s := open(t, w, w.A)
+	sub := s.sell(s.customer("ida", true), billing.Monthly, 1000)
+	s.declines = func(uuid.UUID) bool { return true }
+	due := s.get(sub).Period.To
+	s.turn(due.Add(6 * time.Hour).Sub(s.Clock.Now()))
+	inv := scan[uuid.UUID](s, "SELECT id FROM invoices WHERE state = 'open'")
+	extra := payment.FailedTry{InvoiceID: inv, MethodID: uuid.New(), Decline: billing.RefusedSoft, Code: "insufficient_funds"}
+	for range 2 {
+		if err := s.desk.TryFailed(t.Context(), s.db, extra); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := scan[int](s, "SELECT tries FROM invoices WHERE id = ?", inv); n != 1 || s.letters("payment_failed") != 2 {
+		t.Errorf("%d tries are counted, %d letters", n, s.letters("payment_failed"))
+	}
+	extra.MethodID, extra.Decline = uuid.New(), billing.RefusedUnconfirmed
+	if err := s.desk.TryFailed(t.Context(), s.db, extra); err != nil {
+		t.Fatal(err)
+	}
+	s.turn(3 * day)
+	if n := s.tries(); n != 1 || s.letters("payment_failed") != 3 || s.get(sub).State != renewal.PastDue {
+		t.Errorf("what the customer must confirm was tried %d times, %d letters, %s", n, s.letters("payment_failed"), s.get(sub).State)
 	}
 }

@@ -162,8 +162,12 @@ func (d *Desk) tellFailed(ctx context.Context, tx *tenancy.Tx, s Subscription, b
 	case step.Confirm:
 		ask = "confirm"
 	}
+	try := strconv.Itoa(f.Try)
+	if f.MethodID != uuid.Nil {
+		try = f.MethodID.String()
+	}
 	return d.letter(ctx, tx, s, message{
-		key: "invoice/" + b.InvoiceID.String() + "/failed/" + strconv.Itoa(f.Try), template: mail.PaymentFailed,
+		key: "invoice/" + b.InvoiceID.String() + "/failed/" + try, template: mail.PaymentFailed,
 		data:    map[string]string{"what": s.what(), "number": b.Number, "reason": reason, "next": again, "ask": ask, "link": payPath(b.InvoiceID)},
 		amounts: map[string]billing.Money{"amount": b.owed()},
 	})

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/url"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
@@ -97,7 +98,7 @@ func (s *Site) addMethod(c *fiber.Ctx) error {
 	if v.Choices.Script == nil {
 		code = sandbox.Code
 	}
-	st, err := s.Payments.AddMethod(c.UserContext(), surface.DB(c), v.Account.AccountID, code, surface.BaseURL(c)+methodsPath+"/saved")
+	st, charged, err := s.Payments.AddMethod(c.UserContext(), surface.DB(c), v.Account.AccountID, code, surface.BaseURL(c)+methodsPath+"/saved")
 	if err != nil {
 		if surface.AsksJSON(c) {
 			return err
@@ -110,7 +111,12 @@ func (s *Site) addMethod(c *fiber.Ctx) error {
 	if st.State != gateway.Succeeded {
 		return renderMethods(c, v, fault.Field("with", "payment.needs_script", "Entering a card needs JavaScript. Please allow it for this page, or choose another way to pay."))
 	}
-	return surface.Redirect(c, methodsPath, "The card is saved.")
+	return surface.Redirect(c, methodsPath, withCharges("The card is saved.", charged))
+}
+
+// withCharges adds to a message which invoices are charged now.
+func withCharges(text string, charged []payment.Charging) string {
+	return strings.TrimSpace(text + " " + payment.Words(charged))
 }
 
 // methodSaved handles GET /client/payment-methods/saved: where the card form and the
@@ -127,12 +133,12 @@ func (s *Site) methodSaved(c *fiber.Ctx) error {
 	if v.Choices.Script == nil || ref == "" || len(ref) > 255 {
 		return surface.Redirect(c, methodsPath, "")
 	}
-	st, err := s.Payments.FinishMethod(c.UserContext(), surface.DB(c), v.Account.AccountID, v.Choices.Card, ref)
+	st, charged, err := s.Payments.FinishMethod(c.UserContext(), surface.DB(c), v.Account.AccountID, v.Choices.Card, ref)
 	switch {
 	case err != nil:
 		return err
 	case st.State == gateway.Succeeded:
-		return surface.Redirect(c, methodsPath, "The card is saved.")
+		return surface.Redirect(c, methodsPath, withCharges("The card is saved.", charged))
 	case st.Decline != nil:
 		return surface.RedirectFlash(c, methodsPath, surface.Flash{Kind: "bad", Text: st.Decline.Text})
 	}
@@ -157,13 +163,14 @@ func ownMethod(c *fiber.Ctx) (of, id uuid.UUID, err error) {
 // makeDefault handles POST /client/payment-methods/:method/default.
 func (s *Site) makeDefault(c *fiber.Ctx) error {
 	of, id, err := ownMethod(c)
+	var charged []payment.Charging
 	if err == nil {
-		err = payment.MakeDefault(c.UserContext(), surface.DB(c), of, id, office.By(c))
+		charged, err = payment.MakeDefault(c.UserContext(), surface.DB(c), of, id, office.By(c))
 	}
 	if err != nil {
 		return err
 	}
-	return surface.Redirect(c, methodsPath, "Invoices are collected with this card from now on.")
+	return surface.Redirect(c, methodsPath, withCharges("Invoices are collected with this card from now on.", charged))
 }
 
 // removeMethod handles POST /client/payment-methods/:method/remove.
