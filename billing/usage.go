@@ -25,11 +25,14 @@ type PriceSpan struct {
 	Period
 }
 
-// TierSpan is a time on a tier: what it costs a month, and what is taken off.
+// TierSpan is a time on a tier: what it costs a month, and what is taken off, or the share
+// of revenue that is taken, and the least a month costs; see Commission and Agreed.
 type TierSpan struct {
-	Tier        string
-	Fee         Money
-	DiscountPPM int64
+	Tier          string
+	Fee           Money
+	DiscountPPM   int64
+	CommissionPPM int64
+	Minimum       Money // in the fee's currency
 	Period
 }
 

@@ -187,7 +187,7 @@ func (d *Desk) terms(ctx context.Context, tx *tenancy.CentralTx, r reseller.Rese
 		return err
 	}
 	var tier string
-	err := tx.NewRaw(`SELECT tier FROM tiers WHERE currency = ? AND valid_from <= ? AND (valid_to IS NULL OR valid_to > ?) ORDER BY fee_minor, tier LIMIT 1`,
+	err := tx.NewRaw(`SELECT tier FROM tiers WHERE currency = ? AND valid_from <= ? AND (valid_to IS NULL OR valid_to > ?) ORDER BY greatest(fee_minor, minimum_minor), commission_percent, tier LIMIT 1`,
 		r.Currency, r.TrialEndsAt, r.TrialEndsAt).Scan(ctx, &tier)
 	if tenancy.IsNoRows(err) {
 		return nil

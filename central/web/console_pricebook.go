@@ -189,6 +189,7 @@ func (s *Console) setTier(c *fiber.Ctx) error {
 	in := wholesale.NewTier{
 		Tier: table.Text(c.FormValue("tier"), 60), Currency: table.Text(c.FormValue("currency"), 3), Name: table.Text(c.FormValue("name"), 200),
 		Fee: table.Text(c.FormValue("fee"), 40), Percent: table.Text(c.FormValue("percent"), 20),
+		Share: table.Text(c.FormValue("share"), 20), Minimum: table.Text(c.FormValue("minimum"), 40),
 		Domains: table.Text(c.FormValue("domains"), 20), From: dayOf(c, "from"),
 	}
 	if err := s.Wholesale.SetTier(c.UserContext(), in, office.By(c)); err != nil {

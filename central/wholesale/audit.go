@@ -137,8 +137,53 @@ func (a *auditor) tenant(ctx context.Context, id tenancy.ID, t told) error {
 	a.report.Lines += len(t.lines)
 	a.services(id, "times", "overbilled", "unbilled", whatRan(ran, a.month, t.since), whatRule(rule))
 	a.services(id, "projection", "projection", "projection", whatRan(ran, a.month, t.since), whatRan(t.projected, a.month, t.since))
-	a.amounts(id, t, rule)
+	due, billed, err := a.agreed(t)
+	if err != nil {
+		return err
+	}
+	a.amounts(id, t, rule, due, billed)
 	return nil
+}
+
+// agreed is what the rules say of shares and the minimum, and what was billed of them.
+func (a *auditor) agreed(t told) (due, billed times, err error) {
+	m := billing.Period{From: a.month.From, To: a.month.To}
+	due, billed = times{}, times{}
+	say := func(to times, key string, minor int64) {
+		if minor != 0 {
+			to[key] = fmt.Sprint(minor)
+		}
+	}
+	shares, err := billing.Commission(m, t.revenue, t.spans)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, l := range shares {
+		say(due, "share of revenue on "+l.Tier, l.Net.Minor)
+	}
+	for tier, minor := range t.shares {
+		say(billed, "share of revenue on "+tier, minor)
+	}
+	running := make([]billing.TierSpan, 0, len(t.spans))
+	for _, s := range t.spans {
+		if !t.archived.IsZero() && (s.To.IsZero() || s.To.After(t.archived)) {
+			s.To = t.archived
+		}
+		if s.To.IsZero() || s.From.Before(s.To) {
+			running = append(running, s)
+		}
+	}
+	agreed, err := billing.Agreed(m, running)
+	if err != nil {
+		return nil, nil, err
+	}
+	say(billed, "to the minimum", t.least)
+	if agreed.Minor == 0 {
+		return due, billed, nil
+	}
+	lack, err := billing.ToTheMinimum(agreed, billing.Money{Minor: t.rest, Currency: agreed.Currency})
+	say(due, "to the minimum", lack.Minor)
+	return due, billed, err
 }
 
 // times is when a subject ran and was which SKU at last, in words that compare.
@@ -220,9 +265,8 @@ func (a *auditor) services(id tenancy.ID, differs, tooMuch, tooLittle string, ra
 	}
 }
 
-// amounts compares what was billed with the rule.
-func (a *auditor) amounts(id tenancy.ID, t told, rule []billing.UsageLine) {
-	due, billed := times{}, times{}
+// amounts compares what was billed with the rule; due and billed hold what was agreed.
+func (a *auditor) amounts(id tenancy.ID, t told, rule []billing.UsageLine, due, billed times) {
 	for _, l := range rule {
 		if l.Kind == "fee" {
 			continue
@@ -251,7 +295,8 @@ func (a *auditor) amounts(id tenancy.ID, t told, rule []billing.UsageLine) {
 	if len(found) == 0 {
 		return
 	}
-	late := slices.ContainsFunc(t.events, func(e billing.UsageEvent) bool { return e.RecordedAt.After(a.cutOff) })
+	late := slices.ContainsFunc(t.events, func(e billing.UsageEvent) bool { return e.RecordedAt.After(a.cutOff) }) ||
+		slices.ContainsFunc(t.revenue, func(e billing.RevenueEvent) bool { return e.RecordedAt.After(a.cutOff) })
 	if late {
 		a.report.Pending++
 		return

@@ -18,6 +18,11 @@ type told struct {
 	lines     []billedLine
 	stays     []billedStay
 	projected []Ran
+	revenue   []billing.RevenueEvent
+	archived  time.Time        // zero: it is not
+	shares    map[string]int64 // billed as a share of revenue, by tier
+	least     int64            // billed to reach the minimum
+	rest      int64            // everything else that was billed
 }
 
 type billedLine struct {
@@ -54,7 +59,10 @@ func (a *auditor) read(ctx context.Context, ids []tenancy.ID) ([]told, error) {
 		if err := a.spans(ctx, tx, who, place); err != nil {
 			return err
 		}
-		return a.bills(ctx, tx, who, place)
+		if err := a.bills(ctx, tx, who, place); err != nil {
+			return err
+		}
+		return a.agreements(ctx, tx, who, place)
 	})
 	return all, err
 }
@@ -121,6 +129,59 @@ func (a *auditor) bills(ctx context.Context, tx *tenancy.CentralTx, who string, 
 	return err
 }
 
+// agreements are what shares and minimums are worked out from, and what was billed of them.
+func (a *auditor) agreements(ctx context.Context, tx *tenancy.CentralTx, who string, place map[tenancy.ID]*told) error {
+	var revenue []struct {
+		TenantID            tenancy.ID
+		Minor               int64 `bun:"amount_minor"`
+		Key, Kind, Currency string
+		At, RecordedAt      time.Time
+	}
+	err := tx.NewRaw(`SELECT tenant_id, key, kind, currency, amount_minor, at, recorded_at FROM revenue_events
+		WHERE tenant_id = ANY (?::bigint[]) AND at >= ? AND at < ? AND kind IN ('invoiced', 'credited')`, who, a.month.From, a.month.To).Scan(ctx, &revenue)
+	if err != nil {
+		return err
+	}
+	for _, e := range revenue {
+		t := place[e.TenantID]
+		t.revenue = append(t.revenue, billing.RevenueEvent{Key: e.Key, Kind: e.Kind, Currency: e.Currency, Minor: e.Minor, At: e.At.UTC(), RecordedAt: e.RecordedAt})
+	}
+	var sums []struct {
+		TenantID             tenancy.ID
+		Kind, Tier, Currency string
+		NetMinor             int64
+	}
+	err = tx.NewRaw(`SELECT i.tenant_id, CASE l.kind WHEN 'adjustment' THEN l.adjusts ELSE l.kind END AS kind, l.tier, i.currency, sum(l.net_minor)::bigint AS net_minor
+		FROM wholesale_invoices i JOIN wholesale_lines l ON l.invoice_id = i.id WHERE i.tenant_id = ANY (?::bigint[]) AND l.period = ?
+		GROUP BY i.tenant_id, 2, l.tier, i.currency`, who, a.month.Name).Scan(ctx, &sums)
+	if err != nil {
+		return err
+	}
+	for _, s := range sums {
+		t := place[s.TenantID]
+		switch s.Kind {
+		case "minimum":
+			t.least += s.NetMinor
+			continue
+		case "commission":
+			if t.shares == nil {
+				t.shares = map[string]int64{}
+			}
+			t.shares[s.Tier] += s.NetMinor
+		}
+		t.rest += s.NetMinor
+	}
+	var gone []struct {
+		ID         tenancy.ID
+		ArchivedAt time.Time
+	}
+	err = tx.NewRaw("SELECT id, archived_at FROM tenants WHERE id = ANY (?::bigint[]) AND archived_at IS NOT NULL", who).Scan(ctx, &gone)
+	for _, g := range gone {
+		place[g.ID].archived = g.ArchivedAt.UTC()
+	}
+	return err
+}
+
 // spans are the resellers' times on tiers, each with what the tier costs and gives then.
 func (a *auditor) spans(ctx context.Context, tx *tenancy.CentralTx, who string, place map[tenancy.ID]*told) error {
 	var terms []struct {
@@ -148,7 +209,7 @@ func (a *auditor) spans(ctx context.Context, tx *tenancy.CentralTx, who string, 
 				until = v.To
 			}
 			if until.IsZero() || from.Before(until) {
-				t.spans = append(t.spans, billing.TierSpan{Tier: x.Tier, Fee: v.Fee, DiscountPPM: v.DiscountPPM, Period: billing.Period{From: from, To: until}})
+				t.spans = append(t.spans, billing.TierSpan{Tier: x.Tier, Fee: v.Fee, DiscountPPM: v.DiscountPPM, CommissionPPM: v.Commission, Minimum: v.Minimum, Period: billing.Period{From: from, To: until}})
 			}
 		}
 	}

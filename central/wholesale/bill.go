@@ -83,6 +83,12 @@ func (r *run) bill(ctx context.Context, who []billed) error {
 	for i := range who {
 		who[i].lines = append(who[i].lines, discounts(who[i].lines, r.month.Name)...)
 	}
+	if err := r.share(ctx, who, place, r.month, sharesFrom, false, who); err != nil {
+		return err
+	}
+	if err := r.least(ctx, who); err != nil {
+		return err
+	}
 	for i, c := range r.closed {
 		if err := r.adjust(ctx, c, i, who, place); err != nil {
 			return fmt.Errorf("adjust %s: %w", c.Name, err)
@@ -121,7 +127,8 @@ func (r *run) adjust(ctx context.Context, c closedRun, nth int, who []billed, pl
 	if len(late) == 0 {
 		return nil
 	}
-	lines, err := r.rate(ctx, adjustSQL, late, c.Month, adjustmentsFrom+nth*perAdjustment)
+	from := adjustmentsFrom + nth*perAdjustment
+	lines, err := r.rate(ctx, adjustSQL, late, c.Month, from)
 	if err != nil {
 		return err
 	}
@@ -139,7 +146,10 @@ func (r *run) adjust(ctx context.Context, c closedRun, nth int, who []billed, pl
 		}
 		w.lines = append(append(w.lines, lines...), more...)
 	}
-	return nil
+	if err := r.share(ctx, late, place, c.Month, from+adjustedSharesFrom, true, who); err != nil {
+		return err
+	}
+	return r.adjustLeast(ctx, late, c.Month, from, who, place)
 }
 
 // discounts are one line for each tier with a discount, on the sum of its lines.
@@ -193,7 +203,7 @@ func (r *run) adjustDiscounts(ctx context.Context, tenant tenancy.ID, period str
 		Base int64
 		Net  int64
 	}
-	err = r.tx.NewRaw(`SELECT l.tier, sum(l.net_minor) FILTER (WHERE 'discount' NOT IN (l.kind, l.adjusts))::bigint AS base,
+	err = r.tx.NewRaw(`SELECT l.tier, coalesce(sum(l.net_minor) FILTER (WHERE 'service' IN (l.kind, l.adjusts) OR 'metered' IN (l.kind, l.adjusts)), 0)::bigint AS base,
 			coalesce(sum(l.net_minor) FILTER (WHERE 'discount' IN (l.kind, l.adjusts)), 0)::bigint AS net
 		FROM wholesale_invoices i JOIN wholesale_lines l ON l.invoice_id = i.id
 		WHERE i.tenant_id = ? AND l.period = ? AND l.kind <> 'fee' GROUP BY l.tier`, tenant, period).Scan(ctx, &was)

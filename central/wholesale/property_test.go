@@ -26,7 +26,7 @@ func TestTheRunIsTheRule(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		nth++
 		_, err := w.Owner.Exec(ctx, `TRUNCATE central.wholesale_evidence, central.wholesale_lines, central.wholesale_refunds, central.wholesale_payments, central.wholesale_invoices, central.wholesale_runs,
-			central.usage_events, central.tenant_terms, central.wholesale_prices, central.tiers`)
+			central.usage_events, central.revenue_events, central.tenant_terms, central.wholesale_prices, central.tiers`)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,12 +35,20 @@ func TestTheRunIsTheRule(t *testing.T) {
 		for range rapid.IntRange(0, 14).Draw(t, "events") {
 			g.event()
 		}
+		for range rapid.IntRange(0, 6).Draw(t, "documents") {
+			g.document(time.Date(2026, 9, 15, 0, 0, 0, 0, time.UTC))
+		}
 		g.store(time.Date(2026, 9, 15, 0, 0, 0, 0, time.UTC))
 		g.run("2026-09")
+		g.compare("2026-09")
+		g.run("2026-09") // twice changes nothing
 		g.compare("2026-09")
 		late := rapid.IntRange(0, 5).Draw(t, "late events")
 		for range late {
 			g.event()
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "late documents") {
+			g.document(time.Time{})
 		}
 		g.store(time.Time{})
 		g.run("2026-10")
@@ -60,6 +68,8 @@ type scene struct {
 	stored int
 	prices []billing.PriceSpan
 	tiers  []billing.TierSpan
+
+	revenue []billing.RevenueEvent
 }
 
 // moment is one of the two months and their edges, odd to the microsecond now and then.
@@ -116,13 +126,33 @@ func (g *scene) book() {
 	}
 	change := g.moment("change of tier")
 	g.tiers = []billing.TierSpan{
-		{Tier: "start", Fee: billing.Money{Minor: 0, Currency: "EUR"}, Period: billing.Period{From: long, To: change}},
-		{Tier: "pro", Fee: billing.Money{Minor: rapid.Int64Range(0, 9999).Draw(g.t, "fee"), Currency: "EUR"}, DiscountPPM: rapid.Int64Range(0, 1_000_000).Draw(g.t, "discount") / 100 * 100, Period: billing.Period{From: change}},
+		{Tier: "start", Fee: billing.Money{Minor: 0, Currency: "EUR"}, CommissionPPM: rapid.Int64Range(0, 1_000_000).Draw(g.t, "share") / 100 * 100, Minimum: g.minimum(), Period: billing.Period{From: long, To: change}},
+		{Tier: "pro", Fee: billing.Money{Minor: rapid.Int64Range(0, 9999).Draw(g.t, "fee"), Currency: "EUR"}, DiscountPPM: rapid.Int64Range(0, 1_000_000).Draw(g.t, "discount") / 100 * 100, Minimum: g.minimum(), Period: billing.Period{From: change}},
 	}
 	for _, s := range g.tiers {
-		g.exec("INSERT INTO central.tiers (tier, currency, name, fee_minor, discount_percent, valid_from) VALUES ($1, 'EUR', $1, $2, $3::bigint / 10000.0, $4)", s.Tier, s.Fee.Minor, s.DiscountPPM, long)
+		g.exec("INSERT INTO central.tiers (tier, currency, name, fee_minor, discount_percent, commission_percent, minimum_minor, valid_from) VALUES ($1, 'EUR', $1, $2, $3::bigint / 10000.0, $5::bigint / 10000.0, $6, $4)",
+			s.Tier, s.Fee.Minor, s.DiscountPPM, long, s.CommissionPPM, s.Minimum.Minor)
 		g.exec("INSERT INTO central.tenant_terms (tenant_id, valid_from, tier, currency, set_by, created_at) VALUES ($1, $2, $3, 'EUR', '', now())", g.w.A.ID.Number(), s.From, s.Tier)
 	}
+}
+
+// minimum is what a tier asks for at least, or nothing.
+func (g *scene) minimum() billing.Money {
+	return billing.Money{Minor: max(0, rapid.Int64Range(-100_000, 500_000).Draw(g.t, "minimum")), Currency: "EUR"}
+}
+
+// document is an invoice or credit note of the reseller, told at a moment; zero: now.
+func (g *scene) document(recorded time.Time) {
+	if recorded.IsZero() {
+		recorded = time.Now().Add(-time.Second).UTC().Truncate(time.Microsecond)
+	}
+	e := billing.RevenueEvent{
+		Key: fmt.Sprintf("d%03d", len(g.revenue)), Kind: rapid.SampledFrom([]string{"invoiced", "invoiced", "credited", "paid"}).Draw(g.t, "document"),
+		Currency: rapid.SampledFrom([]string{"EUR", "EUR", "USD"}).Draw(g.t, "in"), Minor: rapid.Int64Range(1, 500_000).Draw(g.t, "net"), At: g.moment("issued"), RecordedAt: recorded,
+	}
+	g.revenue = append(g.revenue, e)
+	g.exec("INSERT INTO central.revenue_events (tenant_id, key, kind, currency, amount_minor, at, recorded_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+		g.w.A.ID.Number(), e.Key, e.Kind, e.Currency, e.Minor, e.At, recorded)
 }
 
 func (g *scene) event() {
@@ -172,6 +202,7 @@ func (g *scene) compare(period string) {
 		g.t.Fatal(missing, err)
 	}
 	var want, got []string
+	var sum int64
 	off := map[string]int64{}
 	for _, l := range rule {
 		want = append(want, fmt.Sprintf("%s %s %s %d: %d", l.Kind, l.SKU, l.Tier, l.Rate.Units, l.Net.Minor))
@@ -181,6 +212,7 @@ func (g *scene) compare(period string) {
 		for _, s := range l.Stays {
 			want = append(want, fmt.Sprintf("%s %s: %s %s %s %d %s %s", l.SKU, l.Tier, s.Subject, s.From.Format(time.RFC3339Nano), s.To.Format(time.RFC3339Nano), s.Quantity, s.Start, s.Stop))
 		}
+		sum += l.Net.Minor
 	}
 	for _, s := range g.tiers {
 		less, err := billing.Money{Minor: off[s.Tier], Currency: "EUR"}.Ratio(s.DiscountPPM, 1_000_000)
@@ -190,8 +222,14 @@ func (g *scene) compare(period string) {
 		if less.Minor != 0 {
 			want = append(want, fmt.Sprintf("discount  %s: %d", s.Tier, -less.Minor))
 		}
+		sum -= less.Minor
 	}
+	agreed, shares := g.agreed(m, sum)
+	want = append(want, agreed...)
 	got = append(got, g.billed(period)...)
+	if documents := g.documents(period); !slices.Equal(documents, shares) {
+		g.t.Fatalf("the shares of %s stand on\n%q\nand the rule says\n%q", period, documents, shares)
+	}
 	slices.SortFunc(want, cmp.Compare)
 	slices.SortFunc(got, cmp.Compare)
 	want = slices.DeleteFunc(want, isNothing)
@@ -201,6 +239,50 @@ func (g *scene) compare(period string) {
 	}
 }
 
+// agreed is what the rules say of shares and the minimum when all else comes to sum, and the
+// documents that the shares stand on.
+func (g *scene) agreed(m wholesale.Month, sum int64) (lines, documents []string) {
+	shares, err := billing.Commission(billing.Period{From: m.From, To: m.To}, g.revenue, g.tiers)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for _, l := range shares {
+		lines = append(lines, fmt.Sprintf("commission  %s: %d", l.Tier, l.Net.Minor))
+		sum += l.Net.Minor
+		for _, e := range l.Events {
+			documents = append(documents, fmt.Sprintf("%s %s %d", l.Tier, e.Key, e.Signed()))
+		}
+	}
+	agreed, err := billing.Agreed(billing.Period{From: m.From, To: m.To}, g.tiers)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if agreed.Minor > 0 && agreed.Minor > sum {
+		last := "" // the line is the last tier's with a minimum
+		for _, s := range g.tiers {
+			if s.Minimum.Minor > 0 && s.From.Before(m.To) && (s.To.IsZero() || s.To.After(m.From)) {
+				last = s.Tier
+			}
+		}
+		lines = append(lines, fmt.Sprintf("minimum  %s: %d", last, agreed.Minor-sum))
+	}
+	slices.Sort(documents)
+	return lines, documents
+}
+
+// documents are what the billed shares of a month stand on.
+func (g *scene) documents(period string) (all []string) {
+	err := g.w.Central.View(g.ctx, func(tx *tenancy.CentralTx) error {
+		return tx.NewRaw(`SELECT l.tier || ' ' || e.start_key || ' ' || (e.quantity * e.price_minor)::bigint FROM wholesale_lines l JOIN wholesale_evidence e USING (invoice_id, position)
+			WHERE l.period = ? AND 'commission' IN (l.kind, l.adjusts) ORDER BY 1`, period).Scan(g.ctx, &all)
+	})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	slices.Sort(all)
+	return all
+}
+
 // isNothing is a line that sums to nothing: an adjustment may leave one.
 func isNothing(s string) bool { return len(s) > 3 && s[len(s)-3:] == ": 0" }
 
@@ -208,8 +290,8 @@ func isNothing(s string) bool { return len(s) > 3 && s[len(s)-3:] == ": 0" }
 func (g *scene) billed(period string) (all []string) {
 	err := g.w.Central.View(g.ctx, func(tx *tenancy.CentralTx) error {
 		var lines []string
-		err := tx.NewRaw(`SELECT kind || ' ' || sku || ' ' || tier || CASE kind WHEN 'discount' THEN '' ELSE ' ' || (price_minor * 100000000)::bigint END || ': ' || sum(net_minor)
-			FROM (SELECT CASE kind WHEN 'adjustment' THEN adjusts ELSE kind END AS kind, sku, tier, CASE WHEN 'discount' IN (kind, adjusts) THEN 0 ELSE price_minor END AS price_minor, net_minor
+		err := tx.NewRaw(`SELECT kind || ' ' || sku || ' ' || tier || CASE WHEN kind IN ('discount', 'commission', 'minimum') THEN '' ELSE ' ' || (price_minor * 100000000)::bigint END || ': ' || sum(net_minor)
+			FROM (SELECT CASE kind WHEN 'adjustment' THEN adjusts ELSE kind END AS kind, sku, tier, CASE WHEN kind IN ('discount', 'commission', 'minimum') OR adjusts IN ('discount', 'commission', 'minimum') THEN 0 ELSE price_minor END AS price_minor, net_minor
 				FROM wholesale_lines WHERE period = ?) l GROUP BY kind, sku, tier, price_minor`, period).Scan(g.ctx, &lines)
 		if err != nil {
 			return err
@@ -222,6 +304,7 @@ func (g *scene) billed(period string) (all []string) {
 		}
 		err = tx.NewRaw(`SELECT l.sku, l.tier, e.subject, e.start_key, e.stop_key, e.from_at, e.to_at, sum(e.quantity)::bigint AS quantity
 			FROM wholesale_lines l JOIN wholesale_evidence e USING (invoice_id, position) WHERE l.period = ?
+				AND NOT (kind IN ('commission', 'minimum') OR adjusts IN ('commission', 'minimum'))
 			GROUP BY l.sku, l.tier, l.price_minor, e.subject, e.start_key, e.stop_key, e.from_at, e.to_at HAVING sum(e.quantity) <> 0`, period).Scan(g.ctx, &stays)
 		for _, s := range stays {
 			all = append(all, fmt.Sprintf("%s %s: %s %s %s %d %s %s", s.SKU, s.Tier, s.Subject, s.FromAt.UTC().Format(time.RFC3339Nano), s.ToAt.UTC().Format(time.RFC3339Nano), s.Quantity, s.StartKey, s.StopKey))

@@ -1,18 +1,14 @@
 package wholesale
 
-// The run's rules as SQL over the whole of a batch of resellers at once. The same rules
-// as billing.BillUsage, which tests hold them to.
-//
-// Arguments of every statement made from it: ?0 the batch as JSON ({tenant_id,
-// invoice_id}), ?1 and ?2 the month, ?3 up to when recorded, ?4 the first position, ?6 the
-// batch's resellers once more as a list: of a list the planner knows how much of the
-// ledger it is, and leaves the rest of it alone.
-const ratedCTE = `WITH who AS MATERIALIZED (
+// termsCTE is who is billed, for which month, and each one's times on a tier in it. It has
+// the arguments of ratedCTE up to ?2.
+const termsCTE = `WITH who AS MATERIALIZED (
 	SELECT w.tenant_id, w.invoice_id FROM jsonb_to_recordset(?0::jsonb) AS w(tenant_id bigint, invoice_id uuid)
 ), month AS (
 	SELECT ?1::timestamptz AS a, ?2::timestamptz AS b, (extract(epoch FROM ?2::timestamptz - ?1::timestamptz) * 1000000)::numeric AS micros
 ), terms AS MATERIALIZED ( -- each reseller's times on a tier in the month, cut where the tier changes
 	SELECT x.tenant_id, x.tier, x.currency, ti.name, ti.fee_minor, (ti.discount_percent * 10000)::bigint AS ppm,
+		(ti.commission_percent * 10000)::bigint AS commission_ppm, ti.minimum_minor,
 		greatest(x.valid_from, ti.valid_from, m.a) AS a, least(x.ends, coalesce(ti.valid_to, 'infinity'), m.b) AS b
 	FROM (SELECT tt.tenant_id, tt.tier, tt.currency, tt.valid_from,
 			coalesce(lead(tt.valid_from) OVER (PARTITION BY tt.tenant_id ORDER BY tt.valid_from), 'infinity') AS ends
@@ -20,7 +16,16 @@ const ratedCTE = `WITH who AS MATERIALIZED (
 	CROSS JOIN month m
 	JOIN tiers ti ON ti.tier = x.tier AND ti.currency = x.currency
 	WHERE greatest(x.valid_from, ti.valid_from, m.a) < least(x.ends, coalesce(ti.valid_to, 'infinity'), m.b)
-), stays AS ( -- from each start or change to what follows it
+)`
+
+// The run's rules as SQL over the whole of a batch of resellers at once. The same rules
+// as billing.BillUsage, which tests hold them to.
+//
+// Arguments of every statement made from it: ?0 the batch as JSON ({tenant_id,
+// invoice_id}), ?1 and ?2 the month, ?3 up to when recorded, ?4 the first position, ?6 the
+// batch's resellers once more as a list: of a list the planner knows how much of the
+// ledger it is, and leaves the rest of it alone.
+const ratedCTE = termsCTE + `, stays AS ( -- from each start or change to what follows it
 	SELECT e.tenant_id, e.subject, e.sku, e.quantity, e.at AS a, coalesce(e.next_at, m.b) AS b, e.key AS start_key, coalesce(e.next_key, '') AS stop_key
 	FROM (SELECT u.tenant_id, u.subject, u.sku, u.kind, u.quantity, u.at, u.key, lead(u.at) OVER w AS next_at, lead(u.key) OVER w AS next_key
 		FROM usage_events u

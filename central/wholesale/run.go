@@ -62,7 +62,8 @@ type Report struct {
 	Lines    int              `json:"lines"`
 	Total    map[string]int64 `json:"total_minor"` // by currency, tax included
 	Rows     []ReportRow      `json:"resellers"`
-	Missing  []Missing        `json:"without_price"` // usage that cannot be billed
+	Missing  []Missing        `json:"without_price"`    // usage that cannot be billed
+	Foreign  []Foreign        `json:"other_currencies"` // revenue that is not shared
 }
 
 // ReportRow is one reseller's invoice in a report.
@@ -128,6 +129,8 @@ type run struct {
 	seller Seller
 	series series
 	closed []closedRun // whose late facts are adjusted here
+
+	shares, minimums bool // some tier asks for them
 }
 
 // series is where the numbering and the chain of invoices stand.
@@ -147,7 +150,13 @@ func (r *run) whole(ctx context.Context) error {
 	if err != nil || done {
 		return err
 	}
+	if err := r.used(ctx); err != nil {
+		return err
+	}
 	if err := r.lateFacts(ctx); err != nil {
+		return err
+	}
+	if err := r.foreign(ctx); err != nil {
 		return err
 	}
 	var who []billed
@@ -237,11 +246,16 @@ func (r *run) lateFacts(ctx context.Context) error {
 		PeriodTo   time.Time
 		TenantID   int64
 	}
-	err := r.tx.NewRaw(`SELECT DISTINCT c.period, c.period_from, c.period_to, u.tenant_id
+	err := r.tx.NewRaw(`WITH since AS (SELECT max(cut_off) - ?0::interval AS at FROM wholesale_runs WHERE state = 'done')
+		SELECT c.period, c.period_from, c.period_to, u.tenant_id
 		FROM wholesale_runs c JOIN usage_events u ON u.at < c.period_to
-		WHERE c.state = 'done' AND u.recorded_at > (SELECT max(cut_off) FROM wholesale_runs WHERE state = 'done') - ?::interval
-			AND u.recorded_at <= ?
-		ORDER BY c.period_from, u.tenant_id`, lateMargin.String(), r.cutOff).Scan(ctx, &rows)
+		WHERE c.state = 'done' AND u.recorded_at > (SELECT at FROM since) AND u.recorded_at <= ?1
+		UNION -- each once; what one tells of revenue concerns those that share it alone
+		SELECT c.period, c.period_from, c.period_to, e.tenant_id
+		FROM wholesale_runs c JOIN revenue_events e ON e.at >= c.period_from AND e.at < c.period_to
+		WHERE ?2 AND c.state = 'done' AND e.recorded_at > (SELECT at FROM since) AND e.recorded_at <= ?1 AND e.kind IN ('invoiced', 'credited')
+			AND EXISTS (SELECT FROM tenant_terms x JOIN tiers t USING (tier, currency) WHERE x.tenant_id = e.tenant_id AND t.commission_percent > 0)
+		ORDER BY period_from, tenant_id`, lateMargin.String(), r.cutOff, r.shares).Scan(ctx, &rows)
 	if err != nil {
 		return fmt.Errorf("late facts: %w", err)
 	}

@@ -250,3 +250,70 @@ func TestRunsAtOnce(t *testing.T) {
 	}
 	booksBalance(t, w)
 }
+
+// A tier that shares revenue: what the shop told of its invoices is on the line, a trial is
+// free of it and of the minimum, and what is told late moves both.
+func TestAShareOfRevenueAndAMinimum(t *testing.T) {
+	w, ctx := tenancytest.New(t), t.Context()
+	d := book(t, w)
+	must(t, d.SetTier(ctx, wholesale.NewTier{Tier: "partner", Currency: "EUR", Name: "Partner", Fee: "0", Percent: "0", Share: "7.5", Minimum: "100.00", From: on(t, "2026-01-01")}, anna))
+	both := wholesale.NewTier{Tier: "both", Currency: "EUR", Name: "Both", Fee: "0", Percent: "1", Share: "1", Minimum: "-1", From: on(t, "2026-01-01")}
+	if err := d.SetTier(ctx, both, anna); !fault.Is(err, "tier.invalid") {
+		t.Errorf("a discount and a share: %v", err)
+	}
+	must(t, d.SetTerms(ctx, w.A.ID, wholesale.NewTerms{Tier: "partner", Currency: "EUR", From: on(t, "2026-11-16")}, anna)) // its trial ends
+	must(t, d.SetTerms(ctx, w.B.ID, wholesale.NewTerms{Tier: "partner", Currency: "EUR", From: on(t, "2026-11-01")}, anna))
+	sold := func(who tenancy.Tenant, key, kind, currency string, minor int64, at string) {
+		t.Helper()
+		must(t, w.DB(who).Update(ctx, func(tx *tenancy.Tx) error {
+			return tx.RecordRevenue(ctx, tenancy.Revenue{Key: key, Kind: kind, Currency: currency, Minor: minor, At: on(t, at)})
+		}))
+	}
+	sold(w.A, "invoice/1", "invoiced", "EUR", 500_00, "2026-11-10") // in the trial
+	sold(w.A, "invoice/2", "invoiced", "EUR", 300_00, "2026-11-20")
+	sold(w.A, "credit/2", "credited", "EUR", 100_01, "2026-11-21")
+	sold(w.A, "invoice/3", "invoiced", "USD", 70_00, "2026-11-22")
+	sold(w.B, "invoice/1", "invoiced", "EUR", 2000_00, "2026-11-20") // more than the minimum
+	w.Clock.Set(on(t, "2026-12-02"))
+	if r := mustRun(t, d, "2026-11"); len(r.Foreign) != 1 || r.Foreign[0].Net().String() != "70.00 USD" {
+		t.Errorf("in another currency: %+v", r.Foreign)
+	}
+	wantLines(t, lines(t, w, w.A, "2026-11"),
+		"commission 2026-11 1500 7.5 % of 199.99 EUR invoiced (Partner)",    // 14.99925
+		"minimum 2026-11 3500 To the agreed minimum of 50.00 EUR (Partner)") // half a month of it
+	wantLines(t, lines(t, w, w.B, "2026-11"), "commission 2026-11 15000 7.5 % of 2000.00 EUR invoiced (Partner)")
+	rows, _, err := d.Invoices(ctx, wholesale.InvoiceFilter{Tenant: w.A.ID})
+	must(t, err)
+	_, l, behind, err := d.Line(ctx, rows[0].ID, 900_001, w.A.ID, 0, 10)
+	must(t, err)
+	if !l.Shared() || len(behind) != 2 || behind[0].StartKey != "credit/2" || behind[0].Base(l).String() != "-100.01 EUR" || behind[1].StartTold.IsZero() || behind[1].Percent() != "7.50 %" {
+		t.Errorf("behind the share: %+v, %+v", l, behind)
+	}
+	if found, err := d.Audit(ctx, month(t, "2026-11"), ranHere{}); err != nil || len(found.Differences)+found.Pending > 0 {
+		t.Errorf("the audit: %+v, %v", found, err)
+	}
+
+	// Told late: the share grows by it, and the minimum gives way.
+	sold(w.A, "invoice/4", "invoiced", "EUR", 100_00, "2026-11-30")
+	if found, err := d.Audit(ctx, month(t, "2026-11"), ranHere{}); err != nil || len(found.Differences) > 0 || found.Pending != 1 {
+		t.Errorf("the audit before the adjustment: %+v, %v", found, err)
+	}
+	w.Clock.Set(on(t, "2027-01-02"))
+	mustRun(t, d, "2026-12")
+	wantLines(t, lines(t, w, w.A, "2026-12"),
+		"minimum 2026-12 10000 To the agreed minimum of 100.00 EUR (Partner)",
+		"adjustment 2026-11 750 Adjustment of 2026-11: 7.5 % of 100.00 EUR invoiced (Partner)",
+		"adjustment 2026-11 -750 Adjustment of 2026-11: To the agreed minimum of 50.00 EUR (Partner)")
+	for _, m := range []string{"2026-11", "2026-12"} {
+		if found, err := d.Audit(ctx, month(t, m), ranHere{}); err != nil || len(found.Differences)+found.Pending > 0 {
+			t.Errorf("the audit of %s: %+v, %v", m, found, err)
+		}
+	}
+	if _, err := w.Owner.Exec(ctx, "UPDATE central.wholesale_lines SET net_minor = net_minor + 1 WHERE kind = 'commission'"); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := d.Audit(ctx, month(t, "2026-11"), ranHere{}); err != nil || len(found.Differences) < 2 {
+		t.Errorf("the audit of a share that is not right: %+v, %v", found, err)
+	}
+	booksBalance(t, w)
+}

@@ -1,9 +1,11 @@
 package wholesale
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -173,6 +175,10 @@ type Line struct {
 // Net is the line's amount.
 func (l Line) Net() billing.Money { return billing.Money{Minor: l.NetMinor, Currency: l.currency} }
 
+// Shared reports whether the line is a share of revenue: its evidence are invoices and
+// credit notes of the reseller.
+func (l Line) Shared() bool { return l.Kind == "commission" || l.Adjusts == "commission" }
+
 // Payment is money taken, or not, for an invoice.
 type Payment struct {
 	ID          uuid.UUID
@@ -260,6 +266,7 @@ type Evidence struct {
 	ToAt        time.Time
 	Quantity    string
 	Share       string // of the month
+	PriceMinor  string
 	AmountMinor string // before the line was rounded
 	StartKey    string
 	StartAt     time.Time // when the event says it happened; zero: there is none
@@ -274,7 +281,7 @@ type Evidence struct {
 func (e Evidence) Percent() string {
 	whole, part, _ := strings.Cut(e.Share, ".")
 	part = (part + "0000")[:4]
-	return strings.TrimLeft(whole+part[:2], "0") + "." + part[2:] + " %"
+	return cmp.Or(strings.TrimLeft(whole+part[:2], "0"), "0") + "." + part[2:] + " %"
 }
 
 // Amount is the stay's part of the line in minor units, without zeros at the end.
@@ -282,6 +289,18 @@ func (e Evidence) Amount() string { return trimZeros(e.AmountMinor, 4) }
 
 // Pieces is the quantity without zeros at the end.
 func (e Evidence) Pieces() string { return trimZeros(e.Quantity, 4) }
+
+// Base is the amount of a share's invoice or credit note in the line's currency.
+func (e Evidence) Base(l Line) billing.Money {
+	minor, err := strconv.ParseInt(trimZeros(e.PriceMinor, 0), 10, 64)
+	if err != nil {
+		return billing.Money{Currency: l.currency}
+	}
+	if strings.HasPrefix(e.Quantity, "-") {
+		minor = -minor
+	}
+	return billing.Money{Minor: minor, Currency: l.currency}
+}
 
 // Line is one line of an invoice with a page of its evidence; see Invoice.
 func (d *Desk) Line(ctx context.Context, id uuid.UUID, position int, of tenancy.ID, offset, limit int) (row InvoiceRow, l Line, stays []Evidence, err error) {
@@ -296,14 +315,15 @@ func (d *Desk) Line(ctx context.Context, id uuid.UUID, position int, of tenancy.
 		if err != nil {
 			return err
 		}
-		return tx.NewRaw(`SELECT e.subject, coalesce(s.label, '') AS label, e.from_at, e.to_at, e.quantity::text AS quantity, e.share::text AS share,
-				e.amount_minor::text AS amount_minor, e.start_key, a.at AS start_at, a.recorded_at AS start_told, e.stop_key, b.at AS stop_at, b.recorded_at AS stop_told
+		return tx.NewRaw(`SELECT e.subject, coalesce(s.label, '') AS label, e.from_at, e.to_at, e.quantity::text AS quantity, e.share::text AS share, e.price_minor::text AS price_minor,
+				e.amount_minor::text AS amount_minor, e.start_key, coalesce(v.at, a.at) AS start_at, coalesce(v.recorded_at, a.recorded_at) AS start_told, e.stop_key, b.at AS stop_at, b.recorded_at AS stop_told
 			FROM wholesale_evidence e
+			LEFT JOIN revenue_events v ON ? AND v.tenant_id = ? AND v.key = e.start_key
 			LEFT JOIN usage_events a ON a.tenant_id = ? AND a.key = e.start_key AND e.start_key <> ''
 			LEFT JOIN usage_events b ON b.tenant_id = ? AND b.key = e.stop_key AND e.stop_key <> ''
 			LEFT JOIN services s ON s.tenant_id = ? AND 'service/' || s.service_id = split_part(e.subject, '/', 1) || '/' || split_part(e.subject, '/', 2)
 			WHERE e.invoice_id = ? AND e.position = ? ORDER BY e.subject, e.from_at, e.quantity LIMIT ? OFFSET ?`,
-			row.TenantID, row.TenantID, row.TenantID, id, position, limit, max(offset, 0)).Scan(ctx, &stays)
+			l.Shared(), row.TenantID, row.TenantID, row.TenantID, row.TenantID, id, position, limit, max(offset, 0)).Scan(ctx, &stays)
 	})
 	if err != nil {
 		return row, l, nil, fmt.Errorf("line %d of %s: %w", position, id, err)

@@ -22,12 +22,17 @@ type Tier struct {
 	Name        string
 	Fee         billing.Money // a month
 	DiscountPPM int64         // off services and metered units, parts per million
+	Commission  int64         // of what the reseller invoices, in place of a discount, parts per million
+	Minimum     billing.Money // the least a month costs
 	Domains     int           // of its own, at once
 	From, To    time.Time     // zero To: until another follows
 }
 
 // Percent is the discount as people write it: 12.5.
 func (t Tier) Percent() string { return percent(t.DiscountPPM) }
+
+// Share is the commission as people write it.
+func (t Tier) Share() string { return percent(t.Commission) }
 
 // At reports whether these terms of the tier hold at t.
 func (t Tier) At(at time.Time) bool { return period{t.From, t.To}.at(at) }
@@ -52,14 +57,17 @@ type tierRow struct {
 	Tier, Currency, Name string
 	FeeMinor             int64
 	DiscountPPM          int64 `bun:"discount_ppm"`
+	CommissionPPM        int64 `bun:"commission_ppm"`
+	MinimumMinor         int64
 	Domains              int
 	ValidFrom, ValidTo   time.Time
 }
 
-const tierColumns = "t.tier, t.currency, t.name, t.fee_minor, (t.discount_percent * 10000)::bigint AS discount_ppm, t.domains, t.valid_from, t.valid_to"
+const tierColumns = "t.tier, t.currency, t.name, t.fee_minor, (t.discount_percent * 10000)::bigint AS discount_ppm, (t.commission_percent * 10000)::bigint AS commission_ppm, t.minimum_minor, t.domains, t.valid_from, t.valid_to"
 
 func (r tierRow) tier() Tier {
-	return Tier{r.Tier, r.Name, billing.Money{Minor: r.FeeMinor, Currency: r.Currency}, r.DiscountPPM, r.Domains, r.ValidFrom.UTC(), utcOrZero(r.ValidTo)}
+	return Tier{Tier: r.Tier, Name: r.Name, Fee: billing.Money{Minor: r.FeeMinor, Currency: r.Currency}, DiscountPPM: r.DiscountPPM,
+		Commission: r.CommissionPPM, Minimum: billing.Money{Minor: r.MinimumMinor, Currency: r.Currency}, Domains: r.Domains, From: r.ValidFrom.UTC(), To: utcOrZero(r.ValidTo)}
 }
 
 // Tiers are all tiers with all their days, the newest first within a tier and currency.
@@ -112,6 +120,8 @@ type NewTier struct {
 	Name     string
 	Fee      string // a decimal of whole units, a month
 	Percent  string // discount, 0 to 100
+	Share    string // commission in its place, 0 to 100; empty: none
+	Minimum  string // the least a month costs, as Fee; empty: none
 	Domains  string // of a reseller's own; empty: DefaultDomains
 	From     time.Time
 }
@@ -136,6 +146,10 @@ func (d *Desk) SetTier(ctx context.Context, n NewTier, by audit.Origin) error {
 	if !ok {
 		wrong["percent"] = "Enter a percentage from 0 to 100."
 	}
+	share, minimum := n.agreed(wrong)
+	if ppm > 0 && share > 0 && wrong["share"] == "" {
+		wrong["share"] = "A tier gives a discount or takes a share, not both."
+	}
 	domains := DefaultDomains
 	if s := strings.TrimSpace(n.Domains); s != "" {
 		if domains, err = strconv.Atoi(s); err != nil || domains < 0 || domains > maxDomains {
@@ -151,7 +165,7 @@ func (d *Desk) SetTier(ctx context.Context, n NewTier, by audit.Origin) error {
 	if err := fault.Fields("tier.invalid", wrong); err != nil {
 		return err
 	}
-	t := Tier{Tier: n.Tier, Name: n.Name, Fee: fee, DiscountPPM: ppm, Domains: domains, From: n.From}
+	t := Tier{Tier: n.Tier, Name: n.Name, Fee: fee, DiscountPPM: ppm, Commission: share, Minimum: minimum, Domains: domains, From: n.From}
 	err = d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
 		if err := mustBeOpen(ctx, tx, n.From); err != nil {
 			return err
@@ -164,6 +178,24 @@ func (d *Desk) SetTier(ctx context.Context, n NewTier, by audit.Origin) error {
 	return nil
 }
 
+// agreed reads the share and the minimum, which may be empty.
+func (n NewTier) agreed(wrong map[string]string) (share int64, minimum billing.Money) {
+	ok := true
+	if s := strings.TrimSpace(n.Share); s != "" {
+		if share, ok = parsePercent(s); !ok {
+			wrong["share"] = "Enter a percentage from 0 to 100."
+		}
+	}
+	minimum.Currency = n.Currency
+	if s := strings.TrimSpace(n.Minimum); s != "" && !wrongCurrency(n.Currency) {
+		var err error
+		if minimum, err = billing.Parse(s, n.Currency); err != nil || minimum.Minor < 0 || minimum.Minor > 1e12 {
+			wrong["minimum"] = "Enter an amount such as 250.00, not negative."
+		}
+	}
+	return share, minimum
+}
+
 func storeTier(ctx context.Context, tx *tenancy.CentralTx, t Tier, by audit.Origin) error {
 	const same = " tier = ? AND currency = ? "
 	_, err := tx.NewRaw("UPDATE tiers SET valid_to = ? WHERE"+same+"AND valid_from < ? AND (valid_to IS NULL OR valid_to > ?)",
@@ -171,15 +203,16 @@ func storeTier(ctx context.Context, tx *tenancy.CentralTx, t Tier, by audit.Orig
 	if err != nil {
 		return err
 	}
-	_, err = tx.NewRaw(`INSERT INTO tiers (tier, currency, name, fee_minor, discount_percent, domains, valid_from, valid_to)
-		VALUES (?, ?, ?, ?, ?::numeric, ?, ?, (SELECT min(valid_from) FROM tiers WHERE`+same+`AND valid_from > ?))
+	_, err = tx.NewRaw(`INSERT INTO tiers (tier, currency, name, fee_minor, discount_percent, commission_percent, minimum_minor, domains, valid_from, valid_to)
+		VALUES (?, ?, ?, ?, ?::numeric, ?::numeric, ?, ?, ?, (SELECT min(valid_from) FROM tiers WHERE`+same+`AND valid_from > ?))
 		ON CONFLICT (tier, currency, valid_from) DO UPDATE SET name = excluded.name, fee_minor = excluded.fee_minor,
-			discount_percent = excluded.discount_percent, domains = excluded.domains, valid_to = excluded.valid_to`,
-		t.Tier, t.Fee.Currency, t.Name, t.Fee.Minor, t.Percent(), t.Domains, t.From, t.Tier, t.Fee.Currency, t.From).Exec(ctx)
+			discount_percent = excluded.discount_percent,
+			commission_percent = excluded.commission_percent, minimum_minor = excluded.minimum_minor, domains = excluded.domains, valid_to = excluded.valid_to`,
+		t.Tier, t.Fee.Currency, t.Name, t.Fee.Minor, t.Percent(), t.Share(), t.Minimum.Minor, t.Domains, t.From, t.Tier, t.Fee.Currency, t.From).Exec(ctx)
 	if err != nil {
 		return err
 	}
-	return by.Record(ctx, tx, "tier.set", tierTarget(t.Tier), map[string]any{"fee": t.Fee.String(), "discount": t.Percent(), "domains": t.Domains, "from": day(t.From)})
+	return by.Record(ctx, tx, "tier.set", tierTarget(t.Tier), map[string]any{"fee": t.Fee.String(), "discount": t.Percent(), "commission": t.Share(), "minimum": t.Minimum.String(), "domains": t.Domains, "from": day(t.From)})
 }
 
 // mustKnowTier refuses a tier that was never set in the currency.

@@ -90,7 +90,7 @@ func (r *run) billMonth(ctx context.Context, resellers int, word string, limit f
 // changed; prices change on the 11th.
 func madeUp(ctx context.Context, owner *pgx.Conn, resellers int) error {
 	for _, sql := range []string{
-		`TRUNCATE wholesale_evidence, wholesale_lines, wholesale_refunds, wholesale_payments, wholesale_invoices, wholesale_runs, usage_events, services, tenant_terms, wholesale_prices, tiers, offers, skus, holds, ledger_postings`,
+		`TRUNCATE wholesale_evidence, wholesale_lines, wholesale_refunds, wholesale_payments, wholesale_invoices, wholesale_runs, usage_events, revenue_events, services, tenant_terms, wholesale_prices, tiers, offers, skus, holds, ledger_postings`,
 		fmt.Sprintf(`DELETE FROM tenants WHERE id >= %d`, firstBilled),
 		fmt.Sprintf(`INSERT INTO tenants (id, key, slug, name, status, owner_email, schema_version, created_at, changed_at)
 			SELECT %[1]d + n, 'bench ' || n, 'bench-' || n, 'Bench ' || n, 'active', 'a@b.test', 0, now(), now() FROM generate_series(1, %[2]d) n`, firstBilled, resellers),
@@ -98,8 +98,9 @@ func madeUp(ctx context.Context, owner *pgx.Conn, resellers int) error {
 		`INSERT INTO skus VALUES ('traffic', 'traffic', 'Traffic', '', 'metered', 'GB', '{}', 'active', 9, now())`,
 		`INSERT INTO wholesale_prices SELECT gen_random_uuid(), sku, '', 'EUR', 400.5 * position, '2026-01-01', '2026-10-11', '', now() FROM skus`,
 		`INSERT INTO wholesale_prices SELECT gen_random_uuid(), sku, '', 'EUR', 420.42 * position, '2026-10-11', NULL, '', now() FROM skus`,
-		`INSERT INTO tiers VALUES ('pro', 'EUR', 'Pro', 4900, 12.5, '2026-01-01', NULL)`,
-		fmt.Sprintf(`INSERT INTO tenant_terms SELECT id, '2026-01-01', 'pro', 'EUR', '', now() FROM tenants WHERE id >= %d`, firstBilled),
+		`INSERT INTO tiers (tier, currency, name, fee_minor, discount_percent, commission_percent, minimum_minor, valid_from) VALUES
+			('pro', 'EUR', 'Pro', 4900, 12.5, 0, 250000, '2026-01-01'), ('share', 'EUR', 'Share', 1900, 0, 7.5, 100000, '2026-01-01')`,
+		fmt.Sprintf(`INSERT INTO tenant_terms SELECT id, '2026-01-01', CASE WHEN id %% 4 = 0 THEN 'share' ELSE 'pro' END, 'EUR', '', now() FROM tenants WHERE id >= %d`, firstBilled),
 		fmt.Sprintf(`INSERT INTO services (tenant_id, service_id, sku, label, platform_id, region, ref, desired, observed, problem, address, began_at, ended_at, changed_at)
 			SELECT t.id, gen_random_uuid(), 'vps-' || 1 + (t.id + n) %% 8, '', gen_random_uuid(), '', '', 'active', 'active', '', '',
 				timestamptz '2026-09-10' + (n * 1234567 %% 4000000) * interval '1 second', CASE WHEN n %% 5 = 0 THEN timestamptz '2026-10-27 12:00' END, now()
@@ -108,6 +109,10 @@ func madeUp(ctx context.Context, owner *pgx.Conn, resellers int) error {
 			SELECT tenant_id, 'service/' || service_id || '/start', 'service/' || service_id, sku, 'start', 1, began_at FROM services`,
 		`INSERT INTO usage_events (tenant_id, key, subject, sku, kind, quantity, at)
 			SELECT tenant_id, 'service/' || service_id || '/stop', 'service/' || service_id, sku, 'stop', 1, ended_at FROM services WHERE ended_at IS NOT NULL`,
+		// A quarter share their revenue: an invoice a service, one in twenty credited.
+		`INSERT INTO revenue_events (tenant_id, key, kind, currency, amount_minor, at)
+			SELECT tenant_id, 'invoice/' || service_id, 'invoiced', 'EUR', 999, timestamptz '2026-10-01' + (abs(hashtext(service_id::text)) % 2600000) * interval '1 second' FROM services
+			UNION ALL SELECT tenant_id, 'credit/' || service_id, 'credited', 'EUR', 500, timestamptz '2026-10-30' FROM services WHERE hashtext(service_id::text) % 20 = 0`,
 		`VACUUM ANALYZE usage_events`, `ANALYZE`,
 	} {
 		if _, err := owner.Exec(ctx, "SET search_path TO central"); err != nil {
