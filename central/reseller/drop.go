@@ -27,7 +27,7 @@ type Dropper interface {
 // Drop asks for the removal of an archived reseller's data after its hold period: it
 // is exported first, by a job. Typed must be its slug. Asking twice asks once.
 // Faults: tenant.unknown, tenant.not_confirmed, tenant.not_archived, tenant.on_hold,
-// tenant.dropping, tenant.dropped.
+// tenant.services_run, tenant.dropping, tenant.dropped.
 func (d *Desk) Drop(ctx context.Context, id tenancy.ID, typed string, by audit.Origin) error {
 	return d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
 		r, err := byID(ctx, tx, id, "FOR UPDATE OF t")
@@ -46,6 +46,9 @@ func (d *Desk) Drop(ctx context.Context, id tenancy.ID, typed string, by audit.O
 		if err := tenancy.MayDrop(r.Status, r.DropAfter, tx.Now()); err != nil {
 			return err
 		}
+		if err := nothingRuns(ctx, tx, id); err != nil {
+			return err
+		}
 		if _, err := tx.NewRaw("UPDATE tenants SET drop_requested_at = ?, changed_at = ? WHERE id = ?", tx.Now(), tx.Now(), id).Exec(ctx); err != nil {
 			return fmt.Errorf("drop %s: %w", id, err)
 		}
@@ -54,6 +57,21 @@ func (d *Desk) Drop(ctx context.Context, id tenancy.ID, typed string, by audit.O
 		}
 		return by.Record(ctx, tx, "tenant.drop_requested", Target(id), detail("slug", r.Slug, "name", r.Name))
 	})
+}
+
+// nothingRuns refuses while servers of the reseller's customers run: with the schema
+// would go what is known of them, and they would run on for nobody.
+func nothingRuns(ctx context.Context, tx *tenancy.CentralTx, id tenancy.ID) error {
+	var n int
+	err := tx.NewRaw("SELECT count(*) FROM services WHERE tenant_id = ? AND began_at IS NOT NULL AND ended_at IS NULL", id).Scan(ctx, &n)
+	if err != nil {
+		return fmt.Errorf("drop %s: look for services: %w", id, err)
+	}
+	if n > 0 {
+		return fault.New(fault.Conflict, "tenant.services_run",
+			fmt.Sprintf("Services of this reseller's customers still run: %d. Resume the reseller, have them ended, and archive it again.", n))
+	}
+	return nil
 }
 
 // CarryOut does what a DropJob asks for, and writes the trail once.
