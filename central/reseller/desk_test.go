@@ -234,7 +234,20 @@ func TestLife(t *testing.T) {
 		{"taken back", func() error { return d.Resume(ctx, r.ID, anna) }, "", tenancy.Active},
 		{"archived again", func() error { return d.Archive(ctx, r.ID, "comet", "", anna) }, "", tenancy.Archived},
 		{"dropping wants the slug", func() error { w.Clock.Advance(25 * time.Hour); return d.Drop(ctx, r.ID, "", anna) }, "tenant.not_confirmed", tenancy.Archived},
-		{"asked for", func() error { return d.Drop(ctx, r.ID, "comet", anna) }, "", tenancy.Archived},
+		{"not while a server runs", func() error {
+			_, err := w.Owner.Exec(ctx, `INSERT INTO central.services (tenant_id, service_id, sku, label, platform_id, region, ref, desired, observed, problem, address, began_at, changed_at)
+				VALUES ($1, gen_random_uuid(), 'vps-1', '', gen_random_uuid(), 'ams', '1', 'active', 'active', '', '', now(), now())`, r.ID.Number())
+			if err != nil {
+				return err
+			}
+			return d.Drop(ctx, r.ID, "comet", anna)
+		}, "tenant.services_run", tenancy.Archived},
+		{"asked for", func() error {
+			if _, err := w.Owner.Exec(ctx, "UPDATE central.services SET ended_at = now() WHERE tenant_id = $1", r.ID.Number()); err != nil {
+				return err
+			}
+			return d.Drop(ctx, r.ID, "comet", anna)
+		}, "", tenancy.Archived},
 		{"no way back now", func() error { return d.Resume(ctx, r.ID, anna) }, "tenant.dropping", tenancy.Archived},
 		{"nor asked twice", func() error { return d.Drop(ctx, r.ID, "comet", anna) }, "tenant.dropping", tenancy.Archived},
 		{"carried out, and once more after a crash", func() error {

@@ -31,7 +31,9 @@ func TestPagesAskLittle(t *testing.T) {
 		c.Send(t, "GET", path, nil) // what is kept in memory is there from now on
 		var a surfacetest.Answer
 		n := count.Since(func() { a = c.Send(t, "GET", path, nil) })
-		if a.Status != 200 && a.Status != 303 {
+		// The estate's shop has no address: its invoice is read and refused as an electronic one.
+		electronic := a.Status == 409 && strings.HasSuffix(path, ".xml")
+		if a.Status != 200 && a.Status != 303 && !electronic {
 			t.Errorf("GET %s: %d", path, a.Status)
 		}
 		if n == 0 || n > mostStatements {

@@ -61,10 +61,8 @@ func newPlace(t *testing.T) *place {
 	names := []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS", "VIRTFUSION", "STRIPE"}
 	ports := freePorts(t, len(names))
 	p.http, p.https = ports[0], ports[1]
-	for _, e := range os.Environ() {
-		if !strings.HasPrefix(e, "EZSCALE_") || strings.HasPrefix(e, "EZSCALE_PG_BIN=") {
-			p.environ = append(p.environ, e)
-		}
+	if p.environ, err = programtest.Environ(); err != nil {
+		t.Fatal(err)
 	}
 	p.environ = append(p.environ, "EZSCALE_DEMO_MONTHS=0", "EZSCALE_DEMO_DIR="+filepath.Join(dir, "demo"))
 	for i, name := range names {

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -139,8 +138,9 @@ func (d *running) start() (err error) {
 	}
 	cmd := exec.Command(bin, "demo")
 	cmd.Dir = d.dir
-	// The tests' own variables are none of the program's, which refuses what it does not know.
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "EZSCALE_SCREENSHOTS=") })
+	if cmd.Env, err = programtest.Environ(); err != nil {
+		return err
+	}
 	cmd.Env = append(cmd.Env, "EZSCALE_DEMO_MONTHS=1", "EZSCALE_DEMO_DIR="+filepath.Join(d.dir, "demo"), "EZSCALE_DEMO_DATA="+filepath.Join(d.data, "pg"))
 	ports, err := freePorts(8)
 	if err != nil {

@@ -7,8 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
+
+	"github.com/ezscale/ezscale/tenancy/pgembed"
+	"github.com/ezscale/ezscale/tenancy/tenancytest"
 )
 
 // dir holds the program once it was asked for.
@@ -28,6 +33,18 @@ var build = sync.OnceValues(func() (path string, err error) {
 
 // Binary is the path of the program, built at the first call.
 func Binary() (string, error) { return build() }
+
+// Environ is the environment the program is started with: none of the tests' own
+// variables, which it would refuse, and where PostgreSQL is, which it would look for
+// below the folder it runs in.
+func Environ() ([]string, error) {
+	bin, err := pgembed.FindBinDir(os.Getenv("EZSCALE_PG_BIN"), tenancytest.Root())
+	if err != nil {
+		return nil, err
+	}
+	kept := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "EZSCALE_") })
+	return append(kept, "EZSCALE_PG_BIN="+bin), nil
+}
 
 // Main runs a package's tests and removes the program: func TestMain(m *testing.M) {
 // os.Exit(programtest.Main(m)) }.
