@@ -15,7 +15,14 @@ import (
 )
 
 // renewalDesk is where subscriptions are renewed, collected and ended.
-func (a *app) renewalDesk() *renewal.Desk { return &renewal.Desk{Mail: mail.NewOutbox(a.ring)} }
+func (a *app) renewalDesk() *renewal.Desk {
+	return &renewal.Desk{Mail: mail.NewOutbox(a.ring), Links: a.payLinks()}
+}
+
+// payLinks makes and reads links that need no sign-in.
+func (a *app) payLinks() *payment.Links {
+	return payment.NewLinks(a.ring.DeriveKey(payment.LinkKeyPurpose))
+}
 
 // handleRenewals registers what is due of subscriptions, what follows failed charges,
 // and what follows paid invoices: an order first, then what is renewed.

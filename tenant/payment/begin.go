@@ -23,6 +23,7 @@ type BeginRequest struct {
 	Choice    string     // of the sandbox: which outcome is tried
 	Save      bool       // keep the method for later
 	OnSession bool       // the customer is there
+	Via       string     // what led here, for the report: see ByLink; empty: the customer signed in
 	ReturnURL string     // where authenticating elsewhere leads back to; {payment} stands for the payment's id
 }
 
@@ -115,7 +116,9 @@ func claim(ctx context.Context, tx *tenancy.Tx, r BeginRequest) (Payment, bool, 
 		return p, false, err
 	}
 	if !ok {
-		p, err = insert(ctx, tx, inv, r.Gateway, r.MethodID, newKey(r), r.OnSession)
+		if p, err = insert(ctx, tx, inv, r.Gateway, r.MethodID, newKey(r), r.OnSession); err == nil && r.Via != "" {
+			_, err = tx.NewRaw("UPDATE payments SET via = ? WHERE id = ?", r.Via, p.ID).Exec(ctx)
+		}
 		return p, false, err
 	}
 	return p, !r.goesOnWith(p, inv.DueMinor, tx.Now()), nil

@@ -163,6 +163,10 @@ func (d *Desk) press(ctx context.Context, w *work, s Subscription, b bill, tryin
 		return err
 	}
 	at := endAt(p, b, since)
+	if trying && !now.Before(at) { // a gateway that was down kept a try from being made: the end waits for it
+		w.schedule(b.InvoiceID, sooner(next, now.Add(day)))
+		return nil
+	}
 	if now.Before(at) {
 		w.schedule(b.InvoiceID, sooner(next, at))
 		return nil
@@ -316,5 +320,5 @@ func (d *Desk) suspend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscrip
 	if err := tell(ctx, tx, s, "suspended/"+b.InvoiceID.String(), s.Label+" was turned off because invoice "+b.Number+" is not paid.", true); err != nil {
 		return err
 	}
-	return d.letter(ctx, tx, s, letterSuspended(s, b, endAt(p, b, tx.Now())))
+	return d.letter(ctx, tx, s, letterSuspended(s, b, endAt(p, b, tx.Now()), d.payLink(tx, b.InvoiceID, payment.LetterSuspended)))
 }

@@ -74,7 +74,13 @@ func (s Subscription) what() string {
 
 func (s Subscription) path() string { return "/client/subscriptions/" + s.ID.String() }
 
-func payPath(invoice uuid.UUID) string { return "/client/invoices/" + invoice.String() + "/pay" }
+// payLink is where a letter leads to: to paying without signing in.
+func (d *Desk) payLink(tx *tenancy.Tx, invoice uuid.UUID, from payment.Letter) string {
+	if d.Links == nil {
+		return "/client/invoices/" + invoice.String() + "/pay"
+	}
+	return d.Links.Path(tx.TenantID(), invoice, from, tx.Now().Add(payment.LinkHolds))
+}
 
 func letterUpcoming(s Subscription, next billing.Period) message {
 	return message{
@@ -97,10 +103,10 @@ func letterEnded(s Subscription, why ending) message {
 	}
 }
 
-func letterSuspended(s Subscription, b bill, ends time.Time) message {
+func letterSuspended(s Subscription, b bill, ends time.Time, link string) message {
 	return message{
 		key: "invoice/" + b.InvoiceID.String() + "/suspended", template: mail.ServiceSuspendedUnpaid,
-		data:    map[string]string{"what": s.what(), "number": b.Number, "ends": s.date(ends), "link": payPath(b.InvoiceID)},
+		data:    map[string]string{"what": s.what(), "number": b.Number, "ends": s.date(ends), "link": link},
 		amounts: map[string]billing.Money{"open": b.owed()},
 	}
 }
@@ -118,7 +124,7 @@ func (d *Desk) askToPay(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscri
 	return d.letter(ctx, tx, s, message{
 		key: "invoice/" + b.InvoiceID.String() + "/due/" + strconv.Itoa(n), template: mail.InvoiceDue,
 		data: map[string]string{
-			"what": s.what(), "number": b.Number, "due": s.date(b.DueAt), "off": s.date(b.DueAt.Add(p.Dunning.SuspendAfter)), "link": payPath(b.InvoiceID),
+			"what": s.what(), "number": b.Number, "due": s.date(b.DueAt), "off": s.date(b.DueAt.Add(p.Dunning.SuspendAfter)), "link": d.payLink(tx, b.InvoiceID, payment.LetterDue),
 		},
 		amounts: map[string]billing.Money{"open": b.owed()},
 	})
@@ -168,7 +174,7 @@ func (d *Desk) tellFailed(ctx context.Context, tx *tenancy.Tx, s Subscription, b
 	}
 	return d.letter(ctx, tx, s, message{
 		key: "invoice/" + b.InvoiceID.String() + "/failed/" + try, template: mail.PaymentFailed,
-		data:    map[string]string{"what": s.what(), "number": b.Number, "reason": reason, "next": again, "ask": ask, "link": payPath(b.InvoiceID)},
+		data:    map[string]string{"what": s.what(), "number": b.Number, "reason": reason, "next": again, "ask": ask, "link": d.payLink(tx, b.InvoiceID, payment.LetterFailed)},
 		amounts: map[string]billing.Money{"amount": b.owed()},
 	})
 }

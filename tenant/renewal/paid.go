@@ -13,13 +13,15 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/hosting"
+	"github.com/ezscale/ezscale/tenant/payment"
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
 // Desk is where subscriptions are renewed, collected and ended. It is safe for
 // concurrent use.
 type Desk struct {
-	Mail Mailer
+	Mail  Mailer
+	Links *payment.Links // in letters about what is overdue; nil: they lead to the page that asks to sign in
 }
 
 // Paid follows when an invoice is paid in full (job invoice.paid): subscriptions of a

@@ -74,6 +74,7 @@ func newEstate(t testing.TB, w *tenancytest.World) *estate {
 		Selling:  sellingOf(box),
 		Webhooks: &webhook.Desk{Sealer: ring},
 		Payments: &payment.Desk{Gateways: byTransfer{}, Keys: ring},
+		Links:    payment.NewLinks(ring.DeriveKey(payment.LinkKeyPurpose)),
 		Office:   &web.Office{Hosts: func(tenancy.ID) []string { return []string{"one"} }, MailAgain: box.Again, Letters: mustLetters(t, names), Sender: (&mail.House{Desk: branding.NewDesk(names), Sites: func(h string) string { return "https://" + h }, Host: func(x tenancy.Tenant) string { return x.PrimaryHost }}).Tenant},
 	}
 	tenants, err := surface.New(surface.Config{

@@ -28,8 +28,9 @@ type Site struct {
 	Services *Services      // the pages about what runs
 	Selling  *Selling       // the pages on which people buy
 
-	Payments *payment.Desk // where money is taken
-	Webhooks *webhook.Desk // endpoints of customers and of the reseller
+	Payments *payment.Desk  // where money is taken
+	Links    *payment.Links // with which invoices are paid without signing in
+	Webhooks *webhook.Desk  // endpoints of customers and of the reseller
 
 	shown shownSites
 }
@@ -61,6 +62,7 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.apiRoutes()...)
 	all = append(all, s.hookRoutes()...)
 	all = append(all, s.payRoutes()...)
+	all = append(all, s.payLinkRoutes()...)
 	all = append(all, s.methodRoutes()...)
 	all = append(all, s.gatewayRoutes()...)
 	all = append(all, s.paymentRoutes()...)
