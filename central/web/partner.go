@@ -32,6 +32,7 @@ func (s *Partner) Routes() []surface.Route {
 	}
 	return append(append(append(people.Routes(), s.openRoutes(people)...), s.payRoutes()...),
 		at("GET", "/", identity.StatementRead, s.overview),
+		at("GET", "/month", identity.StatementRead, s.month),
 		at("GET", "/prices", identity.StatementRead, s.prices),
 		at("GET", "/invoices", identity.StatementRead, s.invoices),
 		at("GET", "/invoices/:invoice", identity.StatementRead, s.invoice),

@@ -36,6 +36,24 @@ func (s *Partner) overview(c *fiber.Ctx) error {
 	return surface.Render(c, "partner", "partner/overview", "Overview", partnerOverview{me, a, withStatus(a.Recent, s.Central.Now())})
 }
 
+type monthView struct {
+	Partner wholesale.Partner
+	P       wholesale.Preview
+}
+
+// month is what the month under way will cost.
+func (s *Partner) month(c *fiber.Ctx) error {
+	me, err := s.mine(c)
+	if err != nil {
+		return err
+	}
+	p, err := s.Wholesale.Preview(c.UserContext(), me.ID)
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "partner", "partner/month", "This month", monthView{me, p})
+}
+
 type pricesView struct {
 	Partner wholesale.Partner
 	Rows    []wholesale.Listed

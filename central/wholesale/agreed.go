@@ -269,8 +269,8 @@ func (f Foreign) Net() billing.Money { return billing.Money{Minor: f.NetMinor, C
 
 // foreign finds what no share is taken of.
 func (r *run) foreign(ctx context.Context) error {
-	if !r.shares {
-		return nil
+	if err := r.used(ctx); err != nil || !r.shares {
+		return err
 	}
 	return r.tx.NewRaw(`SELECT e.tenant_id AS tenant, e.currency, sum(CASE e.kind WHEN 'credited' THEN -e.amount_minor ELSE e.amount_minor END)::bigint AS net_minor
 		FROM (SELECT tenant_id, tier, currency, valid_from, lead(valid_from) OVER (PARTITION BY tenant_id ORDER BY valid_from) AS ends FROM tenant_terms) x

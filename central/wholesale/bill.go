@@ -94,7 +94,12 @@ func (r *run) bill(ctx context.Context, who []billed) error {
 			return fmt.Errorf("adjust %s: %w", c.Name, err)
 		}
 	}
-	return r.issue(ctx, slices.DeleteFunc(who, func(w billed) bool { return len(w.lines) == 0 }))
+	who = slices.DeleteFunc(who, func(w billed) bool { return len(w.lines) == 0 })
+	if !r.only.IsZero() {
+		r.seen = append(r.seen, who...)
+		return nil
+	}
+	return r.issue(ctx, who)
 }
 
 // rate runs one of the two large statements over a batch.

@@ -131,6 +131,9 @@ type run struct {
 	closed []closedRun // whose late facts are adjusted here
 
 	shares, minimums bool // some tier asks for them
+
+	only tenancy.ID // whose preview it is; zero: a run of all
+	seen []billed   // what a preview would have issued
 }
 
 // series is where the numbering and the chain of invoices stand.
@@ -150,19 +153,27 @@ func (r *run) whole(ctx context.Context) error {
 	if err != nil || done {
 		return err
 	}
-	if err := r.used(ctx); err != nil {
+	if err := r.foreign(ctx); err != nil {
 		return err
 	}
 	if err := r.lateFacts(ctx); err != nil {
 		return err
 	}
-	if err := r.foreign(ctx); err != nil {
+	if err := r.everybody(ctx); err != nil {
 		return err
 	}
+	if len(r.report.Missing) > 0 && !r.dry {
+		return unpriced(r.report.Missing)
+	}
+	return r.close(ctx)
+}
+
+// everybody bills all who are to be billed, or the one that a preview is for.
+func (r *run) everybody(ctx context.Context) error {
 	var who []billed
-	err = r.tx.NewRaw(`SELECT t.id, t.name, t.owner_email, t.locale, t.time_zone, coalesce(p.billing, '{}') AS billing, coalesce(p.tax_id, '') AS tax_id
+	err := r.tx.NewRaw(`SELECT t.id, t.name, t.owner_email, t.locale, t.time_zone, coalesce(p.billing, '{}') AS billing, coalesce(p.tax_id, '') AS tax_id
 		FROM tenants t LEFT JOIN reseller_profiles p ON p.tenant_id = t.id
-		WHERE NOT t.sandbox AND EXISTS (SELECT FROM tenant_terms x WHERE x.tenant_id = t.id AND x.valid_from < ?) ORDER BY t.id`, r.month.To).Scan(ctx, &who)
+		WHERE NOT t.sandbox AND ?1 IN (0, t.id) AND EXISTS (SELECT FROM tenant_terms x WHERE x.tenant_id = t.id AND x.valid_from < ?0) ORDER BY t.id`, r.month.To, r.only.Number()).Scan(ctx, &who)
 	if err != nil {
 		return fmt.Errorf("who is billed: %w", err)
 	}
@@ -171,10 +182,7 @@ func (r *run) whole(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(r.report.Missing) > 0 && !r.dry {
-		return unpriced(r.report.Missing)
-	}
-	return r.close(ctx)
+	return nil
 }
 
 // open takes the month, or finds it billed. Two runs at once wait for one another here.

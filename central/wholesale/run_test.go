@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -84,8 +85,21 @@ func TestAMonthOfOneReseller(t *testing.T) {
 	}
 	dry, err := d.Run(ctx, month(t, "2026-11"), anna, true)
 	must(t, err)
+	seen, err := d.Preview(ctx, w.A.ID)
+	must(t, err)
+	said := []string{}
+	for _, l := range seen.Lines {
+		said = append(said, fmt.Sprintf("%s %s %d %s", l.Kind, seen.Month.Name, l.Net.Minor, l.Description))
+	}
+	if got := count(t, w, "SELECT (SELECT count(*) FROM wholesale_evidence) + (SELECT count(*) FROM wholesale_runs)"); got != 0 {
+		t.Errorf("the preview left %d rows", got)
+	}
 	w.Clock.Set(on(t, "2026-12-02"))
 	real := mustRun(t, d, "2026-11")
+	wantLines(t, said, lines(t, w, w.A, "2026-11")...) // what the reseller was shown is what it is billed
+	if want := (billing.Money{Minor: real.Rows[0].NetMinor, Currency: "EUR"}); seen.Net != want {
+		t.Errorf("the preview came to %v, the invoice to %v", seen.Net, want)
+	}
 	real.Dry, real.CutOff = true, dry.CutOff
 	if a, b := jsonOf(t, real), jsonOf(t, dry); a != b {
 		t.Errorf("the preview differs:\n%s\n%s", b, a)
