@@ -59,6 +59,10 @@ func binDir(dir string) (string, bool) {
 	if real, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres")); err == nil {
 		dir = filepath.Dir(real)
 	}
+	// The servers are started in folders of their own.
+	if whole, err := filepath.Abs(dir); err == nil {
+		dir = whole
+	}
 	return dir, exists(filepath.Join(dir, "initdb")) && exists(filepath.Join(dir, "postgres"))
 }
 

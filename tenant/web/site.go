@@ -68,8 +68,12 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.paymentRoutes()...)
 	all = append(all, s.mailTextRoutes()...)
 	all = append(all, s.couponRoutes()...)
+	var glances *Glances
+	if s.Office != nil {
+		glances = s.Office.Glances
+	}
 	for i := range all {
-		all[i] = s.Office.Glances.forgetting(unlessReadOnly(all[i]))
+		all[i] = glances.forgetting(unlessReadOnly(all[i]))
 	}
 	return all
 }
