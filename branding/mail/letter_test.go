@@ -41,7 +41,7 @@ var sample = map[string]string{
 	"when": "15 October 2026, 09:30 UTC", "device": "Firefox on Linux", "host": "shop.example.org", "until": "22 October 2026",
 	"number": "INV-2026-00042", "invoice": "INV-2026-00040", "total": "€23.79", "amount": "€10.00", "open": "€13.79", "due": "22 October 2026", "next": "24 October 2026",
 	"reason": "Its CNAME leads to old.example.net; it should lead to edge.example.net.", "shop": "Nimbus Hosting",
-	"what": "VPS Small (shop server)", "on": "22 October 2026", "off": "29 October 2026", "ends": "12 November 2026",
+	"what": "VPS Small (shop server)", "wanted": "VPS Large", "every": "a month", "on": "22 October 2026", "off": "29 October 2026", "ends": "12 November 2026",
 	"restriction": "read_only", "since": "1 October 2026", "title": "A payment failed", "text": "A card was declined.", "who": "Nimbus Hosting", "facts": "amount: €10.00\n",
 	"account": "Lee & Sons", "role": "Technical contact",
 	"service": "Shop server", "address": "203.0.113.80", "customer": "Lee & Sons", "problem": "The platform has no room left for it.",

@@ -39,6 +39,8 @@ const (
 	ServiceSuspendedUnpaid = "service_suspended_unpaid"
 	SubscriptionCancelled  = "subscription_cancelled"
 	SubscriptionEnded      = "subscription_ended"
+	PlanChanged            = "plan_changed"
+	ChangeFailed           = "change_failed"
 )
 
 // The letters about services.
@@ -94,5 +96,7 @@ var Templates = map[string][]string{
 	PaymentFailed:          {"name", "what", "number", "amount", "reason", "next", "ask", "link"}, // next: a date, empty: it is not tried again; ask: replace (the method), confirm (with the bank), or empty
 	ServiceSuspendedUnpaid: {"name", "what", "number", "open", "ends", "link"},                    // ends: when it is deleted
 	SubscriptionCancelled:  {"name", "what", "ends", "link"},
-	SubscriptionEnded:      {"name", "what", "reason", "link"}, // reason: cancelled or unpaid
+	SubscriptionEnded:      {"name", "what", "reason", "link"},                  // reason: cancelled or unpaid
+	PlanChanged:            {"name", "what", "amount", "every", "next", "link"}, // amount: net, a cycle; next: the date of the next invoice
+	ChangeFailed:           {"name", "what", "wanted", "paid", "link"},          // paid: yes when money goes back; empty: nothing was paid
 }

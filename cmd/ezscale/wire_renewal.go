@@ -8,6 +8,7 @@ import (
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/queue"
+	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/checkout"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/payment"
@@ -16,7 +17,9 @@ import (
 
 // renewalDesk is where subscriptions are renewed, collected and ended.
 func (a *app) renewalDesk() *renewal.Desk {
-	return &renewal.Desk{Mail: mail.NewOutbox(a.ring), Links: a.payLinks()}
+	return &renewal.Desk{
+		Mail: mail.NewOutbox(a.ring), Links: a.payLinks(), Offers: catalog.Remember(wholesaleOffers{a.platforms()}, offersFor, a.clock), Refunds: newPayments(a.ring, a.cfg.Payments),
+	}
 }
 
 // payLinks makes and reads links that need no sign-in.
@@ -29,6 +32,9 @@ func (a *app) payLinks() *payment.Links {
 func handleRenewals(w *queue.Workers, d *renewal.Desk, orders *checkout.Desk) {
 	queue.Due(w, renewal.AgendaRenewal, d.Renew)
 	queue.Due(w, renewal.AgendaCollection, d.Collect)
+	queue.Handle(w, d.Apply)
+	queue.Handle(w, d.Resized)
+	queue.Handle(w, d.GiveBack)
 	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, f payment.FailedTry) error {
 		for _, do := range []func(context.Context, *tenancy.DB, payment.FailedTry) error{orders.TryFailed, d.TryFailed} { // an invoice is of one of them
 			if err := do(ctx, db, f); err != nil {

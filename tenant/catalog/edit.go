@@ -241,6 +241,8 @@ type PlanForm struct {
 	Position    string
 	Visibility  string
 	Stock       string // empty: no limit
+	Upgrade     string // how it changes to something dearer; empty: prorated
+	Downgrade   string // and to something cheaper; empty: at the renewal
 	Regions     []string
 	Images      []string
 	Prices      map[string]map[Cycle]string // typed amounts by currency and cycle; empty: not sold so
@@ -299,6 +301,19 @@ func (in *PlanForm) check(offers []Offer) (plan FullPlan, err error) {
 	plan = FullPlan{ID: in.ID, ProductID: in.ProductID, Slug: wrong.slug(in.Slug), Name: wrong.text("name", in.Name, 60, "Please give a name."),
 		Summary: wrong.text("summary", in.Summary, 200, ""), Recommended: in.Recommended, SKU: line(in.SKU),
 		Position: wrong.number("position", in.Position, 0, 9999), Visibility: wrong.visibility(in.Visibility), Facts: []Fact{}}
+	plan.Upgrade, plan.Downgrade = billing.UpgradeMode(in.Upgrade), billing.DowngradeMode(in.Downgrade)
+	if plan.Upgrade == "" {
+		plan.Upgrade = billing.UpgradeProrate
+	}
+	if plan.Downgrade == "" {
+		plan.Downgrade = billing.DowngradeAtRenewal
+	}
+	if !plan.Upgrade.Valid() {
+		wrong["upgrade"] = "Please choose one of these."
+	}
+	if !plan.Downgrade.Valid() {
+		wrong["downgrade"] = "Please choose one of these."
+	}
 	if plan.SKU != "" {
 		if o := offerOf(offers, plan.SKU); o == nil && plan.Visibility != Archived {
 			wrong["sku"] = "This cannot be bought wholesale. Please choose another."
@@ -404,15 +419,15 @@ func (p FullPlan) write(ctx context.Context, tx *tenancy.Tx, fresh bool) error {
 		prices = []byte("[]")
 	}
 	if fresh {
-		res, err := tx.NewRaw(`INSERT INTO plans (id, product_id, slug, name, summary, facts, recommended, position, visibility, sku, stock, delivery, created_at, changed_at)
-			SELECT ?0, x.id, ?2, ?3, ?4, ?5::jsonb, ?6, ?7, ?8, ?9, ?10, ?11::jsonb, ?12, ?12 FROM products x WHERE x.id = ?1`,
-			p.ID, p.ProductID, p.Slug, p.Name, p.Summary, string(facts), p.Recommended, p.Position, p.Visibility, bun.NullZero(p.SKU), p.Stock, where, tx.Now()).Exec(ctx)
+		res, err := tx.NewRaw(`INSERT INTO plans (id, product_id, slug, name, summary, facts, recommended, position, visibility, sku, stock, delivery, created_at, changed_at, upgrade, downgrade)
+			SELECT ?0, x.id, ?2, ?3, ?4, ?5::jsonb, ?6, ?7, ?8, ?9, ?10, ?11::jsonb, ?12, ?12, ?13, ?14 FROM products x WHERE x.id = ?1`,
+			p.ID, p.ProductID, p.Slug, p.Name, p.Summary, string(facts), p.Recommended, p.Position, p.Visibility, bun.NullZero(p.SKU), p.Stock, where, tx.Now(), string(p.Upgrade), string(p.Downgrade)).Exec(ctx)
 		if err := kept(res, err, errNoProduct); err != nil {
 			return err
 		}
 	} else {
-		res, err := tx.NewRaw(`UPDATE plans SET slug = ?, name = ?, summary = ?, facts = ?::jsonb, recommended = ?, position = ?, visibility = ?, sku = ?, stock = ?, delivery = ?::jsonb, changed_at = ? WHERE id = ?`,
-			p.Slug, p.Name, p.Summary, string(facts), p.Recommended, p.Position, p.Visibility, bun.NullZero(p.SKU), p.Stock, where, tx.Now(), p.ID).Exec(ctx)
+		res, err := tx.NewRaw(`UPDATE plans SET slug = ?, name = ?, summary = ?, facts = ?::jsonb, recommended = ?, position = ?, visibility = ?, sku = ?, stock = ?, delivery = ?::jsonb, upgrade = ?, downgrade = ?, changed_at = ? WHERE id = ?`,
+			p.Slug, p.Name, p.Summary, string(facts), p.Recommended, p.Position, p.Visibility, bun.NullZero(p.SKU), p.Stock, where, string(p.Upgrade), string(p.Downgrade), tx.Now(), p.ID).Exec(ctx)
 		if err := kept(res, err, errNoPlan); err != nil {
 			return err
 		}

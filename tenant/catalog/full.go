@@ -43,8 +43,10 @@ type FullPlan struct {
 	SKU               string // empty: nothing is delivered by a platform
 	Stock             *int   // nil: as many as the platform takes
 	Delivery          Delivery
-	Prices            []FullPrice // all currencies, the shortest cycle first
-	Options           []Option    // of the product, in order, without the archived
+	Upgrade           billing.UpgradeMode   // how somebody who has it changes to something dearer
+	Downgrade         billing.DowngradeMode // and to something cheaper
+	Prices            []FullPrice           // all currencies, the shortest cycle first
+	Options           []Option              // of the product, in order, without the archived
 	ChangedAt         time.Time
 }
 
@@ -157,6 +159,8 @@ type fullRow struct {
 	SKU               *string `bun:"sku"`
 	Stock             *int
 	Delivery          []byte
+	Upgrade           billing.UpgradeMode
+	Downgrade         billing.DowngradeMode
 	Prices            []byte
 	Options           []byte
 	ChangedAt         time.Time
@@ -166,6 +170,7 @@ type fullRow struct {
 const fullRows = `
 SELECT pl.id, pl.product_id, p.slug AS product, p.name AS product_name, p.type, p.visibility AS product_visibility,
        pl.slug, pl.name, pl.summary, pl.facts, pl.recommended, pl.position, pl.visibility, pl.sku, pl.stock, pl.delivery,
+       coalesce(pl.upgrade, 'prorate') AS upgrade, coalesce(pl.downgrade, 'at_renewal') AS downgrade,
        greatest(p.changed_at, pl.changed_at) AS changed_at,
        (SELECT jsonb_agg(jsonb_build_object('currency', pr.currency, 'cycle', pr.cycle, 'amount', pr.amount_minor, 'setup', pr.setup_minor)
           ORDER BY pr.currency, array_position(ARRAY['hourly','monthly','quarterly','semi_annual','annual','biennial','triennial','one_time'], pr.cycle))
@@ -195,7 +200,7 @@ func (r fullRow) plan() (FullPlan, error) {
 	p := FullPlan{
 		ID: r.ID, ProductID: r.ProductID, Product: r.Product, ProductName: r.ProductName, Type: r.Type, ProductVisibility: r.ProductVisibility,
 		Slug: r.Slug, Name: r.Name, Summary: r.Summary, Recommended: r.Recommended, Position: r.Position, Visibility: r.Visibility,
-		Stock: r.Stock, ChangedAt: r.ChangedAt,
+		Stock: r.Stock, Upgrade: r.Upgrade, Downgrade: r.Downgrade, ChangedAt: r.ChangedAt,
 	}
 	if r.SKU != nil {
 		p.SKU = *r.SKU
@@ -257,6 +262,11 @@ func ByID(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (FullPlan, error) {
 		return FullPlan{}, err
 	}
 	return all[0], nil
+}
+
+// Siblings are a plan and the others of its product, whatever their visibility, in order.
+func Siblings(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) ([]FullPlan, error) {
+	return full(ctx, tx, "pl.product_id = (SELECT product_id FROM plans WHERE id = ?) ORDER BY pl.position, pl.slug", id)
 }
 
 // Find is the plan of that address among all.

@@ -53,6 +53,8 @@ func (d *Desk) askDriver(ctx context.Context, db *tenancy.DB, w work, driver pro
 		return askSuspend(ctx, w, driver)
 	case OpStart, OpStop, OpRestart, OpForceOff:
 		return askPower(ctx, w, driver)
+	case OpResize:
+		return d.askResize(ctx, w, driver)
 	case OpRename:
 		r, ok := driver.(provisioners.Renamer)
 		if !ok {

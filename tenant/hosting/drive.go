@@ -177,6 +177,11 @@ func (d *Desk) prepare(ctx context.Context, tx *tenancy.Tx, s *Service) (over bo
 	case s.Desired == WantTerminated && s.Operation != OpTerminate:
 		neverAsked := s.Ref == "" && (s.Operation != OpCreate || s.Step == StepWaiting)
 		step := StepAsking
+		if s.Operation == OpResize {
+			if err := s.tellResized(ctx, tx, "It is ended."); err != nil {
+				return false, err
+			}
+		}
 		if s.Ref == "" {
 			step = StepFinding
 		}

@@ -53,6 +53,7 @@ const (
 	OpSuspend       Operation = "suspend"
 	OpRelease       Operation = "release"
 	OpTerminate     Operation = "terminate"
+	OpResize        Operation = "resize"
 	OpRename        Operation = "rename"
 	OpResetPassword Operation = "reset_password"
 	OpStart         Operation = "start"
@@ -126,7 +127,11 @@ type Service struct {
 
 // Args is what an operation was asked with.
 type Args struct {
-	Image string `json:"image,omitempty"`
+	Image  string            `json:"image,omitempty"`
+	SKU    string            `json:"sku,omitempty"` // of a change of size, with what follows
+	Label  string            `json:"label,omitempty"`
+	Spec   provisioners.Spec `json:"spec,omitzero"`
+	Change uuid.UUID         `json:"change,omitzero"`
 }
 
 // HasCredentials reports whether there is something to reveal.

@@ -151,7 +151,7 @@ func (d *Desk) stumbled(ctx context.Context, tx *tenancy.Tx, s *Service, err err
 		return "", nil
 	case isSmall(s.Operation) && (retry == nil || now.Sub(s.OperationSince) > smallFor):
 		return GivenUp, d.gaveUp(ctx, tx, s)
-	case retry == nil:
+	case retry == nil, s.Operation == OpResize && now.Sub(s.OperationSince) > resizeFor:
 		return Failed, d.stuck(ctx, tx, s, problemOf(err))
 	}
 	s.Attempts++
@@ -188,6 +188,8 @@ func (d *Desk) finished(ctx context.Context, tx *tenancy.Tx, s *Service, o outco
 	case OpRelease:
 		s.Observed = SeenActive
 		err = d.released(ctx, tx, s)
+	case OpResize:
+		err = s.resized(ctx, tx)
 	case OpResetPassword:
 		err = s.tell(ctx, tx, event{kind: "service.password", text: "A new password was set.", seen: true})
 	case OpStart, OpStop, OpRestart, OpForceOff:
@@ -247,6 +249,12 @@ func (d *Desk) stuck(ctx context.Context, tx *tenancy.Tx, s *Service, problem st
 		if err == nil {
 			err = s.tell(ctx, tx, event{kind: "service.refused", text: problem})
 		}
+		s.end()
+		s.rest(tx.Now())
+		return err
+	}
+	if s.Operation == OpResize {
+		err := d.notResized(ctx, tx, s, problem)
 		s.end()
 		s.rest(tx.Now())
 		return err

@@ -42,6 +42,11 @@ func (s *Service) usage(kind string, at time.Time) tenancy.Usage {
 
 // ended stops the billing of a service that is there no more.
 func (s *Service) ended(ctx context.Context, tx *tenancy.Tx) error {
+	if s.Operation == OpResize {
+		if err := s.tellResized(ctx, tx, "It is there no more."); err != nil {
+			return err
+		}
+	}
 	s.end()
 	s.Observed, s.NextAt, s.Sealed, s.Power, s.Progress = SeenGone, time.Time{}, nil, "", 0
 	if !s.EndedAt.IsZero() {

@@ -47,6 +47,21 @@ func PriceFor(ctx context.Context, tx *tenancy.Tx, buyer account.Taxed, lines []
 	return price(shop, buyer, lines, tx.Now())
 }
 
+// PriceAll is PriceFor for several invoices of one customer, at the cost of one.
+func PriceAll(ctx context.Context, tx *tenancy.Tx, buyer account.Taxed, invoices [][]billing.Line) ([]Priced, error) {
+	shop, err := termsOf(ctx, tx, tx.Now(), nil)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Priced, len(invoices))
+	for i, lines := range invoices {
+		if all[i], err = price(shop, buyer, lines, tx.Now()); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
 // taxCase is a sale of one class to the buyer.
 func (t terms) taxCase(buyer account.Taxed, class string, at time.Time) billing.TaxCase {
 	c := billing.TaxCase{

@@ -86,6 +86,18 @@ func (d *Desk) Cancel(ctx context.Context, db *tenancy.DB, r CancelRequest, by a
 		if !s.Runs() {
 			return fault.New(fault.Conflict, "subscription.not_running", "This subscription does not run, so there is nothing to cancel.")
 		}
+		if s.Change != nil && s.Change.State != ChangeInvoiced {
+			gone, err := drop(ctx, tx, &s)
+			if err != nil {
+				return err
+			}
+			if !gone {
+				return errBeingMade
+			}
+			if err := keepChange(ctx, tx, s); err != nil {
+				return err
+			}
+		}
 		// Nothing is paid ahead of one that is overdue: its time is over.
 		r.Now = r.Now || s.Period.To.IsZero() || !s.Period.To.After(tx.Now())
 		if !s.CancelAt.IsZero() && !r.Now {
@@ -183,6 +195,11 @@ const (
 func (d *Desk) end(ctx context.Context, tx *tenancy.Tx, s Subscription, why ending) error {
 	now := tx.Now()
 	s.State, s.EndedAt, s.RenewsAt = Ended, now, time.Time{}
+	if s.Change != nil {
+		if err := abandon(ctx, tx, &s); err != nil {
+			return err
+		}
+	}
 	if _, err := withdraw(ctx, tx, s, now); err != nil {
 		return err
 	}
@@ -222,6 +239,9 @@ func withdraw(ctx context.Context, tx *tenancy.Tx, s Subscription, from time.Tim
 		_, err := invoicing.Credit(ctx, tx, invoicing.CreditRequest{Key: "withdrawn/" + b.InvoiceID.String(), InvoiceID: b.InvoiceID, Reason: "Cancelled before the period began"})
 		if err != nil {
 			return n, fmt.Errorf("withdraw invoice %s: %w", b.Number, err)
+		}
+		if err := returnCredit(ctx, tx, s.ID, b.InvoiceID); err != nil {
+			return n, err
 		}
 		n++
 	}

@@ -212,6 +212,9 @@ func sooner(times ...time.Time) (first time.Time) {
 func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f payment.FailedTry) error {
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
 		subs, bills, err := take(ctx, tx, []uuid.UUID{f.InvoiceID})
+		if err == nil && len(bills) == 0 {
+			return d.changeTryFailed(ctx, tx, f)
+		}
 		if err != nil || len(bills) != 1 || !awaited(bills[0], f) {
 			return err
 		}

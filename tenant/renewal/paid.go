@@ -12,6 +12,7 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/payment"
 	"github.com/ezscale/ezscale/tenant/webhook"
@@ -20,8 +21,10 @@ import (
 // Desk is where subscriptions are renewed, collected and ended. It is safe for
 // concurrent use.
 type Desk struct {
-	Mail  Mailer
-	Links *payment.Links // in letters about what is overdue; nil: they lead to the page that asks to sign in
+	Mail    Mailer
+	Links   *payment.Links    // in letters about what is overdue; nil: they lead to the page that asks to sign in
+	Offers  catalog.Wholesale // what plans are made of; nil: nothing is delivered by a platform
+	Refunds Refunds           // of changes; needed where GiveBack is called
 }
 
 // Paid follows when an invoice is paid in full (job invoice.paid): subscriptions of a
@@ -78,6 +81,8 @@ func billsOf(ctx context.Context, tx *tenancy.Tx, where string, args ...any) (fo
 
 func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill) error {
 	switch {
+	case strings.HasPrefix(b.Key, "change/"):
+		return d.changePaid(ctx, tx, s, b)
 	case s.State == Pending:
 		return begin(ctx, tx, p, s)
 	case s.State == Ended:
@@ -143,7 +148,7 @@ func (d *Desk) paidTooLate(ctx context.Context, tx *tenancy.Tx, s Subscription, 
 // overdue reports whether an invoice of the subscription should have been paid by now.
 func overdue(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (late bool, err error) {
 	err = tx.NewRaw(`SELECT EXISTS (SELECT FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
-		WHERE l.subscription_id = ? AND i.kind = 'invoice' AND i.state = 'open' AND i.due_at <= ?)`, id, tx.Now()).Scan(ctx, &late)
+		WHERE l.subscription_id = ? AND i.kind = 'invoice' AND i.state = 'open' AND i.due_at <= ? AND i.key NOT LIKE 'change/%')`, id, tx.Now()).Scan(ctx, &late)
 	if err != nil {
 		return false, fmt.Errorf("look for overdue invoices: %w", err)
 	}

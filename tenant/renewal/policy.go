@@ -136,6 +136,18 @@ func (p Policy) look(s Subscription, now time.Time) time.Time {
 	if !s.Runs() || s.AnchorAt.IsZero() {
 		return time.Time{}
 	}
+	if c := s.Change; c != nil {
+		switch c.State {
+		case ChangeAwaitsPayment: // nothing is renewed until it is paid or lapses
+			return c.At
+		case ChangeApplying:
+			return time.Time{}
+		case ChangeInvoiced:
+			was := s
+			was.Change = nil
+			return sooner(p.look(was, now), c.At)
+		}
+	}
 	if !s.CancelAt.IsZero() {
 		return s.CancelAt
 	}

@@ -119,6 +119,14 @@ func (d *Desk) renewAll(ctx context.Context, w *work, ids []uuid.UUID) error {
 		case s.RenewsAt.IsZero() || s.RenewsAt.After(now): // somebody was faster
 		case at.IsZero():
 			w.advance(s, at)
+		case s.Change != nil && s.Change.State == ChangeAwaitsPayment:
+			if err := d.lapse(ctx, w, s); err != nil {
+				return err
+			}
+		case s.Change != nil && s.Change.State == ChangeInvoiced && !s.Change.At.After(now):
+			if err := beginInvoiced(ctx, w, s); err != nil {
+				return err
+			}
 		case !s.CancelAt.IsZero() && !s.CancelAt.After(now):
 			if err := d.end(ctx, w.tx, s, cancelled); err != nil {
 				return err
@@ -152,12 +160,22 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 		return nil
 	}
 	now, drafts := w.tx.Now(), make([]invoicing.Draft, len(subs))
+	taken, credits := make([]*Change, len(subs)), make([]int64, len(subs)) // changes that begin with the period, and credit that is used
 	for i, s := range subs {
+		was := s.PlanID
+		if change := s.Change; s.takeScheduled() {
+			if subs[i], taken[i] = s, s.Change; change.TookStock {
+				if err := moveStock(ctx, w.tx, was, 1); err != nil {
+					return err
+				}
+			}
+		}
 		next := s.Next()
-		lines, _, err := s.discounted(next)
+		lines, used, err := s.credited(next)
 		if err != nil {
 			return fmt.Errorf("renew subscription %s: %w", s.ID, err)
 		}
+		credits[i] = used
 		drafts[i] = invoicing.Draft{Key: periodKey(s, next), AccountID: s.AccountID, Currency: s.Amount.Currency, Lines: lines, DueAt: next.From, CollectAt: next.From}
 		if next.From.Before(now) {
 			drafts[i].DueAt, drafts[i].CollectAt = now, now
@@ -170,6 +188,15 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 	for i, s := range subs {
 		next, inv := s.Next(), made[i]
 		s.Renewals++
+		if taken[i] != nil || credits[i] > 0 {
+			s.RenewsAt = w.policy.look(s, now)
+			if !inv.IssuedAt.Before(now) {
+				s.Credit.Minor -= credits[i]
+			}
+			if err := keepChange(ctx, w.tx, s); err != nil {
+				return err
+			}
+		}
 		w.advance(s, w.policy.look(s, now))
 		if inv.State != invoicing.Open {
 			continue

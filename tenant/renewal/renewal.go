@@ -20,6 +20,7 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/catalog"
 )
 
 // State is where a subscription stands.
@@ -68,9 +69,12 @@ type Subscription struct {
 	CreatedAt    time.Time
 	ServiceID    uuid.UUID // uuid.Nil: none
 	ServiceName  string
-	TimeZone     string // of the account
-	HasMethod    bool   // the account has a default method, which can be charged
-	Total        int    // of the whole list
+	TimeZone     string         // of the account
+	HasMethod    bool           // the account has a default method, which can be charged
+	Change       *Change        // under way; nil: none
+	Picked       catalog.Picked // by the last change; zero: as ordered
+	Credit       billing.Money  // net, to be taken off the next invoices
+	Total        int            // of the whole list
 }
 
 // Zone is the time zone that decides on which day a period begins.
@@ -162,8 +166,8 @@ func Drop(ctx context.Context, tx *tenancy.Tx, order uuid.UUID) error {
 type row struct {
 	ID, AccountID, OrderID, PlanID, MethodID, ServiceID                            uuid.UUID
 	AccountName, Label, State, Cycle, Currency, CancelReason, CancelNote, TimeZone string
-	ServiceName, Items, Discount                                                   string
-	AmountMinor                                                                    int64
+	ServiceName, Items, Discount, Change, Picked                                   string
+	AmountMinor, CreditMinor                                                       int64
 	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt         time.Time
 	Renewals, Total                                                                int
 	HasMethod                                                                      bool
@@ -171,7 +175,7 @@ type row struct {
 
 const columns = `s.id, s.account_id, a.name AS account_name, a.time_zone, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
 	s.items::text AS items, coalesce(s.discount::text, '') AS discount, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
-	s.renews_at, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
+	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.credit_minor, 0) AS credit_minor, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
 	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name,
 	EXISTS (SELECT FROM payment_methods m WHERE m.id = a.default_method_id AND m.account_id = a.id AND m.state = 'active') AS has_method`
 
@@ -185,14 +189,17 @@ func (r row) subscription() (Subscription, error) {
 		CancelReason: r.CancelReason, CancelNote: r.CancelNote, EndedAt: r.EndedAt, CreatedAt: r.CreatedAt,
 		ServiceID: r.ServiceID, ServiceName: r.ServiceName, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Total: r.Total,
 	}
-	if err := json.Unmarshal([]byte(r.Items), &s.Items); err != nil {
-		return s, fmt.Errorf("read subscription %s: %w", r.ID, err)
-	}
-	if r.Discount == "" {
-		return s, nil
-	}
-	if err := json.Unmarshal([]byte(r.Discount), &s.Discount); err != nil {
-		return s, fmt.Errorf("read subscription %s: %w", r.ID, err)
+	s.Credit = billing.Money{Minor: r.CreditMinor, Currency: r.Currency}
+	for _, x := range []struct {
+		text string
+		into any
+	}{{r.Items, &s.Items}, {r.Change, &s.Change}, {r.Picked, &s.Picked}, {r.Discount, &s.Discount}} {
+		if x.text == "" {
+			continue
+		}
+		if err := json.Unmarshal([]byte(x.text), x.into); err != nil {
+			return s, fmt.Errorf("read subscription %s: %w", r.ID, err)
+		}
 	}
 	return s, nil
 }

@@ -77,7 +77,7 @@ func serviceStatus(x *hosting.Service) map[string]any {
 
 var operationWords = map[hosting.Operation]string{
 	hosting.OpCreate: "Being set up", hosting.OpRebuild: "Being installed anew", hosting.OpSuspend: "Being suspended", hosting.OpRelease: "Being released",
-	hosting.OpTerminate: "Being ended", hosting.OpResetPassword: "Setting a password", hosting.OpStart: "Starting", hosting.OpStop: "Shutting down",
+	hosting.OpTerminate: "Being ended", hosting.OpResetPassword: "Setting a password", hosting.OpResize: "Being changed", hosting.OpStart: "Starting", hosting.OpStop: "Shutting down",
 	hosting.OpRestart: "Restarting", hosting.OpForceOff: "Switching off",
 }
 

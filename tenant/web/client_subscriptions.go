@@ -20,16 +20,22 @@ func (s *Site) clientSubscriptionRoutes() []surface.Route {
 	at := func(method, path string, h fiber.Handler) surface.Route {
 		return surface.Route{Method: method, Path: "/client/subscriptions" + path, Needs: identity.SignedIn, Handler: h}
 	}
-	return []surface.Route{
+	return append([]surface.Route{
 		at("GET", "", s.clientSubscriptions),
 		at("GET", "/:subscription", s.clientSubscription),
 		at("GET", "/:subscription/cancel", s.askToCancel),
 		at("POST", "/:subscription/cancel", s.cancelSubscription),
 		at("POST", "/:subscription/resume", s.resumeSubscription),
-	}
+	}, s.changeRoutes("/client/subscriptions", identity.SignedIn)...)
 }
 
-func (s *Site) renewalDesk() *renewal.Desk { return &renewal.Desk{Mail: s.SignIn.Mail} }
+func (s *Site) renewalDesk() *renewal.Desk {
+	d := &renewal.Desk{Mail: s.SignIn.Mail}
+	if s.Selling != nil {
+		d.Offers = s.Selling.Offers
+	}
+	return d
+}
 
 func subscriptionStatus(x renewal.Subscription) map[string]any {
 	switch x.State {
@@ -87,7 +93,10 @@ func subscriptionRows(found []renewal.Subscription) []subscriptionRow {
 
 // clientSubscriptions handles GET /client/subscriptions.
 func (s *Site) clientSubscriptions(c *fiber.Ctx) error {
-	var rows []subscriptionRow
+	v := struct {
+		Rows []subscriptionRow
+		Next []renewal.Foreseen // what will be paid; of whom may see invoices
+	}{}
 	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
 		acting, err := acting(c, tx)
 		if err != nil {
@@ -97,13 +106,33 @@ func (s *Site) clientSubscriptions(c *fiber.Ctx) error {
 			return err
 		}
 		found, err := renewal.List(c.UserContext(), tx, renewal.Filter{AccountID: acting.AccountID})
-		rows = subscriptionRows(found)
+		if v.Rows = subscriptionRows(found); err == nil && len(found) > 0 && acting.May(account.InvoicesSee) {
+			v.Next, err = renewal.UpcomingOf(c.UserContext(), tx, acting.AccountID, found, 6)
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return surface.Render(c, "client", "client/subscriptions", "Subscriptions", rows)
+	return surface.Render(c, "client", "client/subscriptions", "Subscriptions", v)
+}
+
+// changeUnderWay says what becomes of a subscription, and whether it can be taken back.
+func changeUnderWay(x renewal.Subscription) (words string, droppable bool) {
+	c := x.Change
+	if c == nil {
+		return "", false
+	}
+	on := c.At.In(x.Zone()).Format("2 January 2006")
+	switch c.State {
+	case renewal.ChangeAwaitsPayment:
+		return "It changes to " + c.Terms.Label + " as soon as the invoice over the change is paid. The change lapses on " + c.At.In(x.Zone()).Format("2 January 2006, 15:04") + ".", true
+	case renewal.ChangeScheduled:
+		return "It changes to " + c.Terms.Label + " on " + on + ", with the next period.", true
+	case renewal.ChangeInvoiced:
+		return "The next invoice is for " + c.Terms.Label + ". The service is changed on " + on + ".", false
+	}
+	return "It is being changed to " + c.Terms.Label + ".", false
 }
 
 type billedRow struct {
@@ -133,6 +162,10 @@ type subscriptionView struct {
 	Next      billing.Period // that will be invoiced; zero: none
 	Reason    string
 	MayCancel bool
+	MayChange bool   // whoever looks may
+	Changes   string // what is under way, in words
+	Droppable bool
+	Team      bool
 	SeesMoney bool
 	Reasons   []renewal.Reason
 	AtEnd     bool // it can run until the end of what is paid
@@ -185,6 +218,7 @@ func (s *Site) subscriptionView(c *fiber.Ctx, tx *tenancy.Tx, x renewal.Subscrip
 	if x.Runs() && x.CancelAt.IsZero() && x.Cycle.Months() > 0 {
 		v.Next = x.Next()
 	}
+	v.Changes, v.Droppable = changeUnderWay(x)
 	found, err := renewal.Invoices(ctx, tx, x.ID)
 	if err != nil {
 		return v, err
@@ -211,6 +245,7 @@ func (s *Site) clientSubscriptionView(c *fiber.Ctx, needs account.Permission) (v
 		}
 		v, err = s.subscriptionView(c, tx, x, true)
 		v.At, v.MayCancel, v.SeesMoney = "/client/subscriptions/"+x.ID.String(), acting.May(account.CancelContract), acting.May(account.InvoicesSee)
+		v.MayChange = acting.May(account.Buy)
 		return err
 	})
 	return v, err

@@ -48,6 +48,14 @@ func idParam(c *fiber.Ctx, name string) (uuid.UUID, error) {
 	return id, nil
 }
 
+// How those who have a plan change to another.
+var (
+	upgrades = []place.Choice{{Value: "prorate", Label: "At once, the rest of the time at the new price"}, {Value: "at_renewal", Label: "With the next period"},
+		{Value: "full_price", Label: "At once, at the full price of a new period"}}
+	downgrades = []place.Choice{{Value: "at_renewal", Label: "With the next period"}, {Value: "credit", Label: "At once, what is left is credit for the next invoices"},
+		{Value: "refund", Label: "At once, what is left is given back"}, {Value: "nothing", Label: "At once, nothing is given back"}}
+)
+
 var visibilities = []place.Choice{{Value: "public", Label: "For everybody"}, {Value: "hidden", Label: "Only by its address"}, {Value: "archived", Label: "Archived: not sold any more"}}
 
 func pairs(all [][2]string) []place.Choice {

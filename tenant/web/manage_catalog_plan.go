@@ -25,6 +25,8 @@ type planEdit struct {
 	Places       []checkView
 	Images       []checkView
 	Visibilities []place.Choice
+	Upgrades     []place.Choice
+	Downgrades   []place.Choice
 	Prices       []priceRow
 	Margins      []catalog.Margin
 	Per          map[catalog.Cycle]string
@@ -63,7 +65,7 @@ type priceCell struct {
 func planForm(c *fiber.Ctx) catalog.PlanForm {
 	f := catalog.PlanForm{
 		SKU: c.FormValue("sku"), Slug: c.FormValue("slug"), Name: c.FormValue("name"), Summary: c.FormValue("summary"), Facts: strings.ReplaceAll(c.FormValue("facts"), "\r", ""),
-		Recommended: c.FormValue("recommended") != "", Position: c.FormValue("position"), Visibility: c.FormValue("visibility"), Stock: c.FormValue("stock"),
+		Recommended: c.FormValue("recommended") != "", Position: c.FormValue("position"), Visibility: c.FormValue("visibility"), Stock: c.FormValue("stock"), Upgrade: c.FormValue("upgrade"), Downgrade: c.FormValue("downgrade"),
 		Prices: map[string]map[catalog.Cycle]string{}, Setup: map[string]string{},
 	}
 	c.Request().PostArgs().VisitAll(func(k, v []byte) {
@@ -97,7 +99,7 @@ func knownCurrencies() []string {
 // formOf is a plan as the editor shows it.
 func formOf(p catalog.FullPlan) catalog.PlanForm {
 	f := catalog.PlanForm{ID: p.ID, ProductID: p.ProductID, SKU: p.SKU, Slug: p.Slug, Name: p.Name, Summary: p.Summary, Recommended: p.Recommended,
-		Position: strconv.Itoa(p.Position), Visibility: string(p.Visibility), Regions: p.Delivery.Regions, Images: p.Delivery.Images,
+		Position: strconv.Itoa(p.Position), Visibility: string(p.Visibility), Upgrade: string(p.Upgrade), Downgrade: string(p.Downgrade), Regions: p.Delivery.Regions, Images: p.Delivery.Images,
 		Prices: map[string]map[catalog.Cycle]string{}, Setup: map[string]string{}}
 	for _, x := range p.Facts {
 		f.Facts += x.Label + ": " + x.Value + "\n"
@@ -125,7 +127,7 @@ func (s *Site) editPlan(c *fiber.Ctx, product catalog.Shelf, f catalog.PlanForm)
 	if err != nil {
 		return planEdit{}, err
 	}
-	v := planEdit{Form: f, Product: product, Visibilities: visibilities, Action: c.Path(), ID: f.ID, New: f.ID == uuid.Nil, MayEdit: who.May(identity.CatalogWrite), Per: map[catalog.Cycle]string{},
+	v := planEdit{Form: f, Product: product, Visibilities: visibilities, Upgrades: upgrades, Downgrades: downgrades, Action: c.Path(), ID: f.ID, New: f.ID == uuid.Nil, MayEdit: who.May(identity.CatalogWrite), Per: map[catalog.Cycle]string{},
 		ShopHref: "/products/" + product.Slug + "/" + f.Slug}
 	var cost catalog.Cost
 	v.Offers = append(v.Offers, offerChoice{Label: "Nothing: you deliver it yourself", Checked: f.SKU == ""})

@@ -18,12 +18,12 @@ func (s *Site) manageSubscriptionRoutes() []surface.Route {
 	at := func(method, path string, needs identity.Permission, h fiber.Handler) surface.Route {
 		return surface.Route{Method: method, Path: "/manage/subscriptions" + path, Needs: needs, Handler: h}
 	}
-	return []surface.Route{
+	return append([]surface.Route{
 		at("GET", "", identity.SalesRead, s.listSubscriptions),
 		at("GET", "/:subscription", identity.SalesRead, s.showSubscription),
 		at("POST", "/:subscription/cancel", identity.SalesWrite, s.teamCancels),
 		at("POST", "/:subscription/resume", identity.SalesWrite, s.teamResumes),
-	}
+	}, s.changeRoutes("/manage/subscriptions", identity.SalesWrite)...)
 }
 
 type subscriptionsView struct {
@@ -93,6 +93,7 @@ func (s *Site) teamSubscriptionView(c *fiber.Ctx) (v subscriptionView, err error
 		}
 		v, err = s.subscriptionView(c, tx, x, false)
 		v.At, v.MayCancel, v.SeesMoney = "/manage/subscriptions/"+id.String(), p.May(identity.SalesWrite), true
+		v.MayChange, v.Team = v.MayCancel, true
 		return err
 	})
 	return v, err

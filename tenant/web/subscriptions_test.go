@@ -9,6 +9,7 @@ import (
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/branding/surface/surfacetest"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
@@ -57,6 +58,74 @@ func (e *estate) subscribe(t testing.TB, of tenancy.Tenant) {
 		return err
 	}))
 	e.things[of.ID][":subscription"], e.things[of.ID][":template"] = id.String(), "invoice_due"
+	e.things[of.ID][":offer"] = e.offer(t, of, id)
+}
+
+// offer is the price of a change of a subscription to another plan of its product.
+func (e *estate) offer(t testing.TB, of tenancy.Tenant, sub uuid.UUID) string {
+	t.Helper()
+	ctx, db := t.Context(), e.DB(of)
+	must(t, db.Update(ctx, func(tx *tenancy.Tx) error {
+		other := uuid.New()
+		_, err := tx.NewRaw(`INSERT INTO plans (id, product_id, slug, name, summary, facts, recommended, position, visibility, created_at, changed_at)
+			SELECT ?, p.product_id, 'grand', 'Grand', '', '[]', false, 99, 'public', p.created_at, p.created_at FROM plans p JOIN subscriptions s ON s.plan_id = p.id WHERE s.id = ?`, other, sub).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = tx.NewRaw("INSERT INTO prices (plan_id, currency, cycle, amount_minor, setup_minor) VALUES (?, 'EUR', 'monthly', 8800, 0), (?, 'EUR', 'annual', 88000, 0)", other, other).Exec(ctx)
+		return err
+	}))
+	desk := renewal.Desk{Mail: e.site.SignIn.Mail}
+	q, err := desk.QuoteChange(ctx, db, renewal.ChangeAsk{SubscriptionID: sub, Plan: "grand"})
+	must(t, err)
+	return q.ID.String()
+}
+
+func TestChangeASubscription(t *testing.T) {
+	e := newEstate(t, tenancytest.New(t))
+	c := e.as(t, e.A, identity.CustomerMember)
+	at := "/client/subscriptions/" + e.things[e.A.ID][":subscription"]
+	if a := c.Send(t, "GET", at+"/change", nil); a.Status != 200 || !strings.Contains(a.Page, "Grand") || !strings.Contains(a.Page, "€88.00 a month") {
+		t.Errorf("%d: nothing to choose", a.Status)
+	}
+	if a := c.Send(t, "POST", at+"/change", url.Values{"plan": {"none"}}); a.Status != 422 || !strings.Contains(a.Page, "There is no such plan.") {
+		t.Errorf("a plan that is not: %d", a.Status)
+	}
+	a := c.Send(t, "POST", at+"/change", url.Values{"plan": {"grand"}, "cycle": {"monthly"}})
+	offer := a.Where
+	if a.Status != 303 || !strings.HasPrefix(offer, at+"/change/") {
+		t.Fatalf("%d to %s", a.Status, offer)
+	}
+	page := c.Send(t, "GET", offer, nil)
+	for _, want := range []string{"Not used of VPS Small", "€88.00", "and change", "This price counts until"} {
+		if !strings.Contains(page.Page, want) {
+			t.Errorf("the offer does not say %q", want)
+		}
+	}
+	for who, other := range map[string]*surfacetest.Client{"the neighbour": e.as(t, e.B, identity.CustomerMember), "a stranger": e.as(t, e.A, "")} {
+		if a := other.Send(t, "POST", offer, nil); a.Status != 404 && a.Status != 403 {
+			t.Errorf("%s accepts: %d", who, a.Status)
+		}
+	}
+	a = c.Send(t, "POST", offer, nil)
+	if to := a.Where; a.Status != 303 || !strings.HasPrefix(to, "/client/invoices/") && to != at {
+		t.Fatalf("accepted: %d to %s", a.Status, to)
+	}
+	if a := c.Send(t, "GET", at, nil); !strings.Contains(a.Page, "It changes to") || !strings.Contains(a.Page, "Pay now") || strings.Contains(a.Page, "Change plan or options") {
+		t.Errorf("the page does not say what is under way")
+	}
+	if a := c.Send(t, "GET", at+"/change", nil); a.Status != 303 {
+		t.Errorf("a second change: %d", a.Status)
+	}
+	team := e.as(t, e.A, identity.ResellerOwner)
+	behalf := strings.Replace(at, "/client/", "/manage/", 1)
+	if a := team.Send(t, "POST", behalf+"/drop-change", nil); a.Status != 303 {
+		t.Errorf("the team takes it back: %d", a.Status)
+	}
+	a = team.Send(t, "POST", behalf+"/change", url.Values{"plan": {"grand"}, "cycle": {"annual"}})
+	if a = team.Send(t, "POST", a.Where, nil); a.Status != 303 || a.Where != behalf {
+		t.Errorf("the team changes it: %d", a.Status)
+	}
 }
 
 func mustLetters(t testing.TB, names []string) *mail.Letters {

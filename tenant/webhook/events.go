@@ -15,28 +15,30 @@ type Type string
 
 // The types. A type, once used, keeps its meaning.
 const (
-	InvoiceIssued         Type = "invoice.issued"
-	InvoicePaid           Type = "invoice.paid"
-	InvoiceCredited       Type = "invoice.credited"
-	PaymentSucceeded      Type = "payment.succeeded"
-	PaymentFailed         Type = "payment.failed"
-	PaymentRefunded       Type = "payment.refunded"
-	OrderPlaced           Type = "order.placed"
-	OrderPaid             Type = "order.paid"
-	OrderFulfilled        Type = "order.fulfilled"
-	OrderCancelled        Type = "order.cancelled"
-	SubscriptionStarted   Type = "subscription.started"
-	SubscriptionRenewed   Type = "subscription.renewed"
-	SubscriptionPastDue   Type = "subscription.past_due"
-	SubscriptionCancelled Type = "subscription.cancelled"
-	SubscriptionResumed   Type = "subscription.resumed"
-	SubscriptionEnded     Type = "subscription.ended"
-	ServiceActive         Type = "service.active"
-	ServiceSuspended      Type = "service.suspended"
-	ServiceReleased       Type = "service.released"
-	ServiceTerminated     Type = "service.terminated"
-	ServiceFailed         Type = "service.failed"
-	Test                  Type = "webhook.test"
+	InvoiceIssued             Type = "invoice.issued"
+	InvoicePaid               Type = "invoice.paid"
+	InvoiceCredited           Type = "invoice.credited"
+	PaymentSucceeded          Type = "payment.succeeded"
+	PaymentFailed             Type = "payment.failed"
+	PaymentRefunded           Type = "payment.refunded"
+	OrderPlaced               Type = "order.placed"
+	OrderPaid                 Type = "order.paid"
+	OrderFulfilled            Type = "order.fulfilled"
+	OrderCancelled            Type = "order.cancelled"
+	SubscriptionStarted       Type = "subscription.started"
+	SubscriptionRenewed       Type = "subscription.renewed"
+	SubscriptionPastDue       Type = "subscription.past_due"
+	SubscriptionCancelled     Type = "subscription.cancelled"
+	SubscriptionResumed       Type = "subscription.resumed"
+	SubscriptionEnded         Type = "subscription.ended"
+	SubscriptionChanged       Type = "subscription.changed"
+	SubscriptionChangeOrdered Type = "subscription.change_ordered"
+	ServiceActive             Type = "service.active"
+	ServiceSuspended          Type = "service.suspended"
+	ServiceReleased           Type = "service.released"
+	ServiceTerminated         Type = "service.terminated"
+	ServiceFailed             Type = "service.failed"
+	Test                      Type = "webhook.test"
 )
 
 // Amount is money in a message: a decimal in a string, so that no program rounds it.
@@ -212,6 +214,8 @@ func catalogue() []described {
 		{SubscriptionCancelled, "A subscription was cancelled and ends at cancel_at.", sub("active", &month, nil)},
 		{SubscriptionResumed, "A cancellation was taken back.", sub("active", nil, nil)},
 		{SubscriptionEnded, "A subscription ended.", sub("ended", &month, &month)},
+		{SubscriptionChangeOrdered, "A change of a subscription was ordered.", sub("active", nil, nil)},
+		{SubscriptionChanged, "A subscription was changed: its plan, options or cycle.", sub("active", nil, nil)},
 		{ServiceActive, "A service runs for the first time.", srv("active", "")},
 		{ServiceSuspended, "A service was turned off; nothing on it is lost.", srv("suspended", "")},
 		{ServiceReleased, "A service that was suspended runs again.", srv("active", "")},

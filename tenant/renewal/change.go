@@ -1,0 +1,334 @@
+package renewal
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/provisioners"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/queue"
+	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/hosting"
+	"github.com/ezscale/ezscale/tenant/webhook"
+)
+
+// ChangeState is how far a change has come.
+type ChangeState string
+
+// The states of a change. One that is over is no longer kept with its subscription.
+const (
+	ChangeAwaitsPayment ChangeState = "awaiting_payment"
+	ChangeApplying      ChangeState = "applying"  // paid; the platform is at it
+	ChangeScheduled     ChangeState = "scheduled" // for the next period, whose invoice is not made
+	ChangeInvoiced      ChangeState = "invoiced"  // the next period's invoice is made; the service is not changed yet
+)
+
+// Terms are what is sold: what a quote promises and a change puts in place.
+type Terms struct {
+	PlanID      uuid.UUID         `json:"plan_id"`
+	Label       string            `json:"label"`
+	Cycle       billing.Cycle     `json:"cycle"`
+	AmountMinor int64             `json:"amount_minor"`
+	Items       []Item            `json:"items"`
+	Picked      catalog.Picked    `json:"picked"`
+	SKU         string            `json:"sku,omitempty"`
+	Spec        provisioners.Spec `json:"spec,omitzero"`
+}
+
+// Change is the one change of a subscription that is under way.
+type Change struct {
+	QuoteID   uuid.UUID             `json:"quote_id"`
+	State     ChangeState           `json:"state"`
+	InvoiceID uuid.UUID             `json:"invoice_id,omitzero"` // to be paid first; uuid.Nil: none
+	At        time.Time             `json:"at"`                  // when it begins; of one that awaits its payment, when it lapses
+	Asked     time.Time             `json:"asked"`               // the moment it was priced for
+	Terms     Terms                 `json:"terms"`
+	Restarts  bool                  `json:"restarts,omitempty"`
+	BackMinor int64                 `json:"back_minor,omitempty"` // net, to be given
+	Return    billing.DowngradeMode `json:"return,omitempty"`     // and how
+	TookStock bool                  `json:"took_stock,omitempty"`
+	Placed    bool                  `json:"placed,omitempty"` // what is paid is changed; the service is not yet
+}
+
+// ChangeJob has a change put in place that is paid or whose time has come.
+type ChangeJob struct {
+	SubscriptionID uuid.UUID `json:"subscription_id"`
+	QuoteID        uuid.UUID `json:"quote_id"`
+}
+
+// Kind names the job.
+func (ChangeJob) Kind() string { return "subscription.change" }
+
+// keepChange writes what a change touches of a subscription, and what save does.
+func keepChange(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
+	var change, picked, discount any
+	if s.Discount != nil {
+		text, err := json.Marshal(s.Discount)
+		if err != nil {
+			return err
+		}
+		discount = string(text)
+	}
+	if s.Change != nil {
+		text, err := json.Marshal(s.Change)
+		if err != nil {
+			return err
+		}
+		change = string(text)
+	}
+	if s.Picked.Plan != "" {
+		text, err := json.Marshal(s.Picked)
+		if err != nil {
+			return err
+		}
+		picked = string(text)
+	}
+	items, err := json.Marshal(append([]Item{}, s.Items...))
+	if err != nil {
+		return err
+	}
+	_, err = tx.NewRaw(`UPDATE subscriptions SET plan_id = ?, label = ?, cycle = ?, amount_minor = ?, items = ?::jsonb, change = ?::jsonb, picked = ?::jsonb, discount = ?::jsonb, credit_minor = nullif(?::bigint, 0) WHERE id = ?`,
+		s.PlanID, s.Label, string(s.Cycle), s.Amount.Minor, string(items), change, picked, discount, s.Credit.Minor, s.ID).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("keep the change of subscription %s: %w", s.ID, err)
+	}
+	return save(ctx, tx, s)
+}
+
+// take on the terms of a change.
+func (s *Subscription) takeOn(t Terms) {
+	s.PlanID, s.Label, s.Cycle, s.Items, s.Picked = t.PlanID, t.Label, t.Cycle, t.Items, t.Picked
+	s.Amount.Minor = t.AmountMinor
+}
+
+// Apply puts a change in place (job subscription.change): the service first, where it
+// becomes another one, and what is paid a cycle with its answer. It may be repeated.
+func (d *Desk) Apply(ctx context.Context, db *tenancy.DB, job ChangeJob) error {
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		s, err := lock(ctx, tx, job.SubscriptionID)
+		if err != nil {
+			return err
+		}
+		c := s.Change
+		if c == nil || c.QuoteID != job.QuoteID || c.State != ChangeApplying {
+			return nil
+		}
+		if s.ServiceID != uuid.Nil && c.Terms.SKU != "" {
+			under, err := hosting.Resize(ctx, tx, s.ServiceID, hosting.NewSize{Key: c.QuoteID, SKU: c.Terms.SKU, Label: c.Terms.Label, Spec: c.Terms.Spec})
+			switch {
+			case err != nil && tooLate(err):
+				return d.refuse(ctx, tx, s, fault.From(err).Message)
+			case err != nil:
+				return queue.Retry(20*time.Second, err) // busy with something else
+			case under:
+				return nil // Resized follows
+			}
+		}
+		return d.applied(ctx, tx, s)
+	})
+}
+
+// tooLate says that a service will not become free for a change.
+func tooLate(err error) bool {
+	for _, code := range []string{"service.ended", "service.suspended", "service.in_trouble", "service.not_found"} {
+		if fault.Is(err, code) {
+			return true
+		}
+	}
+	return false
+}
+
+// Resized follows when the platform has changed a service, or refused to (job
+// service.resized). It may be repeated.
+func (d *Desk) Resized(ctx context.Context, db *tenancy.DB, job hosting.ResizedJob) error {
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		s, err := lock(ctx, tx, job.SubscriptionID)
+		if fault.Is(err, "subscription.not_found") {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if s.Change == nil || s.Change.QuoteID != job.Key || s.Change.State != ChangeApplying {
+			return nil
+		}
+		if job.Problem != "" {
+			return d.refuse(ctx, tx, s, job.Problem)
+		}
+		return d.applied(ctx, tx, s)
+	})
+}
+
+// applied puts the new terms in place and gives back what is over.
+func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
+	c, was := *s.Change, s.Label+" runs as it was ordered."
+	if !c.Placed {
+		was = changeWords(s, c.Terms)
+		if c.TookStock {
+			if err := moveStock(ctx, tx, s.PlanID, 1); err != nil {
+				return err
+			}
+		}
+		s.takeOn(c.Terms)
+		if c.Restarts {
+			s.Discount = s.restarted()
+			s.AnchorAt, s.Renewals = c.Asked, 0
+			s.Period = s.Cycle.Period(s.AnchorAt, 0, s.Zone())
+		}
+	}
+	if c.BackMinor > 0 && c.Return == billing.DowngradeCredit {
+		s.Credit.Minor += c.BackMinor
+	}
+	s.Change = nil
+	if c.BackMinor > 0 && c.Return == billing.DowngradeRefund {
+		if err := s.giveBack(ctx, tx, c.QuoteID); err != nil {
+			return err
+		}
+	}
+	if err := d.close(ctx, tx, s); err != nil {
+		return err
+	}
+	if err := put(ctx, tx, s, "changed/"+c.QuoteID.String(), activity.Event{Text: was, CustomerSees: true, Programs: news(s, webhook.SubscriptionChanged)}); err != nil {
+		return err
+	}
+	return d.letter(ctx, tx, s, letterChanged(s, c))
+}
+
+// close keeps a subscription whose change is over.
+func (d *Desk) close(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
+	p, err := PolicyOf(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if s.Runs() {
+		s.RenewsAt = p.look(s, tx.Now())
+	}
+	if err := keepChange(ctx, tx, s); err != nil {
+		return err
+	}
+	return settle(ctx, tx)
+}
+
+// changeWords says what became of what.
+func changeWords(s Subscription, t Terms) string {
+	if s.Label == t.Label && s.Cycle == t.Cycle {
+		return s.Label + " was changed."
+	}
+	if s.Label == t.Label {
+		return s.Label + " is paid " + string(t.Cycle) + " now."
+	}
+	return s.Label + " was changed to " + t.Label + "."
+}
+
+// refuse ends a change that the platform refused: everything stays as it was, and what
+// was paid for it goes back by itself.
+func (d *Desk) refuse(ctx context.Context, tx *tenancy.Tx, s Subscription, problem string) error {
+	c := *s.Change
+	s.Change = nil
+	if c.TookStock {
+		if err := moveStock(ctx, tx, c.Terms.PlanID, 1); err != nil {
+			return err
+		}
+	}
+	if c.InvoiceID != uuid.Nil {
+		if err := s.giveBack(ctx, tx, c.QuoteID); err != nil {
+			return err
+		}
+	}
+	if err := d.close(ctx, tx, s); err != nil {
+		return err
+	}
+	if c.Placed { // a downgrade: the customer pays less and has what there was
+		return tell(ctx, tx, s, "change_problem/"+c.QuoteID.String(), "The service could not be changed to "+c.Terms.Label+", which is what is paid for: "+problem, false)
+	}
+	text := s.Label + " could not be changed to " + c.Terms.Label + ". It runs on as it was."
+	if c.InvoiceID != uuid.Nil {
+		text += " What you paid for the change is given back."
+	}
+	if err := tell(ctx, tx, s, "change_refused/"+c.QuoteID.String(), text, true); err != nil {
+		return err
+	}
+	if err := tell(ctx, tx, s, "change_problem/"+c.QuoteID.String(), "The change was refused: "+problem, false); err != nil {
+		return err
+	}
+	return d.letter(ctx, tx, s, letterNotChanged(s, c))
+}
+
+// drop takes back a change that is not being put in place. It reports false for one that
+// is, or whose payment is under way.
+func drop(ctx context.Context, tx *tenancy.Tx, s *Subscription) (bool, error) {
+	c := s.Change
+	if c == nil {
+		return true, nil
+	}
+	if c.State == ChangeApplying || c.State == ChangeInvoiced {
+		return false, nil
+	}
+	if c.State == ChangeAwaitsPayment {
+		gone, err := voidUnpaid(ctx, tx, c.InvoiceID, "The change was not made")
+		if err != nil || !gone {
+			return false, err
+		}
+	}
+	if c.TookStock {
+		if err := moveStock(ctx, tx, c.Terms.PlanID, 1); err != nil {
+			return false, err
+		}
+	}
+	s.Change = nil
+	return true, tell(ctx, tx, *s, "change_dropped/"+c.QuoteID.String(), "The change to "+c.Terms.Label+" is not made.", true)
+}
+
+// moveStock counts pieces of a plan that is counted.
+func moveStock(ctx context.Context, tx *tenancy.Tx, plan uuid.UUID, n int) error {
+	if _, err := tx.NewRaw("UPDATE plans SET stock = stock + ? WHERE id = ? AND stock IS NOT NULL AND stock + ? >= 0", n, plan, n).Exec(ctx); err != nil {
+		return fmt.Errorf("count plan %s: %w", plan, err)
+	}
+	return nil
+}
+
+func letterChanged(s Subscription, c Change) message {
+	return message{
+		key: "subscription/" + s.ID.String() + "/changed/" + c.QuoteID.String(), template: mail.PlanChanged,
+		data:    map[string]string{"what": s.what(), "every": cycleWords(s.Cycle), "next": s.date(s.Next().From), "link": s.path()},
+		amounts: map[string]billing.Money{"amount": s.Amount},
+	}
+}
+
+func letterNotChanged(s Subscription, c Change) message {
+	paid := ""
+	if c.InvoiceID != uuid.Nil {
+		paid = "yes"
+	}
+	return message{
+		key: "subscription/" + s.ID.String() + "/not_changed/" + c.QuoteID.String(), template: mail.ChangeFailed,
+		data: map[string]string{"what": s.what(), "wanted": c.Terms.Label, "paid": paid, "link": s.path()},
+	}
+}
+
+// cycleWords is how often a cycle comes, in a letter.
+func cycleWords(c billing.Cycle) string {
+	switch c {
+	case billing.Monthly:
+		return "a month"
+	case billing.Quarterly:
+		return "a quarter"
+	case billing.SemiAnnual:
+		return "half a year"
+	case billing.Annual:
+		return "a year"
+	case billing.Biennial:
+		return "two years"
+	case billing.Triennial:
+		return "three years"
+	}
+	return string(c)
+}

@@ -1,0 +1,97 @@
+package renewal
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/invoicing"
+)
+
+// MaxUpcoming is the most invoices Upcoming looks ahead.
+const MaxUpcoming = 60
+
+// Foreseen is an invoice that is not made yet, as it will be if nothing changes.
+type Foreseen struct {
+	SubscriptionID  uuid.UUID
+	Label           string // product and plan as they will be
+	IssueAt         time.Time
+	Period          billing.Period // due when it begins
+	Lines           []billing.Line
+	Net, Tax, Total billing.Money
+}
+
+// Upcoming are the next n invoices of an account, in the order in which they will be
+// made. They come from the rules the renewal itself follows: the same periods, lines,
+// changes and credit, and the tax of today. Invoices that are made are not among them.
+func Upcoming(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, n int) ([]Foreseen, error) {
+	subs, err := read(ctx, tx, "SELECT "+columns+tables+" WHERE s.account_id = ? AND s.state IN ('active', 'past_due', 'suspended') ORDER BY s.id", id)
+	if err != nil {
+		return nil, err
+	}
+	return UpcomingOf(ctx, tx, id, subs, n)
+}
+
+// UpcomingOf is Upcoming for those of an account's subscriptions that were read.
+func UpcomingOf(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscription, n int) ([]Foreseen, error) {
+	n = min(max(n, 1), MaxUpcoming)
+	policy, err := PolicyOf(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	var all []Foreseen
+	for _, s := range subs {
+		if !s.Runs() {
+			continue
+		}
+		more, err := s.ahead(policy, n)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, more...)
+	}
+	slices.SortStableFunc(all, func(a, b Foreseen) int { return a.IssueAt.Compare(b.IssueAt) })
+	if all = all[:min(n, len(all))]; len(all) == 0 {
+		return nil, nil
+	}
+	who, err := account.ForInvoice(ctx, tx, id)
+	if err != nil {
+		return nil, err
+	}
+	lines := make([][]billing.Line, len(all))
+	for i, f := range all {
+		lines[i] = f.Lines
+	}
+	priced, err := invoicing.PriceAll(ctx, tx, who.Taxed(tx.Now()), lines)
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range priced {
+		all[i].Lines, all[i].Net, all[i].Tax, all[i].Total = p.Lines, p.Net, p.Tax, p.Total
+	}
+	return all, nil
+}
+
+// ahead are the next n invoices of a subscription.
+func (s Subscription) ahead(p Policy, n int) (all []Foreseen, err error) {
+	for range n {
+		s.takeScheduled()
+		next := s.Next()
+		if next.To.IsZero() || !s.CancelAt.IsZero() && !next.From.Before(s.CancelAt) {
+			return all, nil
+		}
+		lines, used, err := s.credited(next)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: next.From.Add(-p.lead(next)), Period: next, Lines: lines})
+		s.Credit.Minor -= used
+		s.Renewals++
+	}
+	return all, nil
+}

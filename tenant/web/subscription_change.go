@@ -1,0 +1,291 @@
+package web
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding/office"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/renewal"
+)
+
+// changeRoutes are the pages on which a subscription is changed: the customer's, or the
+// team's on their behalf.
+func (s *Site) changeRoutes(root string, needs identity.Permission) []surface.Route {
+	at := func(method, path string, h fiber.Handler) surface.Route {
+		return surface.Route{Method: method, Path: root + "/:subscription/" + path, Needs: needs, Handler: h}
+	}
+	return []surface.Route{
+		at("GET", "change", s.chooseChange),
+		at("POST", "change", s.quoteChange),
+		at("POST", "drop-change", s.dropChange),
+		at("GET", "change/:offer", s.showChange),
+		at("POST", "change/:offer", s.acceptChange),
+	}
+}
+
+// changer is who changes a subscription.
+type changer struct {
+	id, account uuid.UUID // account uuid.Nil: the team
+	at, surface string
+}
+
+// changes says who asks, and refuses who may not.
+func (s *Site) changes(c *fiber.Ctx) (w changer, err error) {
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error { w, err = s.changing(c, tx); return err })
+	return w, err
+}
+
+func (s *Site) changing(c *fiber.Ctx, tx *tenancy.Tx) (w changer, err error) {
+	if strings.HasPrefix(c.Path(), "/manage/") {
+		w.id, err = subscriptionID(c)
+		w.at, w.surface = "/manage/subscriptions/"+w.id.String(), "manage"
+		return w, err
+	}
+	x, _, err := s.theirSubscription(c, tx, account.Buy)
+	return changer{id: x.ID, account: x.AccountID, at: "/client/subscriptions/" + x.ID.String(), surface: "client"}, err
+}
+
+// changePage is where somebody chooses.
+type changePage struct {
+	At, Label     string
+	Plans, Cycles groupView
+	Options       []groupView
+	Price         billing.Money
+	Every         string
+}
+
+func (s *Site) changePage(c *fiber.Ctx) (w changer, v changePage, err error) {
+	var offers []catalog.Offer
+	if s.Selling != nil {
+		if offers, err = s.Selling.Offers.Offers(c.UserContext(), surface.DB(c).Tenant().ID); err != nil {
+			return w, v, err
+		}
+	}
+	var got renewal.ChangeChoice
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) (err error) {
+		if w, err = s.changing(c, tx); err == nil {
+			got, err = renewal.Choices(c.UserContext(), tx, offers, w.id, w.account)
+		}
+		return err
+	})
+	if err != nil {
+		return w, v, err
+	}
+	x, now, locale := got.Subscription, got.Picked, surface.DB(c).Tenant().Locale
+	if c.Method() == fiber.MethodPost { // it comes again, with what was chosen
+		now = fill(pickedFrom(c), now)
+	}
+	v = changePage{At: w.at, Label: x.Label, Price: x.Amount, Every: cycleWords(x.Cycle)}
+	v.Plans = groupView{Name: "plan", Code: "plan", Label: "Plan"}
+	v.Cycles = groupView{Name: "cycle", Code: "cycle", Label: "How often you pay"}
+	for _, p := range got.Plans {
+		one := choiceView{ID: "p-" + p.Slug, Value: p.Slug, Label: p.Name, Checked: p.Slug == now.Plan, Disabled: p.Stock != nil && *p.Stock == 0 && p.ID != got.Plan.ID}
+		var prices []string
+		for _, price := range p.InCurrency(x.Amount.Currency) {
+			if price.Cycle.Months() == 0 {
+				continue
+			}
+			view := viewPrice(price)
+			prices = append(prices, view.Amount.Format(locale)+" "+view.Per)
+			if !slices.ContainsFunc(v.Cycles.Choices, func(y choiceView) bool { return y.Value == string(price.Cycle) }) {
+				v.Cycles.Choices = append(v.Cycles.Choices, choiceView{ID: "c-" + string(price.Cycle), Value: string(price.Cycle), Label: view.Cycle, Checked: price.Cycle == now.Cycle})
+			}
+		}
+		one.Note = strings.Join(prices, " · ")
+		if p.ID == got.Plan.ID {
+			one.Label += " (as now)"
+		}
+		if one.Disabled {
+			one.Note = "sold out"
+		}
+		v.Plans.Choices = append(v.Plans.Choices, one)
+	}
+	for _, o := range got.Plan.Options {
+		if o.Visibility == catalog.Shown {
+			v.Options = append(v.Options, optionChoices(o, x.Amount.Currency, now, locale))
+		}
+	}
+	return w, v, nil
+}
+
+// chooseChange handles GET …/:subscription/change.
+func (s *Site) chooseChange(c *fiber.Ctx) error {
+	w, v, err := s.changePage(c)
+	if err != nil && w.at != "" && fault.From(err).Kind != fault.Forbidden {
+		return office.Refused(c, err, w.at)
+	}
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, w.surface, "client/subscription_change", "Change "+v.Label, v)
+}
+
+// quoteChange handles POST …/:subscription/change.
+func (s *Site) quoteChange(c *fiber.Ctx) error {
+	w, err := s.changes(c)
+	if err != nil {
+		return err
+	}
+	in := pickedFrom(c)
+	q, err := s.renewalDesk().QuoteChange(c.UserContext(), surface.DB(c), renewal.ChangeAsk{SubscriptionID: w.id, AccountID: w.account, Plan: in.Plan, Cycle: in.Cycle, Options: in.Options})
+	if err == nil {
+		return surface.Redirect(c, w.at+"/change/"+q.ID.String(), "")
+	}
+	if fault.From(err).Kind != fault.Invalid {
+		return office.Refused(c, err, w.at)
+	}
+	_, v, again := s.changePage(c)
+	if again != nil {
+		return office.Refused(c, again, w.at)
+	}
+	return surface.FormError(c, err, w.surface, "client/subscription_change", "Change "+v.Label, v)
+}
+
+// offerPage is a change with its price.
+type offerPage struct {
+	At      string
+	Q       renewal.ChangeQuote
+	Every   string
+	Expired bool
+	Confirm string // on the button
+	Notes   []string
+	Parts   []lineView // of a cycle, afterwards
+}
+
+func (s *Site) offerPage(c *fiber.Ctx, w changer) (v offerPage, err error) {
+	id, err := uuid.Parse(c.Params("offer"))
+	if err != nil {
+		return v, errNoOffer()
+	}
+	v.At = w.at
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) (err error) {
+		if v.Q, err = renewal.GetChange(c.UserContext(), tx, id, w.account); err != nil {
+			return err
+		}
+		v.Expired = !tx.Now().Before(v.Q.ExpiresAt)
+		return nil
+	})
+	if err == nil && v.Q.SubscriptionID != w.id {
+		err = errNoOffer()
+	}
+	if err != nil {
+		return v, err
+	}
+	v.Every = cycleWords(v.Q.Terms.Cycle)
+	for _, it := range v.Q.Terms.Items {
+		one := lineView{Label: it.Label, Amount: billing.Money{Minor: it.AmountMinor, Currency: v.Q.Amount.Currency}}
+		if it.Kind == "plan" {
+			one.Label = v.Q.Terms.Label
+		}
+		v.Parts = append(v.Parts, one)
+	}
+	v.words(surface.DB(c).Tenant().Locale)
+	return v, nil
+}
+
+func errNoOffer() error {
+	return fault.New(fault.NotFound, "change.quote_unknown", "There is no such offer.")
+}
+
+// words say what the numbers do not.
+func (v *offerPage) words(locale string) {
+	p := v.Q.Price
+	switch {
+	case p.AtRenewal:
+		v.Confirm = "Change at the renewal"
+	case v.Q.Total.Minor > 0:
+		v.Confirm = "Pay " + v.Q.Total.Format(locale) + " and change"
+	default:
+		v.Confirm = "Change now"
+	}
+	if p.Restarts && !p.AtRenewal {
+		v.Notes = append(v.Notes, "A new period begins today.")
+	}
+	if p.Forfeited.Minor > 0 {
+		v.Notes = append(v.Notes, "Nothing is given for the unused time of "+v.Q.Was+", which is worth "+p.Forfeited.Format(locale)+" before tax.")
+	}
+	switch p.Return {
+	case billing.DowngradeCredit:
+		v.Notes = append(v.Notes, "What is left over is taken off your next invoices.")
+	case billing.DowngradeRefund:
+		v.Notes = append(v.Notes, "What is left over goes back to where you paid from.")
+	}
+	if v.Q.KeepsDisk > 0 {
+		v.Notes = append(v.Notes, "The disk keeps its present size: disks do not shrink.")
+	}
+	if v.Q.Total.Minor > 0 {
+		v.Notes = append(v.Notes, "The change is made as soon as it is paid. Should it turn out to be impossible, the money goes back by itself.")
+	}
+}
+
+// showChange handles GET …/:subscription/change/:offer.
+func (s *Site) showChange(c *fiber.Ctx) error {
+	w, err := s.changes(c)
+	if err != nil {
+		return err
+	}
+	v, err := s.offerPage(c, w)
+	if err != nil {
+		return err
+	}
+	if !v.Q.AcceptedAt.IsZero() {
+		return surface.Redirect(c, w.at, "")
+	}
+	return surface.Render(c, w.surface, "client/subscription_offer", "Change "+v.Q.Was, v)
+}
+
+// acceptChange handles POST …/:subscription/change/:offer.
+func (s *Site) acceptChange(c *fiber.Ctx) error {
+	w, err := s.changes(c)
+	if err != nil {
+		return err
+	}
+	v, err := s.offerPage(c, w)
+	if err != nil {
+		return err
+	}
+	q, err := s.renewalDesk().AcceptChange(c.UserContext(), surface.DB(c), v.Q.ID, w.account, office.By(c))
+	if err != nil {
+		return office.Refused(c, err, w.at+"/change")
+	}
+	switch {
+	case q.Price.AtRenewal:
+		return surface.Redirect(c, w.at, "The change is made with the next period.")
+	case q.InvoiceID == uuid.Nil:
+		return surface.Redirect(c, w.at, "The change is being made.")
+	}
+	method := ""
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) (err error) {
+		method, err = renewal.Method(c.UserContext(), tx, q.AccountID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if method == "" && w.surface == "client" {
+		return surface.Redirect(c, "/client/invoices/"+q.InvoiceID.String()+"/pay", "")
+	}
+	return surface.Redirect(c, w.at, "The invoice over the change is made. It is changed as soon as that is paid.")
+}
+
+// dropChange handles POST …/:subscription/drop-change.
+func (s *Site) dropChange(c *fiber.Ctx) error {
+	w, err := s.changes(c)
+	if err != nil {
+		return err
+	}
+	if _, err := s.renewalDesk().DropChange(c.UserContext(), surface.DB(c), w.id, w.account, office.By(c)); err != nil {
+		return office.Refused(c, err, w.at)
+	}
+	return surface.Redirect(c, w.at, "The change is taken back. Everything stays as it is.")
+}
