@@ -33,6 +33,9 @@ func InEU(country string) bool {
 	return len(country) == 2 && strings.Contains(euCountries, " "+country+" ")
 }
 
+// EU lists the members of the common system of VAT.
+func EU() []string { return strings.Fields(euCountries) }
+
 // StandardRates are the standard rates of the EU, the United Kingdom, Switzerland and
 // Norway. Whoever sells is answerable for the rates; a shop may enter its own.
 func StandardRates() []TaxRate {

@@ -27,6 +27,7 @@ const (
 	CreditNote        = "credit_note"
 	RefundFound       = "refund_found"     // to the reseller's team: made at the gateway's own pages
 	PaymentDisputed   = "payment_disputed" // to the reseller's team
+	NumberRefused     = "number_refused"   // to the reseller's team: a customer's VAT number
 
 	WholesaleInvoice = "wholesale_invoice" // from the platform to a reseller
 	WholesalePaid    = "wholesale_paid"
@@ -78,6 +79,7 @@ var Templates = map[string][]string{
 	InvoiceIssued:     {"name", "number", "total", "due", "open", "link"},   // due: a date; open: what is owed, empty: nothing
 	PaymentReceived:   {"name", "number", "amount", "open", "link"},         // open: what is still owed, empty: nothing
 	CreditNote:        {"name", "number", "invoice", "total", "reason", "link"},
+	NumberRefused:     {"name", "customer", "number", "link"},
 	RefundFound:       {"name", "number", "customer", "amount", "link"},
 	PaymentDisputed:   {"name", "number", "customer", "amount", "state", "until", "link"}, // state: a sentence; until: when evidence is due, empty: none is awaited
 

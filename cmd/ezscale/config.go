@@ -255,6 +255,7 @@ type demoConfig struct {
 	Data     string        `env:"DEMO_DATA" about:"Where the demo keeps its database; empty: in EZSCALE_DEMO_DIR, or for root, whom PostgreSQL refuses, in /var/lib/ezscale."`
 	Platform int           `env:"DEMO_VIRTFUSION" envDefault:"8181" about:"Port of the demo's simulated VirtFusion."`
 	Stripe   int           `env:"DEMO_STRIPE" envDefault:"8182" about:"Port of the demo's simulated Stripe."`
+	VIES     int           `env:"DEMO_VIES" envDefault:"8183" about:"Port of the demo's simulated register of VAT numbers."`
 	Install  time.Duration `env:"DEMO_INSTALL" envDefault:"20s" about:"How long the demo's simulated platform takes to install a server."`
 	Months   int           `env:"DEMO_MONTHS" envDefault:"4" about:"Months of history the demo makes at its first start, 0 to 24."`
 	PGBin    string        `env:"PG_BIN" about:"Directory with initdb and postgres, for the demo, the tests and the benchmarks; empty: found."`
@@ -285,6 +286,17 @@ func (c *paymentsConfig) Validate() error {
 	return errors.Join(keys, urlOf("EZSCALE_STRIPE_API_URL", c.StripeAPI, "https", "http"), urlOf("EZSCALE_STRIPE_JS_URL", c.StripeJS, "https", "http"))
 }
 
+// taxConfig is who is asked about VAT numbers.
+type taxConfig struct {
+	VIES  string `env:"VIES_URL" about:"Where the EU's register of VAT numbers (VIES) is asked: https://ec.europa.eu/taxation_customs/vies/rest-api, or a simulator. Empty: nobody is asked, and numbers count by their form."`
+	Again int    `env:"VIES_DAYS" envDefault:"30" about:"Days after which the register is asked about a number again; an order asks when the answer is older than a day."`
+}
+
+// Validate checks what the types cannot.
+func (c *taxConfig) Validate() error {
+	return errors.Join(urlOf("EZSCALE_VIES_URL", c.VIES, "https", "http"), between("EZSCALE_VIES_DAYS", c.Again, 1, 365))
+}
+
 // serveConfig is everything serve reads.
 type serveConfig struct {
 	Database databaseConfig `group:"Database"`
@@ -299,6 +311,7 @@ type serveConfig struct {
 	Storage  storageConfig  `group:"Uploads"`
 	Egress   egressConfig   `group:"Calls to others"`
 	Payments paymentsConfig `group:"Payments"`
+	Tax      taxConfig      `group:"Tax"`
 	Work     workConfig     `group:"Jobs"`
 	Metrics  metricsConfig  `group:"Metrics and health"`
 	Log      logConfig      `group:"Log"`

@@ -63,6 +63,7 @@ func startLab(ctx context.Context, c demoConfig, clock *demo.Clock) (*demo.Lab, 
 		SMTP:       demo.Port{Number: c.SMTP, Variable: "EZSCALE_DEMO_SMTP"},
 		VirtFusion: demo.Port{Number: c.Platform, Variable: "EZSCALE_DEMO_VIRTFUSION"},
 		Stripe:     demo.Port{Number: c.Stripe, Variable: "EZSCALE_DEMO_STRIPE"},
+		VIES:       demo.Port{Number: c.VIES, Variable: "EZSCALE_DEMO_VIES"},
 		Other:      []demo.Port{{Number: c.Metrics, Variable: "EZSCALE_DEMO_METRICS"}},
 	})
 }
@@ -211,6 +212,7 @@ func demoServeConfig(ctx context.Context, cfg *demoCommandConfig, lab *demo.Lab)
 		"EZSCALE_DNS_RESOLVERS=" + lab.ACME.DNS(), "EZSCALE_EDGE_IPV4=127.0.0.1", "EZSCALE_EDGE_DOMAIN=edge.ezscale.test", "EZSCALE_EDGE_TLDS=test",
 		"EZSCALE_EXPORT_DIR=" + filepath.Join(dir, "exports"),
 		"EZSCALE_SMTP_URL=smtp+plain://" + lab.Mails.Addr(), "EZSCALE_STORAGE_URL=file://" + filepath.Join(dir, "uploads"),
+		"EZSCALE_VIES_URL=" + lab.VIESURL(),
 		"EZSCALE_STRIPE_API_URL=" + lab.StripeURL(), "EZSCALE_STRIPE_JS_URL=" + lab.StripeURL() + "/v3/",
 		"EZSCALE_STRIPE_SECRET_KEY=" + secret, "EZSCALE_STRIPE_PUBLISHABLE_KEY=" + publishable, "EZSCALE_STRIPE_WEBHOOK_SECRET=" + signed,
 		"EZSCALE_EGRESS_ALLOW=127.0.0.0/8,::1/128",

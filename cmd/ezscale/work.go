@@ -18,6 +18,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/queue"
+	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/themes"
 )
@@ -137,6 +138,7 @@ func (a *app) workers(domains *domain.Service, brands *branding.Desk) (*queue.Wo
 	a.platformJobs(w)
 	a.hostingJobs(w)
 	a.paymentJobs(w)
+	queue.Due(w, account.NumbersAgenda, a.numberDesk().Tick, queue.Timeout(10*time.Minute))
 	wholesaleJobs(w, a.wholesaleDesk())
 	a.partnerWork(w, desk)
 	return w, nil

@@ -107,6 +107,11 @@ func SaveBillTo(ctx context.Context, db *tenancy.DB, id uuid.UUID, b BillTo, by 
 			}
 			return err
 		}
+		if b.TaxID != "" && billing.InEU(b.Country) {
+			if err := tx.AdvanceAgenda(ctx, NumbersAgenda, tx.Now()); err != nil {
+				return err
+			}
+		}
 		err = activity.Tell(ctx, tx, activity.Event{
 			Key: "account/" + id.String() + "/account.address_changed/" + moment(tx), AccountID: id, SubjectKind: activity.Account, SubjectID: id,
 			Kind: "account.address_changed", Text: "The address for invoices was changed.", Actor: by.Actor.Name, CustomerSees: true,

@@ -1,12 +1,17 @@
 package account
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
 	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 )
 
@@ -20,6 +25,30 @@ type NumberCheck struct {
 	Name       string              `json:"name,omitempty"`    // who the register says it is
 	Address    string              `json:"address,omitempty"`
 	Problem    string              `json:"problem,omitempty"` // why there is no answer yet
+	Tries      int                 `json:"tries,omitempty"`   // questions without an answer since the last one
+	NextAt     *time.Time          `json:"next_at,omitempty"` // when it is asked again
+}
+
+// NumbersAgenda is the kind under which a shop says when VAT numbers are to be asked about.
+const NumbersAgenda = "tax_numbers"
+
+// orderAsks is how old an answer may be that an order rests on; an older one is asked
+// for again, and the order does not wait for it.
+const orderAsks = 24 * time.Hour
+
+// AskAboutNumber has the register asked about an account's VAT number again soon, where
+// it has one of the EU and the last answer is not of today.
+func AskAboutNumber(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
+	res, err := tx.NewRaw(`UPDATE accounts SET tax_check = coalesce(tax_check, '{}') || jsonb_build_object('next_at', ?::timestamptz)
+		WHERE id = ? AND tax_id <> '' AND country IN (?) AND coalesce((tax_check->>'answered_at')::timestamptz, '-infinity') < ?`,
+		tx.Now(), id, bun.List(billing.EU()), tx.Now().Add(-orderAsks)).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("ask about a VAT number again: %w", err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	return tx.AdvanceAgenda(ctx, NumbersAgenda, tx.Now())
 }
 
 // Exemption is a certificate that a customer is not taxed by, as the reseller entered it.

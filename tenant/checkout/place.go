@@ -17,6 +17,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/coupon"
@@ -223,12 +224,18 @@ func (d *Desk) place(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, r Pl
 	if o.Number, _, err = invoicing.NextNumber(ctx, tx, invoicing.SeriesOrder); err != nil {
 		return Order{}, err
 	}
-	_, err = tx.NewRaw(`INSERT INTO orders (id, number, quote_id, account_id, person_id, state, currency, total_minor, coupon, off_minor, ip, placed_at, changed_at, evidence)
+	var numbered bool // the account has a VAT number
+	err = tx.NewRaw(`INSERT INTO orders (id, number, quote_id, account_id, person_id, state, currency, total_minor, coupon, off_minor, ip, placed_at, changed_at, evidence)
 		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, jsonb_strip_nulls(jsonb_build_object('billing_country', a.country, 'postcode', nullif(a.billing->>'postcode', ''),
 			'tax_id', nullif(a.tax_id, ''), 'tax_check', a.tax_check, 'tax_exemption', a.tax_exemption, 'ip', nullif(?, '')))
-		FROM accounts a WHERE a.id = ?`, o.ID, o.Number, o.QuoteID, o.AccountID, o.PersonID, o.State, o.Currency, o.Total.Minor, bun.NullZero(o.Coupon), bun.NullZero(o.Off.Minor), r.By.IP, o.PlacedAt, o.ChangedAt, r.By.IP, o.AccountID).Exec(ctx)
+		FROM accounts a WHERE a.id = ? RETURNING coalesce(evidence->>'tax_id', '') <> ''`, o.ID, o.Number, o.QuoteID, o.AccountID, o.PersonID, o.State, o.Currency, o.Total.Minor, bun.NullZero(o.Coupon), bun.NullZero(o.Off.Minor), r.By.IP, o.PlacedAt, o.ChangedAt, r.By.IP, o.AccountID).Scan(ctx, &numbered)
 	if err != nil {
 		return Order{}, fmt.Errorf("place the order: %w", err)
+	}
+	if numbered {
+		if err := account.AskAboutNumber(ctx, tx, o.AccountID); err != nil {
+			return Order{}, err
+		}
 	}
 	if err := d.open(ctx, tx, &o, q, r, places); err != nil {
 		return Order{}, err

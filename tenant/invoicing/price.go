@@ -68,7 +68,7 @@ func (t terms) taxCase(buyer account.Taxed, class string, at time.Time) billing.
 		Seller:  billing.TaxParty{Country: t.Country, SmallBusiness: t.SmallBusiness, OSS: t.OSS, Registered: t.Registered},
 		Country: buyer.Country, Postcode: buyer.Postcode, TaxID: buyer.TaxID, Number: buyer.Number, Exemption: buyer.Exemption, Class: class, At: at, Own: t.rates,
 	}
-	if t.TrustNumbers {
+	if t.TrustNumbers && c.Number != billing.NumberRefused {
 		c.Number = billing.NumberByForm
 	}
 	return c

@@ -2,9 +2,11 @@ package web
 
 import (
 	"slices"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/branding/surface/table"
@@ -87,6 +89,7 @@ type profileView struct {
 	Currencies []place.Choice
 	Zones      []place.Choice
 	SeesMoney  bool
+	Number     map[string]any // what the register says of the VAT number; nil: nothing
 }
 
 func (s *Site) profileView(c *fiber.Ctx) (v profileView, err error) {
@@ -98,6 +101,7 @@ func (s *Site) profileView(c *fiber.Ctx) (v profileView, err error) {
 		p, err := account.ForInvoice(c.UserContext(), tx, a.AccountID)
 		v.BillTo = account.BillTo{Kind: p.Kind, Address: p.Address, TaxID: p.TaxID}
 		v.BillTo.Email = p.BillingEmail
+		v.Number = s.numberStatus(p)
 		if v.Lines = addressLines(p); !p.Complete() {
 			v.Lines = nil
 		}
@@ -105,6 +109,37 @@ func (s *Site) profileView(c *fiber.Ctx) (v profileView, err error) {
 	})
 	v.offer()
 	return v, err
+}
+
+// numberStatus says what the register of VAT numbers says of a party's; nil: there is
+// nothing to say.
+func (s *Site) numberStatus(p account.Party) map[string]any {
+	id, k := billing.CleanTaxID(p.TaxID), p.NumberCheck
+	if id == "" || !billing.InEU(p.Country) || !s.AsksRegister && k.Number != id {
+		return nil
+	}
+	say := func(kind, text string, since time.Time) map[string]any {
+		m := office.Status(kind, text)
+		if !since.IsZero() {
+			m["Since"] = since
+		}
+		return m
+	}
+	answered := func() time.Time {
+		if k.AnsweredAt == nil {
+			return time.Time{}
+		}
+		return *k.AnsweredAt
+	}
+	switch {
+	case k.Number != id:
+		return office.Status("idle", "Not asked about yet")
+	case k.State == billing.NumberConfirmed:
+		return say("good", "Confirmed by the EU's register", answered())
+	case k.State == billing.NumberRefused:
+		return say("bad", "Not known to the EU's register", answered())
+	}
+	return say("warn", "The EU's register gives no answer yet, asked", k.AskedAt)
 }
 
 // offer fills the lists of the forms.

@@ -41,6 +41,7 @@ func (s *Site) officeRoutes() []surface.Route {
 		at("GET", "/reports", identity.ReportsRead, s.showReport),
 		at("GET", "/customers", identity.CustomersRead, s.listCustomers),
 		at("GET", "/customers/:customer", identity.CustomersRead, s.showCustomer),
+		at("POST", "/customers/:customer/exemption", identity.CustomersEdit, s.saveExemption),
 		at("POST", "/customers/:customer/disable", identity.CustomersEdit, s.customerChange("%s cannot sign in any more.", (*account.Desk).Disable)),
 		at("POST", "/customers/:customer/enable", identity.CustomersEdit, s.customerChange("%s can sign in again.", (*account.Desk).Enable)),
 		at("POST", "/customers/:customer/verify", identity.CustomersEdit, s.customerChange("Sent %s a new link.", (*account.Desk).ResendVerification)),

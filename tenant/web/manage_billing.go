@@ -54,11 +54,12 @@ type billingView struct {
 	Tabs      []settingsTab
 	Complete  bool
 	Prices    []place.Choice
+	Asks      bool // the register of VAT numbers is asked
 }
 
-func newBillingView(c *fiber.Ctx, b settings.Billing) billingView {
+func (s *Site) newBillingView(c *fiber.Ctx, b settings.Billing) billingView {
 	countries := append([]place.Choice{{Value: "", Label: "Choose a country"}}, place.Countries()...)
-	return billingView{Billing: b, Term: strconv.Itoa(b.TermDays), Countries: countries, Prices: []place.Choice{{Value: "net", Label: "Without tax"}, {Value: "with_tax", Label: "With tax"}}, Tabs: settingsTabs(c), Complete: b.Company != "" && b.Country != "" && b.Line1 != "" && b.City != ""}
+	return billingView{Billing: b, Asks: s.AsksRegister, Term: strconv.Itoa(b.TermDays), Countries: countries, Prices: []place.Choice{{Value: "net", Label: "Without tax"}, {Value: "with_tax", Label: "With tax"}}, Tabs: settingsTabs(c), Complete: b.Company != "" && b.Country != "" && b.Line1 != "" && b.City != ""}
 }
 
 // showBilling handles GET /manage/settings/billing.
@@ -71,7 +72,7 @@ func (s *Site) showBilling(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return surface.Render(c, "manage", "manage/settings-billing", "Invoices and tax", newBillingView(c, b))
+	return surface.Render(c, "manage", "manage/settings-billing", "Invoices and tax", s.newBillingView(c, b))
 }
 
 // saveBilling handles POST /manage/settings/billing.
@@ -80,7 +81,7 @@ func (s *Site) saveBilling(c *fiber.Ctx) error {
 		Company: c.FormValue("company"), Line1: c.FormValue("line1"), Line2: c.FormValue("line2"), Postcode: c.FormValue("postcode"),
 		City: c.FormValue("city"), Region: c.FormValue("region"), Country: c.FormValue("country"), TaxID: c.FormValue("tax_id"),
 		TaxNumber: c.FormValue("tax_number"), Registration: c.FormValue("registration"),
-		OSS: c.FormValue("oss") != "", Registered: c.FormValue("registered"), TrustNumbers: true, PricesInclude: c.FormValue("prices") == "with_tax",
+		OSS: c.FormValue("oss") != "", Registered: c.FormValue("registered"), TrustNumbers: !s.AsksRegister || c.FormValue("confirmed_only") == "", PricesInclude: c.FormValue("prices") == "with_tax",
 		Email: c.FormValue("email"), Phone: c.FormValue("phone"), SmallBusiness: c.FormValue("small_business") != "", Footer: c.FormValue("footer"),
 		InvoiceNumber: c.FormValue("invoice_number"), CreditNumber: c.FormValue("credit_number"),
 	}
@@ -91,7 +92,7 @@ func (s *Site) saveBilling(c *fiber.Ctx) error {
 	}
 	b.TermDays = days
 	if err := settings.SaveBilling(c.UserContext(), surface.DB(c), b, office.By(c)); err != nil {
-		v := newBillingView(c, b)
+		v := s.newBillingView(c, b)
 		v.Term = term
 		return surface.FormError(c, err, "manage", "manage/settings-billing", "Invoices and tax", v)
 	}

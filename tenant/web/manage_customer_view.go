@@ -78,6 +78,11 @@ func (v *customerView) look(c *fiber.Ctx, tx *tenancy.Tx) error {
 		return err
 	}
 	v.In = &in
+	if v.SeesSales {
+		if v.Party, err = account.ForInvoice(c.UserContext(), tx, chosen); err != nil {
+			return err
+		}
+	}
 	v.fill(tx.Now())
 	told, err := activity.List(c.UserContext(), tx, activity.Filter{AccountID: chosen, Limit: 15})
 	v.Events = eventRows(told, "/manage")

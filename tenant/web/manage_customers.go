@@ -95,6 +95,9 @@ type customerView struct {
 	Outstanding   []outstandingRow
 	Members       []officeMemberRow
 	Events        []eventRow
+	Party         account.Party     // how the account is invoiced
+	Exemption     account.Exemption // as typed
+	Number        map[string]any    // what the register says of the VAT number; nil: nothing
 	SeesServices  bool
 	SeesSales     bool
 }
@@ -116,9 +119,34 @@ func customerID(c *fiber.Ctx) (uuid.UUID, error) {
 // showCustomer handles GET /manage/customers/:customer: the person, and what the account
 // has that they belong to; with ?account= another one of theirs.
 func (s *Site) showCustomer(c *fiber.Ctx) error {
-	id, err := customerID(c)
+	v, err := s.customerView(c)
 	if err != nil {
 		return err
+	}
+	return surface.Render(c, "manage", "manage/customer", v.X.Name, v)
+}
+
+// saveExemption handles POST /manage/customers/:customer/exemption?account=.
+func (s *Site) saveExemption(c *fiber.Ctx) error {
+	v, err := s.customerView(c)
+	if err != nil {
+		return err
+	}
+	if v.In == nil {
+		return errNoAccount()
+	}
+	v.Exemption = account.Exemption{Number: c.FormValue("exemption_number"), Note: c.FormValue("exemption_note"), From: c.FormValue("exemption_from"), To: c.FormValue("exemption_to")}
+	if err := account.SaveExemption(c.UserContext(), surface.DB(c), v.In.ID, v.Exemption, office.By(c)); err != nil {
+		return surface.FormError(c, err, "manage", "manage/customer", v.X.Name, v)
+	}
+	return surface.Redirect(c, "/manage/customers/"+v.X.ID.String()+"?account="+v.In.ID.String(), "Saved. It counts for invoices from now on.")
+}
+
+// customerView reads what the page of a customer shows.
+func (s *Site) customerView(c *fiber.Ctx) (customerView, error) {
+	id, err := customerID(c)
+	if err != nil {
+		return customerView{}, err
 	}
 	p, _ := surface.Principal(c)
 	v := customerView{MayEdit: p.May(identity.CustomersEdit), SeesServices: p.May(identity.ServicesRead), SeesSales: p.May(identity.SalesRead)}
@@ -129,13 +157,14 @@ func (s *Site) showCustomer(c *fiber.Ctx) error {
 		return v.look(c, tx)
 	})
 	if err != nil {
-		return err
+		return v, err
 	}
+	v.Exemption, v.Number = v.Party.Exemption, s.numberStatus(v.Party)
 	v.Status = customerStatus(v.X.Customer)
 	for _, in := range v.X.SignIns {
 		v.SignIns = append(v.SignIns, signInRow{in, signInStatus(in.Outcome)})
 	}
-	return surface.Render(c, "manage", "manage/customer", v.X.Name, v)
+	return v, nil
 }
 
 func signInStatus(outcome string) map[string]any {

@@ -32,6 +32,9 @@ type Site struct {
 	Links    *payment.Links // with which invoices are paid without signing in
 	Webhooks *webhook.Desk  // endpoints of customers and of the reseller
 
+	// AsksRegister says that VAT numbers are asked about (tenant/taxid).
+	AsksRegister bool
+
 	shown shownSites
 }
 

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -27,6 +28,7 @@ import (
 	"github.com/ezscale/ezscale/branding/mail/mailtrap"
 	vflab "github.com/ezscale/ezscale/provisioners/virtfusion/lab"
 	"github.com/ezscale/ezscale/tenancy/pgembed"
+	"github.com/ezscale/ezscale/tenant/taxid/vieslab"
 )
 
 // Port is a port the demo needs, and the variable that moves it.
@@ -48,6 +50,7 @@ type Options struct {
 	SMTP       Port
 	VirtFusion Port
 	Stripe     Port
+	VIES       Port
 	Other      []Port           // of the program itself, checked with the others
 	Install    time.Duration    // how long the platform takes to install a server
 	Clock      func() time.Time // of the simulators; nil: the machine's
@@ -74,7 +77,7 @@ type Lab struct {
 // all at once, each with the variable that moves it.
 func Start(ctx context.Context, o Options) (*Lab, error) {
 	l := &Lab{options: o}
-	for _, step := range []func(context.Context) error{l.openDir, l.checkPorts, l.startPostgres, l.startRedis, l.startACME, l.startMails, l.startVirtFusion, l.startStripe} {
+	for _, step := range []func(context.Context) error{l.openDir, l.checkPorts, l.startPostgres, l.startRedis, l.startACME, l.startMails, l.startVirtFusion, l.startStripe, l.startVIES} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
@@ -116,7 +119,7 @@ func (l *Lab) openDir(context.Context) error {
 // checkPorts tries every port before anything is started.
 func (l *Lab) checkPorts(ctx context.Context) error {
 	var taken []error
-	for _, p := range append([]Port{l.options.HTTP, l.options.HTTPS, l.options.DNS, l.options.ACME, l.options.SMTP, l.options.VirtFusion, l.options.Stripe}, l.options.Other...) {
+	for _, p := range append([]Port{l.options.HTTP, l.options.HTTPS, l.options.DNS, l.options.ACME, l.options.SMTP, l.options.VirtFusion, l.options.Stripe, l.options.VIES}, l.options.Other...) {
 		if err := free(ctx, p); err != nil {
 			taken = append(taken, err)
 		}
@@ -299,6 +302,18 @@ func (l *Lab) startStripe(ctx context.Context) error {
 	}
 	return l.listen(ctx, l.options.Stripe, l.Cards.Handler())
 }
+
+// startVIES starts the simulator of the EU's register of VAT numbers. It knows every
+// number that does not end in 000.
+func (l *Lab) startVIES(ctx context.Context) error {
+	register := &vieslab.Lab{Others: func(number string) (vieslab.Entry, bool) {
+		return vieslab.Entry{Name: "Business " + number, Address: "1 Register Street"}, !strings.HasSuffix(number, "000")
+	}}
+	return l.listen(ctx, l.options.VIES, register)
+}
+
+// VIESURL is where the simulated register is.
+func (l *Lab) VIESURL() string { return fmt.Sprintf("http://localhost:%d", l.options.VIES.Number) }
 
 // StripeURL is where the simulated gateway is.
 func (l *Lab) StripeURL() string { return fmt.Sprintf("http://localhost:%d", l.options.Stripe.Number) }
