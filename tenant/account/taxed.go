@@ -111,6 +111,13 @@ func TaxedOf(country, postcode, taxID, check, exemption string, at time.Time) (T
 	return p.Taxed(at), nil
 }
 
+// TaxOf is the part of a Party that decides its tax, of the table's columns.
+func TaxOf(country, taxID, check, exemption string) (p Party, err error) {
+	p.Country, p.TaxID = country, taxID
+	p.NumberCheck, p.Exemption, err = readTax(check, exemption)
+	return p, err
+}
+
 func readTax(check, exemption string) (c NumberCheck, e Exemption, err error) {
 	if check != "" {
 		if err := json.Unmarshal([]byte(check), &c); err != nil {

@@ -25,7 +25,8 @@ type Account struct {
 	Invoices      []Invoice      `json:"invoices"`
 	Members       []Member       `json:"members"`
 	Outstanding   []Outstanding  `json:"outstanding"` // one a currency; empty: nothing is owed
-	Disputes      []Dispute      `json:"disputes"`    // of payments, that the customer's bank has not decided
+	Tax           Tax            `json:"tax"`
+	Disputes      []Dispute      `json:"disputes"` // of payments, that the customer's bank has not decided
 	Counts        struct {
 		Services, Running, Subscriptions, Orders, Invoices int
 	} `json:"counts"`
@@ -81,6 +82,9 @@ type Dispute struct {
 // Sum is what is asked back.
 func (d Dispute) Sum() billing.Money { return billing.Money{Minor: d.Amount, Currency: d.Currency} }
 
+// Tax is what decides the tax of an account, as the table keeps it; see account.TaxOf.
+type Tax struct{ Country, TaxID, Check, Exemption string }
+
 // Outstanding is what an account owes in one currency.
 type Outstanding struct {
 	Currency      string
@@ -112,6 +116,8 @@ func Customer(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (a Account, err
 			d.evidence_by AS "EvidenceBy" FROM invoices i JOIN payments p ON p.invoice_id = i.id
 			CROSS JOIN LATERAL jsonb_to_recordset(p.disputes) AS d(state text, amount_minor bigint, evidence_by timestamptz, opened_at timestamptz)
 			WHERE i.account_id = a.id AND p.disputes IS NOT NULL AND d.state NOT IN ('won', 'lost') ORDER BY d.opened_at DESC LIMIT 10) x),
+		'tax', (SELECT jsonb_build_object('Country', coalesce(x.country, ''), 'TaxID', coalesce(x.tax_id, ''), 'Check', coalesce(x.tax_check::text, ''),
+			'Exemption', coalesce(x.tax_exemption::text, '')) FROM accounts x WHERE x.id = a.id),
 		'counts', jsonb_build_object('Services', (SELECT count(*) FROM services WHERE account_id = a.id), 'Running', (SELECT count(*) FROM services WHERE account_id = a.id AND observed <> 'gone'),
 			'Subscriptions', (SELECT count(*) FROM subscriptions WHERE account_id = a.id), 'Orders', (SELECT count(*) FROM orders WHERE account_id = a.id),
 			'Invoices', (SELECT count(*) FROM invoices WHERE account_id = a.id AND state <> 'draft')))::text FROM a`,

@@ -79,7 +79,7 @@ func (v *customerView) look(c *fiber.Ctx, tx *tenancy.Tx) error {
 	}
 	v.In = &in
 	if v.SeesSales {
-		if v.Party, err = account.ForInvoice(c.UserContext(), tx, chosen); err != nil {
+		if v.Party, err = account.TaxOf(in.Tax.Country, in.Tax.TaxID, in.Tax.Check, in.Tax.Exemption); err != nil {
 			return err
 		}
 	}

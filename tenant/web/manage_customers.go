@@ -95,7 +95,7 @@ type customerView struct {
 	Outstanding   []outstandingRow
 	Members       []officeMemberRow
 	Events        []eventRow
-	Party         account.Party     // how the account is invoiced
+	Party         account.Party     // what decides its tax
 	Exemption     account.Exemption // as typed
 	Number        map[string]any    // what the register says of the VAT number; nil: nothing
 	SeesServices  bool
