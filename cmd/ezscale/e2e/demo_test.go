@@ -142,11 +142,11 @@ func (d *running) start() (err error) {
 		return err
 	}
 	cmd.Env = append(cmd.Env, "EZSCALE_DEMO_MONTHS=1", "EZSCALE_DEMO_DIR="+filepath.Join(d.dir, "demo"), "EZSCALE_DEMO_DATA="+filepath.Join(d.data, "pg"))
-	ports, err := freePorts(8)
+	ports, err := freePorts(9)
 	if err != nil {
 		return err
 	}
-	for i, name := range []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS", "VIRTFUSION", "STRIPE"} {
+	for i, name := range []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS", "VIRTFUSION", "STRIPE", "VIES"} {
 		cmd.Env = append(cmd.Env, "EZSCALE_DEMO_"+name+"="+strconv.Itoa(ports[i]))
 	}
 	cmd.Stdout, cmd.Stderr = &d.said, &d.said
