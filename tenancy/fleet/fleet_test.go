@@ -307,7 +307,7 @@ func TestCatalogBudget(t *testing.T) {
 	}
 	tables, indexes, others := count("r,p"), count("i,I"), count("S,v,m,c,f")
 	t.Logf("%d tables, %d indexes", tables, indexes)
-	if tables == 0 || tables > 45 || indexes > 70 || others != 0 {
-		t.Errorf("%d tables (at most 45), %d indexes (at most 70), %d sequences, views and types (none)", tables, indexes, others)
+	if tables == 0 || tables > 60 || indexes > 95 || others != 0 {
+		t.Errorf("%d tables (at most 60), %d indexes (at most 95), %d sequences, views and types (none)", tables, indexes, others)
 	}
 }
