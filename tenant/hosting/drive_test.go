@@ -343,7 +343,7 @@ func TestFinalErrorsAreToldAndMayBeRetried(t *testing.T) {
 			if p.count("timeline", "kind = 'service.stuck' AND customer_sees") != 1 || p.count("timeline", "kind = 'service.failed' AND NOT customer_sees") != 1 {
 				t.Error("not told to both")
 			}
-			if n := p.count("webhook_deliveries", "type = 'service.failed' AND body LIKE '%\"operation\":\"create\"%' AND body NOT LIKE '%422%' AND body LIKE '%' || $1 || '%'", id.String()); n != 1 {
+			if n := p.count("webhook_deliveries", "type = 'service.failed' AND body LIKE '%\"operation\":\"create\"%' AND body NOT LIKE '%422:%' AND body LIKE '%' || $1 || '%'", id.String()); n != 1 {
 				t.Errorf("programs heard of it %d times", n)
 			}
 			if err := hosting.Power(t.Context(), p.db, id, provisioners.Restart, p.caller()); err == nil {

@@ -80,14 +80,16 @@ func (p *Page) violations() []string {
 	return all
 }
 
-// tooWide reports a page that scrolls sideways, and the element that makes it.
+// tooWide reports a page that scrolls sideways, and the first element that makes it: what
+// lies in a part that scrolls by itself does not.
 func (p *Page) tooWide() string {
 	p.t.Helper()
 	got, err := p.Eval(`() => {
 		const width = document.documentElement.clientWidth;
 		if (document.documentElement.scrollWidth <= width) return '';
-		const e = [...document.body.querySelectorAll('*')].find(e => e.getBoundingClientRect().right > width + 1);
-		return 'scrolls sideways: ' + document.documentElement.scrollWidth + ' px of ' + width + (e ? ', first <' + e.tagName.toLowerCase() + ' class="' + e.className + '">' : '');
+		const kept = e => { for (let p = e.parentElement; p && p !== document.body; p = p.parentElement) if (getComputedStyle(p).overflowX !== 'visible') return true; return false };
+		const e = [...document.body.querySelectorAll('*')].find(e => e.getBoundingClientRect().right > width + 1 && !kept(e));
+		return 'scrolls sideways: ' + document.documentElement.scrollWidth + ' px of ' + width + (e ? ', first ' + e.outerHTML.slice(0, 200) : '');
 	}`)
 	must(p.t, "measure the page", err)
 	return got.Value.Str()
