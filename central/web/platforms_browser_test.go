@@ -56,11 +56,7 @@ func TestPlatformsInABrowser(t *testing.T) {
 	} {
 		t.Run(page.name, func(t *testing.T) {
 			p.Go(at + page.path)
-			for _, view := range browser.Views() {
-				p.Look(view)
-				p.Check(page.name)
-				p.Screenshot("console/" + page.name)
-			}
+			p.CheckViews("console/" + page.name)
 		})
 	}
 }

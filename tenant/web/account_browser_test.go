@@ -50,6 +50,6 @@ func TestTheAccountInABrowser(t *testing.T) {
 		}
 		p.Go(home + x.path)
 		p.Wait("main", x.words)
-		lookAt(p, "account_"+x.name)
+		p.CheckViews("account_" + x.name)
 	}
 }

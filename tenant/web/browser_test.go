@@ -66,7 +66,7 @@ func TestShopInABrowser(t *testing.T) {
 			{"not_found", "/products/none"},
 		} {
 			p.Go("http://" + shop.slug + ".localhost:" + port + page.path)
-			lookAt(p, "shop/"+shop.slug+"/"+page.name)
+			p.CheckViews("shop/" + shop.slug + "/" + page.name)
 		}
 	}
 	t.Run("nobody's host", func(t *testing.T) {

@@ -29,7 +29,7 @@ func TestCouponsInABrowser(t *testing.T) {
 	team.Fill("percent", "50")
 	team.ClickText("button", "Save")
 	team.Wait("main", "FAIR-50 can be used at the checkout")
-	lookAt(team, "coupons/code")
+	team.CheckViews("coupons/code")
 
 	shop := tab(t, drive, home, e.as(t, w.A, identity.CustomerMember))
 	shop.Go(home + "/products/running/small")
@@ -45,8 +45,8 @@ func TestCouponsInABrowser(t *testing.T) {
 	shop.ClickText("button", "Apply")
 	shop.Wait("main", "The code FAIR-50 counts.")
 	shop.Wait(".summary", "€5.00")
-	lookAt(shop, "coupons/cart")
+	shop.CheckViews("coupons/cart")
 	shop.Go(home + "/checkout")
 	shop.Wait(".summary", "With FAIR-50")
-	lookAt(shop, "coupons/checkout")
+	shop.CheckViews("coupons/checkout")
 }

@@ -28,15 +28,6 @@ func tab(t *testing.T, drive *browser.Browser, home string, c *surfacetest.Clien
 	return p
 }
 
-// lookAt judges what the tab shows in each view.
-func lookAt(p *browser.Page, name string) {
-	for _, view := range browser.Views() {
-		p.Look(view)
-		p.Check(name)
-		p.Screenshot(name)
-	}
-}
-
 // threeLines is a draft of a server with two options.
 func threeLines(key string, account uuid.UUID) invoicing.Draft {
 	eur := func(minor int64) billing.Money { return billing.Money{Minor: minor, Currency: "EUR"} }
@@ -88,7 +79,7 @@ func TestInvoicesInABrowser(t *testing.T) {
 		{"manage_settings", "/manage/settings/billing", team},
 	} {
 		page.of.Go(home + page.path)
-		lookAt(page.of, "invoices/"+page.name)
+		page.of.CheckViews("invoices/" + page.name)
 	}
 	t.Run("a refused form", func(t *testing.T) {
 		p := team

@@ -89,7 +89,7 @@ func TestPayingInABrowser(t *testing.T) {
 	invoice := e.things[e.A.ID][":invoice"]
 	p.Go(home + "/client/invoices/" + invoice + "/pay")
 	p.Click(`input[value="card"]`)
-	lookAt(p, "client/pay")
+	p.CheckViews("client/pay")
 	p.Look(browser.Desktop)
 	p.Click(`main button[type="submit"]`)
 	p.Wait("[data-pay-problem]", "incomplete")
@@ -126,11 +126,7 @@ func TestPayingInABrowser(t *testing.T) {
 	follow(t, p, `form[data-pay="setup"] button`, "/client/payment-methods")
 	p.Wait("th", "Mastercard •••• 4444")
 	p.Wait(".notice", "The card is saved")
-	for _, view := range browser.Views() {
-		p.Look(view)
-		p.Check("payment methods")
-		p.Screenshot("client/payment_methods")
-	}
+	p.CheckViews("client/payment_methods")
 	if taken, n := lab.Taken("sk_test_browser"); n != 2 {
 		t.Errorf("Stripe took %v in %d payments", taken, n)
 	}

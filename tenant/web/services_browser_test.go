@@ -47,20 +47,20 @@ func TestServicesInABrowser(t *testing.T) {
 		state(live, shot.sql)
 		customer.Go(at + shot.path)
 		customer.Wait("main", shot.words)
-		lookAt(customer, "service_"+shot.name)
+		customer.CheckViews("service_" + shot.name)
 		if shot.path == "" {
 			team.Go(manage)
 			team.Wait("main", "Timeline")
-			lookAt(team, "manage_service_"+shot.name)
+			team.CheckViews("manage_service_" + shot.name)
 		}
 	}
 	state(live)
 	for _, path := range []string{"/client", "/client/services"} {
 		customer.Go(home + path)
-		lookAt(customer, "services_list"+path)
+		customer.CheckViews("services_list" + path)
 	}
 	team.Go(home + "/manage/services")
-	lookAt(team, "services_list/manage")
+	team.CheckViews("services_list/manage")
 	t.Run("it comes alive", func(t *testing.T) {
 		state(live, "observed = 'none', operation = 'create', step = 'waiting', operation_since = now(), address = ''")
 		p := customer

@@ -114,6 +114,7 @@ type Page struct {
 	t       testing.TB
 	axe     string
 	view    View
+	turn    int // of CheckViews
 	mu      sync.Mutex
 	trouble []string
 	ignore  []string

@@ -33,21 +33,21 @@ func TestAuthPages(t *testing.T) {
 			}
 			tab := drive.Page(t, home+prefix+"/sign-in", browser.Desktop)
 			tab.Allow("404", "401", "422", "410")
-			lookAt(tab, l.World+"_auth_sign-in")
+			tab.CheckViews(l.World + "_auth_sign-in")
 			tab.Fill("email", "nobody@example.com")
 			tab.Fill("password", "not the password")
 			tab.Follow(`form[action$="/sign-in"] button[type="submit"]`)
-			lookAt(tab, l.World+"_auth_sign-in_refused")
+			tab.CheckViews(l.World + "_auth_sign-in_refused")
 			tab.Go(home + prefix + "/forgot")
-			lookAt(tab, l.World+"_auth_forgot")
+			tab.CheckViews(l.World + "_auth_forgot")
 			tab.Fill("email", "nobody@example.com")
 			tab.Follow(`main form button[type="submit"]`)
-			lookAt(tab, l.World+"_auth_forgot_sent")
+			tab.CheckViews(l.World + "_auth_forgot_sent")
 			tab.Go(home + prefix + "/link/password/none")
-			lookAt(tab, l.World+"_auth_link_dead")
+			tab.CheckViews(l.World + "_auth_link_dead")
 			if l.World == "customer" {
 				tab.Go(home + "/sign-up")
-				lookAt(tab, "customer_auth_sign-up")
+				tab.CheckViews("customer_auth_sign-up")
 			}
 		})
 	}
@@ -68,9 +68,9 @@ func setUpSecondFactor(t *testing.T, g guide, drive *browser.Browser) {
 		tab := drive.Page(t, l.URL, browser.Desktop)
 		signIn(t, tab, l)
 		tab.Go(home + "/client/security")
-		lookAt(tab, "customer_security")
+		tab.CheckViews("customer_security")
 		tab.Go(home + "/client/security/second-factor")
-		lookAt(tab, "customer_second_factor")
+		tab.CheckViews("customer_second_factor")
 		tab.ClickText("summary", "cannot scan") // the secret stands behind it
 		secret := secretShown.FindString(tab.Text("main"))
 		if secret == "" {
@@ -80,7 +80,7 @@ func setUpSecondFactor(t *testing.T, g guide, drive *browser.Browser) {
 		must(t, err)
 		tab.Fill("code", code)
 		tab.Follow(`main form button[type="submit"]`)
-		lookAt(tab, "customer_recovery_codes")
+		tab.CheckViews("customer_recovery_codes")
 		return
 	}
 	t.Fatal("the demo has no customer without a second factor")
@@ -90,13 +90,3 @@ var (
 	secretShown = regexp.MustCompile(`\b(?:[A-Z2-7]{4}[  ]?){6,}[A-Z2-7]{0,4}`)
 	spaces      = regexp.MustCompile(`\s`)
 )
-
-// lookAt judges the page in each view.
-func lookAt(tab *browser.Page, name string) {
-	for _, view := range browser.Views() {
-		tab.Look(view)
-		tab.Check(name)
-		tab.Screenshot(name)
-	}
-	tab.Look(browser.Desktop)
-}

@@ -16,12 +16,7 @@ import (
 )
 
 // both judges what the tab shows at each width, without loading it again.
-func both(tab *browser.Page, name string) {
-	for _, width := range []browser.View{browser.Phone, browser.Desktop} { // it ends as the flows are walked
-		tab.Look(width)
-		see(tab, name)
-	}
-}
+func both(tab *browser.Page, name string) { tab.CheckViews("flow_" + name) }
 
 // come signs somebody of the guide in and returns their tab and where their pages begin.
 func come(t *testing.T, g guide, drive *browser.Browser, world, tenant string) (*browser.Page, string) {

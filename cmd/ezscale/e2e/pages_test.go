@@ -124,11 +124,7 @@ func walk(t *testing.T, drive *browser.Browser, tab *browser.Page, start, name s
 		}
 		path := queue[n]
 		tab.Go(at.Scheme + "://" + at.Host + path)
-		for _, view := range browser.Views() {
-			tab.Look(view)
-			tab.Check(path)
-			tab.Screenshot(name + strings.TrimSuffix(strings.ReplaceAll(pattern(path), "/", "_"), "_"))
-		}
+		tab.CheckViews(name + strings.TrimSuffix(strings.ReplaceAll(pattern(path), "/", "_"), "_"))
 		found, err := tab.Eval(links)
 		must(t, err)
 		var paths []string

@@ -41,12 +41,7 @@ func TestBrandInABrowser(t *testing.T) {
 	p.Click("#f-subline") // leaving the field saves it
 	p.Wait(".brand-side", "Adjusted so that everybody can read it")
 	p.Wait(".brand-side", "Draft, save")
-	for _, view := range browser.Views() {
-		p.Look(view)
-		p.Check("brand with a draft")
-		p.Screenshot("manage/brand")
-	}
-	p.Look(browser.Desktop)
+	p.CheckViews("manage/brand")
 	p.Follow(`form[action="/manage/brand/publish"] button`)
 	p.Wait(".notice", "Version 1 is published")
 	p.Check("published")
