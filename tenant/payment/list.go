@@ -17,6 +17,12 @@ func (f Filter) where() (string, []any) {
 	if f.State != "" {
 		and("p.state = ?", string(f.State))
 	}
+	if f.Disputed {
+		and(`p.disputes @> '[{"state": "needs_response"}]'`)
+	}
+	if f.RefundWaiting {
+		and("p.gateway = 'transfer' AND EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.state NOT IN ('succeeded', 'failed'))")
+	}
 	if f.Gateway != "" {
 		and("p.gateway = ?", f.Gateway)
 	}

@@ -148,15 +148,18 @@ const MaxPage = 200
 
 // Filter narrows and orders a list. Zero fields do not.
 type Filter struct {
-	Text      string // part of an invoice's number, an account's name or a gateway's ref
-	State     gateway.State
-	Gateway   string
-	AccountID uuid.UUID
-	InvoiceID uuid.UUID
-	Sort      string // amount, account, created; empty: created, newest first
-	Desc      bool
-	Offset    int
-	Limit     int
+	Text     string // part of an invoice's number, an account's name or a gateway's ref
+	State    gateway.State
+	Disputed bool // a customer's bank asks for evidence
+	// RefundWaiting leaves those of which something is to be sent back by hand.
+	RefundWaiting bool
+	Gateway       string
+	AccountID     uuid.UUID
+	InvoiceID     uuid.UUID
+	Sort          string // amount, account, created; empty: created, newest first
+	Desc          bool
+	Offset        int
+	Limit         int
 }
 
 // List returns one page of payments in one statement; Total of each is of the whole list.

@@ -234,6 +234,8 @@ func (f *Figures) Compare(ctx context.Context, tenant tenancy.ID, costs Costs) e
 type Wanting struct {
 	ServicesFailed   int
 	TransfersWaiting int // announced by customers and not confirmed
+	DisputesOpen     int // payments that a customer's bank asks evidence for
+	RefundsWaiting   int // payments of which a part is to be sent back by hand
 	PaymentsFailing  int // invoices whose collection failed at least once
 	GatewaysOn       int
 	Sellable         int  // public plans with a price
@@ -244,11 +246,13 @@ type Wanting struct {
 func Wants(ctx context.Context, tx *tenancy.Tx) (w Wanting, err error) {
 	err = tx.NewRaw(`SELECT (SELECT count(*) FROM services WHERE problem <> '' AND desired <> 'terminated'),
 		(SELECT count(*) FROM payments WHERE gateway = 'transfer' AND state IN ('created', 'requires_action', 'processing')),
+		(SELECT count(*) FROM payments WHERE disputes @> '[{"state": "needs_response"}]'),
+		(SELECT count(DISTINCT p.id) FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE p.gateway = 'transfer' AND r.state NOT IN ('succeeded', 'failed')),
 		(SELECT count(*) FROM invoices WHERE state = 'open' AND tries > 0),
 		(SELECT count(*) FROM gateways WHERE state = 'on'),
 		(SELECT count(DISTINCT pl.id) FROM plans pl JOIN products p ON p.id = pl.product_id JOIN prices pr ON pr.plan_id = pl.id
 			WHERE pl.visibility = 'public' AND p.visibility = 'public'),
-		EXISTS (SELECT FROM orders)`).Scan(ctx, &w.ServicesFailed, &w.TransfersWaiting, &w.PaymentsFailing, &w.GatewaysOn, &w.Sellable, &w.Ordered)
+		EXISTS (SELECT FROM orders)`).Scan(ctx, &w.ServicesFailed, &w.TransfersWaiting, &w.DisputesOpen, &w.RefundsWaiting, &w.PaymentsFailing, &w.GatewaysOn, &w.Sellable, &w.Ordered)
 	if err != nil {
 		return Wanting{}, fmt.Errorf("report: %w", err)
 	}

@@ -35,7 +35,9 @@ INSERT INTO gateways (code, state, public_settings, check_error, position, chang
 INSERT INTO payments (id, key, invoice_id, account_id, gateway, currency, amount_minor, refunded_minor, state, decline_code, decline_text, on_session, created_at, settled_at, changed_at)
 VALUES ('00000000-0000-7000-8000-000000000301', 'p1', '00000000-0000-7000-8000-000000000201', '00000000-0000-7000-8000-000000000002', 'transfer', 'EUR', 1190, 119, 'succeeded', '', '', true, ?0, ?0::timestamptz - interval '40 days', ?0),
        ('00000000-0000-7000-8000-000000000302', 'p2', '00000000-0000-7000-8000-000000000202', '00000000-0000-7000-8000-000000000002', 'transfer', 'EUR', 2000, 0, 'processing', '', '', true, ?0, NULL, ?0);
-INSERT INTO refunds (id, key, payment_id, amount_minor, state, reason, problem, created_by, created_at, changed_at) VALUES ('00000000-0000-7000-8000-000000000401', 'r1', '00000000-0000-7000-8000-000000000301', 119, 'succeeded', '', '', 'x', ?0, ?0)`
+INSERT INTO refunds (id, key, payment_id, amount_minor, state, reason, problem, created_by, created_at, changed_at) VALUES ('00000000-0000-7000-8000-000000000401', 'r1', '00000000-0000-7000-8000-000000000301', 119, 'succeeded', '', '', 'x', ?0, ?0),
+       ('00000000-0000-7000-8000-000000000402', 'r2', '00000000-0000-7000-8000-000000000301', 10, 'processing', '', '', 'x', ?0, ?0);
+UPDATE payments SET disputes = '[{"ref": "d0", "state": "won"}, {"ref": "d1", "state": "needs_response"}]' WHERE key = 'p1' AND created_at <= ?0`
 
 func must(t *testing.T, err error) {
 	t.Helper()
@@ -217,7 +219,7 @@ func TestWhatWantsAPerson(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (report.Wanting{ServicesFailed: 1, TransfersWaiting: 1, PaymentsFailing: 1, GatewaysOn: 1, Sellable: 1, Ordered: true}); got != want {
+	if want := (report.Wanting{ServicesFailed: 1, TransfersWaiting: 1, DisputesOpen: 1, RefundsWaiting: 1, PaymentsFailing: 1, GatewaysOn: 1, Sellable: 1, Ordered: true}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -87,6 +87,12 @@ type paymentsView struct {
 func (s *Site) listPayments(c *fiber.Ctx) error {
 	r := table.Read(c, "state", "gateway")
 	f := payment.Filter{Text: r.Text, State: gateway.State(r.Filters["state"]), Gateway: r.Filters["gateway"], Sort: r.Sort, Desc: r.Desc, Offset: r.Offset(), Limit: r.Limit()}
+	switch f.State {
+	case "disputed":
+		f.State, f.Disputed = "", true
+	case "refund_waiting":
+		f.State, f.RefundWaiting = "", true
+	}
 	fetch := func(offset, limit int) (found []payment.Payment, total int, err error) {
 		f.Offset, f.Limit = offset, limit
 		err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) (err error) {
@@ -127,15 +133,16 @@ type refundLine struct {
 }
 
 type paymentView struct {
-	P       paymentLine
-	Refunds []refundLine
-	Left    billing.Money
-	MayEdit bool
-	ByHand  bool   // its money is confirmed by a person
-	Once    string // names the refund of this form, so that it is given back once
-	Amount  string // as typed
-	Reason  string
-	Note    bool
+	P        paymentLine
+	Refunds  []refundLine
+	Disputes []disputeRow
+	Left     billing.Money
+	MayEdit  bool
+	ByHand   bool   // its money is confirmed by a person
+	Once     string // names the refund of this form, so that it is given back once
+	Amount   string // as typed
+	Reason   string
+	Note     bool
 }
 
 func (s *Site) readPayment(c *fiber.Ctx) (v paymentView, err error) {
@@ -160,7 +167,7 @@ func (s *Site) readPayment(c *fiber.Ctx) (v paymentView, err error) {
 	if err != nil {
 		return v, err
 	}
-	v = paymentView{P: lineOf(p), Left: p.Left(), MayEdit: who.May(identity.SalesWrite), Once: once.String(), Note: true}
+	v = paymentView{P: lineOf(p), Disputes: disputeRows([]payment.Payment{p}), Left: p.Left(), MayEdit: who.May(identity.SalesWrite), Once: once.String(), Note: true}
 	v.ByHand = p.Gateway == transfer.Code && p.State != gateway.Succeeded && p.State != gateway.Failed
 	v.Amount = v.Left.Decimal()
 	if v.ByHand {

@@ -132,8 +132,10 @@ func wants(v dashboardView, p identity.Principal) []todo {
 		out = append(out, todo{Title: title, Says: says, Href: href, Action: action})
 	}
 	w := v.Wanting
-	add(identity.ServicesRead, w.ServicesFailed, "service needs you", "services need you", "The platform refused something; the customer waits.", "/manage/services?state=problem", "Look")
-	add(identity.SalesRead, w.TransfersWaiting, "transfer to confirm", "transfers to confirm", "Customers said they pay by bank transfer. Confirm what has arrived.", "/manage/payments?state=waiting", "Confirm")
+	add(identity.ServicesRead, w.ServicesFailed, "service needs you", "services need you", "The platform refused something; the customer waits.", "/manage/services?state=trouble", "Look")
+	add(identity.SalesRead, w.TransfersWaiting, "transfer to confirm", "transfers to confirm", "Customers said they pay by bank transfer. Confirm what has arrived.", "/manage/payments?gateway=transfer&state=processing", "Confirm")
+	add(identity.SalesRead, w.DisputesOpen, "payment is disputed", "payments are disputed", "Customers took back money at their banks. Evidence that comes too late loses it.", "/manage/payments?state=disputed", "Look")
+	add(identity.SalesRead, w.RefundsWaiting, "refund to send", "refunds to send", "You promised money back that no payment service sends for you.", "/manage/payments?state=refund_waiting", "Send")
 	add(identity.SalesRead, w.PaymentsFailing, "payment fails", "payments fail", "Customers were asked for another card. Services are suspended if nothing happens.", "/manage/invoices?state=overdue", "See who")
 	return out
 }

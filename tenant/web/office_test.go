@@ -2,8 +2,12 @@ package web_test
 
 import (
 	"fmt"
+	"html"
 	"log/slog"
 	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/alicebob/miniredis/v2"
@@ -206,4 +210,43 @@ func unchanged(t testing.TB, what string, before, after map[string]string) {
 // good is a form every route finds nothing wrong with, as far as one can be.
 func good() url.Values {
 	return url.Values{"role": {string(identity.ResellerAgent)}, "typed": {"spare@beta.test"}, "confirm": {"www.beta.example.com"}, "name": {"Name"}, "email": {"new@example.com"}}
+}
+
+var wanting = regexp.MustCompile(`(?s)(\d+) (service|transfer|payment|refund|invoice)s? [^<]*<.{0,400}?href="(/manage/[^"]+)"`)
+
+// TestWhatWantsAPersonLeadsThere follows each line of the dashboard that wants somebody:
+// the list it leads to holds as many rows as it said.
+func TestWhatWantsAPersonLeadsThere(t *testing.T) {
+	e := newEstate(t, tenancytest.New(t))
+	err := e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+		for _, q := range []string{
+			`UPDATE services SET problem = 'The platform is full.' WHERE desired = 'active'`,
+			`UPDATE invoices SET tries = 1, due_at = issued_at - interval '1 day' WHERE state = 'open' AND kind = 'invoice'`,
+			`UPDATE payments SET disputes = '[{"ref": "d1", "state": "needs_response"}]' WHERE state = 'succeeded'`,
+			`INSERT INTO payments (id, key, invoice_id, account_id, gateway, currency, amount_minor, refunded_minor, state, decline_code, decline_text, on_session, created_at, changed_at)
+				SELECT gen_random_uuid(), s || i.id, i.id, i.account_id, 'transfer', i.currency, 1, 0, s, '', '', true, now(), now() FROM (SELECT * FROM invoices WHERE kind = 'invoice' LIMIT 1) i, (VALUES ('processing'), ('succeeded')) AS v(s)`,
+			`INSERT INTO refunds (id, key, payment_id, amount_minor, state, reason, problem, created_by, created_at, changed_at)
+				SELECT gen_random_uuid(), 'x' || id, id, 1, 'processing', '', '', '', now(), now() FROM payments WHERE gateway = 'transfer' AND state = 'succeeded'`,
+		} {
+			if _, err := tx.NewRaw(q).Exec(t.Context()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := e.as(t, e.A, identity.ResellerOwner)
+	_, todo, _ := strings.Cut(c.Send(t, "GET", "/manage", nil).Page, `id="h-todo"`)
+	found := wanting.FindAllStringSubmatch(todo, -1)
+	if len(found) != 5 {
+		t.Errorf("the dashboard asks for %q", found)
+	}
+	for _, f := range found {
+		page := c.Send(t, "GET", html.UnescapeString(f[3]), nil).Page
+		if rows := strings.Count(page, "<tr>") - strings.Count(page, "<thead>"); strconv.Itoa(rows) != f[1] {
+			t.Errorf("%s says %s %ss and shows %d", f[3], f[1], f[2], rows)
+		}
+	}
 }
