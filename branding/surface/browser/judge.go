@@ -31,12 +31,13 @@ func (p *Page) Check(what string) {
 }
 
 // CheckViews looks at the page in each view, fails the test as Check does and takes its
-// picture; it ends at a desk. The rules of accessibility are asked in one of the views,
+// picture; afterwards it is looked at as before. The rules of accessibility are asked in one of the views,
 // the other one with the next page: most of the time of a walk goes to them, and pages
 // are made of the same parts. With pictures they are asked in all.
 func (p *Page) CheckViews(name string) {
 	p.t.Helper()
 	p.turn++
+	defer p.Look(p.view)
 	views := Views()
 	for i, view := range views {
 		p.Look(view)
@@ -51,7 +52,6 @@ func (p *Page) CheckViews(name string) {
 		}
 		p.Screenshot(name)
 	}
-	p.Look(Desktop)
 }
 
 // Trouble is what Check would complain of, and forgets it.

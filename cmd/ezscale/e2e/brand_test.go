@@ -15,26 +15,25 @@ import (
 )
 
 // TestReseller is a reseller at its console: it changes its brand, publishes it and
-// goes back; it brings an address of its own, opens the shop there and removes it.
+// goes back; it brings an address of its own, opens the shop there and removes it. It is
+// walked on a phone, and every step judged at a desk too.
 func TestReseller(t *testing.T) {
 	g := demo(t)
 	drive := browser.Open(t)
 	tab, manage := come(t, g, drive, "reseller", "nimbus")
 	staff, console := come(t, g, drive, "staff", "")
-	for _, width := range widths {
-		tab.Look(width)
-		brand(t, g, tab, manage)
-		address(t, g, drive, tab, manage, func(host string) {
-			staff.Look(width)
-			staff.Go(console + "/resellers")
-			staff.ClickText("tbody th a", "^Nimbus Cloud$")
-			staff.Wait("h1", "^Nimbus Cloud$")
-			staff.Follow(`.tabs a[href$="/domains"]`)
-			staff.Wait("main", host)
-			staff.Wait("main", "[Cc]ertificate")
-			see(staff, "console_reseller_domain")
-		})
-	}
+	tab.Look(browser.Phone)
+	brand(t, g, tab, manage)
+	address(t, g, drive, tab, manage, func(host string) {
+		staff.Look(browser.Phone)
+		staff.Go(console + "/resellers")
+		staff.ClickText("tbody th a", "^Nimbus Cloud$")
+		staff.Wait("h1", "^Nimbus Cloud$")
+		staff.Follow(`.tabs a[href$="/domains"]`)
+		staff.Wait("main", host)
+		staff.Wait("main", "[Cc]ertificate")
+		both(staff, "console_reseller_domain")
+	})
 }
 
 // headline is what the shop says first, as visitors are served it.
@@ -50,13 +49,13 @@ func brand(t *testing.T, g guide, tab *browser.Page, manage string) {
 	now := "Servers under a wide sky " + strconv.FormatInt(time.Now().UnixMilli()%1e6, 36)
 	headline(g, t, before)
 	tab.Go(manage + "/brand")
-	see(tab, "brand")
+	both(tab, "brand")
 	tab.Fill("headline", now)
 	tab.Fill("brand", "#7c3aed")
 	tab.Click(`input[name="subline"]`) // leaving a field saves the draft
 	tab.Wait("#brand-side h2", "changes? against")
 	tab.Wait("#brand-side", "Headline")
-	see(tab, "brand_draft")
+	both(tab, "brand_draft")
 	frame, err := tab.Timeout(patience).Element("iframe.brand-frame")
 	must(t, err)
 	preview, err := frame.Frame()
@@ -68,14 +67,14 @@ func brand(t *testing.T, g guide, tab *browser.Page, manage string) {
 
 	tab.Fill("note", "Spring")
 	tab.Follow(`form[action="/manage/brand/publish"] button`)
-	see(tab, "brand_published")
+	both(tab, "brand_published")
 	headline(g, t, now)
 
 	tab.Go(manage + "/brand/history")
 	tab.Wait("tbody th", "Spring")
-	see(tab, "brand_history")
+	both(tab, "brand_history")
 	tab.Follow("tbody tr:nth-child(2) th a")
-	see(tab, "brand_version")
+	both(tab, "brand_version")
 	tab.Follow(`form[action$="/rollback"] button[type="submit"]`)
 	headline(g, t, before)
 }
@@ -89,18 +88,18 @@ func address(t *testing.T, g guide, drive *browser.Browser, tab *browser.Page, m
 		t.Fatalf("%s answers before it was added", host)
 	}
 	tab.Go(manage + "/domains")
-	see(tab, "domains")
+	both(tab, "domains")
 	tab.Fill("host", "https://"+strings.ToUpper(host)+"/plans")
 	tab.Follow(`form[action="/manage/domains"] button[type="submit"]`)
 	tab.Wait("h1", "^"+host+"$")
 	page := tab.MustInfo().URL
-	see(tab, "domain_pending")
+	both(tab, "domain_pending")
 	publish(t, g, drive, tab)
 
 	tab.Click(`form[action$="/check"] button`)
 	// The page asks for news by itself: nothing below reloads it.
 	tab.Wait("#domain-state .status", "^Live")
-	see(tab, "domain_live")
+	both(tab, "domain_live")
 	said := tab.Text("#domain-state .timeline")
 	for _, step := range []string{"ownership proved", "certificate"} {
 		if !strings.Contains(strings.ToLower(said), step) {
@@ -111,7 +110,7 @@ func address(t *testing.T, g guide, drive *browser.Browser, tab *browser.Page, m
 	until(t, c, g.secure(host), http.StatusOK, "A calm place for your servers")
 	site := drive.Page(t, g.secure(host), browser.Phone)
 	site.Wait("h1", "A calm place for your servers")
-	see(site, "own_address")
+	both(site, "own_address")
 
 	// What a visitor has open must not outlive the removal.
 	roots := c.Transport.(*http.Transport).TLSClientConfig.RootCAs
@@ -140,7 +139,7 @@ func address(t *testing.T, g guide, drive *browser.Browser, tab *browser.Page, m
 	tab.Go(page)
 	tab.Fill("confirm", host)
 	tab.Follow(`form[action$="/remove"] button[type="submit"]`)
-	see(tab, "domain_removed")
+	both(tab, "domain_removed")
 	gone := time.Now().Add(time.Second)
 	for {
 		status, err := ask(open, host)
@@ -219,5 +218,5 @@ func publish(t *testing.T, g guide, drive *browser.Browser, tab *browser.Page) {
 	if set < 2 {
 		t.Fatalf("%d records were set; the page names an owner's record and one for traffic", set)
 	}
-	see(dns, "dns")
+	both(dns, "dns")
 }

@@ -13,22 +13,20 @@ import (
 
 // TestConsole is a morning of EZSCALE's staff: sign in with a second factor, create a
 // reseller, open its site, suspend, resume and archive it, and read what was written
-// down about it.
+// down about it; on a phone, and every step judged at a desk too.
 func TestConsole(t *testing.T) {
 	g := demo(t)
 	drive := browser.Open(t)
 	tab, console := come(t, g, drive, "staff", "")
 	tab.Wait("h1", "^Overview$")
-	for _, width := range widths {
-		tab.Look(width)
-		see(tab, "console_overview")
-		tab.Go(console + "/resellers")
-		for _, name := range []string{"EZSCALE", "Nimbus Cloud", "PixelForge"} {
-			tab.Wait("tbody th", name)
-		}
-		see(tab, "console_resellers")
-		life(t, g, drive, tab, console)
+	tab.Look(browser.Phone)
+	both(tab, "console_overview")
+	tab.Go(console + "/resellers")
+	for _, name := range []string{"EZSCALE", "Nimbus Cloud", "PixelForge"} {
+		tab.Wait("tbody th", name)
 	}
+	both(tab, "console_resellers")
+	life(t, g, drive, tab, console)
 }
 
 // life takes one reseller from its creation to the archive.
@@ -41,29 +39,29 @@ func life(t *testing.T, g guide, drive *browser.Browser, tab *browser.Page, cons
 	until(t, c, home, http.StatusNotFound, "")
 
 	tab.Go(console + "/resellers/new")
-	see(tab, "console_new")
+	both(tab, "console_new")
 	tab.Fill("name", name)
 	tab.Fill("slug", slug)
 	tab.Wait("#address-answer", slug+`\.localhost is free`)
 	tab.Fill("owner_name", "Ada Quay")
 	tab.Fill("owner_email", "ada@"+slug+".test")
-	see(tab, "console_new_filled")
+	both(tab, "console_new_filled")
 	tab.Follow(`main form[action="/resellers"] button[type="submit"]`)
 	tab.Wait("h1", "^"+name+"$")
 	until(t, c, home, http.StatusOK, name)
 	until(t, c, g.secure(slug+".localhost"), http.StatusOK, name)
 	page := tab.MustInfo().URL
-	see(tab, "console_reseller")
+	both(tab, "console_reseller")
 	facts(t, tab)
 
 	site := drive.Page(t, home, browser.Phone)
 	site.Wait("body", name)
-	see(site, "new_site")
+	both(site, "new_site")
 	site.Allow("status of 503", "status of 410")
 
 	act := func(action, reason, typed string) {
 		tab.Go(page + "/do/" + action)
-		see(tab, "console_"+action)
+		both(tab, "console_"+action)
 		tab.Fill("reason", reason)
 		if typed != "" {
 			tab.Fill("typed", typed)
@@ -72,20 +70,20 @@ func life(t *testing.T, g guide, drive *browser.Browser, tab *browser.Page, cons
 	}
 	act("suspend", "Invoice 17 is unpaid", "")
 	tab.Wait("main .status", "Suspended")
-	see(tab, "console_suspended")
+	both(tab, "console_suspended")
 	until(t, c, home, http.StatusServiceUnavailable, name+" is paused")
 	site.Go(home)
-	see(site, "site_suspended")
+	both(site, "site_suspended")
 
 	tab.Follow(`form[action$="/do/resume"] button`)
 	until(t, c, home, http.StatusOK, name)
 
 	act("archive", "Closed by its owner", slug)
 	tab.Wait("main .status", "Archived")
-	see(tab, "console_archived")
+	both(tab, "console_archived")
 	until(t, c, home, http.StatusGone, name+" has closed")
 	site.Go(home)
-	see(site, "site_archived")
+	both(site, "site_archived")
 
 	trail(t, tab, page, console)
 }
@@ -118,9 +116,9 @@ func trail(t *testing.T, tab *browser.Page, page, console string) {
 		if !strings.Contains(said, "Mara Lindqvist") {
 			t.Errorf("%s does not say who did it", address)
 		}
-		see(tab, "console_trail")
+		both(tab, "console_trail")
 	}
 	tab.Go(console + "/domains")
 	tab.Wait("section tbody th", `^nimbus\.localhost`)
-	see(tab, "console_domains")
+	both(tab, "console_domains")
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/ezscale/ezscale/branding/surface/browser"
 )
 
-// widths are how every flow is walked: with a mouse at a desk, and on a phone.
+// widths are how a stranger comes: with a mouse at a desk, and on a phone.
 var widths = []browser.View{browser.Desktop, browser.Phone}
 
 // see judges what the tab shows and keeps a picture when pictures are asked for.
@@ -114,10 +114,7 @@ func TestSites(t *testing.T) {
 		t.Run(shop.slug, func(t *testing.T) {
 			home := "http://" + shop.slug + ".localhost:" + httpPort(t, g) + "/"
 			tab := drive.Page(t, home, browser.Desktop)
-			for _, width := range widths {
-				tab.Look(width)
-				see(tab, "site_"+shop.slug)
-			}
+			both(tab, "site_"+shop.slug)
 			if said := tab.Text("h1"); !strings.EqualFold(said, shop.says) { // a theme may set it in capitals
 				t.Errorf("the page says %q, not %q", said, shop.says)
 			}
