@@ -18,9 +18,11 @@ type UsageEvent struct {
 }
 
 // PriceSpan is a price with the time it holds; a zero To has no end. The empty tier is
-// for all that have no price of their own.
+// for all that have no price of their own. Own is a price agreed with the reseller alone:
+// it wins over both, and has no tier.
 type PriceSpan struct {
 	SKU, Tier string
+	Own       bool
 	Rate      Rate
 	Period
 }
@@ -170,16 +172,29 @@ func (b *usageBill) price(s ranStay, t TierSpan, on Period) {
 	}
 }
 
-// rateAt is the price for the tier at a moment; one of its own wins.
+// rateAt is the price at a moment: the reseller's own, or the tier's, or the one for all.
 func (b *usageBill) rateAt(sku string, t TierSpan, at time.Time) (found Rate, ok bool) {
-	own := false
+	best := -1
 	for _, p := range b.prices {
 		holds := !at.Before(p.From) && (p.To.IsZero() || at.Before(p.To))
-		if p.SKU == sku && p.Rate.Currency == t.Fee.Currency && holds && (p.Tier == t.Tier || (p.Tier == "" && !own)) {
-			found, ok, own = p.Rate, true, p.Tier != ""
+		if p.SKU != sku || p.Rate.Currency != t.Fee.Currency || !holds || (p.Tier != "" && p.Tier != t.Tier) {
+			continue
+		}
+		if rank := p.rank(); rank > best {
+			found, ok, best = p.Rate, true, rank
 		}
 	}
 	return found, ok
+}
+
+func (p PriceSpan) rank() int {
+	switch {
+	case p.Own:
+		return 2
+	case p.Tier != "":
+		return 1
+	}
+	return 0
 }
 
 // nextCut is the first moment within ran, after its beginning, at which a price may change.

@@ -50,6 +50,15 @@ type ServiceShown struct {
 	BeganAt    *time.Time `json:"began_at"`
 	EndedAt    *time.Time `json:"ended_at"`
 	ChangedAt  time.Time  `json:"changed_at"`
+	Retail
+}
+
+// Retail is what a customer pays for a service, a cycle, as the shop prices it; a nil Minor
+// is not known.
+type Retail struct {
+	Minor    *int64 `json:"retail_minor"`
+	Currency string `json:"retail_currency"`
+	Cycle    string `json:"retail_cycle"`
 }
 
 // ShowService keeps the central projection of a service; an older state never

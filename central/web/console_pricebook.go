@@ -94,7 +94,15 @@ func (s *Console) setPrice(c *fiber.Ctx) error {
 		SKU: table.Text(c.FormValue("sku"), 64), Tier: table.Text(c.FormValue("tier"), 40), Currency: table.Text(c.FormValue("currency"), 3),
 		Price: table.Text(c.FormValue("price"), 40), From: dayOf(c, "from"),
 	}
-	if err := s.Wholesale.SetPrice(c.UserContext(), in, office.By(c)); err != nil {
+	o, err := s.Wholesale.OutlookPrice(c.UserContext(), in, office.By(c))
+	if err == nil {
+		what := in.SKU + " at " + in.Price + " " + in.Currency + " from " + in.From.Format(time.DateOnly) + " on."
+		if asked, err := s.confirm(c, o, what, "/wholesale/prices?sku="+in.SKU, "sku", "tier", "currency", "price", "from"); asked || err != nil {
+			return err
+		}
+		err = s.Wholesale.SetPrice(c.UserContext(), in, office.By(c))
+	}
+	if err != nil {
 		v, verr := s.bookPage(c, in, table.Text(c.FormValue("from"), 10))
 		if verr != nil {
 			return verr
@@ -192,7 +200,15 @@ func (s *Console) setTier(c *fiber.Ctx) error {
 		Share: table.Text(c.FormValue("share"), 20), Minimum: table.Text(c.FormValue("minimum"), 40),
 		Domains: table.Text(c.FormValue("domains"), 20), From: dayOf(c, "from"),
 	}
-	if err := s.Wholesale.SetTier(c.UserContext(), in, office.By(c)); err != nil {
+	o, err := s.Wholesale.OutlookTier(c.UserContext(), in, office.By(c))
+	if err == nil {
+		what := "The tier " + in.Name + " with " + in.Percent + " % off from " + in.From.Format(time.DateOnly) + " on."
+		if asked, err := s.confirm(c, o, what, "/wholesale/tiers", "tier", "currency", "name", "fee", "percent", "share", "minimum", "domains", "from"); asked || err != nil {
+			return err
+		}
+		err = s.Wholesale.SetTier(c.UserContext(), in, office.By(c))
+	}
+	if err != nil {
 		v, verr := s.tiersPage(c, in, table.Text(c.FormValue("from"), 10))
 		if verr != nil {
 			return verr
@@ -280,7 +296,15 @@ func (s *Console) setTerms(c *fiber.Ctx) error {
 		return err
 	}
 	in := wholesale.NewTerms{Tier: table.Text(c.FormValue("tier"), 40), Currency: table.Text(c.FormValue("currency"), 3), From: dayOf(c, "from")}
-	if err := s.Wholesale.SetTerms(c.UserContext(), r.ID, in, office.By(c)); err != nil {
+	o, err := s.Wholesale.OutlookTerms(c.UserContext(), r.ID, in, office.By(c))
+	if err == nil {
+		what := r.Name + " on the tier " + in.Tier + " from " + in.From.Format(time.DateOnly) + " on."
+		if asked, err := s.confirm(c, o, what, "/resellers/"+r.ID.String()+"/billing", "tier", "currency", "from"); asked || err != nil {
+			return err
+		}
+		err = s.Wholesale.SetTerms(c.UserContext(), r.ID, in, office.By(c))
+	}
+	if err != nil {
 		v, verr := s.termsPage(c, r, in, table.Text(c.FormValue("from"), 10))
 		if verr != nil {
 			return verr

@@ -46,6 +46,11 @@ func (s *Console) wholesaleRoutes() []surface.Route {
 		at("POST", "/wholesale/seller", identity.WholesaleWrite, s.setSeller),
 		at("GET", "/resellers/:id/billing", identity.WholesaleRead, s.showTerms),
 		at("POST", "/resellers/:id/terms", identity.WholesaleWrite, s.setTerms),
+		at("GET", "/resellers/:id/agreed", identity.WholesaleRead, s.showAgreed),
+		at("POST", "/resellers/:id/prices", identity.WholesaleWrite, s.setOverride),
+		at("POST", "/resellers/:id/prices/:price/end", identity.WholesaleWrite, s.endOverride),
+		at("POST", "/resellers/:id/amounts", identity.WholesaleWrite, s.addLine),
+		at("POST", "/resellers/:id/amounts/:line/withdraw", identity.WholesaleWrite, s.withdrawLine),
 	}
 }
 

@@ -114,6 +114,57 @@ func TestStaffKeepThePriceBook(t *testing.T) {
 	}
 }
 
+// What is agreed with one reseller, and who would sell at a loss before it is saved.
+func TestStaffAgreeWithAReseller(t *testing.T) {
+	w := tenancytest.New(t)
+	billedWorld(t, w)
+	h := openOver(t, w, identity.StaffBilling)
+	began, minor := time.Date(2026, 10, 11, 0, 0, 0, 0, time.UTC), int64(499)
+	must(t, w.DB(w.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+		return tx.ShowService(t.Context(), tenancy.ServiceShown{ID: uuid.New(), SKU: "wvps-s", Desired: "active", Observed: "active", BeganAt: &began, ChangedAt: began,
+			Retail: tenancy.Retail{Minor: &minor, Currency: "EUR", Cycle: "monthly"}})
+	}))
+	page := "/resellers/" + w.A.ID.String() + "/agreed"
+	form := []string{"sku", "wvps-s", "price", "6.00", "from", "2026-12-01", "to", "2027-01-01", "reason", "A large order"}
+	prices := "/resellers/" + w.A.ID.String() + "/prices"
+	h.want("nothing yet", h.get(page), 200, "the price book holds", "Amounts by hand")
+	h.want("junk", h.post(prices, "sku", "wvps-s", "price", "x", "from", "2026-12-01"), 422, "Enter an amount", "Please fill this in")
+	asked := h.post(prices, form...)
+	h.want("a loss is shown first", asked, 200, "Some would sell at a loss", "alpha", "€4.99", "€5.25", "€0.26", `value="A large order"`)
+	if strings.Contains(h.get(page).page, "€6.00") {
+		t.Error("it was saved before it was confirmed")
+	}
+	seen := regexp.MustCompile(`name="seen" value="([0-9a-f]+)"`).FindStringSubmatch(asked.page)
+	h.want("what was seen was another", h.post(prices, append(form, "seen", "00")...), 200, "Some would sell at a loss")
+	h.want("confirmed", h.post(prices, append(form, "seen", seen[1])...), 303, page)
+	h.want("agreed", h.get(page), 200, "€6.00", "planned", "A large order")
+	h.want("the book, the same way", h.post("/wholesale/prices", "sku", "wvps-s", "currency", "EUR", "price", "6", "from", "2026-11-10"), 200, "Some would sell at a loss", "at 6 EUR", "€0.26")
+	id := regexp.MustCompile(`/prices/([0-9a-f-]{36})/end`).FindStringSubmatch(h.get(page).page)
+	h.want("nobody else's", h.post("/resellers/"+w.B.ID.String()+"/prices/"+id[1]+"/end"), 404)
+	h.want("taken back", h.post(prices+"/"+id[1]+"/end"), 303, page)
+
+	amounts := "/resellers/" + w.A.ID.String() + "/amounts"
+	h.want("no amount", h.post(amounts, "key", "k", "amount", "0", "why", "x"), 422, "Enter an amount", `value="x"`)
+	for range 2 {
+		h.want("an amount", h.post(amounts, "key", "k", "amount", "-12.00", "why", "An outage"), 303, page)
+	}
+	a := h.get(page)
+	h.want("it waits", a, 200, "-€12.00", "An outage", "the next invoice")
+	line := regexp.MustCompile(`/amounts/([0-9a-f-]{36})/withdraw`).FindAllStringSubmatch(a.page, -1)
+	if len(line) != 1 {
+		t.Fatalf("%d amounts", len(line))
+	}
+	h.want("nobody else's", h.post("/resellers/"+w.B.ID.String()+"/amounts/"+line[0][1]+"/withdraw"), 404)
+	h.want("withdrawn", h.post(amounts+"/"+line[0][1]+"/withdraw"), 303, page)
+	h.want("it is gone", h.get(page), 200, "withdrawn by")
+	reader := openOver(t, tenancytest.New(t), identity.StaffReadOnly)
+	for _, path := range []string{prices, amounts} {
+		if got := reader.post(path); got.status != 403 {
+			t.Errorf("POST %s: %d", path, got.status)
+		}
+	}
+}
+
 func TestAPartnerReadsItsStatementAndNobodyElses(t *testing.T) {
 	w := tenancytest.New(t)
 	billedWorld(t, w)

@@ -21,6 +21,10 @@ type Ran struct {
 	SKU     string
 	BeganAt time.Time
 	EndedAt time.Time // zero: it runs
+
+	RetailMinor    int64 // what the customer pays a cycle
+	RetailCurrency string
+	RetailCycle    string
 }
 
 // Running reads a tenant's services in the tenant's own schema; this package cannot.
@@ -78,6 +82,7 @@ type auditor struct {
 
 	tenants []tenancy.ID
 	prices  []billing.PriceSpan
+	own     map[tenancy.ID][]billing.PriceSpan // agreed with one reseller
 	tiers   []Tier
 	cutOff  time.Time
 }
@@ -107,6 +112,9 @@ func (a *auditor) prepare(ctx context.Context) error {
 		if err := tx.NewRaw("SELECT "+priceColumns+" FROM wholesale_prices p").Scan(ctx, &prices); err != nil {
 			return err
 		}
+		if a.own, err = ownSpans(ctx, tx); err != nil {
+			return err
+		}
 		return tx.NewRaw("SELECT "+tierColumns+" FROM tiers t").Scan(ctx, &tiers)
 	})
 	for _, r := range prices {
@@ -128,7 +136,7 @@ func (a *auditor) tenant(ctx context.Context, id tenancy.ID, t told) error {
 	if err != nil {
 		return err
 	}
-	rule, _, err := billing.BillUsage(billing.Period{From: a.month.From, To: a.month.To}, t.events, a.prices, t.spans)
+	rule, _, err := billing.BillUsage(billing.Period{From: a.month.From, To: a.month.To}, t.events, append(slices.Clip(a.prices), a.own[id]...), t.spans)
 	if err != nil {
 		return err
 	}
@@ -137,6 +145,7 @@ func (a *auditor) tenant(ctx context.Context, id tenancy.ID, t told) error {
 	a.report.Lines += len(t.lines)
 	a.services(id, "times", "overbilled", "unbilled", whatRan(ran, a.month, t.since), whatRule(rule))
 	a.services(id, "projection", "projection", "projection", whatRan(ran, a.month, t.since), whatRan(t.projected, a.month, t.since))
+	a.retail(id, ran, t.projected)
 	due, billed, err := a.agreed(t)
 	if err != nil {
 		return err
@@ -164,6 +173,12 @@ func (a *auditor) agreed(t told) (due, billed times, err error) {
 	for tier, minor := range t.shares {
 		say(billed, "share of revenue on "+tier, minor)
 	}
+	for line, minor := range t.entered {
+		say(due, "by hand "+line, minor)
+	}
+	for line, minor := range t.byHand {
+		say(billed, "by hand "+line, minor)
+	}
 	running := make([]billing.TierSpan, 0, len(t.spans))
 	for _, s := range t.spans {
 		if !t.archived.IsZero() && (s.To.IsZero() || s.To.After(t.archived)) {
@@ -184,6 +199,26 @@ func (a *auditor) agreed(t told) (due, billed times, err error) {
 	lack, err := billing.ToTheMinimum(agreed, billing.Money{Minor: t.rest, Currency: agreed.Currency})
 	say(due, "to the minimum", lack.Minor)
 	return due, billed, err
+}
+
+// retail compares what customers pay for what runs with what the platform was told of it:
+// outlooks of the price book stand on that.
+func (a *auditor) retail(id tenancy.ID, ran, projected []Ran) {
+	say := func(all []Ran) times {
+		said := times{}
+		for _, r := range all {
+			if r.EndedAt.IsZero() && r.RetailCurrency != "" {
+				said["service/"+r.ID.String()] = fmt.Sprintf("%s %s", billing.Money{Minor: r.RetailMinor, Currency: r.RetailCurrency}, r.RetailCycle)
+			}
+		}
+		return said
+	}
+	sold, told := say(ran), say(projected)
+	for _, subject := range keysOf(sold, told) {
+		if sold[subject] != told[subject] {
+			a.differ(id, "projection", subject, "it is sold for "+cmp.Or(sold[subject], "nothing known")+", and "+cmp.Or(told[subject], "nothing")+" was told")
+		}
+	}
 }
 
 // times is when a subject ran and was which SKU at last, in words that compare.

@@ -23,6 +23,8 @@ type told struct {
 	shares    map[string]int64 // billed as a share of revenue, by tier
 	least     int64            // billed to reach the minimum
 	rest      int64            // everything else that was billed
+	entered   map[string]int64 // amounts by hand as staff entered them, by line
+	byHand    map[string]int64 // and as they were billed
 }
 
 type billedLine struct {
@@ -94,7 +96,8 @@ func (a *auditor) facts(ctx context.Context, tx *tenancy.CentralTx, who string, 
 		TenantID tenancy.ID
 		Ran
 	}
-	err = tx.NewRaw(`SELECT tenant_id, service_id AS id, sku, began_at, ended_at FROM services WHERE tenant_id = ANY (?::bigint[]) AND began_at < ? AND (ended_at IS NULL OR ended_at > ?)`,
+	err = tx.NewRaw(`SELECT tenant_id, service_id AS id, sku, began_at, ended_at, coalesce(retail_minor, 0) AS retail_minor, coalesce(retail_currency, '') AS retail_currency,
+			coalesce(retail_cycle, '') AS retail_cycle FROM services WHERE tenant_id = ANY (?::bigint[]) AND began_at < ? AND (ended_at IS NULL OR ended_at > ?)`,
 		who, a.month.To, a.month.From).Scan(ctx, &shown)
 	for _, s := range shown {
 		t := place[s.TenantID]
@@ -171,6 +174,9 @@ func (a *auditor) agreements(ctx context.Context, tx *tenancy.CentralTx, who str
 		}
 		t.rest += s.NetMinor
 	}
+	if err := a.handWork(ctx, tx, who, place); err != nil {
+		return err
+	}
 	var gone []struct {
 		ID         tenancy.ID
 		ArchivedAt time.Time
@@ -178,6 +184,29 @@ func (a *auditor) agreements(ctx context.Context, tx *tenancy.CentralTx, who str
 	err = tx.NewRaw("SELECT id, archived_at FROM tenants WHERE id = ANY (?::bigint[]) AND archived_at IS NOT NULL", who).Scan(ctx, &gone)
 	for _, g := range gone {
 		place[g.ID].archived = g.ArchivedAt.UTC()
+	}
+	return err
+}
+
+// handWork are the amounts by hand on the invoices of the month's run, as they were entered
+// and as they were billed.
+func (a *auditor) handWork(ctx context.Context, tx *tenancy.CentralTx, who string, place map[tenancy.ID]*told) error {
+	var rows []struct {
+		TenantID       tenancy.ID
+		Line           string
+		Entered, Lines int64
+	}
+	err := tx.NewRaw(`SELECT tenant_id, number || ' line ' || position AS line, coalesce(a.amount_minor, 0) AS entered, coalesce(l.net_minor, 0) AS lines
+		FROM (SELECT a.tenant_id, i.number, a.position, a.amount_minor FROM wholesale_adjustments a JOIN wholesale_invoices i ON i.id = a.invoice_id JOIN wholesale_runs r ON r.id = i.run_id
+			WHERE a.tenant_id = ANY (?0::bigint[]) AND r.period = ?1) a
+		FULL JOIN (SELECT i.tenant_id, i.number, l.position, l.net_minor FROM wholesale_lines l JOIN wholesale_invoices i ON i.id = l.invoice_id JOIN wholesale_runs r ON r.id = i.run_id
+			WHERE i.tenant_id = ANY (?0::bigint[]) AND r.period = ?1 AND l.kind = 'manual') l USING (tenant_id, number, position)`, who, a.month.Name).Scan(ctx, &rows)
+	for _, r := range rows {
+		t := place[r.TenantID]
+		if t.byHand == nil {
+			t.byHand, t.entered = map[string]int64{}, map[string]int64{}
+		}
+		t.entered[r.Line], t.byHand[r.Line] = r.Entered, r.Lines
 	}
 	return err
 }

@@ -27,6 +27,7 @@ type billed struct {
 
 	invoice uuid.UUID
 	lines   []ratedLine
+	byHand  []uuid.UUID // the amounts by hand among them
 }
 
 // ratedLine is a line as the statements answer it.
@@ -94,12 +95,18 @@ func (r *run) bill(ctx context.Context, who []billed) error {
 			return fmt.Errorf("adjust %s: %w", c.Name, err)
 		}
 	}
+	if err := r.byHand(ctx, who, place); err != nil {
+		return err
+	}
 	who = slices.DeleteFunc(who, func(w billed) bool { return len(w.lines) == 0 })
 	if !r.only.IsZero() {
 		r.seen = append(r.seen, who...)
 		return nil
 	}
-	return r.issue(ctx, who)
+	if err := r.issue(ctx, who); err != nil {
+		return err
+	}
+	return r.takeByHand(ctx, who)
 }
 
 // rate runs one of the two large statements over a batch.

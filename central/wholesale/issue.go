@@ -154,7 +154,7 @@ func (r *run) count(w billed, inv issuedRow) {
 	row := ReportRow{Tenant: w.ID, Name: w.Name, Number: inv.Number, Tier: inv.Tier, Currency: inv.Currency, Lines: len(w.lines), NetMinor: inv.Net, TotalMinor: inv.Total}
 	for _, l := range w.lines {
 		switch l.Kind {
-		case "adjustment":
+		case "adjustment", "manual":
 			row.Adjustments++
 		case "service":
 			row.Services += l.Subjects

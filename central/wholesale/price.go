@@ -119,6 +119,15 @@ type NewPrice struct {
 // planned for later stays planned. Months that were billed are closed. The fault
 // price.invalid is about fields; others are sku.unknown and price.closed.
 func (d *Desk) SetPrice(ctx context.Context, n NewPrice, by audit.Origin) error {
+	err := d.Central.Update(ctx, func(tx *tenancy.CentralTx) error { return n.set(ctx, tx, by) })
+	if err != nil {
+		return fmt.Errorf("set price: %w", err)
+	}
+	return nil
+}
+
+// set is SetPrice as a part of a larger change.
+func (n NewPrice) set(ctx context.Context, tx *tenancy.CentralTx, by audit.Origin) error {
 	wrong := map[string]string{}
 	rate, err := billing.ParseRate(n.Price, n.Currency)
 	switch {
@@ -136,24 +145,18 @@ func (d *Desk) SetPrice(ctx context.Context, n NewPrice, by audit.Origin) error 
 	if err := fault.Fields("price.invalid", wrong); err != nil {
 		return err
 	}
-	err = d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
-		if _, err := skuByName(ctx, tx, n.SKU, "FOR UPDATE"); err != nil {
-			return err
-		}
-		if err := mustBeOpen(ctx, tx, n.From); err != nil {
-			return err
-		}
-		if n.Tier != "" {
-			if err := mustKnowTier(ctx, tx, n.Tier, n.Currency); err != nil {
-				return err
-			}
-		}
-		return storePrice(ctx, tx, n, rate, by)
-	})
-	if err != nil {
-		return fmt.Errorf("set price: %w", err)
+	if _, err := skuByName(ctx, tx, n.SKU, "FOR UPDATE"); err != nil {
+		return err
 	}
-	return nil
+	if err := mustBeOpen(ctx, tx, n.From); err != nil {
+		return err
+	}
+	if n.Tier != "" {
+		if err := mustKnowTier(ctx, tx, n.Tier, n.Currency); err != nil {
+			return err
+		}
+	}
+	return storePrice(ctx, tx, n, rate, by)
 }
 
 func wrongCurrency(code string) bool {

@@ -13,8 +13,10 @@ import (
 // Listed is a SKU with what one reseller pays for it.
 type Listed struct {
 	SKU
-	List billing.Rate // of the book, for the reseller's tier
-	Net  billing.Rate // with the tier's discount off: what it costs the reseller
+	List  billing.Rate // agreed with the reseller, or else of the book, for its tier
+	Net   billing.Rate // with the tier's discount off: what it costs the reseller
+	Own   bool         // agreed with the reseller alone
+	Until time.Time    // how long an own price holds; zero: no end is agreed
 }
 
 // listedRow is a Listed as the database answers.
@@ -22,6 +24,8 @@ type listedRow struct {
 	SKU
 	Currency   string
 	PriceMinor string
+	Own        bool
+	Until      time.Time
 	PPM        int64 `bun:"ppm"`
 }
 
@@ -31,12 +35,15 @@ const listAt = `WITH terms AS (
 		(SELECT tier, currency FROM tenant_terms WHERE tenant_id = ?0 ORDER BY (valid_from <= ?1) DESC,
 			CASE WHEN valid_from <= ?1 THEN valid_from END DESC, valid_from LIMIT 1)
 		UNION ALL SELECT '', currency FROM tenants WHERE id = ?0 AND NOT EXISTS (SELECT FROM tenant_terms WHERE tenant_id = ?0))
-	SELECT ` + skuColumns + `, terms.currency, p.price_minor::text AS price_minor,
+	SELECT ` + skuColumns + `, terms.currency, p.price_minor::text AS price_minor, p.own, p.until,
 		coalesce((SELECT (t.discount_percent * 10000)::bigint FROM tiers t WHERE t.tier = terms.tier AND t.currency = terms.currency
 			AND t.valid_from <= ?1 AND (t.valid_to IS NULL OR t.valid_to > ?1)), 0) AS ppm
 	FROM terms CROSS JOIN skus s
-	CROSS JOIN LATERAL (SELECT p.price_minor FROM wholesale_prices p WHERE p.sku = s.sku AND p.currency = terms.currency AND p.tier IN ('', terms.tier)
-		AND p.valid_from <= ?1 AND (p.valid_to IS NULL OR p.valid_to > ?1) ORDER BY p.tier DESC LIMIT 1) p
+	CROSS JOIN LATERAL (SELECT * FROM (
+			SELECT o.price_minor, true AS own, o.valid_to AS until, '' AS tier FROM wholesale_overrides o
+				WHERE o.tenant_id = ?0 AND o.sku = s.sku AND o.currency = terms.currency AND o.valid_from <= ?1 AND (o.valid_to IS NULL OR o.valid_to > ?1)
+			UNION ALL SELECT p.price_minor, false, NULL, p.tier FROM wholesale_prices p WHERE p.sku = s.sku AND p.currency = terms.currency AND p.tier IN ('', terms.tier)
+				AND p.valid_from <= ?1 AND (p.valid_to IS NULL OR p.valid_to > ?1)) x ORDER BY x.own DESC, x.tier DESC LIMIT 1) p
 	WHERE ?2 IN ('', s.sku) ORDER BY s.position, s.sku`
 
 // PriceList is what a reseller pays for every SKU that has a price for it now, retired
@@ -83,7 +90,7 @@ func PricesAt(ctx context.Context, tx *tenancy.CentralTx, tenant tenancy.ID, sku
 		if err != nil {
 			return nil, fmt.Errorf("price of %s: %w", r.Code, err)
 		}
-		all[i] = Listed{SKU: r.SKU, List: list, Net: net}
+		all[i] = Listed{SKU: r.SKU, List: list, Net: net, Own: r.Own, Until: utcOrZero(r.Until)}
 	}
 	return all, nil
 }

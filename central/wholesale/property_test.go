@@ -25,7 +25,7 @@ func TestTheRunIsTheRule(t *testing.T) {
 	nth := 0
 	rapid.Check(t, func(t *rapid.T) {
 		nth++
-		_, err := w.Owner.Exec(ctx, `TRUNCATE central.wholesale_evidence, central.wholesale_lines, central.wholesale_refunds, central.wholesale_payments, central.wholesale_invoices, central.wholesale_runs,
+		_, err := w.Owner.Exec(ctx, `TRUNCATE central.wholesale_adjustments, central.wholesale_overrides, central.wholesale_evidence, central.wholesale_lines, central.wholesale_refunds, central.wholesale_payments, central.wholesale_invoices, central.wholesale_runs,
 			central.usage_events, central.revenue_events, central.tenant_terms, central.wholesale_prices, central.tiers`)
 		if err != nil {
 			t.Fatal(err)
@@ -124,6 +124,7 @@ func (g *scene) book() {
 		g.exec(`INSERT INTO central.wholesale_prices (id, sku, tier, currency, price_minor, valid_from, valid_to, created_by, created_at)
 			VALUES (gen_random_uuid(), $1, $2, 'EUR', $3::text::numeric, $4, $5, '', now())`, p.SKU, p.Tier, p.Rate.Minor(), p.From, to)
 	}
+	g.overrides()
 	change := g.moment("change of tier")
 	g.tiers = []billing.TierSpan{
 		{Tier: "start", Fee: billing.Money{Minor: 0, Currency: "EUR"}, CommissionPPM: rapid.Int64Range(0, 1_000_000).Draw(g.t, "share") / 100 * 100, Minimum: g.minimum(), Period: billing.Period{From: long, To: change}},
@@ -133,6 +134,23 @@ func (g *scene) book() {
 		g.exec("INSERT INTO central.tiers (tier, currency, name, fee_minor, discount_percent, commission_percent, minimum_minor, valid_from) VALUES ($1, 'EUR', $1, $2, $3::bigint / 10000.0, $5::bigint / 10000.0, $6, $4)",
 			s.Tier, s.Fee.Minor, s.DiscountPPM, long, s.CommissionPPM, s.Minimum.Minor)
 		g.exec("INSERT INTO central.tenant_terms (tenant_id, valid_from, tier, currency, set_by, created_at) VALUES ($1, $2, $3, 'EUR', '', now())", g.w.A.ID.Number(), s.From, s.Tier)
+	}
+}
+
+// overrides are prices agreed with the reseller: they begin and end in the middle of things.
+func (g *scene) overrides() {
+	for _, sku := range []string{"vps-s", "traffic"} {
+		at := g.moment("begin of an own price")
+		for range rapid.IntRange(0, 2).Draw(g.t, "own prices") {
+			p := billing.PriceSpan{SKU: sku, Own: true, Rate: billing.Rate{Units: rapid.Int64Range(0, 2_000_00000000).Draw(g.t, "own price"), Currency: "EUR"}, Period: billing.Period{From: at}}
+			at = at.Add(time.Duration(rapid.IntRange(1, 24*30).Draw(g.t, "holds")) * time.Hour)
+			if p.To = at; rapid.Bool().Draw(g.t, "gap") {
+				at = at.Add(time.Hour)
+			}
+			g.prices = append(g.prices, p)
+			g.exec(`INSERT INTO central.wholesale_overrides (id, tenant_id, sku, currency, price_minor, valid_from, valid_to, reason, created_by, created_at)
+				VALUES (gen_random_uuid(), $1, $2, 'EUR', $3::text::numeric, $4, $5, '', '', now())`, g.w.A.ID.Number(), p.SKU, p.Rate.Minor(), p.From, p.To)
+		}
 	}
 }
 

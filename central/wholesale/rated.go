@@ -34,16 +34,25 @@ const ratedCTE = termsCTE + `, stays AS ( -- from each start or change to what f
 			ORDER BY u.at, u.recorded_at, CASE u.kind WHEN 'start' THEN 0 WHEN 'change' THEN 1 ELSE 2 END, u.key COLLATE "C")) e
 	CROSS JOIN month m
 	WHERE e.kind <> 'stop' AND coalesce(e.next_at, m.b) > m.a
+), owners AS MATERIALIZED ( -- who has a price of its own for what
+	SELECT DISTINCT o.tenant_id, o.sku, o.currency FROM wholesale_overrides o WHERE o.tenant_id = ANY (?6::bigint[])
+), keys AS ( -- what prices are looked up by: the tier, and for its owners the reseller
+	SELECT DISTINCT 0::bigint AS own, tier, currency, '' AS sku FROM terms
+	UNION ALL SELECT DISTINCT t.tenant_id, t.tier, t.currency, o.sku FROM terms t JOIN owners o USING (tenant_id, currency)
 ), cuts AS ( -- every moment of the month at which a price may change
-	SELECT DISTINCT p.sku, k.tier, k.currency, v.at
-	FROM (SELECT DISTINCT tier, currency FROM terms) k CROSS JOIN month m
-	JOIN wholesale_prices p ON p.currency = k.currency AND p.tier IN ('', k.tier)
+	SELECT DISTINCT p.sku, k.own, k.tier, k.currency, v.at
+	FROM keys k CROSS JOIN month m
+	JOIN (SELECT 0::bigint AS own, sku, tier, currency, valid_from, valid_to FROM wholesale_prices
+		UNION ALL SELECT o.tenant_id, o.sku, '', o.currency, o.valid_from, o.valid_to FROM wholesale_overrides o WHERE o.tenant_id = ANY (?6::bigint[])) p
+		ON p.currency = k.currency AND p.tier IN ('', k.tier) AND p.own IN (0, k.own) AND k.sku IN ('', p.sku)
 	CROSS JOIN LATERAL (VALUES (m.a), (p.valid_from), (p.valid_to)) v(at)
 	WHERE v.at >= m.a AND v.at < m.b
 ), prices AS MATERIALIZED (
-	SELECT c.sku, c.tier, c.currency, c.at AS a, coalesce(lead(c.at) OVER (PARTITION BY c.sku, c.tier, c.currency ORDER BY c.at), m.b) AS b,
-		(SELECT p.price_minor FROM wholesale_prices p WHERE p.sku = c.sku AND p.currency = c.currency AND p.tier IN ('', c.tier)
-			AND p.valid_from <= c.at AND (p.valid_to IS NULL OR p.valid_to > c.at) ORDER BY p.tier DESC LIMIT 1) AS price
+	SELECT c.sku, c.own, c.tier, c.currency, c.at AS a, coalesce(lead(c.at) OVER (PARTITION BY c.sku, c.own, c.tier, c.currency ORDER BY c.at), m.b) AS b,
+		coalesce((SELECT o.price_minor FROM wholesale_overrides o WHERE o.tenant_id = c.own AND o.sku = c.sku AND o.currency = c.currency
+				AND o.valid_from <= c.at AND (o.valid_to IS NULL OR o.valid_to > c.at)),
+			(SELECT p.price_minor FROM wholesale_prices p WHERE p.sku = c.sku AND p.currency = c.currency AND p.tier IN ('', c.tier)
+				AND p.valid_from <= c.at AND (p.valid_to IS NULL OR p.valid_to > c.at) ORDER BY p.tier DESC LIMIT 1)) AS price
 	FROM cuts c CROSS JOIN month m
 ), rated AS (
 	SELECT 'fee' AS kind, '' AS sku, t.tenant_id, t.tier, t.name AS tier_name, t.currency, 0::bigint AS ppm, 'tier/' || t.tier AS subject, t.a,
@@ -54,14 +63,16 @@ const ratedCTE = termsCTE + `, stays AS ( -- from each start or change to what f
 	SELECT 'service', s.sku, s.tenant_id, t.tier, t.name, t.currency, t.ppm, s.subject, x.a, x.b, s.quantity, p.price,
 		s.start_key, CASE WHEN x.b = s.b THEN s.stop_key ELSE '' END
 	FROM stays s JOIN terms t ON t.tenant_id = s.tenant_id AND t.a < s.b AND t.b > s.a
-	LEFT JOIN prices p ON p.sku = s.sku AND p.tier = t.tier AND p.currency = t.currency AND p.a < least(s.b, t.b) AND p.b > greatest(s.a, t.a)
+	LEFT JOIN owners o ON o.tenant_id = s.tenant_id AND o.sku = s.sku AND o.currency = t.currency
+	LEFT JOIN prices p ON p.sku = s.sku AND p.own = coalesce(o.tenant_id, 0) AND p.tier = t.tier AND p.currency = t.currency AND p.a < least(s.b, t.b) AND p.b > greatest(s.a, t.a)
 	CROSS JOIN LATERAL (SELECT greatest(s.a, t.a, p.a) AS a, least(s.b, t.b, p.b) AS b) x -- both ignore what is null
 	WHERE x.a < x.b
 	UNION ALL
 	SELECT 'metered', u.sku, u.tenant_id, t.tier, t.name, t.currency, t.ppm, u.subject, u.at, u.at, u.quantity, p.price, u.key, ''
 	FROM usage_events u
 	JOIN terms t ON t.tenant_id = u.tenant_id AND u.at >= t.a AND u.at < t.b
-	LEFT JOIN prices p ON p.sku = u.sku AND p.tier = t.tier AND p.currency = t.currency AND u.at >= p.a AND u.at < p.b
+	LEFT JOIN owners o ON o.tenant_id = u.tenant_id AND o.sku = u.sku AND o.currency = t.currency
+	LEFT JOIN prices p ON p.sku = u.sku AND p.own = coalesce(o.tenant_id, 0) AND p.tier = t.tier AND p.currency = t.currency AND u.at >= p.a AND u.at < p.b
 	WHERE u.tenant_id = ANY (?6::bigint[]) AND u.kind = 'quantity' AND u.at >= ?1 AND u.at < ?2 AND u.recorded_at <= ?3
 )`
 

@@ -130,6 +130,15 @@ type NewTier struct {
 // SetPrice does. The fault
 // tier.invalid is about fields; another is price.closed.
 func (d *Desk) SetTier(ctx context.Context, n NewTier, by audit.Origin) error {
+	err := d.Central.Update(ctx, func(tx *tenancy.CentralTx) error { return n.set(ctx, tx, by) })
+	if err != nil {
+		return fmt.Errorf("set tier: %w", err)
+	}
+	return nil
+}
+
+// set is SetTier as a part of a larger change.
+func (n NewTier) set(ctx context.Context, tx *tenancy.CentralTx, by audit.Origin) error {
 	wrong := map[string]string{}
 	if n.Tier = strings.TrimSpace(n.Tier); !tierName.MatchString(n.Tier) {
 		wrong["tier"] = "Use lower-case letters, digits, dashes and underscores: partner."
@@ -166,16 +175,10 @@ func (d *Desk) SetTier(ctx context.Context, n NewTier, by audit.Origin) error {
 		return err
 	}
 	t := Tier{Tier: n.Tier, Name: n.Name, Fee: fee, DiscountPPM: ppm, Commission: share, Minimum: minimum, Domains: domains, From: n.From}
-	err = d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
-		if err := mustBeOpen(ctx, tx, n.From); err != nil {
-			return err
-		}
-		return storeTier(ctx, tx, t, by)
-	})
-	if err != nil {
-		return fmt.Errorf("set tier: %w", err)
+	if err := mustBeOpen(ctx, tx, n.From); err != nil {
+		return err
 	}
-	return nil
+	return storeTier(ctx, tx, t, by)
 }
 
 // agreed reads the share and the minimum, which may be empty.

@@ -93,7 +93,8 @@ func sums(total map[string]int64) string {
 
 type billAuditCmd struct {
 	output
-	Period string `help:"The month, such as 2026-10; the last one when none is named."`
+	Period    string `help:"The month, such as 2026-10; the last one when none is named."`
+	TellAgain bool   `help:"First have every reseller's shop tell the platform once more what runs and what customers pay for it."`
 }
 
 // Run audits; differences are the status 1.
@@ -102,6 +103,11 @@ func (c *billAuditCmd) Run(ctx context.Context, t *terminal) error {
 		m, err := monthNamed(c.Period, x.central.Now())
 		if err != nil {
 			return err
+		}
+		if c.TellAgain {
+			if err := tellAgain(ctx, x.central, x.pool); err != nil {
+				return err
+			}
 		}
 		desk := x.wholesale()
 		found, err := desk.Audit(ctx, m, ranIn{x.pool})

@@ -12,6 +12,8 @@ import (
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/queue"
+	"github.com/ezscale/ezscale/tenant/hosting"
+	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/overview"
 )
 
@@ -63,6 +65,28 @@ func wholesaleJobs(w *queue.Workers, d *wholesale.Desk) {
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, job wholesale.EventJob) error {
 		return d.HandleEvent(ctx, job)
 	})
+}
+
+// tellAgain has every shop tell the platform what stands in its own schema: its services,
+// what customers pay for them and the tax its prices hold.
+func tellAgain(ctx context.Context, central *tenancy.Central, pool *tenancy.Pool) error {
+	var all []tenancy.ID
+	err := central.View(ctx, func(tx *tenancy.CentralTx) error {
+		return tx.NewRaw("SELECT id FROM tenants WHERE status <> 'dropped' AND migration_error IS NULL ORDER BY id").Scan(ctx, &all)
+	})
+	if err != nil {
+		return fmt.Errorf("who is to tell again: %w", err)
+	}
+	for _, id := range all {
+		db := pool.Bind(tenancy.Tenant{ID: id})
+		if _, err := hosting.ShowAll(ctx, db); err != nil {
+			return fmt.Errorf("reseller %s tells again: %w", id, err)
+		}
+		if err := db.Update(ctx, func(tx *tenancy.Tx) error { return invoicing.TellHeldTax(ctx, tx) }); err != nil {
+			return fmt.Errorf("reseller %s tells again: %w", id, err)
+		}
+	}
+	return nil
 }
 
 // ranIn answers the audit's question from the tenants' own schemas, each within its own

@@ -218,27 +218,74 @@ func (s *Service) save(ctx context.Context, tx *tenancy.Tx) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.NewRaw(`UPDATE services SET name = ?, image = ?, desired = ?, observed = ?, operation = ?, step = ?, operation_key = ?, operation_since = ?,
+	var sold string
+	err = tx.NewRaw(`UPDATE services SET name = ?, image = ?, desired = ?, observed = ?, operation = ?, step = ?, operation_key = ?, operation_since = ?,
 			operation_args = ?::jsonb, progress = ?, problem = ?, attempts = ?, ref = ?, address = ?, addresses = ?::jsonb, power = ?, sealed_credentials = ?, holds = ?::jsonb,
-			began_at = ?, ended_at = ?, seen_at = ?, next_at = ?, lease = ?, leased_until = ?, changed_at = ? WHERE id = ?`,
+			began_at = ?, ended_at = ?, seen_at = ?, next_at = ?, lease = ?, leased_until = ?, changed_at = ? WHERE id = ? RETURNING `+soldFor("services"),
 		s.Name, s.Image, s.Desired, s.Observed, s.Operation, s.Step, idOrNull(s.OperationKey), timeOrNull(s.OperationSince),
 		string(args), s.Progress, s.Problem, s.Attempts, string(s.Ref), s.Address, string(addresses), string(s.Power), s.Sealed, string(holds),
-		timeOrNull(s.BeganAt), timeOrNull(s.EndedAt), timeOrNull(s.SeenAt), timeOrNull(s.NextAt), idOrNull(s.Lease), timeOrNull(s.LeasedUntil), s.ChangedAt, s.ID).Exec(ctx)
+		timeOrNull(s.BeganAt), timeOrNull(s.EndedAt), timeOrNull(s.SeenAt), timeOrNull(s.NextAt), idOrNull(s.Lease), timeOrNull(s.LeasedUntil), s.ChangedAt, s.ID).Scan(ctx, &sold)
 	if err != nil {
 		return fmt.Errorf("save service %s: %w", s.ID, err)
 	}
-	if err := s.show(ctx, tx); err != nil {
+	if err := s.show(ctx, tx, sold); err != nil {
 		return err
 	}
 	return setAgenda(ctx, tx)
 }
 
-// show keeps the platform's picture of the service.
-func (s *Service) show(ctx context.Context, tx *tenancy.Tx) error {
-	return tx.ShowService(ctx, tenancy.ServiceShown{
+// soldFor reads what the customer pays for a service, with whatever is read or written of
+// it; services go by the name given.
+func soldFor(services string) string {
+	return `(SELECT jsonb_build_object('retail_minor', b.amount_minor, 'retail_currency', b.currency, 'retail_cycle', b.cycle)::text
+		FROM subscriptions b WHERE b.id = ` + services + `.subscription_id) AS sold`
+}
+
+// show keeps the platform's picture of the service; sold is what soldFor answered.
+func (s *Service) show(ctx context.Context, tx *tenancy.Tx, sold string) error {
+	shown := tenancy.ServiceShown{
 		ID: s.ID, SKU: s.SKU, Label: s.Label, PlatformID: s.PlatformID, Region: s.Region, Ref: string(s.Ref), Desired: string(s.Desired), Observed: string(s.Observed),
 		Problem: s.Problem, Address: s.Address, BeganAt: timeOrNull(s.BeganAt), EndedAt: timeOrNull(s.EndedAt), ChangedAt: s.ChangedAt,
+	}
+	if err := json.Unmarshal([]byte(sold), &shown.Retail); err != nil {
+		return fmt.Errorf("what service %s is sold for: %w", s.ID, err)
+	}
+	return tx.ShowService(ctx, shown)
+}
+
+// Show tells the platform of a service once more: what the customer pays for it may have
+// changed.
+func Show(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
+	return showAll(ctx, tx, "WHERE s.id = ?", id)
+}
+
+// ShowAll tells the platform of every service the tenant has, as after a restore, and
+// answers how many there are.
+func ShowAll(ctx context.Context, db *tenancy.DB) (n int, err error) {
+	err = db.Update(ctx, func(tx *tenancy.Tx) error {
+		if err := showAll(ctx, tx, ""); err != nil {
+			return err
+		}
+		return tx.NewRaw("SELECT count(*) FROM services").Scan(ctx, &n)
 	})
+	return n, err
+}
+
+func showAll(ctx context.Context, tx *tenancy.Tx, where string, args ...any) error {
+	var rows []struct {
+		Service
+		Sold string
+	}
+	err := tx.NewRaw("SELECT "+columns+", "+soldFor("s")+" FROM services s "+where, args...).Scan(ctx, &rows)
+	if err != nil {
+		return fmt.Errorf("read what is shown of services: %w", err)
+	}
+	for _, r := range rows {
+		if err := r.show(ctx, tx, r.Sold); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Agenda is the kind under which a tenant's services stand on the agenda.

@@ -49,27 +49,31 @@ func Order(ctx context.Context, tx *tenancy.Tx, n New) (Service, error) {
 	if err != nil {
 		return Service{}, err
 	}
-	var s Service
+	var row struct {
+		Service
+		Sold string
+	}
+	s := &row.Service
 	err = tx.NewRaw(`WITH s AS (INSERT INTO services (id, subscription_id, account_id, type, sku, label, name, platform_id, region, image, spec, hostname, ssh_keys,
 			desired, observed, operation, step, operation_key, operation_since, operation_args, progress, problem, attempts, ref, address, addresses, power, holds,
 			next_at, created_at, changed_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?::jsonb, ?, ?::jsonb, 'active', 'none', 'create', 'waiting', ?, ?, '{}', 0, '', 0, '', '', '[]', '', '{}', ?, ?, ?)
-		ON CONFLICT (subscription_id) DO NOTHING RETURNING *) SELECT `+columns+` FROM s`,
+		ON CONFLICT (subscription_id) DO NOTHING RETURNING *) SELECT `+columns+`, `+soldFor("s")+` FROM s`,
 		id, n.SubscriptionID, n.AccountID, n.Type, n.SKU, n.Label, n.Name, n.PlatformID, n.Region, n.Image, string(spec), n.Hostname, string(keys),
-		uuid.New(), tx.Now(), tx.Now(), tx.Now(), tx.Now()).Scan(ctx, &s)
+		uuid.New(), tx.Now(), tx.Now(), tx.Now(), tx.Now()).Scan(ctx, &row)
 	if tenancy.IsNoRows(err) {
 		return OfSubscription(ctx, tx, n.SubscriptionID)
 	}
 	if err != nil {
 		return Service{}, fmt.Errorf("order a service: %w", err)
 	}
-	if err := s.show(ctx, tx); err != nil {
+	if err := s.show(ctx, tx, row.Sold); err != nil {
 		return Service{}, err
 	}
 	if err := s.tell(ctx, tx, event{kind: "service.ordered", text: s.Label + " was ordered.", seen: true}); err != nil {
 		return Service{}, err
 	}
-	return s, s.poke(ctx, tx)
+	return *s, s.poke(ctx, tx)
 }
 
 // poke has the service driven after the commit.

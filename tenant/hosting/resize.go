@@ -145,11 +145,12 @@ func (s *Service) keepSize(ctx context.Context, tx *tenancy.Tx) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.NewRaw("UPDATE services SET sku = ?, label = ?, spec = ?::jsonb, changed_at = ? WHERE id = ?", s.SKU, s.Label, string(spec), tx.Now(), s.ID).Exec(ctx)
+	var sold string
+	err = tx.NewRaw("UPDATE services SET sku = ?, label = ?, spec = ?::jsonb, changed_at = ? WHERE id = ? RETURNING "+soldFor("services"), s.SKU, s.Label, string(spec), tx.Now(), s.ID).Scan(ctx, &sold)
 	if err != nil {
 		return fmt.Errorf("keep the size of service %s: %w", s.ID, err)
 	}
-	return s.show(ctx, tx)
+	return s.show(ctx, tx, sold)
 }
 
 // Resizable says why a service cannot be changed at the moment; nil: it can. One that is

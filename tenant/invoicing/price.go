@@ -62,6 +62,23 @@ func PriceAll(ctx context.Context, tx *tenancy.Tx, buyer account.Taxed, invoices
 	return all, nil
 }
 
+// HeldTaxFigure is the figure by which the platform knows what tax a shop's prices hold, in
+// parts per million on top of the net; 0 where prices are without tax.
+const HeldTaxFigure = "price_tax_ppm"
+
+// TellHeldTax tells the platform of it: part of whatever changes the shop's prices' tax.
+func TellHeldTax(ctx context.Context, tx *tenancy.Tx) error {
+	shop, err := termsOf(ctx, tx, tx.Now(), nil)
+	if err != nil {
+		return err
+	}
+	var held int64
+	if shop.PricesInclude {
+		held = shop.taxCase(account.Taxed{}, billing.Standard, tx.Now()).HomeRate()
+	}
+	return tx.SetFigure(ctx, HeldTaxFigure, "", held)
+}
+
 // taxCase is a sale of one class to the buyer.
 func (t terms) taxCase(buyer account.Taxed, class string, at time.Time) billing.TaxCase {
 	c := billing.TaxCase{

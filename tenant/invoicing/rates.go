@@ -96,6 +96,9 @@ func SetRate(ctx context.Context, db *tenancy.DB, n NewRate, by audit.Origin) er
 		if rows, err := done.RowsAffected(); err != nil || rows == 0 {
 			return fault.Fields("tax_rate.invalid", map[string]string{"from": "A rate begins on that day already. End it first, or choose another day."})
 		}
+		if err := TellHeldTax(ctx, tx); err != nil {
+			return err
+		}
 		return by.Record(ctx, tx, "tax_rate.set", audit.Target{Kind: "settings", ID: "tax"}, map[string]any{
 			"country": n.Country, "name": n.Name, "percent": n.Percent, "from": n.From.Format(time.DateOnly),
 		})
@@ -131,6 +134,9 @@ func EndRate(ctx context.Context, db *tenancy.DB, country string, from time.Time
 		}
 		if gone == 0 {
 			return nil
+		}
+		if err := TellHeldTax(ctx, tx); err != nil {
+			return err
 		}
 		return by.Record(ctx, tx, "tax_rate.ended", audit.Target{Kind: "settings", ID: "tax"}, map[string]any{"country": country, "from": from.Format(time.DateOnly)})
 	})

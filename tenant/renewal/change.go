@@ -100,6 +100,11 @@ func keepChange(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
 	if err != nil {
 		return fmt.Errorf("keep the change of subscription %s: %w", s.ID, err)
 	}
+	if s.ServiceID != uuid.Nil { // what the customer pays for it may be another amount
+		if err := hosting.Show(ctx, tx, s.ServiceID); err != nil {
+			return err
+		}
+	}
 	return save(ctx, tx, s)
 }
 

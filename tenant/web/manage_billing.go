@@ -11,6 +11,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/place"
+	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/settings"
 )
 
@@ -95,6 +96,10 @@ func (s *Site) saveBilling(c *fiber.Ctx) error {
 		v := s.newBillingView(c, b)
 		v.Term = term
 		return surface.FormError(c, err, "manage", "manage/settings-billing", "Invoices and tax", v)
+	}
+	err = surface.DB(c).Update(c.UserContext(), func(tx *tenancy.Tx) error { return invoicing.TellHeldTax(c.UserContext(), tx) })
+	if err != nil {
+		return err
 	}
 	return surface.Redirect(c, "/manage/settings/billing", "Saved. Invoices say so from now on.")
 }

@@ -90,7 +90,7 @@ func (r *run) billMonth(ctx context.Context, resellers int, word string, limit f
 // changed; prices change on the 11th.
 func madeUp(ctx context.Context, owner *pgx.Conn, resellers int) error {
 	for _, sql := range []string{
-		`TRUNCATE wholesale_evidence, wholesale_lines, wholesale_refunds, wholesale_payments, wholesale_invoices, wholesale_runs, usage_events, revenue_events, services, tenant_terms, wholesale_prices, tiers, offers, skus, holds, ledger_postings`,
+		`TRUNCATE wholesale_adjustments, wholesale_overrides, wholesale_evidence, wholesale_lines, wholesale_refunds, wholesale_payments, wholesale_invoices, wholesale_runs, usage_events, revenue_events, services, tenant_terms, wholesale_prices, tiers, offers, skus, holds, ledger_postings`,
 		fmt.Sprintf(`DELETE FROM tenants WHERE id >= %d`, firstBilled),
 		fmt.Sprintf(`INSERT INTO tenants (id, key, slug, name, status, owner_email, schema_version, created_at, changed_at)
 			SELECT %[1]d + n, 'bench ' || n, 'bench-' || n, 'Bench ' || n, 'active', 'a@b.test', 0, now(), now() FROM generate_series(1, %[2]d) n`, firstBilled, resellers),
@@ -136,6 +136,10 @@ func (s shownServices) Ran(ctx context.Context, id tenancy.ID, from, to time.Tim
 		SKU     string `bun:"sku"`
 		BeganAt time.Time
 		EndedAt time.Time
+
+		RetailMinor    int64
+		RetailCurrency string
+		RetailCycle    string
 	}
 	err = s.central.View(ctx, func(tx *tenancy.CentralTx) error {
 		return tx.NewRaw("SELECT service_id AS id, sku, began_at, ended_at FROM services WHERE tenant_id = ? AND began_at < ? AND (ended_at IS NULL OR ended_at > ?)", id, to, from).Scan(ctx, &rows)
