@@ -87,11 +87,12 @@ func expiry(t time.Time) string {
 	return t.AddDate(0, 0, -1).Format("01/2006")
 }
 
+// dateTime is a moment, which the browser shows in the reader's zone.
 func dateTime(t time.Time) template.HTML {
 	if t.IsZero() {
 		return ""
 	}
-	return timeTag(t, t.Format(dateTimeLayout), "")
+	return timeTag(t, t.Format(dateTimeLayout), ` data-at`)
 }
 
 // ago is a relative time that the browser keeps fresh and shows in full, in the
