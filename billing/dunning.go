@@ -64,20 +64,24 @@ const (
 	RefusedUnconfirmed Refusal = "authenticate" // the customer must come and confirm it
 )
 
-// RefusalOf says what a decline code asks for. The codes are Stripe's: those of cards at
+// RefusalOf says what a decline code asks for. The codes are PayPal's issues in small
+// letters (its OpenAPI document of orders) and Stripe's: those of cards at
 // https://docs.stripe.com/declines/codes, which says of each whether trying again can
 // help, and what its error codes say of a method (https://docs.stripe.com/error-codes).
 // Of a code it does not know it hopes: the schedule ends.
 func RefusalOf(code string) Refusal {
 	switch code {
 	case "authentication_required", "authentication_not_handled", "payment_intent_authentication_failure", "setup_intent_authentication_failure",
-		"mobile_device_authentication_required":
+		"mobile_device_authentication_required",
+		"payer_action_required", "redirect_payer_for_alternate_funding":
 		return RefusedUnconfirmed
 	case "card_not_supported", "currency_not_supported", "do_not_try_again", "expired_card", "fraudulent", "highest_risk_level", "incorrect_address", "incorrect_number", "incorrect_zip",
 		"invalid_account", "invalid_expiry_month", "invalid_expiry_year", "invalid_number", "lost_card", "merchant_blacklist",
 		"new_account_information_available", "pickup_card", "restricted_card",
 		"revocation_of_all_authorizations", "revocation_of_authorization", "security_violation", "stolen_card", "stop_payment_order",
 		"test_mode_live_card", "testmode_decline", "transaction_not_allowed",
+		"agreement_already_cancelled", "billing_agreement_not_found", "compliance_violation", "decimal_precision", "domestic_transaction_required", "invalid_currency_code",
+		"payer_account_locked_or_closed", "payer_account_restricted", "payer_cannot_pay", "referenced_card_expired", "token_id_not_found", "transaction_blocked_by_payee",
 		"method_gone", "unknown_there": // ours: the gateway does not keep the method any more
 		return RefusedHard
 	}

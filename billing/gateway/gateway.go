@@ -96,6 +96,7 @@ type Payment struct {
 	Method       *Method // once it is known
 	ClientSecret string  // for the browser, while the customer must act
 	ActionURL    string  // where to send the customer instead; empty: the page's script goes on
+	Agreed       bool    // the customer has agreed, and the money is still to be taken: see Finisher
 	Instructions []Instruction
 	Decline      *Decline // of a failed one, and of one that asks for another method
 }
@@ -107,8 +108,8 @@ type Instruction struct{ Label, Value string }
 type Method struct {
 	Ref         string
 	CustomerRef string    // whose it is kept for; empty: it is not kept for later
-	Kind        string    // card
-	Label       string    // Visa •••• 4242
+	Kind        string    // card, paypal
+	Label       string    // Visa •••• 4242, PayPal ida@example.com
 	ExpiresOn   time.Time // first day of which it is of no use; zero: never
 }
 
@@ -152,6 +153,7 @@ const (
 	DisputeChanged EventKind = "dispute"
 	SetupChanged   EventKind = "setup"
 	MethodChanged  EventKind = "method"
+	MethodGone     EventKind = "method_gone" // the gateway does not keep it any more
 	OtherEvent     EventKind = "other"
 )
 
@@ -188,17 +190,34 @@ type Gateway interface {
 	// Refunded is how a refund stands now.
 	Refunded(ctx context.Context, ref string) (Refunded, error)
 	// Event verifies a notification at the time now. ErrSignature when it proves nothing,
-	// ErrUnsupported of a gateway that notifies nobody.
-	Event(header http.Header, body []byte, now time.Time) (Event, error)
+	// ErrUnsupported of a gateway that notifies nobody, ErrUnavailable when the gateway must
+	// be asked for it and does not answer.
+	Event(ctx context.Context, header http.Header, body []byte, now time.Time) (Event, error)
 	// Check asks the gateway who we are.
 	Check(ctx context.Context) (Health, error)
 }
 
+// Finisher is a gateway at whose pages customers only agree: the money is taken by a call
+// of ours after that. Payment never takes any.
+type Finisher interface {
+	// Finish takes the money of a payment that its customer has agreed to, once. Of any
+	// other it says how it stands; one that the gateway does not know any more was
+	// cancelled. Only a payment that is still wanted may be finished.
+	Finish(ctx context.Context, ref string) (Payment, error)
+}
+
+// Redirector is a gateway that customers are sent to, to pay or to have a method saved.
+type Redirector interface {
+	// Redirects is what the gateway is called on pages, and what it says of itself there.
+	Redirects() (name, says string)
+}
+
 // Saver is a gateway that keeps methods for later.
 type Saver interface {
-	// Setup begins saving a method without a payment; the key makes it one.
+	// Setup begins saving a method without a payment; the key makes it one. Where the
+	// customer is sent to another page, returnURL is where that leads back to.
 	Setup(ctx context.Context, key string, c Customer, returnURL string) (Setup, error)
-	// SetupState is how it stands now.
+	// SetupState is how it stands now; one the customer has agreed to is saved by it.
 	SetupState(ctx context.Context, ref string) (Setup, error)
 	// Forget removes a saved method; one that is gone is no error.
 	Forget(ctx context.Context, methodRef string) error
@@ -219,6 +238,6 @@ type Browser interface {
 
 // Listener is a gateway that can be told where to send its notifications.
 type Listener interface {
-	// Listen registers an address and returns the secret that notifications are signed with.
+	// Listen registers an address and returns what notifications are verified with.
 	Listen(ctx context.Context, url string) (secret string, err error)
 }

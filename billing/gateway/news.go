@@ -64,5 +64,5 @@ func (s Stored) LetGo() bool {
 	var body struct {
 		Type string `json:"type"`
 	}
-	return s.Kind == MethodChanged && json.Unmarshal(s.Body, &body) == nil && bytes.HasSuffix([]byte(body.Type), []byte(".detached"))
+	return s.Kind == MethodGone || s.Kind == MethodChanged && json.Unmarshal(s.Body, &body) == nil && bytes.HasSuffix([]byte(body.Type), []byte(".detached"))
 }

@@ -37,7 +37,7 @@ func (d *Desk) Receive(ctx context.Context, code string, header http.Header, bod
 		return fault.New(fault.TooLarge, "wholesale_hook.too_large", "That is more than a notification has.")
 	}
 	return d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
-		e, err := d.Taker.Gateway.Event(header, body, tx.Now())
+		e, err := d.Taker.Gateway.Event(ctx, header, body, tx.Now())
 		if errors.Is(err, gateway.ErrUnsupported) {
 			return unknown
 		}

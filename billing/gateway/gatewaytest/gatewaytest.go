@@ -160,7 +160,7 @@ func unknown(t *testing.T, r Rig) {
 
 func forged(t *testing.T, r Rig) {
 	for name, h := range map[string]http.Header{"unsigned": {}, "forged": {"Stripe-Signature": {"t=1,v1=00"}}} {
-		_, err := r.Gateway.Event(h, []byte(`{"id": "evt_1", "type": "payment_intent.succeeded"}`), time.Unix(1_790_000_000, 0))
+		_, err := r.Gateway.Event(t.Context(), h, []byte(`{"id": "evt_1", "type": "payment_intent.succeeded"}`), time.Unix(1_790_000_000, 0))
 		if !errors.Is(err, gateway.ErrSignature) && !errors.Is(err, gateway.ErrUnsupported) {
 			t.Errorf("%s: %v", name, err)
 		}

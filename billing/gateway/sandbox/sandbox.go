@@ -130,7 +130,7 @@ func (g *Gateway) Refunded(_ context.Context, r string) (gateway.Refunded, error
 }
 
 // Event knows no notifications.
-func (g *Gateway) Event(http.Header, []byte, time.Time) (gateway.Event, error) {
+func (g *Gateway) Event(context.Context, http.Header, []byte, time.Time) (gateway.Event, error) {
 	return gateway.Event{}, fmt.Errorf("sandbox: %w", gateway.ErrUnsupported)
 }
 

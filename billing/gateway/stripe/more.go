@@ -154,7 +154,7 @@ func (g *Gateway) Forget(ctx context.Context, ref string) error {
 const tolerance = 5 * time.Minute
 
 // Event verifies a webhook with any of the account's secrets.
-func (g *Gateway) Event(header http.Header, body []byte, now time.Time) (gateway.Event, error) {
+func (g *Gateway) Event(_ context.Context, header http.Header, body []byte, now time.Time) (gateway.Event, error) {
 	signature := header.Get("Stripe-Signature")
 	at, ok := signedAt(signature)
 	if age := now.Sub(at); !ok || age > tolerance || age < -tolerance {

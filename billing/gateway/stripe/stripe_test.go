@@ -193,7 +193,7 @@ func TestEventsAreTheAccounts(t *testing.T) {
 	event := func(body []byte, key string, at time.Time) error {
 		h := http.Header{}
 		h.Set("Stripe-Signature", stripelab.Sign(body, key, at))
-		e, err := w.gw.Event(h, body, now)
+		e, err := w.gw.Event(t.Context(), h, body, now)
 		if err == nil && (e.ID != "evt_1" || e.Kind != gateway.PaymentChanged || e.Ref != "pi_1") {
 			t.Errorf("%+v", e)
 		}

@@ -123,7 +123,7 @@ func (g *Gateway) Refunded(_ context.Context, ref string) (gateway.Refunded, err
 }
 
 // Event knows no notifications.
-func (g *Gateway) Event(http.Header, []byte, time.Time) (gateway.Event, error) {
+func (g *Gateway) Event(context.Context, http.Header, []byte, time.Time) (gateway.Event, error) {
 	return gateway.Event{}, fmt.Errorf("transfer: %w", gateway.ErrUnsupported)
 }
 
