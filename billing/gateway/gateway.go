@@ -82,8 +82,12 @@ type Charge struct {
 	Save        bool   // keep the method for later charges
 	Description string // on the gateway's side
 	Reference   string // invoice number, on the customer's statement where there is room
-	ReturnURL   string // where the customer comes back to after authenticating elsewhere
+	ReturnURL   string // where the customer comes back to from elsewhere, with GivenUp when they turned back
 }
+
+// GivenUp is the name of what a gateway may add to the address a customer comes back to:
+// they have not agreed.
+const GivenUp = "given_up"
 
 // Payment is an attempt as the gateway knows it.
 type Payment struct {

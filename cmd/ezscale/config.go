@@ -255,6 +255,7 @@ type demoConfig struct {
 	Data     string        `env:"DEMO_DATA" about:"Where the demo keeps its database; empty: in EZSCALE_DEMO_DIR, or for root, whom PostgreSQL refuses, in /var/lib/ezscale."`
 	Platform int           `env:"DEMO_VIRTFUSION" envDefault:"8181" about:"Port of the demo's simulated VirtFusion."`
 	Stripe   int           `env:"DEMO_STRIPE" envDefault:"8182" about:"Port of the demo's simulated Stripe."`
+	PayPal   int           `env:"DEMO_PAYPAL" envDefault:"8184" about:"Port of the demo's simulated PayPal."`
 	VIES     int           `env:"DEMO_VIES" envDefault:"8183" about:"Port of the demo's simulated register of VAT numbers."`
 	Install  time.Duration `env:"DEMO_INSTALL" envDefault:"20s" about:"How long the demo's simulated platform takes to install a server."`
 	Months   int           `env:"DEMO_MONTHS" envDefault:"4" about:"Months of history the demo makes at its first start, 0 to 24."`
@@ -274,6 +275,7 @@ type paymentsConfig struct {
 	Webhook     string `env:"STRIPE_WEBHOOK_SECRET" secret:"true" about:"Signing secret of that account's webhook, whose address is https://<partner host>/hooks/stripe; two, with a comma, while one is exchanged."`
 
 	StripeAPI string `env:"STRIPE_API_URL" envDefault:"https://api.stripe.com" about:"Where Stripe's API is; another one for a simulator."`
+	PayPalAPI string `env:"PAYPAL_API_URL" about:"Where PayPal's API is, for a simulator. Empty: PayPal's own, and its sandbox for shops with keys of that."`
 	StripeJS  string `env:"STRIPE_JS_URL" envDefault:"https://js.stripe.com/v3/" about:"Script of Stripe's card form; another one for a simulator. Pages with the form allow its origin."`
 }
 
@@ -283,7 +285,7 @@ func (c *paymentsConfig) Validate() error {
 	if _, err := newTaker(*c); err != nil {
 		keys = setting.Problem{Name: "EZSCALE_STRIPE_SECRET_KEY and EZSCALE_STRIPE_PUBLISHABLE_KEY", Text: "must be the two keys of one Stripe account"}
 	}
-	return errors.Join(keys, urlOf("EZSCALE_STRIPE_API_URL", c.StripeAPI, "https", "http"), urlOf("EZSCALE_STRIPE_JS_URL", c.StripeJS, "https", "http"))
+	return errors.Join(keys, urlOf("EZSCALE_STRIPE_API_URL", c.StripeAPI, "https", "http"), urlOf("EZSCALE_STRIPE_JS_URL", c.StripeJS, "https", "http"), urlOf("EZSCALE_PAYPAL_API_URL", c.PayPalAPI, "https", "http"))
 }
 
 // taxConfig is who is asked about VAT numbers.

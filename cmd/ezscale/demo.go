@@ -63,6 +63,7 @@ func startLab(ctx context.Context, c demoConfig, clock *demo.Clock) (*demo.Lab, 
 		SMTP:       demo.Port{Number: c.SMTP, Variable: "EZSCALE_DEMO_SMTP"},
 		VirtFusion: demo.Port{Number: c.Platform, Variable: "EZSCALE_DEMO_VIRTFUSION"},
 		Stripe:     demo.Port{Number: c.Stripe, Variable: "EZSCALE_DEMO_STRIPE"},
+		PayPal:     demo.Port{Number: c.PayPal, Variable: "EZSCALE_DEMO_PAYPAL"},
 		VIES:       demo.Port{Number: c.VIES, Variable: "EZSCALE_DEMO_VIES"},
 		Other:      []demo.Port{{Number: c.Metrics, Variable: "EZSCALE_DEMO_METRICS"}},
 	})
@@ -168,6 +169,7 @@ func (a *app) serveDemo(ctx context.Context, t *terminal, c demoConfig, lab *dem
 		}
 	}
 	a.keep("card gateway", lab.Cards.Run)
+	a.keep("simulated PayPal", lab.PayPal.Run)
 	shut, err := a.serve(ctx, s)
 	if err != nil {
 		return nil, err
@@ -213,7 +215,7 @@ func demoServeConfig(ctx context.Context, cfg *demoCommandConfig, lab *demo.Lab)
 		"EZSCALE_EXPORT_DIR=" + filepath.Join(dir, "exports"),
 		"EZSCALE_SMTP_URL=smtp+plain://" + lab.Mails.Addr(), "EZSCALE_STORAGE_URL=file://" + filepath.Join(dir, "uploads"),
 		"EZSCALE_VIES_URL=" + lab.VIESURL(),
-		"EZSCALE_STRIPE_API_URL=" + lab.StripeURL(), "EZSCALE_STRIPE_JS_URL=" + lab.StripeURL() + "/v3/",
+		"EZSCALE_STRIPE_API_URL=" + lab.StripeURL(), "EZSCALE_STRIPE_JS_URL=" + lab.StripeURL() + "/v3/", "EZSCALE_PAYPAL_API_URL=" + lab.PayPalURL(),
 		"EZSCALE_STRIPE_SECRET_KEY=" + secret, "EZSCALE_STRIPE_PUBLISHABLE_KEY=" + publishable, "EZSCALE_STRIPE_WEBHOOK_SECRET=" + signed,
 		"EZSCALE_EGRESS_ALLOW=127.0.0.0/8,::1/128",
 		"EZSCALE_DRAIN=0s", "EZSCALE_GRACE=5s", "EZSCALE_LOG_LEVEL=" + cfg.Log.Level, "EZSCALE_LOG_FORMAT=" + cfg.Log.Format,

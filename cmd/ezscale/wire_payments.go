@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ezscale/ezscale/billing/gateway"
+	"github.com/ezscale/ezscale/billing/gateway/paypal"
 	"github.com/ezscale/ezscale/billing/gateway/sandbox"
 	"github.com/ezscale/ezscale/billing/gateway/stripe"
 	"github.com/ezscale/ezscale/billing/gateway/transfer"
@@ -20,8 +21,9 @@ const gatewayTimeout = 12 * time.Second
 
 // drivers opens the gateways the program has.
 type drivers struct {
-	cfg  paymentsConfig
-	http *http.Client
+	cfg    paymentsConfig
+	http   *http.Client
+	tokens *paypal.Tokens
 }
 
 var _ payment.Gateways = drivers{}
@@ -33,6 +35,11 @@ func (d drivers) Open(code string, s payment.Settings) (gateway.Gateway, error) 
 		return stripe.New(stripe.Config{
 			SecretKey: s.Secret["secret_key"], PublishableKey: s.Public["publishable_key"], WebhookSecrets: []string{s.Secret["webhook_secret"]},
 			APIURL: d.cfg.StripeAPI, ScriptURL: d.cfg.StripeJS, Shop: s.Tenant.String(), HTTP: d.http,
+		})
+	case paypal.Code:
+		return paypal.New(paypal.Config{
+			ClientID: s.Public["client_id"], Secret: s.Secret["client_secret"], WebhookID: s.Secret["webhook_secret"], Sandbox: s.Public["sandbox"] == "on",
+			APIURL: d.cfg.PayPalAPI, HTTP: d.http, Tokens: d.tokens,
 		})
 	case transfer.Code:
 		return transfer.New(transfer.Config{Holder: s.Public["holder"], IBAN: s.Public["iban"], BIC: s.Public["bic"], Bank: s.Public["bank"], Note: s.Public["note"]})
@@ -46,7 +53,7 @@ func (d drivers) Open(code string, s payment.Settings) (gateway.Gateway, error) 
 
 // newPayments is where shops' money is taken.
 func newPayments(ring *secrets.Keyring, cfg paymentsConfig) *payment.Desk {
-	return &payment.Desk{Gateways: drivers{cfg, &http.Client{Timeout: gatewayTimeout}}, Keys: ring, Mail: mail.NewOutbox(ring)}
+	return &payment.Desk{Gateways: drivers{cfg, &http.Client{Timeout: gatewayTimeout}, &paypal.Tokens{}}, Keys: ring, Mail: mail.NewOutbox(ring)}
 }
 
 // paymentJobs are the jobs that take money and give it back. What follows a failed try

@@ -197,7 +197,7 @@ func (d *Desk) carry(ctx context.Context, db *tenancy.DB, gw gateway.Gateway, p 
 func (d *Desk) ask(ctx context.Context, db *tenancy.DB, gw gateway.Gateway, p Payment, returnURL string) (gateway.Payment, error) {
 	known := gateway.Payment{Key: p.Key, Ref: p.Ref, Amount: p.Amount}
 	if p.Ref != "" {
-		gp, err := gw.Payment(ctx, p.Ref)
+		gp, err := stands(ctx, gw, p.Ref)
 		return gateway.OrLost(gp, err, known)
 	}
 	c := gateway.Charge{

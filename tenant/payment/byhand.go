@@ -2,6 +2,7 @@ package payment
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/google/uuid"
 
@@ -39,6 +40,59 @@ func ConfirmTransfer(ctx context.Context, db *tenancy.DB, id uuid.UUID, received
 			map[string]any{"invoice": p.Invoice, "asked": asked.String(), "received": received.String()})
 	})
 	return p, err
+}
+
+// ReceiveTransfer books money that came by bank for an invoice: to the transfer that is
+// awaited, or where none is, as a payment of its own, also of an invoice on which nothing is
+// owed any more. Callers see to it that they book the same money once; the key names the
+// payment. Faults: invoice.not_found, payment.void, payment.bad_amount, gateway.unknown.
+func ReceiveTransfer(ctx context.Context, tx *tenancy.Tx, invoiceID uuid.UUID, key string, received billing.Money) (Payment, error) {
+	inv, err := lockInvoice(ctx, tx, invoiceID)
+	switch {
+	case err != nil:
+		return Payment{}, err
+	case inv.State == "void":
+		return Payment{}, fault.New(fault.Conflict, "payment.void", "Invoice "+inv.Number+" was cancelled. Nothing can be booked on it.")
+	case received.Currency != inv.Currency || received.Minor <= 0 || received.Minor > maxReceived:
+		return Payment{}, fault.New(fault.Conflict, "payment.bad_amount", "Invoice "+inv.Number+" is in "+inv.Currency+".")
+	}
+	p, ok, err := find(ctx, tx, "p.invoice_id = ? AND p.gateway = ? AND "+underWay, inv.ID, transfer.Code)
+	if err != nil {
+		return p, err
+	}
+	if !ok {
+		if p, err = insertTransfer(ctx, tx, inv, key, received); err != nil {
+			return p, err
+		}
+	}
+	ref := p.Ref
+	if ref == "" {
+		ref = transfer.Ref(p.Key)
+	}
+	return Settle(ctx, tx, p.ID, gateway.Payment{Ref: ref, Key: p.Key, State: gateway.Succeeded, Amount: p.Amount, Received: received})
+}
+
+// insertTransfer makes the payment of a transfer that nobody had announced. It is given up
+// before it begins, so that it is in the way of none that is under way: money that comes
+// counts all the same.
+func insertTransfer(ctx context.Context, tx *tenancy.Tx, inv invoice, key string, received billing.Money) (Payment, error) {
+	var known bool
+	if err := tx.NewRaw("SELECT EXISTS (SELECT FROM gateways WHERE code = ?)", transfer.Code).Scan(ctx, &known); err != nil {
+		return Payment{}, fmt.Errorf("look for bank transfer: %w", err)
+	}
+	if !known {
+		return Payment{}, fault.New(fault.Conflict, "gateway.unknown", "Set bank transfer up first, in the settings of payments.")
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Payment{}, err
+	}
+	_, err = tx.NewRaw(`INSERT INTO payments (id, key, invoice_id, account_id, gateway, currency, amount_minor, refunded_minor, state, decline_code, decline_text, on_session, created_at, changed_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, 0, 'cancelled', '', '', false, ?, ?)`, id, key, inv.ID, inv.AccountID, transfer.Code, inv.Currency, received.Minor, tx.Now(), tx.Now()).Exec(ctx)
+	if err != nil {
+		return Payment{}, fmt.Errorf("insert transfer: %w", err)
+	}
+	return Get(ctx, tx, id)
 }
 
 // maxReceived bounds what one transfer can be.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -19,8 +21,15 @@ type Choices struct {
 	Methods  []Method // saved, the default first
 	Script   *Script  // a card can be entered
 	Card     string   // code of the gateway it is entered for
+	Away     []Away   // where the customer can be sent to pay
 	Transfer bool
 	Sandbox  bool
+}
+
+// Away is a gateway at whose own pages customers pay.
+type Away struct {
+	Code, Name, Says string
+	Keeps            bool // it can keep a method for later
 }
 
 // Script is what a page with a card form loads.
@@ -45,6 +54,12 @@ func (d *Desk) Choices(ctx context.Context, db *tenancy.DB, tx *tenancy.Tx, acco
 		if b, ok := gw.(gateway.Browser); ok && c.Script == nil {
 			url, key, origins := b.Script()
 			c.Script, c.Card = &Script{url, key, origins}, r.Code
+		}
+		if to, ok := gw.(gateway.Redirector); ok {
+			away := Away{Code: r.Code}
+			away.Name, away.Says = to.Redirects()
+			_, away.Keeps = gw.(gateway.Saver)
+			c.Away = append(c.Away, away)
 		}
 		_, byHand := gw.(gateway.Instructor)
 		c.Transfer = c.Transfer || byHand
@@ -71,17 +86,21 @@ func (d *Desk) openRow(t tenancy.Tenant, r gatewayRow) (gateway.Gateway, error) 
 	return d.Gateways.Open(r.Code, Settings{Secret: secret, Public: g.Public, Tenant: t.ID, Test: t.MayTest()})
 }
 
+// SetupHole stands for the id of a setup in the address its customer comes back to.
+const SetupHole = "{setup}"
+
 // AddMethod begins saving a method of an account. Where it is saved at once, it says
-// which overdue invoices are charged to it. Faults: gateway.unknown,
-// gateway.unavailable.
-func (d *Desk) AddMethod(ctx context.Context, db *tenancy.DB, account uuid.UUID, code, returnURL string) (gateway.Setup, []Charging, error) {
+// which overdue invoices are charged to it. Where the customer is sent to another page,
+// the setup is kept for FinishSetup, and SetupHole in the address to come back to is its
+// id, which is returned. Faults: gateway.unknown, gateway.unavailable, gateway.keeps_none.
+func (d *Desk) AddMethod(ctx context.Context, db *tenancy.DB, account uuid.UUID, code, returnURL string) (st gateway.Setup, id uuid.UUID, charged []Charging, err error) {
 	gw, g, err := d.Open(ctx, db, code)
 	if err != nil {
-		return gateway.Setup{}, nil, unavailable(err)
+		return st, id, nil, unavailable(err)
 	}
 	saver, ok := gw.(gateway.Saver)
 	if !ok || !g.On {
-		return gateway.Setup{}, nil, errUnknown
+		return st, id, nil, errUnknown
 	}
 	var c gateway.Customer
 	err = db.View(ctx, func(tx *tenancy.Tx) error {
@@ -89,18 +108,61 @@ func (d *Desk) AddMethod(ctx context.Context, db *tenancy.DB, account uuid.UUID,
 		return err
 	})
 	if err != nil {
-		return gateway.Setup{}, nil, err
+		return st, id, nil, err
 	}
-	id, err := uuid.NewV7()
+	if id, err = uuid.NewV7(); err != nil {
+		return st, id, nil, err
+	}
+	st, err = saver.Setup(ctx, setupKey(account, id), c, strings.ReplaceAll(returnURL, SetupHole, id.String()))
+	switch {
+	case errors.Is(err, gateway.ErrUnsupported):
+		return st, id, nil, fault.Wrap(err, fault.Conflict, "gateway.keeps_none", "This payment service cannot keep your account for later yet. You can still pay each invoice with it.")
+	case err != nil:
+		return st, id, nil, unavailable(d.noteRefusedKeys(ctx, db, code, err))
+	}
+	if st.State == gateway.RequiresAction && st.ActionURL != "" {
+		return st, id, nil, db.Update(ctx, func(tx *tenancy.Tx) error { return rememberSetup(ctx, tx, account, id, code, st.Ref) })
+	}
+	charged, err = d.keepSetup(ctx, db, account, code, st)
+	return st, id, charged, err
+}
+
+// setupLasts is how long a setup that nobody ended is kept. Gateways forget theirs sooner.
+const setupLasts = 72 * time.Hour
+
+func rememberSetup(ctx context.Context, tx *tenancy.Tx, account, id uuid.UUID, code, ref string) error {
+	if _, err := tx.NewRaw("DELETE FROM method_setups WHERE account_id = ? AND created_at < ?", account, tx.Now().Add(-setupLasts)).Exec(ctx); err != nil {
+		return fmt.Errorf("forget old setups: %w", err)
+	}
+	_, err := tx.NewRaw("INSERT INTO method_setups (id, account_id, gateway, ref, created_at) VALUES (?, ?, ?, ?, ?)", id, account, code, ref, tx.Now()).Exec(ctx)
 	if err != nil {
-		return gateway.Setup{}, nil, err
+		return fmt.Errorf("remember a setup: %w", err)
 	}
-	s, err := saver.Setup(ctx, setupKey(account, id), c, returnURL)
+	return nil
+}
+
+// FinishSetup asks how a setup stands that sent its customer away, and keeps the method
+// when it succeeded, as FinishMethod does. The fault is method.not_found, also of one that
+// ended before or is another account's.
+func (d *Desk) FinishSetup(ctx context.Context, db *tenancy.DB, account, id uuid.UUID) (gateway.Setup, []Charging, error) {
+	var row struct{ Gateway, Ref string }
+	err := db.View(ctx, func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT gateway, ref FROM method_setups WHERE id = ? AND account_id = ?", id, account).Scan(ctx, &row)
+	})
+	if tenancy.IsNoRows(err) {
+		return gateway.Setup{}, nil, errNoMethod
+	}
 	if err != nil {
-		return s, nil, unavailable(d.noteRefusedKeys(ctx, db, code, err))
+		return gateway.Setup{}, nil, fmt.Errorf("read a setup: %w", err)
 	}
-	charged, err := d.keepSetup(ctx, db, account, code, s)
-	return s, charged, err
+	s, charged, err := d.FinishMethod(ctx, db, account, row.Gateway, row.Ref)
+	if err != nil || !s.State.Final() {
+		return s, charged, err
+	}
+	return s, charged, db.Update(ctx, func(tx *tenancy.Tx) error {
+		_, err := tx.NewRaw("DELETE FROM method_setups WHERE id = ?", id).Exec(ctx)
+		return err
+	})
 }
 
 // FinishMethod asks how saving a method stands and keeps it when it succeeded; then it

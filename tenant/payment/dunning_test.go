@@ -24,7 +24,7 @@ func TestANewCardPaysWhatIsOverdueOnce(t *testing.T) {
 		_, err := tx.NewRaw("UPDATE invoices SET due_at = ?, asked_at = ? WHERE id <> ?", tx.Now(), tx.Now(), later.ID).Exec(t.Context())
 		return err
 	})
-	st, charged, err := s.desk.AddMethod(t.Context(), s.db, s.account, sandbox.Code, "https://shop.example/back")
+	st, _, charged, err := s.desk.AddMethod(t.Context(), s.db, s.account, sandbox.Code, "https://shop.example/back")
 	if err != nil || st.State != gateway.Succeeded || len(charged) != 2 {
 		t.Fatalf("the card: %+v, charges %+v, %v", st, charged, err)
 	}
@@ -68,7 +68,7 @@ func TestANewCardPaysWhatIsOverdueOnce(t *testing.T) {
 func TestACardRefusedForGoodIsNotChargedAgain(t *testing.T) {
 	w := tenancytest.New(t)
 	s := open(t, w, w.A, &payment.Desk{Gateways: local(), Keys: newRing(t)})
-	if _, _, err := s.desk.AddMethod(t.Context(), s.db, s.account, sandbox.Code, ""); err != nil {
+	if _, _, _, err := s.desk.AddMethod(t.Context(), s.db, s.account, sandbox.Code, ""); err != nil {
 		t.Fatal(err)
 	}
 	m := s.usual()

@@ -20,7 +20,7 @@ const MaxEvent = 512 << 10
 
 // Receive takes a notification: verified with the shop's own secret, kept by its id,
 // and worked on by a job, once, however often it comes. Faults: hook.unknown,
-// hook.forged, hook.too_large.
+// hook.forged, hook.too_large, gateway.unavailable.
 func (d *Desk) Receive(ctx context.Context, db *tenancy.DB, code string, header http.Header, body []byte) error {
 	if len(body) > MaxEvent {
 		return fault.New(fault.TooLarge, "hook.too_large", "That is more than a notification has.")
@@ -32,16 +32,16 @@ func (d *Desk) Receive(ctx context.Context, db *tenancy.DB, code string, header 
 	case err != nil:
 		return err
 	}
-	return db.Update(ctx, func(tx *tenancy.Tx) error {
-		e, err := gw.Event(header, body, tx.Now())
-		switch {
-		case errors.Is(err, gateway.ErrUnsupported):
-			return fault.Wrap(err, fault.NotFound, "hook.unknown", "Nothing is expected here.")
-		case err != nil:
-			return fault.Wrap(err, fault.Malformed, "hook.forged", "The signature of this notification is not valid.")
-		}
-		return keepEvent(ctx, tx, code, e)
-	})
+	e, err := gw.Event(ctx, header, body, db.Now()) // may ask the gateway, so outside of a transaction
+	switch {
+	case errors.Is(err, gateway.ErrUnsupported):
+		return fault.Wrap(err, fault.NotFound, "hook.unknown", "Nothing is expected here.")
+	case errors.Is(err, gateway.ErrUnavailable), errors.Is(err, gateway.ErrCredentials): // it comes again
+		return unavailable(d.noteRefusedKeys(ctx, db, code, err))
+	case err != nil:
+		return fault.Wrap(err, fault.Malformed, "hook.forged", "The signature of this notification is not valid.")
+	}
+	return db.Update(ctx, func(tx *tenancy.Tx) error { return keepEvent(ctx, tx, code, e) })
 }
 
 func keepEvent(ctx context.Context, tx *tenancy.Tx, code string, e gateway.Event) error {
@@ -72,7 +72,7 @@ func (d *Desk) HandleEvent(ctx context.Context, db *tenancy.DB, job EventJob) er
 	if err != nil {
 		return d.noteRefusedKeys(ctx, db, job.Gateway, err)
 	}
-	keep, err := d.news(ctx, gw, job.Gateway, e) // asks; nothing is kept yet
+	keep, err := d.news(ctx, db, gw, job.Gateway, e) // asks; nothing is kept yet
 	switch {
 	case errors.Is(err, gateway.ErrNotFound):
 		keep = func(context.Context, *tenancy.Tx) (string, error) { return "the gateway knows it no more", nil }
@@ -112,10 +112,10 @@ type keeping func(ctx context.Context, tx *tenancy.Tx) (string, error)
 const notOurs = "not ours"
 
 // news asks the gateway what a notification is about.
-func (d *Desk) news(ctx context.Context, gw gateway.Gateway, code string, e gateway.Stored) (keeping, error) {
+func (d *Desk) news(ctx context.Context, db *tenancy.DB, gw gateway.Gateway, code string, e gateway.Stored) (keeping, error) {
 	switch e.Kind {
 	case gateway.PaymentChanged:
-		gp, err := gw.Payment(ctx, e.Ref)
+		gp, err := heard(ctx, db, gw, code, e.Ref)
 		return func(ctx context.Context, tx *tenancy.Tx) (string, error) {
 			p, ok, err := find(ctx, tx, "p.gateway = ? AND (p.ref = ? OR p.key = ?)", code, gp.Ref, gp.Key)
 			if err != nil || !ok {
@@ -135,10 +135,39 @@ func (d *Desk) news(ctx context.Context, gw gateway.Gateway, code string, e gate
 		}
 		s, err := saver.SetupState(ctx, e.Ref)
 		return func(ctx context.Context, tx *tenancy.Tx) (string, error) { return keepSetupNews(ctx, tx, code, s) }, err
-	case gateway.MethodChanged:
+	case gateway.MethodChanged, gateway.MethodGone:
 		return func(ctx context.Context, tx *tenancy.Tx) (string, error) { return keepMethodNews(ctx, tx, code, e) }, nil
 	}
 	return func(context.Context, *tenancy.Tx) (string, error) { return "left alone", nil }, nil
+}
+
+// heard is how a payment stands of which the gateway tells: where its customer has agreed
+// to it and it is still wanted, its money is taken.
+func heard(ctx context.Context, db *tenancy.DB, gw gateway.Gateway, code, ref string) (gateway.Payment, error) {
+	if _, finishes := gw.(gateway.Finisher); !finishes {
+		return gw.Payment(ctx, ref)
+	}
+	var wanted bool
+	err := db.View(ctx, func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT EXISTS (SELECT FROM payments p JOIN invoices i ON i.id = p.invoice_id WHERE p.gateway = ? AND p.ref = ? AND "+underWay+
+			" AND i.total_minor - i.paid_minor - i.credited_minor >= p.amount_minor)", code, ref).Scan(ctx, &wanted)
+	})
+	switch {
+	case err != nil:
+		return gateway.Payment{}, fmt.Errorf("look for payment %s: %w", ref, err)
+	case wanted:
+		return stands(ctx, gw, ref)
+	}
+	return gw.Payment(ctx, ref)
+}
+
+// stands is how a payment that is wanted stands; one its customer has agreed to is
+// finished.
+func stands(ctx context.Context, gw gateway.Gateway, ref string) (gateway.Payment, error) {
+	if f, ok := gw.(gateway.Finisher); ok {
+		return f.Finish(ctx, ref)
+	}
+	return gw.Payment(ctx, ref)
 }
 
 // setupKey names saving a method of an account; the account stands in it, because

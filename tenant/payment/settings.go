@@ -78,6 +78,8 @@ func Offered(ctx context.Context, tx *tenancy.Tx) (codes []string, err error) {
 
 const sealPurpose = "gateway"
 
+const paypalCode = "paypal"
+
 // sealedFor names where a sealed value is kept: another shop's does not open.
 func sealedFor(id tenancy.ID, code string) []byte {
 	return []byte("gateways/" + id.String() + "/" + code)
@@ -168,7 +170,7 @@ type Change struct {
 // SaveGateway sets a gateway up. Switched on it must open. Faults: gateway.unknown,
 // gateway.incomplete.
 func (d *Desk) SaveGateway(ctx context.Context, db *tenancy.DB, c Change, by audit.Origin) error {
-	position, known := map[string]int{"stripe": 1, "transfer": 2, sandbox.Code: 3}[c.Code]
+	position, known := map[string]int{"stripe": 1, paypalCode: 2, "transfer": 2, sandbox.Code: 3}[c.Code]
 	if !known || c.Code == sandbox.Code && !db.Tenant().MayTest() {
 		return errUnknown
 	}

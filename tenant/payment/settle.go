@@ -3,6 +3,7 @@ package payment
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,7 +26,7 @@ func Settle(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, gp gateway.Paymen
 		return p, err
 	}
 	if !gateway.Moves(p.State, gp.State) {
-		return p, nil
+		return p, keepLate(ctx, tx, p, gp)
 	}
 	if p.State == gp.State && p.Ref == gp.Ref && gp.Decline == nil {
 		return p, nil // nothing new
@@ -52,6 +53,22 @@ func Settle(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, gp gateway.Paymen
 		return p, err
 	}
 	return p, follow(ctx, tx, p, gp)
+}
+
+// keepLate keeps the method of a payment that came, of which the gateway told only later
+// that it keeps it.
+func keepLate(ctx context.Context, tx *tenancy.Tx, p Payment, gp gateway.Payment) error {
+	if p.State != gateway.Succeeded || gp.State != gateway.Succeeded || p.MethodID != uuid.Nil || gp.Method == nil || gp.Method.CustomerRef == "" || !strings.HasSuffix(p.Key, saveMark) {
+		return nil
+	}
+	id, err := keepMethod(ctx, tx, p.AccountID, p.Gateway, *gp.Method)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.NewRaw("UPDATE payments SET method_id = ?, changed_at = ? WHERE id = ?", id, tx.Now(), p.ID).Exec(ctx); err != nil {
+		return fmt.Errorf("keep the method of a payment: %w", err)
+	}
+	return nil
 }
 
 // lockPayment reads a payment and keeps it, after its invoice, from others.
@@ -175,10 +192,11 @@ func (d *Desk) Refresh(ctx context.Context, db *tenancy.DB, id uuid.UUID) (p Pay
 	if err != nil {
 		return p, gp, unavailable(err)
 	}
-	if due <= 0 {
+	_, finishes := gw.(gateway.Finisher)
+	if due <= 0 || finishes && due < p.Amount.Minor { // more would be taken than is owed
 		gp, err = gw.Cancel(ctx, p.Ref)
 	} else {
-		gp, err = gw.Payment(ctx, p.Ref)
+		gp, err = stands(ctx, gw, p.Ref)
 	}
 	known := gateway.Payment{Key: p.Key, Ref: p.Ref, Amount: p.Amount}
 	if gp, err = gateway.OrLost(gp, err, known); err != nil {

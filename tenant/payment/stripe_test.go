@@ -389,7 +389,7 @@ func TestACardThatFailsLaterIsToldOnce(t *testing.T) {
 	w := tenancytest.New(t)
 	lab, base := simulator(t, w)
 	s := newTill(t, w, lab, base, w.A)
-	st, _, err := s.desk.AddMethod(t.Context(), s.db, s.account, stripe.Code, "https://shop.example/back")
+	st, _, _, err := s.desk.AddMethod(t.Context(), s.db, s.account, stripe.Code, "https://shop.example/back")
 	if err != nil {
 		t.Fatal(err)
 	}

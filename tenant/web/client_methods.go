@@ -98,7 +98,10 @@ func (s *Site) addMethod(c *fiber.Ctx) error {
 	if v.Choices.Script == nil {
 		code = sandbox.Code
 	}
-	st, charged, err := s.Payments.AddMethod(c.UserContext(), surface.DB(c), v.Account.AccountID, code, surface.BaseURL(c)+methodsPath+"/saved")
+	if kind, rest, _ := strings.Cut(c.FormValue("with"), ":"); kind == awayKind {
+		code = rest // one that is not offered is not known either
+	}
+	st, id, charged, err := s.Payments.AddMethod(c.UserContext(), surface.DB(c), v.Account.AccountID, code, surface.BaseURL(c)+savedPath(payment.SetupHole))
 	if err != nil {
 		if surface.AsksJSON(c) {
 			return err
@@ -108,10 +111,38 @@ func (s *Site) addMethod(c *fiber.Ctx) error {
 	if surface.AsksJSON(c) {
 		return c.JSON(surface.CardAnswer{State: string(st.State), ClientSecret: st.ClientSecret, Next: methodsPath + "/saved?setup_intent=" + url.QueryEscape(st.Ref)})
 	}
-	if st.State != gateway.Succeeded {
+	switch {
+	case st.State == gateway.RequiresAction && st.ActionURL != "":
+		return surface.Redirect(c, savedPath(id.String()), "")
+	case st.State != gateway.Succeeded:
 		return renderMethods(c, v, fault.Field("with", "payment.needs_script", "Entering a card needs JavaScript. Please allow it for this page, or choose another way to pay."))
 	}
 	return surface.Redirect(c, methodsPath, withCharges("The card is saved.", charged))
+}
+
+// savedPath is where the customer comes back to from the pages of a gateway that keeps a
+// method.
+func savedPath(setup string) string { return methodsPath + "/saved?setup=" + setup }
+
+// goView sends a customer to the pages of a gateway.
+type goView struct{ URL, Where, Back string }
+
+// setupDone is where a customer stands who was sent away to have a method kept.
+func (s *Site) setupDone(c *fiber.Ctx, of uuid.UUID) error {
+	id, err := uuid.Parse(c.Query("setup"))
+	if err != nil {
+		return errNoMethod
+	}
+	st, charged, err := s.Payments.FinishSetup(c.UserContext(), surface.DB(c), of, id)
+	switch {
+	case err != nil:
+		return err
+	case st.State == gateway.Succeeded:
+		return surface.Redirect(c, methodsPath, withCharges("It is saved.", charged))
+	case st.State == gateway.RequiresAction && st.ActionURL != "" && !gaveUp(c):
+		return surface.Render(c, "client", "client/go", "Payment methods", goView{st.ActionURL, "PayPal", methodsPath})
+	}
+	return surface.RedirectFlash(c, methodsPath, surface.Flash{Kind: "info", Text: "You came back without agreeing. Nothing was saved."})
 }
 
 // withCharges adds to a message which invoices are charged now.
@@ -128,6 +159,9 @@ func (s *Site) methodSaved(c *fiber.Ctx) error {
 	}
 	if err != nil {
 		return err
+	}
+	if c.Query("setup") != "" {
+		return s.setupDone(c, v.Account.AccountID)
 	}
 	ref := c.Query("setup_intent")
 	if v.Choices.Script == nil || ref == "" || len(ref) > 255 {
@@ -170,7 +204,7 @@ func (s *Site) makeDefault(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return surface.Redirect(c, methodsPath, withCharges("Invoices are collected with this card from now on.", charged))
+	return surface.Redirect(c, methodsPath, withCharges("Invoices are collected with this from now on.", charged))
 }
 
 // removeMethod handles POST /client/payment-methods/:method/remove.
@@ -182,5 +216,5 @@ func (s *Site) removeMethod(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return surface.Redirect(c, methodsPath, "The card is removed.")
+	return surface.Redirect(c, methodsPath, "It is removed.")
 }

@@ -37,6 +37,7 @@ type payView struct {
 	Code    string // its currency in lower case, for the script
 	With    string // what is chosen
 	Save    bool
+	Keep    bool   // where the customer is sent to another page
 	Next    string // where to go when it is paid
 	Declare string // what became of the last attempt; empty: nothing bad
 }
@@ -92,12 +93,15 @@ func (s *Site) readPay(c *fiber.Ctx) (v payView, err error) {
 	due := v.Invoice.Due()
 	v.Overdue, v.Minor, v.Code = v.Invoice.Overdue(now), due.Minor, strings.ToLower(due.Currency)
 	v.Next = surface.LocalPath(c.FormValue("next"), "/client/invoices/"+id.String())
-	v.With, v.Save = c.FormValue("with"), c.FormValue("save") == "on"
+	v.With, v.Save, v.Keep = c.FormValue("with"), c.FormValue("save") == "on", c.FormValue("keep") == "on"
 	if v.With == "" {
 		v.With = v.first()
 	}
 	return v, nil
 }
+
+// awayKind begins the choice of a gateway with pages of its own.
+const awayKind = "away"
 
 // first is what is chosen when nobody has chosen yet.
 func (v payView) first() string {
@@ -106,6 +110,8 @@ func (v payView) first() string {
 		return "method:" + v.Choices.Methods[0].ID.String()
 	case v.Choices.Script != nil:
 		return "card"
+	case len(v.Choices.Away) > 0:
+		return awayKind + ":" + v.Choices.Away[0].Code
 	case v.Choices.Sandbox:
 		return sandbox.Code + ":" + sandbox.Works
 	}
@@ -198,6 +204,13 @@ func (v payView) request(c *fiber.Ctx) (payment.BeginRequest, error) {
 	case kind == transfer.Code && v.Choices.Transfer:
 		r.Gateway = transfer.Code
 		return r, nil
+	case kind == awayKind:
+		for _, a := range v.Choices.Away {
+			if a.Code == rest {
+				r.Gateway, r.Save = a.Code, v.Keep && a.Keeps
+				return r, nil
+			}
+		}
 	case kind == sandbox.Code && v.Choices.Sandbox && (rest == sandbox.Works || rest == sandbox.Declined):
 		r.Gateway, r.Choice, r.Save = sandbox.Code, rest, v.Save
 		return r, nil
@@ -218,7 +231,21 @@ type stateView struct {
 	ActionURL    string // where the customer confirms it
 	Instructions []gateway.Instruction
 	Next, Again  string
+	Where        string // what is called where the ActionURL leads; empty: a bank
 }
+
+// gaveUp reports whether a customer turned back at a gateway's own pages.
+func gaveUp(c *fiber.Ctx) bool { return c.Query(gateway.GivenUp) != "" }
+
+// placeOf is what the place is called where a gateway's customers pay.
+func placeOf(code string) string {
+	if code == paypalCode {
+		return "PayPal"
+	}
+	return ""
+}
+
+const turnedBack = "You came back without paying. Nothing was charged."
 
 // paymentState handles GET /client/payments/:payment: where a customer comes back to
 // from their bank, and where a payment under way is looked at.
@@ -247,8 +274,10 @@ func (s *Site) paymentState(c *fiber.Ctx) error {
 			return err
 		}
 	}
-	v.Payment, v.ActionURL, v.Instructions = p, gp.ActionURL, gp.Instructions
+	v.Payment, v.ActionURL, v.Instructions, v.Where = p, gp.ActionURL, gp.Instructions, placeOf(p.Gateway)
 	switch {
+	case gaveUp(c) && p.State == gateway.RequiresAction:
+		return surface.RedirectFlash(c, v.Again, surface.Flash{Kind: "info", Text: turnedBack})
 	case p.State == gateway.Succeeded:
 		return surface.Redirect(c, v.Next, "Thank you. Invoice "+p.Invoice+" is paid.")
 	case p.State == gateway.Cancelled:

@@ -19,6 +19,7 @@ import (
 const (
 	gatewaysPath = "/manage/settings/payments"
 	stripeCode   = "stripe"
+	paypalCode   = "paypal"
 )
 
 func (s *Site) gatewayRoutes() []surface.Route {
@@ -28,8 +29,11 @@ func (s *Site) gatewayRoutes() []surface.Route {
 	return []surface.Route{
 		at("GET", "", s.showGateways),
 		at("POST", "/stripe", s.saveGateway(stripeCode, []string{"publishable_key"}, []string{"secret_key", "webhook_secret"})),
-		at("POST", "/stripe/check", s.checkGateway),
-		at("POST", "/stripe/webhook", s.listenGateway),
+		at("POST", "/stripe/check", s.checkGateway(stripeCode)),
+		at("POST", "/stripe/webhook", s.listenGateway(stripeCode, "Stripe")),
+		at("POST", "/paypal", s.saveGateway(paypalCode, []string{"client_id", "sandbox"}, []string{"client_secret", "webhook_secret"})),
+		at("POST", "/paypal/check", s.checkGateway(paypalCode)),
+		at("POST", "/paypal/webhook", s.listenGateway(paypalCode, "PayPal")),
 		at("POST", "/transfer", s.saveGateway(transfer.Code, []string{"holder", "iban", "bic", "bank", "note"}, nil)),
 		at("POST", "/sandbox", s.saveGateway(sandbox.Code, nil, nil)),
 	}
@@ -37,22 +41,27 @@ func (s *Site) gatewayRoutes() []surface.Route {
 
 // gatewaysView is the page on how the shop takes money.
 type gatewaysView struct {
-	Stripe, Transfer, Sandbox payment.Configured
-	MayTest                   bool // no money need move: a sandbox, or a trial
-	Trial                     bool
-	Hook                      string // where Stripe is to send its notifications
-	StripeStatus              map[string]any
+	Stripe, PayPal, Transfer, Sandbox payment.Configured
+	MayTest                           bool // no money need move: a sandbox, or a trial
+	Trial                             bool
+	Hook                              string // where Stripe is to send its notifications
+	PayPalHook                        string // and PayPal
+	StripeStatus                      map[string]any
+	PayPalStatus                      map[string]any
 }
 
 func (s *Site) readGateways(c *fiber.Ctx) (v gatewaysView, err error) {
 	t, _ := surface.Tenant(c)
 	v.MayTest, v.Trial, v.Hook = t.MayTest(), !t.Sandbox, canonical(c, "/hooks/"+stripeCode)
+	v.PayPalHook = canonical(c, "/hooks/"+paypalCode)
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
 		all, err := payment.Configurations(c.UserContext(), tx)
 		for _, g := range all {
 			switch g.Code {
 			case stripeCode:
 				v.Stripe = g
+			case paypalCode:
+				v.PayPal = g
 			case transfer.Code:
 				v.Transfer = g
 			case sandbox.Code:
@@ -61,13 +70,18 @@ func (s *Site) readGateways(c *fiber.Ctx) (v gatewaysView, err error) {
 		}
 		return err
 	})
-	for _, g := range []*payment.Configured{&v.Stripe, &v.Transfer, &v.Sandbox} {
+	for _, g := range v.all() {
 		if g.Public == nil {
 			g.Public = map[string]string{}
 		}
 	}
-	v.StripeStatus = gatewayStatus(v.Stripe)
+	v.StripeStatus, v.PayPalStatus = gatewayStatus(v.Stripe), gatewayStatus(v.PayPal)
 	return v, err
+}
+
+// all are the gateways by their codes.
+func (v *gatewaysView) all() map[string]*payment.Configured {
+	return map[string]*payment.Configured{stripeCode: &v.Stripe, paypalCode: &v.PayPal, transfer.Code: &v.Transfer, sandbox.Code: &v.Sandbox}
 }
 
 func gatewayStatus(g payment.Configured) map[string]any {
@@ -121,11 +135,8 @@ func (s *Site) saveGateway(code string, public, secret []string) fiber.Handler {
 		if rerr != nil {
 			return rerr
 		}
-		for _, g := range []*payment.Configured{&v.Stripe, &v.Transfer, &v.Sandbox} {
-			if g.Code == code || g.Code == "" && code == stripeCode && g == &v.Stripe || g.Code == "" && code == transfer.Code && g == &v.Transfer {
-				g.Public, g.On = ch.Public, ch.On
-			}
-		}
+		g := v.all()[code]
+		g.Public, g.On = ch.Public, ch.On
 		return surface.FormError(c, err, "manage", "manage/gateways", "Payments", v)
 	}
 }
@@ -146,6 +157,10 @@ func checkTyped(ch payment.Change) error {
 		looks("stripe_publishable_key", ch.Public["publishable_key"], "A publishable key begins with pk_live_ or pk_test_.", "pk_")
 		looks("stripe_secret_key", ch.Secret["secret_key"], "A secret key begins with sk_ or rk_.", "sk_", "rk_")
 		looks("stripe_webhook_secret", ch.Secret["webhook_secret"], "A signing secret begins with whsec_.", "whsec_")
+	case paypalCode:
+		looks("paypal_client_id", ch.Public["client_id"], "A client ID is about 80 letters and digits. Copy it from PayPal's developer pages.", "")
+		looks("paypal_client_secret", ch.Secret["client_secret"], "A client secret is about 80 letters and digits. Copy it from PayPal's developer pages.", "")
+		looks("paypal_webhook_secret", ch.Secret["webhook_secret"], "A webhook ID is 17 letters and digits.", "")
 	case transfer.Code:
 		if iban := ch.Public["iban"]; iban != "" && !validIBAN(iban) {
 			wrong["transfer_iban"] = "This is not a valid IBAN. Please look at it again."
@@ -154,7 +169,7 @@ func checkTyped(ch payment.Change) error {
 	return fault.Fields("gateway.invalid", wrong)
 }
 
-const keyLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+const keyLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 // validIBAN checks length and check digits.
 func validIBAN(s string) bool {
@@ -173,9 +188,13 @@ func validIBAN(s string) bool {
 	return rest == 1
 }
 
-// checkGateway handles POST /manage/settings/payments/stripe/check.
-func (s *Site) checkGateway(c *fiber.Ctx) error {
-	h, err := s.Payments.CheckGateway(c.UserContext(), surface.DB(c), stripeCode)
+// checkGateway handles POST /manage/settings/payments/<gateway>/check.
+func (s *Site) checkGateway(code string) fiber.Handler {
+	return func(c *fiber.Ctx) error { return s.check(c, code) }
+}
+
+func (s *Site) check(c *fiber.Ctx, code string) error {
+	h, err := s.Payments.CheckGateway(c.UserContext(), surface.DB(c), code)
 	if err != nil {
 		return office.Refused(c, err, gatewaysPath)
 	}
@@ -190,10 +209,12 @@ func (s *Site) checkGateway(c *fiber.Ctx) error {
 	return surface.RedirectFlash(c, gatewaysPath, flash)
 }
 
-// listenGateway handles POST /manage/settings/payments/stripe/webhook.
-func (s *Site) listenGateway(c *fiber.Ctx) error {
-	if err := s.Payments.ListenTo(c.UserContext(), surface.DB(c), stripeCode, canonical(c, "/hooks/"+stripeCode), office.By(c)); err != nil {
-		return office.Refused(c, err, gatewaysPath)
+// listenGateway handles POST /manage/settings/payments/<gateway>/webhook.
+func (s *Site) listenGateway(code, name string) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		if err := s.Payments.ListenTo(c.UserContext(), surface.DB(c), code, canonical(c, "/hooks/"+code), office.By(c)); err != nil {
+			return office.Refused(c, err, gatewaysPath)
+		}
+		return surface.Redirect(c, gatewaysPath, name+" tells this shop from now on what becomes of its payments.")
 	}
-	return surface.Redirect(c, gatewaysPath, "Stripe tells this shop from now on what becomes of its payments.")
 }

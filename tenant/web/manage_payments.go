@@ -22,14 +22,14 @@ func (s *Site) paymentRoutes() []surface.Route {
 	at := func(method, path string, needs identity.Permission, h fiber.Handler) surface.Route {
 		return surface.Route{Method: method, Path: "/manage" + path, Needs: needs, Handler: h}
 	}
-	return []surface.Route{
+	return append(s.bankRoutes(), []surface.Route{
 		at("GET", "/payments", identity.SalesRead, s.listPayments),
 		at("GET", "/payments/:payment", identity.SalesRead, s.showPayment),
 		at("POST", "/payments/:payment/refund", identity.SalesWrite, s.refundPayment),
 		at("POST", "/payments/:payment/confirm", identity.SalesWrite, s.confirmTransfer),
 		at("POST", "/payments/:payment/refresh", identity.SalesRead, s.refreshPayment),
 		at("POST", "/refunds/:refund/confirm", identity.SalesWrite, s.confirmRefund),
-	}
+	}...)
 }
 
 // statusOfPayment is a payment's state in words.
@@ -61,6 +61,8 @@ func gatewayName(code string) string {
 	switch code {
 	case stripeCode:
 		return "Card"
+	case paypalCode:
+		return "PayPal"
 	case transfer.Code:
 		return "Bank transfer"
 	}

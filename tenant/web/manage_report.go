@@ -150,7 +150,7 @@ func todos(v dashboardView, p identity.Principal) []todo {
 		}
 	}
 	add(identity.CatalogWrite, todo{v.Wanting.Sellable > 0, "Put a plan on the shelf", "Choose what you sell and for how much; the margin is shown before you save.", "/manage/catalog", "Make a plan"})
-	add(identity.GatewaysWrite, todo{v.Wanting.GatewaysOn > 0, "Take payments", "Your Stripe keys, or your bank details for transfers.", "/manage/settings/payments", "Set it up"})
+	add(identity.GatewaysWrite, todo{v.Wanting.GatewaysOn > 0, "Take payments", "Your keys of Stripe or PayPal, or your bank details for transfers.", "/manage/settings/payments", "Set it up"})
 	add(identity.DashboardRead, todo{v.Wanting.Ordered, "Place a test order", "Buy from your own shop, as a customer would.", "/", "Open the shop"})
 	add(identity.BrandWrite, todo{v.Shop.OwnBrand, "Publish your brand", "Logo, colours and the first words visitors read.", "/manage/brand", "Open the brand"})
 	add(identity.SiteDomains, todo{v.Domains > 0, "Bring your own domain", "Your shop also answers at the address it came with.", "/manage/domains", "Add a domain"})

@@ -174,8 +174,10 @@ func (s *Site) payLinkState(c *fiber.Ctx) error {
 			return err
 		}
 	}
-	v := stateView{Payment: p, ActionURL: gp.ActionURL, Instructions: gp.Instructions, Next: "/", Again: again}
+	v := stateView{Payment: p, ActionURL: gp.ActionURL, Instructions: gp.Instructions, Next: "/", Again: again, Where: placeOf(p.Gateway)}
 	switch {
+	case gaveUp(c) && p.State == gateway.RequiresAction:
+		return surface.RedirectFlash(c, again, surface.Flash{Kind: "info", Text: turnedBack})
 	case p.State == gateway.Succeeded:
 		return surface.Render(c, "shop", "shop/paid", "Thank you", v)
 	case p.State == gateway.Cancelled, p.State == gateway.Failed, p.State == gateway.RequiresAction && err == nil && gp.ActionURL == "":

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/ezscale/ezscale/billing"
@@ -16,6 +17,18 @@ import (
 type link struct {
 	Href string `json:"href"`
 	Rel  string `json:"rel"`
+}
+
+// turningBack is where a customer comes back to who has not agreed.
+func turningBack(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	q := u.Query()
+	q.Set(gateway.GivenUp, "1")
+	u.RawQuery = q.Encode()
+	return u.String()
 }
 
 // hrefOf is the link with one of some relations.
@@ -135,7 +148,7 @@ func (g *Gateway) Charge(ctx context.Context, c gateway.Charge) (gateway.Payment
 		return g.order(ctx, c, ask, c.Key)
 	}
 	w := &ask.Source.PayPal
-	w.Context = &experience{Brand: short(g.cfg.Brand, 120), Shipping: "NO_SHIPPING", Action: "PAY_NOW", Return: c.ReturnURL, Cancel: c.ReturnURL}
+	w.Context = &experience{Brand: short(g.cfg.Brand, 120), Shipping: "NO_SHIPPING", Action: "PAY_NOW", Return: c.ReturnURL, Cancel: turningBack(c.ReturnURL)}
 	if !c.Save {
 		return g.order(ctx, c, ask, c.Key)
 	}

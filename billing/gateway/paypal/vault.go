@@ -58,7 +58,7 @@ func (k kept) setup(key string) gateway.Setup {
 // Setup makes a setup token, which the customer agrees to at PayPal.
 func (g *Gateway) Setup(ctx context.Context, key string, c gateway.Customer, returnURL string) (gateway.Setup, error) {
 	var ask setupAsk
-	ask.Source.PayPal = setupWallet{Usage: "MERCHANT", Context: experience{Brand: short(g.cfg.Brand, 120), Shipping: "NO_SHIPPING", Return: returnURL, Cancel: returnURL}}
+	ask.Source.PayPal = setupWallet{Usage: "MERCHANT", Context: experience{Brand: short(g.cfg.Brand, 120), Shipping: "NO_SHIPPING", Return: returnURL, Cancel: turningBack(returnURL)}}
 	if isToken(c.Ref) {
 		ask.Customer = &customer{c.Ref}
 	}

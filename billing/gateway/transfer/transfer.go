@@ -47,6 +47,9 @@ const (
 	refundPrefix  = "return:"
 )
 
+// Ref is what a transfer with a key of ours is called.
+func Ref(key string) string { return paymentPrefix + key }
+
 // Charge tells where to send the money. It is under way until somebody confirms it.
 func (g *Gateway) Charge(_ context.Context, c gateway.Charge) (gateway.Payment, error) {
 	p := g.payment(c.Key)
@@ -85,7 +88,7 @@ func grouped(iban string) string {
 }
 
 func (g *Gateway) payment(key string) gateway.Payment {
-	return gateway.Payment{Ref: paymentPrefix + key, Key: key, State: gateway.Processing}
+	return gateway.Payment{Ref: Ref(key), Key: key, State: gateway.Processing}
 }
 
 // Payment is under way as far as this gateway can know.

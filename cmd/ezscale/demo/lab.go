@@ -23,6 +23,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ezscale/ezscale/billing/gateway/paypallab"
 	"github.com/ezscale/ezscale/billing/gateway/stripelab"
 	"github.com/ezscale/ezscale/branding/domain/acmelab"
 	"github.com/ezscale/ezscale/branding/mail/mailtrap"
@@ -50,6 +51,7 @@ type Options struct {
 	SMTP       Port
 	VirtFusion Port
 	Stripe     Port
+	PayPal     Port
 	VIES       Port
 	Other      []Port           // of the program itself, checked with the others
 	Install    time.Duration    // how long the platform takes to install a server
@@ -68,6 +70,7 @@ type Lab struct {
 	Mails    *mailtrap.Trap
 	Servers  *vflab.Lab // VirtFusion
 	Cards    *stripelab.Lab
+	PayPal   *paypallab.Lab
 
 	options Options
 	closers []func() error
@@ -77,7 +80,7 @@ type Lab struct {
 // all at once, each with the variable that moves it.
 func Start(ctx context.Context, o Options) (*Lab, error) {
 	l := &Lab{options: o}
-	for _, step := range []func(context.Context) error{l.openDir, l.checkPorts, l.startPostgres, l.startRedis, l.startACME, l.startMails, l.startVirtFusion, l.startStripe, l.startVIES} {
+	for _, step := range []func(context.Context) error{l.openDir, l.checkPorts, l.startPostgres, l.startRedis, l.startACME, l.startMails, l.startVirtFusion, l.startStripe, l.startPayPal, l.startVIES} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
@@ -119,7 +122,7 @@ func (l *Lab) openDir(context.Context) error {
 // checkPorts tries every port before anything is started.
 func (l *Lab) checkPorts(ctx context.Context) error {
 	var taken []error
-	for _, p := range append([]Port{l.options.HTTP, l.options.HTTPS, l.options.DNS, l.options.ACME, l.options.SMTP, l.options.VirtFusion, l.options.Stripe, l.options.VIES}, l.options.Other...) {
+	for _, p := range append([]Port{l.options.HTTP, l.options.HTTPS, l.options.DNS, l.options.ACME, l.options.SMTP, l.options.VirtFusion, l.options.Stripe, l.options.PayPal, l.options.VIES}, l.options.Other...) {
 		if err := free(ctx, p); err != nil {
 			taken = append(taken, err)
 		}
@@ -302,6 +305,24 @@ func (l *Lab) startStripe(ctx context.Context) error {
 	}
 	return l.listen(ctx, l.options.Stripe, l.Cards.Handler())
 }
+
+// PayPalKeys are a business's keys at the simulated PayPal.
+func PayPalKeys(slug string) (clientID, secret string) {
+	return "demo-client-of-" + slug, "demo-secret-of-" + slug
+}
+
+// startPayPal starts the simulator of PayPal, with an account for each business. It
+// forgets everything when it ends.
+func (l *Lab) startPayPal(ctx context.Context) error {
+	l.PayPal = paypallab.New(paypallab.Options{Clock: l.options.Clock, Client: localClient()})
+	for _, slug := range []string{"ezscale", "nimbus", "pixelforge"} {
+		l.PayPal.AddAccount(PayPalKeys(slug))
+	}
+	return l.listen(ctx, l.options.PayPal, l.PayPal.Handler())
+}
+
+// PayPalURL is where the simulated PayPal is.
+func (l *Lab) PayPalURL() string { return fmt.Sprintf("http://localhost:%d", l.options.PayPal.Number) }
 
 // startVIES starts the simulator of the EU's register of VAT numbers. It knows every
 // number that does not end in 000.

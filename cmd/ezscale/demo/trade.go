@@ -89,7 +89,10 @@ func (s *seeder) trade(ctx context.Context, db *tenancy.DB, b business) error {
 	if err != nil {
 		return err
 	}
-	if err := s.cards(ctx, db, b); err != nil || len(known) > 0 {
+	if err := s.cards(ctx, db, b); err != nil {
+		return err
+	}
+	if err := s.paypal(ctx, db, b); err != nil || len(known) > 0 {
 		return err
 	}
 	return s.Payments.SaveGateway(ctx, db, payment.Change{Code: "transfer", On: true, Public: map[string]string{
@@ -108,6 +111,18 @@ func (s *seeder) cards(ctx context.Context, db *tenancy.DB, b business) error {
 		Code: "stripe", On: true, Public: map[string]string{"publishable_key": publishable},
 		Secret: map[string]string{"secret_key": secret, "webhook_secret": signed},
 	}, by)
+}
+
+// paypal sets the simulated PayPal up, at every start too.
+func (s *seeder) paypal(ctx context.Context, db *tenancy.DB, b business) error {
+	client, secret := PayPalKeys(b.slug)
+	err := s.Payments.SaveGateway(ctx, db, payment.Change{
+		Code: "paypal", On: true, Public: map[string]string{"client_id": client, "sandbox": "on"}, Secret: map[string]string{"client_secret": secret},
+	}, by)
+	if err != nil {
+		return err
+	}
+	return s.Payments.ListenTo(ctx, db, "paypal", s.addresses.http(b.slug+"."+s.addresses.Platform)+"hooks/paypal", by)
 }
 
 // hookAt has the simulated Stripe tell an address of what happens to an account, and

@@ -146,7 +146,7 @@ func (d *running) start() (err error) {
 	if err != nil {
 		return err
 	}
-	for i, name := range []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS", "VIRTFUSION", "STRIPE", "VIES"} {
+	for i, name := range []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS", "VIRTFUSION", "STRIPE", "PAYPAL", "VIES"} {
 		cmd.Env = append(cmd.Env, "EZSCALE_DEMO_"+name+"="+strconv.Itoa(ports[i]))
 	}
 	cmd.Stdout, cmd.Stderr = &d.said, &d.said
