@@ -1,5 +1,5 @@
 -- More ways to take money, and money that came by bank.
-ALTER TABLE gateways ADD CONSTRAINT gateways_known CHECK (code IN ('stripe', 'paypal', 'sandbox', 'transfer')) NOT VALID;
+ALTER TABLE gateways ADD CONSTRAINT gateways_known CHECK (code IN ('stripe', 'paypal', 'coinbase', 'sandbox', 'transfer')) NOT VALID;
 ALTER TABLE gateways VALIDATE CONSTRAINT gateways_known;
 -- contract: gateways_known says it since this migration, with more codes
 ALTER TABLE gateways DROP CONSTRAINT gateways_code_check;

@@ -22,7 +22,7 @@ const customerWait = 30 * time.Minute
 
 var errCustomerPays = errors.New("the customer is paying this invoice just now")
 
-// Charge collects an invoice with the account's default method and without the customer,
+// Charge collects an invoice with a saved method (see methodFor) and without the customer,
 // once a try. What fails is told by a FailedTry. A gateway that cannot be asked is an
 // error: the job comes again, and no try is counted.
 func (d *Desk) Charge(ctx context.Context, db *tenancy.DB, job ChargeJob) error {
@@ -42,14 +42,14 @@ func (d *Desk) Charge(ctx context.Context, db *tenancy.DB, job ChargeJob) error 
 	return queue.Retry(customerWait, errBusy)
 }
 
-// ChargeSaved has an open invoice charged to its account's default method after the
+// ChargeSaved has an open invoice charged to what it is collected with after the
 // commit, once; it reports false where there is none.
 func ChargeSaved(ctx context.Context, tx *tenancy.Tx, invoice uuid.UUID) (bool, error) {
 	inv, err := lockInvoice(ctx, tx, invoice)
 	if err != nil {
 		return false, err
 	}
-	m, err := defaultMethod(ctx, tx, inv.AccountID)
+	m, err := methodFor(ctx, tx, inv)
 	if err != nil || m.ID == uuid.Nil || inv.DueMinor <= 0 || inv.State != "open" {
 		return false, err
 	}
@@ -164,7 +164,7 @@ func (d *Desk) claimTry(ctx context.Context, db *tenancy.DB, job ChargeJob) (p P
 			}
 			return err
 		}
-		m, err := job.method(ctx, tx, inv.AccountID)
+		m, err := job.method(ctx, tx, inv)
 		if err != nil {
 			return err
 		}
@@ -184,11 +184,11 @@ func (d *Desk) claimTry(ctx context.Context, db *tenancy.DB, job ChargeJob) (p P
 }
 
 // method is what a try is made with; the zero Method when there is none any more.
-func (j ChargeJob) method(ctx context.Context, tx *tenancy.Tx, account uuid.UUID) (Method, error) {
+func (j ChargeJob) method(ctx context.Context, tx *tenancy.Tx, inv invoice) (Method, error) {
 	if j.MethodID == uuid.Nil {
-		return defaultMethod(ctx, tx, account)
+		return methodFor(ctx, tx, inv)
 	}
-	m, _, err := oneMethod(ctx, tx, "m.account_id = ? AND m.id = ? AND m.state = 'active'", account, j.MethodID)
+	m, _, err := oneMethod(ctx, tx, "m.account_id = ? AND m.id = ? AND m.state = 'active'", inv.AccountID, j.MethodID)
 	return m, err
 }
 

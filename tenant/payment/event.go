@@ -223,11 +223,13 @@ func forgetUnknown(ctx context.Context, tx *tenancy.Tx, p Payment) error {
 	return nil
 }
 
-// forgetRow marks methods as removed and keeps them from being anybody's default.
+// forgetRow marks methods as removed and keeps them from being anybody's default or a
+// subscription's.
 func forgetRow(ctx context.Context, tx *tenancy.Tx, where string, args ...any) error {
-	_, err := tx.NewRaw(`WITH gone AS (UPDATE payment_methods SET state = 'removed', changed_at = ? WHERE state <> 'removed' AND `+where+` RETURNING id)
+	_, err := tx.NewRaw(`WITH gone AS (UPDATE payment_methods SET state = 'removed', changed_at = ? WHERE state <> 'removed' AND `+where+` RETURNING id),
+		of AS (UPDATE subscriptions SET method_id = NULL, changed_at = ? WHERE method_id IN (SELECT id FROM gone))
 		UPDATE accounts SET default_method_id = NULL, changed_at = ? WHERE default_method_id IN (SELECT id FROM gone)`,
-		append(append([]any{tx.Now()}, args...), tx.Now())...).Exec(ctx)
+		append(append([]any{tx.Now()}, args...), tx.Now(), tx.Now())...).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("remove payment method: %w", err)
 	}

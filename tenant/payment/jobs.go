@@ -12,7 +12,7 @@ import (
 type ChargeJob struct {
 	InvoiceID uuid.UUID `json:"invoice_id"`
 	Try       int       `json:"try"`
-	MethodID  uuid.UUID `json:"method_id,omitzero"` // uuid.Nil: the account's default
+	MethodID  uuid.UUID `json:"method_id,omitzero"` // uuid.Nil: see methodFor
 }
 
 // Kind names the job.

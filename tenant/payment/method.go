@@ -2,6 +2,7 @@ package payment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -95,6 +96,43 @@ func DefaultMethod(ctx context.Context, tx *tenancy.Tx, account uuid.UUID) (Meth
 func defaultMethod(ctx context.Context, tx *tenancy.Tx, account uuid.UUID) (Method, error) {
 	m, _, err := oneMethod(ctx, tx, "m.account_id = ? AND m.id = a.default_method_id AND m.state = 'active'", account)
 	return m, err
+}
+
+// methodFor is what an invoice is collected with: the method its subscriptions were given,
+// where all of them have the same one and it can be charged, else the account's default.
+func methodFor(ctx context.Context, tx *tenancy.Tx, inv invoice) (Method, error) {
+	m, _, err := oneMethod(ctx, tx, `m.account_id = ? AND m.state = 'active' AND m.id IN (a.default_method_id, (SELECT min(s.method_id::text)::uuid
+			FROM invoice_lines l JOIN subscriptions s ON s.id = l.subscription_id WHERE l.invoice_id = ? HAVING count(DISTINCT s.method_id) = 1 AND count(s.method_id) = count(*)))
+		ORDER BY m.id = a.default_method_id LIMIT 1`, inv.AccountID, inv.ID)
+	return m, err
+}
+
+// ForSubscription has a subscription's invoices collected with one of its account's
+// methods; uuid.Nil: with the account's default. Faults: method.not_found,
+// subscription.not_found.
+func ForSubscription(ctx context.Context, db *tenancy.DB, account, subscription, method uuid.UUID, by audit.Origin) error {
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		var id any
+		label := "the usual one"
+		if method != uuid.Nil {
+			m, ok, err := oneMethod(ctx, tx, "m.id = ? AND m.account_id = ? AND m.state <> 'removed'", method, account)
+			if err == nil && !ok {
+				err = errNoMethod
+			}
+			if err != nil {
+				return err
+			}
+			id, label = m.ID, m.Label
+		}
+		res, err := tx.NewRaw("UPDATE subscriptions SET method_id = ?, changed_at = ? WHERE id = ? AND account_id = ? AND state <> 'ended'", id, tx.Now(), subscription, account).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("choose the method of a subscription: %w", err)
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, fault.New(fault.NotFound, "subscription.not_found", "There is no such subscription."))
+		}
+		return by.Record(ctx, tx, "subscription.method_chosen", audit.Target{Kind: "subscription", ID: subscription.String()}, map[string]any{"method": label})
+	})
 }
 
 // customer is the account as a gateway knows it.

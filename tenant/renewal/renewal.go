@@ -70,7 +70,7 @@ type Subscription struct {
 	ServiceID    uuid.UUID // uuid.Nil: none
 	ServiceName  string
 	TimeZone     string         // of the account
-	HasMethod    bool           // the account has a default method, which can be charged
+	HasMethod    bool           // it or its account has a method that can be charged
 	Change       *Change        // under way; nil: none
 	Picked       catalog.Picked // by the last change; zero: as ordered
 	Credit       billing.Money  // net, to be taken off the next invoices
@@ -177,7 +177,7 @@ const columns = `s.id, s.account_id, a.name AS account_name, a.time_zone, s.orde
 	s.items::text AS items, coalesce(s.discount::text, '') AS discount, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
 	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.credit_minor, 0) AS credit_minor, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
 	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name,
-	EXISTS (SELECT FROM payment_methods m WHERE m.id = a.default_method_id AND m.account_id = a.id AND m.state = 'active') AS has_method`
+	EXISTS (SELECT FROM payment_methods m WHERE m.id IN (a.default_method_id, s.method_id) AND m.account_id = a.id AND m.state = 'active') AS has_method`
 
 const tables = ` FROM subscriptions s JOIN accounts a ON a.id = s.account_id LEFT JOIN services v ON v.subscription_id = s.id`
 

@@ -12,6 +12,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/payment"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
@@ -26,6 +27,7 @@ func (s *Site) clientSubscriptionRoutes() []surface.Route {
 		at("GET", "/:subscription/cancel", s.askToCancel),
 		at("POST", "/:subscription/cancel", s.cancelSubscription),
 		at("POST", "/:subscription/resume", s.resumeSubscription),
+		at("POST", "/:subscription/method", s.methodOfSubscription),
 	}, s.changeRoutes("/client/subscriptions", identity.SignedIn)...)
 }
 
@@ -159,6 +161,8 @@ type subscriptionView struct {
 	Invoices  []billedRow
 	Events    []activity.Told
 	Method    string
+	Methods   []payment.Method // to choose from
+	MayPay    bool
 	Next      billing.Period // that will be invoiced; zero: none
 	Reason    string
 	MayCancel bool
@@ -226,8 +230,16 @@ func (s *Site) subscriptionView(c *fiber.Ctx, tx *tenancy.Tx, x renewal.Subscrip
 	for _, b := range found {
 		v.Invoices = append(v.Invoices, billedRow{b, billedStatus(b)})
 	}
-	if v.Method, err = renewal.Method(ctx, tx, x.AccountID); err != nil {
+	if v.Methods, err = payment.Methods(ctx, tx, x.AccountID); err != nil {
 		return v, err
+	}
+	for _, m := range v.Methods { // the default is the first
+		if m.ID == x.MethodID || m.IsDefault {
+			v.Method = m.Label
+		}
+		if m.ID == x.MethodID && m.State == "active" {
+			break
+		}
 	}
 	subjects := []uuid.UUID{x.ID}
 	if x.ServiceID != uuid.Nil && !customer {
@@ -245,7 +257,7 @@ func (s *Site) clientSubscriptionView(c *fiber.Ctx, needs account.Permission) (v
 		}
 		v, err = s.subscriptionView(c, tx, x, true)
 		v.At, v.MayCancel, v.SeesMoney = "/client/subscriptions/"+x.ID.String(), acting.May(account.CancelContract), acting.May(account.InvoicesSee)
-		v.MayChange = acting.May(account.Buy)
+		v.MayChange, v.MayPay = acting.May(account.Buy), acting.May(account.Pay)
 		return err
 	})
 	return v, err
@@ -315,4 +327,24 @@ func (s *Site) resumeSubscription(c *fiber.Ctx) error {
 		return office.Refused(c, err, v.At)
 	}
 	return surface.Redirect(c, v.At, "The cancellation is taken back. "+v.X.Label+" renews as before.")
+}
+
+// methodOfSubscription handles POST /client/subscriptions/:subscription/method: what its
+// invoices are collected with.
+func (s *Site) methodOfSubscription(c *fiber.Ctx) error {
+	v, err := s.clientSubscriptionView(c, account.Pay)
+	if err != nil {
+		return err
+	}
+	method, words := uuid.Nil, "It is paid with your usual method from now on."
+	if text := c.FormValue("method"); text != "" {
+		if method, err = uuid.Parse(text); err != nil {
+			return errNoMethod
+		}
+		words = "It is paid with this from now on."
+	}
+	if err := payment.ForSubscription(c.UserContext(), surface.DB(c), v.X.AccountID, v.X.ID, method, office.By(c)); err != nil {
+		return err
+	}
+	return surface.Redirect(c, v.At, words)
 }
