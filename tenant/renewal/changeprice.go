@@ -1,0 +1,194 @@
+package renewal
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/invoicing"
+)
+
+// terms are what a subscription has, as the engine takes it.
+func (s Subscription) terms() billing.Terms {
+	t := billing.Terms{Cycle: s.Cycle}
+	var sum int64
+	for _, it := range s.Items {
+		sum += it.AmountMinor
+		t.Parts = append(t.Parts, billing.Part{Kind: it.Kind, Code: it.Code, Label: it.words(s.Label), Quantity: it.Quantity, Price: billing.Money{Minor: it.AmountMinor, Currency: s.Amount.Currency}})
+	}
+	if len(t.Parts) == 0 || sum != s.Amount.Minor {
+		t.Parts = []billing.Part{{Kind: "plan", Label: s.Label, Quantity: 1, Price: s.Amount}}
+	}
+	return t
+}
+
+func (it Item) words(label string) string {
+	if it.Kind == "plan" {
+		return label
+	}
+	return it.Label
+}
+
+// restarted is what is left of a code's discount when the periods are counted anew.
+func (s Subscription) restarted() *billing.Discount {
+	if s.Discount == nil || s.Discount.Cycles == 0 {
+		return s.Discount
+	}
+	left := *s.Discount
+	if left.Cycles -= s.Renewals + 1; left.Cycles <= 0 {
+		return nil
+	}
+	return &left
+}
+
+// less takes a code's discount off parts.
+func less(parts []billing.Part, d *billing.Discount) ([]billing.Part, error) {
+	lines := make([]billing.Line, len(parts))
+	for i, p := range parts {
+		lines[i] = billing.Line{Kind: p.Kind, Quantity: 1, Unit: p.Price}
+	}
+	lines, _, err := d.Apply(lines)
+	if err != nil {
+		return nil, err
+	}
+	out := slices.Clone(parts)
+	for i := range out {
+		if out[i].Price != lines[i].Net {
+			out[i].Price, out[i].Label = lines[i].Net, out[i].Label+" with "+d.Code
+		}
+	}
+	return out, nil
+}
+
+// discounts takes off what a code takes off the period that runs, before and after, or
+// off the first one where the periods are counted anew.
+func (c changing) discounts(old, now *billing.Terms, at time.Time) (err error) {
+	d := c.s.Discount
+	if d == nil {
+		return nil
+	}
+	_, first := c.s.paid(at)
+	running := d.Counts(first + 1)
+	if running {
+		if old.Parts, err = less(old.Parts, d); err != nil {
+			return err
+		}
+	}
+	if old.Cycle != now.Cycle || c.upgrade == billing.UpgradeFullPrice {
+		d = c.s.restarted()
+		running = d != nil
+	}
+	if running {
+		now.Parts, err = less(now.Parts, d)
+	}
+	return err
+}
+
+// paid are the periods that are paid and not over, and which of all the first is, from 0.
+func (s Subscription) paid(now time.Time) (all []billing.Period, first int) {
+	for n := s.Renewals + 1; n >= 0; n-- {
+		p := s.Cycle.Period(s.AnchorAt, n, s.Zone())
+		if !p.To.After(now) {
+			break
+		}
+		if !p.To.After(s.Period.To) {
+			all, first = append(all, p), n
+		}
+	}
+	slices.Reverse(all)
+	return all, first
+}
+
+// price is the quote of an ask at a moment.
+func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Offer, a ChangeAsk, at time.Time) (ChangeQuote, error) {
+	got, err := c.target(offers, a)
+	if err != nil {
+		return ChangeQuote{}, err
+	}
+	s := c.s
+	q := ChangeQuote{SubscriptionID: s.ID, AccountID: s.AccountID, At: at, Was: s.Label, Ask: a, Amount: got.Amount, Facts: got.Chosen}
+	q.Terms = Terms{PlanID: got.Plan.ID, Label: got.Label, Cycle: got.Picked.Cycle, AmountMinor: got.Amount.Minor, Picked: got.Picked, SKU: got.Plan.SKU, Spec: got.Spec}
+	if got.Plan.ID == c.plan.ID {
+		q.Terms.Label = s.Label
+	}
+	now := billing.Terms{Cycle: got.Picked.Cycle}
+	for _, it := range got.Items {
+		mine := Item{Kind: it.Kind, Code: it.Code, Label: it.Label, Quantity: it.Quantity, AmountMinor: it.Amount.Minor}
+		q.Terms.Items = append(q.Terms.Items, mine)
+		now.Parts = append(now.Parts, billing.Part{Kind: it.Kind, Code: it.Code, Label: mine.words(q.Terms.Label), Quantity: it.Quantity, Price: it.Amount})
+	}
+	old := s.terms()
+	if err := c.discounts(&old, &now, at); err != nil {
+		return q, err
+	}
+	if c.service.Spec.DiskGB > q.Terms.Spec.DiskGB {
+		q.KeepsDisk = c.service.Spec.DiskGB
+	}
+	paid, _ := s.paid(at)
+	q.Price, err = billing.Change{At: at, Zone: s.Zone(), Paid: paid, Old: old, New: now, Upgrade: c.upgrade, Downgrade: c.down}.Price()
+	switch {
+	case errors.Is(err, billing.ErrSame):
+		return q, fault.New(fault.Conflict, "change.nothing", "Nothing would change. Please choose something else.")
+	case errors.Is(err, billing.ErrUnpaid), errors.Is(err, billing.ErrPeriod):
+		return q, fault.New(fault.Conflict, "change.renewing", "This subscription is being renewed. Please come back when its invoice is paid.")
+	case err != nil:
+		return q, fault.Wrap(err, fault.Invalid, "change.too_much", "This comes to more than we can calculate.")
+	}
+	return q, q.tax(ctx, tx)
+}
+
+// lines are what an invoice over the change says.
+func (q ChangeQuote) lines() []billing.Line {
+	var all []billing.Line
+	for _, l := range q.Price.Lines {
+		all = append(all, billing.Line{Kind: l.Part.Kind, SubscriptionID: q.SubscriptionID.String(), Description: l.Text, Period: l.Period, Quantity: 1, Unit: l.Net, Net: l.Net})
+	}
+	return all
+}
+
+// tax fills in what is to be paid today, or given back.
+func (q *ChangeQuote) tax(ctx context.Context, tx *tenancy.Tx) error {
+	nothing := billing.Money{Currency: q.Amount.Currency}
+	q.Net, q.Tax, q.Total, q.Back = nothing, nothing, nothing, nothing
+	if q.Price.Net.IsZero() {
+		return nil
+	}
+	who, err := account.ForInvoice(ctx, tx, q.AccountID)
+	if err != nil {
+		return err
+	}
+	lines := q.lines()
+	if q.Price.Net.Minor < 0 {
+		back := billing.Money{Minor: -q.Price.Net.Minor, Currency: q.Price.Net.Currency}
+		lines = []billing.Line{{Kind: "plan", Description: "Back", Quantity: 1, Unit: back}}
+	}
+	p, err := invoicing.PriceFor(ctx, tx, who.Taxed(tx.Now()), lines)
+	if err != nil {
+		return err
+	}
+	if q.Price.Net.Minor < 0 {
+		q.Back = p.Total
+		return nil
+	}
+	q.Net, q.Tax, q.Total = p.Net, p.Tax, p.Total
+	for _, sum := range p.Taxes {
+		q.Taxes = append(q.Taxes, ChangeTax{Label: taxLabel(sum.Rule), Note: sum.Rule.Note, Amount: sum.Tax})
+	}
+	return nil
+}
+
+// taxLabel is "VAT 19 %".
+func taxLabel(r billing.TaxRule) string {
+	name := r.Name
+	if name == "" {
+		name = "Tax"
+	}
+	return name + " " + strconv.FormatFloat(float64(r.Ppm)/10_000, 'f', -1, 64) + " %"
+}
