@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Discount is what a code takes off the invoices of a subscription: a share or a fixed
@@ -169,4 +170,20 @@ func (d Discount) words(part Money) string {
 // Percent writes parts per million for people: "12.5 %".
 func Percent(ppm int64) string {
 	return strconv.FormatFloat(float64(ppm)/10_000, 'f', -1, 64) + " %"
+}
+
+// ErrPercent is returned for what is no percentage from 0 to 100 of at most four decimals.
+var ErrPercent = errors.New("billing: not a percentage")
+
+// ParsePercent reads "20", "12.5" or "12.5 %" as parts per million.
+func ParsePercent(typed string) (int64, error) {
+	whole, part, _ := strings.Cut(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(typed), "%")), ".")
+	if len(whole) < 1 || len(whole) > 3 || len(part) > 4 || strings.Trim(whole+part, "0123456789") != "" {
+		return 0, ErrPercent
+	}
+	ppm, err := strconv.ParseInt(whole+part+strings.Repeat("0", 4-len(part)), 10, 64)
+	if err != nil || ppm > PpmWhole {
+		return 0, ErrPercent
+	}
+	return ppm, nil
 }

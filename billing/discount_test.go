@@ -68,6 +68,25 @@ func TestALineSaysWhatWasTakenOff(t *testing.T) {
 	}
 }
 
+func TestPercentagesAreReadAsTheyAreWritten(t *testing.T) {
+	for typed, want := range map[string]int64{"20": 200_000, "12.5": 125_000, " 0.0001 % ": 1, "100": billing.PpmWhole, "0": 0, "7.": 70_000} {
+		if got, err := billing.ParsePercent(typed); err != nil || got != want {
+			t.Errorf("%q: %d, %v", typed, got, err)
+		}
+	}
+	for _, typed := range []string{"", "%", ".5", "-1", "100.0001", "1e1", "1.00001", "1000", "+1", "1,5"} {
+		if got, err := billing.ParsePercent(typed); !errors.Is(err, billing.ErrPercent) {
+			t.Errorf("%q is %d, %v", typed, got, err)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		ppm := rapid.Int64Range(0, billing.PpmWhole).Draw(t, "ppm")
+		if got, err := billing.ParsePercent(billing.Percent(ppm)); err != nil || got != ppm {
+			t.Fatalf("%d is written %s and read %d, %v", ppm, billing.Percent(ppm), got, err)
+		}
+	})
+}
+
 func TestADiscountCountsForItsInvoices(t *testing.T) {
 	for _, c := range []struct{ cycles, invoice int }{{0, 1}, {0, 1000}, {1, 1}, {3, 1}, {3, 3}} {
 		if !(billing.Discount{Cycles: c.cycles}).Counts(c.invoice) {

@@ -7,6 +7,7 @@ type Dunning struct {
 	Tries        []time.Duration // when a saved method is charged, the first one included
 	SuspendAfter time.Duration
 	EndAfter     time.Duration
+	NoticeBefore time.Duration // the end is announced so long before; 0: it is not
 }
 
 const day = 24 * time.Hour
@@ -19,9 +20,10 @@ const MorningHour = 9
 const RetryGap = 12 * time.Hour
 
 // DefaultDunning charges on the day it is due and one, three, five and seven days
-// later, suspends after seven and ends after twenty-one.
+// later, suspends after seven and ends after twenty-one, of which it gives notice three
+// days before.
 func DefaultDunning() Dunning {
-	return Dunning{Tries: []time.Duration{0, day, 3 * day, 5 * day, 7 * day}, SuspendAfter: 7 * day, EndAfter: 21 * day}
+	return Dunning{Tries: []time.Duration{0, day, 3 * day, 5 * day, 7 * day}, SuspendAfter: 7 * day, EndAfter: 21 * day, NoticeBefore: 3 * day}
 }
 
 // Next is when to try again after so many failed tries of an invoice due at due. It

@@ -5,10 +5,13 @@ import (
 	"time"
 )
 
-// Standard is the class of what no rule says otherwise of; Zero that of what is not taxed.
+// Standard is the class of what no rule says otherwise of; Zero that of what is not taxed;
+// Compensation that of what is owed for paying late, which is no price of a supply (Court
+// of Justice, case 222/81, BAZ Bausystem).
 const (
-	Standard = "standard"
-	Zero     = "zero"
+	Standard     = "standard"
+	Zero         = "zero"
+	Compensation = "compensation"
 )
 
 // RatesSource is where the built-in rates were taken from.

@@ -44,6 +44,7 @@ const (
 	NoteReverse       = "Reverse charge: the recipient is liable for the VAT (Article 196 of Directive 2006/112/EC)."
 	NoteOutside       = "Outside the scope of the seller's VAT: supplied to another country."
 	NoteExempt        = "No tax is charged: exempt by certificate "
+	NoteCompensation  = "Compensation for late payment: outside the scope of VAT."
 )
 
 // TaxFor is the rule for a sale: the rate of the country where a service counts as
@@ -65,6 +66,8 @@ func TaxFor(c TaxCase) TaxRule {
 	switch {
 	case seller == "":
 		return TaxRule{Class: class}
+	case class == Compensation:
+		return TaxRule{Country: seller, Name: "VAT", Class: class, Note: NoteCompensation, Category: "O", Reason: ReasonOutside}
 	case c.Seller.SmallBusiness:
 		return TaxRule{Country: seller, Name: "VAT", Class: class, Note: smallBusiness(seller), Category: "E"}
 	case c.Exemption != "":
@@ -117,7 +120,7 @@ func (r TaxRule) Untaxed() bool {
 // HomeRate is the rate that prices with tax hold: the seller's own of the class.
 func (c TaxCase) HomeRate() int64 {
 	seller := territory(c.Seller.Country, "")
-	if seller == "" || c.Seller.SmallBusiness {
+	if seller == "" || c.Seller.SmallBusiness || c.Class == Compensation {
 		return 0
 	}
 	class := c.Class

@@ -39,7 +39,11 @@ const (
 	PaymentFailed          = "payment_failed"
 	ServiceSuspendedUnpaid = "service_suspended_unpaid"
 	SubscriptionCancelled  = "subscription_cancelled"
+	SubscriptionEnding     = "subscription_ending" // of what is off because it is not paid
 	SubscriptionEnded      = "subscription_ended"
+	MoreTime               = "more_time" // a week more to pay
+	SubscriptionPaused     = "subscription_paused"
+	SubscriptionContinued  = "subscription_continued"
 	PlanChanged            = "plan_changed"
 	ChangeFailed           = "change_failed"
 )
@@ -93,12 +97,16 @@ var Templates = map[string][]string{
 	WholesaleDue:     {"name", "number", "open", "due", "link"},
 	WholesaleFailed:  {"name", "number", "amount", "reason", "next", "link"}, // next: when it is tried again, empty: it is not
 
-	RenewalUpcoming:        {"name", "what", "amount", "on", "until", "link"},                     // amount: net; on, until: dates; link: the subscription's page
-	InvoiceDue:             {"name", "what", "number", "open", "due", "off", "link"},              // off: when it is turned off; link: to pay
-	PaymentFailed:          {"name", "what", "number", "amount", "reason", "next", "ask", "link"}, // next: a date, empty: it is not tried again; ask: replace (the method), confirm (with the bank), or empty
-	ServiceSuspendedUnpaid: {"name", "what", "number", "open", "ends", "link"},                    // ends: when it is deleted
+	RenewalUpcoming:        {"name", "what", "amount", "on", "until", "link"},                                 // amount: net; on, until: dates; link: the subscription's page
+	InvoiceDue:             {"name", "what", "number", "open", "due", "off", "fee", "fee_on", "week", "link"}, // off: when it is turned off; fee, fee_on: what is added then, empty: nothing; week: yes when a week more can be had; link: to pay
+	PaymentFailed:          {"name", "what", "number", "amount", "reason", "next", "ask", "week", "link"},     // next: a date, empty: it is not tried again; ask: replace (the method), confirm (with the bank), or empty
+	ServiceSuspendedUnpaid: {"name", "what", "number", "open", "ends", "link"},                                // ends: when it is deleted
 	SubscriptionCancelled:  {"name", "what", "ends", "link"},
-	SubscriptionEnded:      {"name", "what", "reason", "link"},                  // reason: cancelled or unpaid
-	PlanChanged:            {"name", "what", "amount", "every", "next", "link"}, // amount: net, a cycle; next: the date of the next invoice
-	ChangeFailed:           {"name", "what", "wanted", "paid", "link"},          // paid: yes when money goes back; empty: nothing was paid
+	SubscriptionEnding:     {"name", "what", "number", "open", "ends", "link"},        // ends: when it is deleted
+	MoreTime:               {"name", "what", "number", "open", "next", "off", "link"}, // next: when it is charged, empty: it is not; off: when it is turned off
+	SubscriptionPaused:     {"name", "what", "until", "reason", "link"},               // reason: may be empty
+	SubscriptionContinued:  {"name", "what", "until", "link"},                         // until: paid until
+	SubscriptionEnded:      {"name", "what", "reason", "link"},                        // reason: cancelled or unpaid
+	PlanChanged:            {"name", "what", "amount", "every", "next", "link"},       // amount: net, a cycle; next: the date of the next invoice
+	ChangeFailed:           {"name", "what", "wanted", "paid", "link"},                // paid: yes when money goes back; empty: nothing was paid
 }

@@ -107,6 +107,21 @@ func (a *API) getInvoice(c call) (int, any, error) {
 	return fiber.StatusOK, out, err
 }
 
+// giveWeek handles POST /invoices/{id}/week: a week more to pay a renewal, once a period.
+func (a *API) giveWeek(c call) (int, any, error) {
+	id, err := idOf(c, errInvoice)
+	if err != nil {
+		return 0, nil, err
+	}
+	off, err := a.Renewal.GiveWeek(c.ctx(), c.db, id, c.caller.AccountID, c.by())
+	if err != nil {
+		return 0, nil, err
+	}
+	return fiber.StatusOK, struct {
+		RunsUntil time.Time `json:"runs_until"`
+	}{off.UTC()}, nil
+}
+
 // ownDocument is the document of an invoice of the caller's account.
 func ownDocument(c call) (d document.Document, err error) {
 	err = c.db.View(c.ctx(), func(tx *tenancy.Tx) error {

@@ -79,12 +79,13 @@ func (a *API) quoteChange(c call) (int, any, error) {
 		Plan    string            `json:"plan"`
 		Cycle   string            `json:"cycle"`
 		Options map[string]string `json:"options"`
+		Prepay  int               `json:"prepay"`
 	}
 	if err := decode(c, &in); err != nil {
 		return 0, nil, err
 	}
 	plan := in.Plan[strings.LastIndexByte(in.Plan, '/')+1:] // of the same product
-	q, err := a.Renewal.QuoteChange(c.ctx(), c.db, renewal.ChangeAsk{SubscriptionID: id, AccountID: c.caller.AccountID, Plan: plan, Cycle: billing.Cycle(in.Cycle), Options: in.Options})
+	q, err := a.Renewal.QuoteChange(c.ctx(), c.db, renewal.ChangeAsk{SubscriptionID: id, AccountID: c.caller.AccountID, Plan: plan, Cycle: billing.Cycle(in.Cycle), Options: in.Options, Prepay: in.Prepay})
 	if err != nil {
 		return 0, nil, err
 	}

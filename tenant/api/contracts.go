@@ -33,6 +33,7 @@ type subscription struct {
 	PeriodFrom *time.Time     `json:"period_from"`
 	PeriodTo   *time.Time     `json:"period_to"`
 	CancelAt   *time.Time     `json:"cancel_at"`
+	PauseUntil *time.Time     `json:"paused_until"`
 	EndedAt    *time.Time     `json:"ended_at"`
 	OrderID    uuid.UUID      `json:"order_id"`
 	ServiceID  *uuid.UUID     `json:"service_id"`
@@ -46,6 +47,9 @@ func subscriptionOf(s renewal.Subscription) subscription {
 	}
 	for _, i := range s.Items {
 		out.Items = append(out.Items, contractItem{i.Kind, i.Label, i.Quantity, amountOf(billing.Money{Minor: i.AmountMinor, Currency: s.Amount.Currency})})
+	}
+	if s.State == renewal.Paused {
+		out.PauseUntil = moment(s.Pause.Until)
 	}
 	if s.ServiceID != uuid.Nil {
 		out.ServiceID = &s.ServiceID
@@ -119,6 +123,38 @@ func (a *API) resumeSubscription(c call) (int, any, error) {
 		return 0, nil, err
 	}
 	s, err := a.Renewal.Resume(c.ctx(), c.db, id, c.caller.AccountID, c.by())
+	if err != nil {
+		return 0, nil, err
+	}
+	return fiber.StatusOK, subscriptionOf(s), nil
+}
+
+// pauseSubscription handles POST /subscriptions/{id}/pause.
+func (a *API) pauseSubscription(c call) (int, any, error) {
+	id, err := idOf(c, errSubscription)
+	if err != nil {
+		return 0, nil, err
+	}
+	var in struct {
+		Days int `json:"days"`
+	}
+	if err := decode(c, &in); err != nil {
+		return 0, nil, err
+	}
+	s, err := a.Renewal.Pause(c.ctx(), c.db, renewal.PauseRequest{SubscriptionID: id, AccountID: c.caller.AccountID, Days: in.Days}, c.by())
+	if err != nil {
+		return 0, nil, err
+	}
+	return fiber.StatusOK, subscriptionOf(s), nil
+}
+
+// continueSubscription handles POST /subscriptions/{id}/continue.
+func (a *API) continueSubscription(c call) (int, any, error) {
+	id, err := idOf(c, errSubscription)
+	if err != nil {
+		return 0, nil, err
+	}
+	s, err := a.Renewal.Continue(c.ctx(), c.db, id, c.caller.AccountID, c.by())
 	if err != nil {
 		return 0, nil, err
 	}

@@ -259,6 +259,7 @@ func TestEachCallWantsItsScope(t *testing.T) {
 		"GET /services/x/timeline": access.ServicesRead, "GET /services/x/credentials": access.ServicesCredentials, "POST /services/x/password": access.ServicesCredentials,
 		"GET /subscriptions": access.ServicesRead, "GET /subscriptions/x": access.ServicesRead, "POST /subscriptions/x/cancel": access.SubscriptionsWrite, "POST /subscriptions/x/resume": access.SubscriptionsWrite,
 		"GET /payment-methods": access.BillingRead, "DELETE /payment-methods/x": access.BillingWrite, "POST /payment-methods/x/default": access.BillingWrite, "GET /invoices/x/timeline": access.BillingRead,
+		"POST /subscriptions/x/pause": access.SubscriptionsWrite, "POST /subscriptions/x/continue": access.SubscriptionsWrite, "POST /invoices/x/week": access.BillingWrite,
 		"POST /subscriptions/x/quotes": access.OrdersWrite, "POST /quotes/x/accept": access.OrdersWrite, "GET /upcoming-invoices": access.BillingRead,
 	}
 	for _, r := range (&api.API{}).Routes() {

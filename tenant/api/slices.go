@@ -47,6 +47,8 @@ func (a *API) operations() []operation {
 		{method: get, path: "/subscriptions/:id", scope: access.ServicesRead, do: a.getSubscription},
 		{method: post, path: "/subscriptions/:id/cancel", scope: access.SubscriptionsWrite, write: true, do: a.cancelSubscription},
 		{method: post, path: "/subscriptions/:id/resume", scope: access.SubscriptionsWrite, write: true, do: a.resumeSubscription},
+		{method: post, path: "/subscriptions/:id/pause", scope: access.SubscriptionsWrite, write: true, do: a.pauseSubscription},
+		{method: post, path: "/subscriptions/:id/continue", scope: access.SubscriptionsWrite, write: true, do: a.continueSubscription},
 		{method: post, path: "/subscriptions/:id/quotes", scope: access.OrdersWrite, write: true, do: a.quoteChange},
 		{method: post, path: "/quotes/:id/accept", scope: access.OrdersWrite, write: true, do: a.acceptChange},
 		{method: get, path: "/upcoming-invoices", scope: access.BillingRead, do: a.upcomingInvoices},
@@ -61,6 +63,7 @@ func (a *API) operations() []operation {
 		{method: get, path: "/invoices/:id", scope: access.BillingRead, do: a.getInvoice},
 		{method: get, path: "/invoices/:id/pdf", scope: access.BillingRead, do: a.getInvoicePDF},
 		{method: get, path: "/invoices/:id/timeline", scope: access.BillingRead, do: a.invoiceTimeline},
+		{method: post, path: "/invoices/:id/week", scope: access.BillingWrite, write: true, do: a.giveWeek},
 		{method: get, path: "/invoices/:id/ubl", scope: access.BillingRead, do: getElectronic(invoicing.UBL)},
 		{method: get, path: "/invoices/:id/cii", scope: access.BillingRead, do: getElectronic(invoicing.CII)},
 	}

@@ -243,6 +243,7 @@ type PlanForm struct {
 	Stock       string // empty: no limit
 	Upgrade     string // how it changes to something dearer; empty: prorated
 	Downgrade   string // and to something cheaper; empty: at the renewal
+	PauseDays   string // a customer may pause it so long within a year; empty: not at all
 	Regions     []string
 	Images      []string
 	Prices      map[string]map[Cycle]string // typed amounts by currency and cycle; empty: not sold so
@@ -307,6 +308,9 @@ func (in *PlanForm) check(offers []Offer) (plan FullPlan, err error) {
 	}
 	if plan.Downgrade == "" {
 		plan.Downgrade = billing.DowngradeAtRenewal
+	}
+	if line(in.PauseDays) != "" {
+		plan.PauseDays = wrong.number("pause_days", in.PauseDays, 0, 365)
 	}
 	if !plan.Upgrade.Valid() {
 		wrong["upgrade"] = "Please choose one of these."
@@ -419,15 +423,15 @@ func (p FullPlan) write(ctx context.Context, tx *tenancy.Tx, fresh bool) error {
 		prices = []byte("[]")
 	}
 	if fresh {
-		res, err := tx.NewRaw(`INSERT INTO plans (id, product_id, slug, name, summary, facts, recommended, position, visibility, sku, stock, delivery, created_at, changed_at, upgrade, downgrade)
-			SELECT ?0, x.id, ?2, ?3, ?4, ?5::jsonb, ?6, ?7, ?8, ?9, ?10, ?11::jsonb, ?12, ?12, ?13, ?14 FROM products x WHERE x.id = ?1`,
-			p.ID, p.ProductID, p.Slug, p.Name, p.Summary, string(facts), p.Recommended, p.Position, p.Visibility, bun.NullZero(p.SKU), p.Stock, where, tx.Now(), string(p.Upgrade), string(p.Downgrade)).Exec(ctx)
+		res, err := tx.NewRaw(`INSERT INTO plans (id, product_id, slug, name, summary, facts, recommended, position, visibility, sku, stock, delivery, created_at, changed_at, upgrade, downgrade, pause_days)
+			SELECT ?0, x.id, ?2, ?3, ?4, ?5::jsonb, ?6, ?7, ?8, ?9, ?10, ?11::jsonb, ?12, ?12, ?13, ?14, ?15 FROM products x WHERE x.id = ?1`,
+			p.ID, p.ProductID, p.Slug, p.Name, p.Summary, string(facts), p.Recommended, p.Position, p.Visibility, bun.NullZero(p.SKU), p.Stock, where, tx.Now(), string(p.Upgrade), string(p.Downgrade), bun.NullZero(p.PauseDays)).Exec(ctx)
 		if err := kept(res, err, errNoProduct); err != nil {
 			return err
 		}
 	} else {
-		res, err := tx.NewRaw(`UPDATE plans SET slug = ?, name = ?, summary = ?, facts = ?::jsonb, recommended = ?, position = ?, visibility = ?, sku = ?, stock = ?, delivery = ?::jsonb, upgrade = ?, downgrade = ?, changed_at = ? WHERE id = ?`,
-			p.Slug, p.Name, p.Summary, string(facts), p.Recommended, p.Position, p.Visibility, bun.NullZero(p.SKU), p.Stock, where, string(p.Upgrade), string(p.Downgrade), tx.Now(), p.ID).Exec(ctx)
+		res, err := tx.NewRaw(`UPDATE plans SET slug = ?, name = ?, summary = ?, facts = ?::jsonb, recommended = ?, position = ?, visibility = ?, sku = ?, stock = ?, delivery = ?::jsonb, upgrade = ?, downgrade = ?, pause_days = ?, changed_at = ? WHERE id = ?`,
+			p.Slug, p.Name, p.Summary, string(facts), p.Recommended, p.Position, p.Visibility, bun.NullZero(p.SKU), p.Stock, where, string(p.Upgrade), string(p.Downgrade), bun.NullZero(p.PauseDays), tx.Now(), p.ID).Exec(ctx)
 		if err := kept(res, err, errNoPlan); err != nil {
 			return err
 		}

@@ -45,6 +45,7 @@ type FullPlan struct {
 	Delivery          Delivery
 	Upgrade           billing.UpgradeMode   // how somebody who has it changes to something dearer
 	Downgrade         billing.DowngradeMode // and to something cheaper
+	PauseDays         int                   // a customer may pause it so long within a year; 0: not at all
 	Prices            []FullPrice           // all currencies, the shortest cycle first
 	Options           []Option              // of the product, in order, without the archived
 	ChangedAt         time.Time
@@ -161,6 +162,7 @@ type fullRow struct {
 	Delivery          []byte
 	Upgrade           billing.UpgradeMode
 	Downgrade         billing.DowngradeMode
+	PauseDays         int
 	Prices            []byte
 	Options           []byte
 	ChangedAt         time.Time
@@ -170,7 +172,7 @@ type fullRow struct {
 const fullRows = `
 SELECT pl.id, pl.product_id, p.slug AS product, p.name AS product_name, p.type, p.visibility AS product_visibility,
        pl.slug, pl.name, pl.summary, pl.facts, pl.recommended, pl.position, pl.visibility, pl.sku, pl.stock, pl.delivery,
-       coalesce(pl.upgrade, 'prorate') AS upgrade, coalesce(pl.downgrade, 'at_renewal') AS downgrade,
+       coalesce(pl.upgrade, 'prorate') AS upgrade, coalesce(pl.downgrade, 'at_renewal') AS downgrade, coalesce(pl.pause_days, 0) AS pause_days,
        greatest(p.changed_at, pl.changed_at) AS changed_at,
        (SELECT jsonb_agg(jsonb_build_object('currency', pr.currency, 'cycle', pr.cycle, 'amount', pr.amount_minor, 'setup', pr.setup_minor)
           ORDER BY pr.currency, array_position(ARRAY['hourly','monthly','quarterly','semi_annual','annual','biennial','triennial','one_time'], pr.cycle))
@@ -200,7 +202,7 @@ func (r fullRow) plan() (FullPlan, error) {
 	p := FullPlan{
 		ID: r.ID, ProductID: r.ProductID, Product: r.Product, ProductName: r.ProductName, Type: r.Type, ProductVisibility: r.ProductVisibility,
 		Slug: r.Slug, Name: r.Name, Summary: r.Summary, Recommended: r.Recommended, Position: r.Position, Visibility: r.Visibility,
-		Stock: r.Stock, Upgrade: r.Upgrade, Downgrade: r.Downgrade, ChangedAt: r.ChangedAt,
+		Stock: r.Stock, Upgrade: r.Upgrade, Downgrade: r.Downgrade, PauseDays: r.PauseDays, ChangedAt: r.ChangedAt,
 	}
 	if r.SKU != nil {
 		p.SKU = *r.SKU

@@ -44,7 +44,7 @@ func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f payment.FailedTr
 		for _, r := range all {
 			err := d.Mail.Enqueue(ctx, tx, mail.Message{
 				Key: "invoice/" + f.InvoiceID.String() + "/failed/" + strconv.Itoa(f.Try) + "/" + r.ID.String(), Template: mail.PaymentFailed, To: r.Email,
-				Data: map[string]string{"name": r.Name, "what": What(o.Items), "number": p.Invoice, "amount": p.Amount.Format("en"), "reason": p.DeclineText, "next": "", "ask": ask, "link": "/client/invoices/" + f.InvoiceID.String() + "/pay"},
+				Data: map[string]string{"name": r.Name, "what": What(o.Items), "number": p.Invoice, "amount": p.Amount.Format("en"), "reason": p.DeclineText, "next": "", "week": "", "ask": ask, "link": "/client/invoices/" + f.InvoiceID.String() + "/pay"},
 			})
 			if err != nil && !fault.Is(err, "mail.bad_address") {
 				return err

@@ -106,13 +106,11 @@ func (f Form) check(zone *time.Location) (Coupon, error) {
 
 // percent reads "20" or "12.5" as parts per million.
 func (w wrong) percent(typed string) int64 {
-	whole, part, _ := strings.Cut(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(typed), "%")), ".")
-	if digits := whole + part; len(whole) < 1 || len(whole) > 3 || len(part) > 4 || strings.Trim(digits, "0123456789") != "" {
-		w["percent"] = "Please enter a percentage such as 20 or 12.5."
-		return 0
-	}
-	ppm, err := strconv.ParseInt(whole+part+strings.Repeat("0", 4-len(part)), 10, 64)
-	if err != nil || ppm < 1 || ppm > billing.PpmWhole {
+	ppm, err := billing.ParsePercent(typed)
+	switch {
+	case err != nil:
+		w["percent"] = "Please enter a percentage such as 20 or 12.5, of at most 100."
+	case ppm < 1:
 		w["percent"] = "Please enter more than 0 and at most 100."
 	}
 	return ppm

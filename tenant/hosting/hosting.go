@@ -82,6 +82,7 @@ type Hold string
 const (
 	HoldBilling  Hold = "billing"  // not paid
 	HoldReseller Hold = "reseller" // by the reseller's team
+	HoldPause    Hold = "pause"    // its subscription is paused
 )
 
 // Service is one running thing.

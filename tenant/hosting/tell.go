@@ -94,8 +94,9 @@ func (d *Desk) suspended(ctx context.Context, tx *tenancy.Tx, s *Service) error 
 	if err := s.tell(ctx, tx, event{kind: "service.suspended", text: "It is suspended: " + reason, seen: true, news: webhook.ServiceSuspended}); err != nil {
 		return err
 	}
-	if _, told := s.Holds[HoldBilling]; told && len(s.Holds) == 1 {
-		return nil // tenant/renewal wrote what is owed and where to pay
+	_, unpaid := s.Holds[HoldBilling]
+	if _, paused := s.Holds[HoldPause]; (unpaid || paused) && len(s.Holds) == 1 {
+		return nil // tenant/renewal wrote what is owed and where to pay, or until when it is paused
 	}
 	return d.writeToCustomer(ctx, tx, s, mail.ServiceSuspended, "suspended/"+s.OperationKey.String(), map[string]string{"reason": reason})
 }
@@ -109,7 +110,7 @@ func (d *Desk) released(ctx context.Context, tx *tenancy.Tx, s *Service) error {
 
 // HoldReason is why it is suspended, for people: the reseller's own reason first.
 func (s *Service) HoldReason() string {
-	for _, h := range []Hold{HoldReseller, HoldBilling} {
+	for _, h := range []Hold{HoldReseller, HoldBilling, HoldPause} {
 		if r := strings.TrimSpace(s.Holds[h]); r != "" {
 			return r
 		}

@@ -209,6 +209,11 @@ func AskToConfirm(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
 	return mark(ctx, tx, id, "asked_at = ?", tx.Now())
 }
 
+// GiveTime notes that the customer of an open invoice was given a week more, now.
+func GiveTime(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
+	return mark(ctx, tx, id, "week_at = ?", tx.Now())
+}
+
 // ScheduleTries says when open invoices are to be collected; zero: nobody tries.
 func ScheduleTries(ctx context.Context, tx *tenancy.Tx, tries map[uuid.UUID]time.Time) error {
 	if len(tries) == 0 {

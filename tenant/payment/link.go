@@ -36,6 +36,7 @@ const (
 	LetterFailed
 	LetterSuspended
 	LetterEnding
+	LetterWeek
 )
 
 // ByLink is what payments keep of a link they were made with.
@@ -49,6 +50,8 @@ func ByLink(l Letter) string {
 		return "link/suspended"
 	case LetterEnding:
 		return "link/ending"
+	case LetterWeek:
+		return "link/week"
 	}
 	return "link"
 }

@@ -74,7 +74,8 @@ func (r *CancelRequest) check() error {
 // Cancel ends a subscription now, with what runs for it, or at the end of the time that
 // is paid. An invoice for a time after the end that nobody has paid is withdrawn. Nothing
 // is given back: that is a refund. Faults: subscription.not_found,
-// subscription.bad_cancellation, subscription.not_running, subscription.cancelled_before.
+// subscription.bad_cancellation, subscription.not_running, subscription.paused,
+// subscription.cancelled_before.
 func (d *Desk) Cancel(ctx context.Context, db *tenancy.DB, r CancelRequest, by audit.Origin) (s Subscription, err error) {
 	if err := r.check(); err != nil {
 		return s, err
@@ -83,7 +84,10 @@ func (d *Desk) Cancel(ctx context.Context, db *tenancy.DB, r CancelRequest, by a
 		if s, err = theirs(ctx, tx, r.SubscriptionID, r.AccountID); err != nil {
 			return err
 		}
-		if !s.Runs() {
+		switch {
+		case s.State == Paused && !r.Now:
+			return fault.New(fault.Conflict, "subscription.paused", "This subscription is paused: end it now, or continue it and end it with what is paid.")
+		case !s.Runs() && s.State != Paused:
 			return fault.New(fault.Conflict, "subscription.not_running", "This subscription does not run, so there is nothing to cancel.")
 		}
 		if s.Change != nil && s.Change.State != ChangeInvoiced {
@@ -255,7 +259,7 @@ func giveUp(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
 		return err
 	}
 	for _, b := range bills {
-		if err := invoicing.GiveUp(ctx, tx, b.InvoiceID); err != nil {
+		if err := abandonDebt(ctx, tx, b); err != nil {
 			return err
 		}
 	}

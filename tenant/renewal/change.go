@@ -56,6 +56,7 @@ type Change struct {
 	Return    billing.DowngradeMode `json:"return,omitempty"`     // and how
 	TookStock bool                  `json:"took_stock,omitempty"`
 	Placed    bool                  `json:"placed,omitempty"` // what is paid is changed; the service is not yet
+	Cycles    int                   `json:"cycles,omitempty"` // that are paid ahead; nothing else changes
 }
 
 // ChangeJob has a change put in place that is paid or whose time has come.
@@ -67,9 +68,16 @@ type ChangeJob struct {
 // Kind names the job.
 func (ChangeJob) Kind() string { return "subscription.change" }
 
-// keepChange writes what a change touches of a subscription, and what save does.
+// keepChange writes what a change or a pause touches of a subscription, and what save does.
 func keepChange(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
-	var change, picked, discount any
+	var change, picked, discount, pause any
+	if s.Pause != nil {
+		text, err := json.Marshal(s.Pause)
+		if err != nil {
+			return err
+		}
+		pause = string(text)
+	}
 	if s.Discount != nil {
 		text, err := json.Marshal(s.Discount)
 		if err != nil {
@@ -95,8 +103,8 @@ func keepChange(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.NewRaw(`UPDATE subscriptions SET plan_id = ?, label = ?, cycle = ?, amount_minor = ?, items = ?::jsonb, change = ?::jsonb, picked = ?::jsonb, discount = ?::jsonb, credit_minor = nullif(?::bigint, 0) WHERE id = ?`,
-		s.PlanID, s.Label, string(s.Cycle), s.Amount.Minor, string(items), change, picked, discount, s.Credit.Minor, s.ID).Exec(ctx)
+	_, err = tx.NewRaw(`UPDATE subscriptions SET plan_id = ?, label = ?, cycle = ?, amount_minor = ?, items = ?::jsonb, change = ?::jsonb, picked = ?::jsonb, discount = ?::jsonb, pause = ?::jsonb, credit_minor = nullif(?::bigint, 0) WHERE id = ?`,
+		s.PlanID, s.Label, string(s.Cycle), s.Amount.Minor, string(items), change, picked, discount, pause, s.Credit.Minor, s.ID).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("keep the change of subscription %s: %w", s.ID, err)
 	}
@@ -174,6 +182,9 @@ func (d *Desk) Resized(ctx context.Context, db *tenancy.DB, job hosting.ResizedJ
 
 // applied puts the new terms in place and gives back what is over.
 func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
+	if s.Change.Cycles > 0 {
+		return d.appliedAhead(ctx, tx, s)
+	}
 	c, was := *s.Change, s.Label+" runs as it was ordered."
 	if !c.Placed {
 		was = changeWords(s, c.Terms)
@@ -186,6 +197,9 @@ func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) erro
 		if c.Restarts {
 			s.Discount = s.restarted()
 			s.AnchorAt, s.Renewals = c.Asked, 0
+			if s.Pause != nil { // what it had moved is over
+				s.Pause.Moved, s.Pause.Discount = nil, nil
+			}
 			s.Period = s.Cycle.Period(s.AnchorAt, 0, s.Zone())
 		}
 	}
@@ -205,6 +219,19 @@ func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) erro
 		return err
 	}
 	return d.letter(ctx, tx, s, letterChanged(s, c))
+}
+
+// appliedAhead gives a subscription the cycles that were paid ahead.
+func (d *Desk) appliedAhead(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
+	c := *s.Change
+	s.prepaid(c.Cycles)
+	s.Change = nil
+	if err := d.close(ctx, tx, s); err != nil {
+		return err
+	}
+	return put(ctx, tx, s, "changed/"+c.QuoteID.String(), activity.Event{
+		Text: s.Label + " is paid ahead until " + s.date(s.Period.To) + ".", CustomerSees: true, Programs: news(s, webhook.SubscriptionRenewed),
+	})
 }
 
 // close keeps a subscription whose change is over.
@@ -289,7 +316,11 @@ func drop(ctx context.Context, tx *tenancy.Tx, s *Subscription) (bool, error) {
 		}
 	}
 	s.Change = nil
-	return true, tell(ctx, tx, *s, "change_dropped/"+c.QuoteID.String(), "The change to "+c.Terms.Label+" is not made.", true)
+	text := "The change to " + c.Terms.Label + " is not made."
+	if c.Cycles > 0 {
+		text = c.Terms.Label + " is not paid ahead."
+	}
+	return true, tell(ctx, tx, *s, "change_dropped/"+c.QuoteID.String(), text, true)
 }
 
 // moveStock counts pieces of a plan that is counted.

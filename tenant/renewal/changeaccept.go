@@ -75,7 +75,7 @@ func (c changing) unchanged(ctx context.Context, tx *tenancy.Tx, offers []catalo
 
 func (d *Desk) accept(ctx context.Context, tx *tenancy.Tx, c changing, q *ChangeQuote, by audit.Origin) error {
 	s := c.s
-	s.Change = &Change{QuoteID: q.ID, State: ChangeApplying, At: q.At, Asked: q.At, Terms: q.Terms, Restarts: q.Price.Restarts}
+	s.Change = &Change{QuoteID: q.ID, State: ChangeApplying, At: q.At, Asked: q.At, Terms: q.Terms, Restarts: q.Price.Restarts, Cycles: q.Ask.Prepay}
 	// An invoice for the next period that nobody has paid would be of the old price.
 	if err := takeBackNext(ctx, tx, &s); err != nil {
 		return err
@@ -115,7 +115,10 @@ func (d *Desk) accept(ctx context.Context, tx *tenancy.Tx, c changing, q *Change
 		return fmt.Errorf("accept the quote: %w", err)
 	}
 	text := "A change of " + s.Label + " to " + q.Terms.Label + " was ordered."
-	if q.Price.AtRenewal {
+	switch {
+	case q.Ask.Prepay > 0:
+		text = s.Label + " is to be paid ahead until " + s.date(q.Price.NextAt) + "."
+	case q.Price.AtRenewal:
 		text = s.Label + " changes to " + q.Terms.Label + " on " + s.date(q.Price.From) + "."
 	}
 	if err := tellBy(ctx, tx, s, "change_ordered/"+q.ID.String(), text, by.Actor.Name, webhook.SubscriptionChangeOrdered); err != nil {

@@ -70,25 +70,38 @@ func less(parts []billing.Part, d *billing.Discount) ([]billing.Part, error) {
 // discounts takes off what a code takes off the period that runs, before and after, or
 // off the first one where the periods are counted anew.
 func (c changing) discounts(old, now *billing.Terms, at time.Time) (err error) {
-	d := c.s.Discount
-	if d == nil {
-		return nil
-	}
-	_, first := c.s.paid(at)
-	running := d.Counts(first + 1)
-	if running {
+	d := c.s.discountAt(at)
+	if d != nil {
 		if old.Parts, err = less(old.Parts, d); err != nil {
 			return err
 		}
 	}
 	if old.Cycle != now.Cycle || c.upgrade == billing.UpgradeFullPrice {
 		d = c.s.restarted()
-		running = d != nil
 	}
-	if running {
+	if d != nil {
 		now.Parts, err = less(now.Parts, d)
 	}
 	return err
+}
+
+// discountAt is what a code took off the period that runs at a time; nil: nothing.
+func (s Subscription) discountAt(at time.Time) *billing.Discount {
+	if s.moved(at) {
+		return s.Pause.Discount
+	}
+	if s.Discount == nil {
+		return nil
+	}
+	if _, first := s.paid(at); !s.Discount.Counts(first + 1) {
+		return nil
+	}
+	return s.Discount
+}
+
+// moved reports whether a time lies in a period that a pause has moved.
+func (s Subscription) moved(at time.Time) bool {
+	return s.Pause != nil && slices.ContainsFunc(s.Pause.Moved, func(p billing.Period) bool { return p.Contains(at) })
 }
 
 // paid are the periods that are paid and not over, and which of all the first is, from 0.
@@ -103,11 +116,23 @@ func (s Subscription) paid(now time.Time) (all []billing.Period, first int) {
 		}
 	}
 	slices.Reverse(all)
+	if s.Pause != nil {
+		var moved []billing.Period
+		for _, p := range s.Pause.Moved {
+			if p.To.After(now) {
+				moved = append(moved, p)
+			}
+		}
+		all = append(moved, all...)
+	}
 	return all, first
 }
 
 // price is the quote of an ask at a moment.
 func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Offer, a ChangeAsk, at time.Time) (ChangeQuote, error) {
+	if a.Prepay != 0 {
+		return c.prepay(ctx, tx, a, at)
+	}
 	got, err := c.target(offers, a)
 	if err != nil {
 		return ChangeQuote{}, err

@@ -25,6 +25,7 @@ type ChangeAsk struct {
 	Plan           string    // of the same product
 	Cycle          billing.Cycle
 	Options        map[string]string
+	Prepay         int // instead: so many cycles paid ahead
 }
 
 // ChangeTax is what one rate comes to.

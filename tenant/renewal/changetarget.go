@@ -33,6 +33,8 @@ func (s Subscription) Changeable(now time.Time) error {
 	switch {
 	case s.State == PastDue || s.State == Suspended:
 		return fault.New(fault.Conflict, "change.overdue", "An invoice is overdue. Please pay it first; then the subscription can be changed.")
+	case s.State == Paused:
+		return fault.New(fault.Conflict, "change.paused", "This subscription is paused. It can be changed once it continues.")
 	case s.State != Active:
 		return fault.New(fault.Conflict, "change.not_running", "This subscription does not run, so there is nothing to change.")
 	case !s.CancelAt.IsZero():

@@ -114,19 +114,27 @@ func (d *Desk) chase(ctx context.Context, w *work, s Subscription, b bill) error
 		if err := d.askToPay(ctx, w.tx, p, s, b); err != nil {
 			return err
 		}
+	}
+	if !alone || !b.WeekAt.IsZero() {
 		if err := pastDue(ctx, w.tx, &s, b); err != nil {
 			return err
 		}
 	}
-	trying, next := false, time.Time{}
-	if at, more := p.Dunning.NextIn(b.DueAt, b.Tries, s.Zone()); alone && more {
+	trying, awaited, next := false, false, time.Time{}
+	if at, more := p.Dunning.NextIn(b.base(), b.Tries, s.Zone()); alone && more {
 		trying, next = true, at
 		if !now.Before(at) {
 			// The gateway's answer moves the invoice on; if none comes, it is looked at again.
 			w.charge(b)
-			next = now.Add(day)
+			awaited, next = true, now.Add(day)
 		}
 	}
+	if !awaited { // what we could not ask for ourselves is nobody's fault but ours
+		if err := lateFee(ctx, w, s, &b); err != nil {
+			return err
+		}
+	}
+	next = sooner(next, p.feeAt(b, now))
 	if s.State == Ended {
 		return d.chaseDebt(ctx, w, b, next)
 	}
@@ -139,7 +147,7 @@ func (d *Desk) chase(ctx context.Context, w *work, s Subscription, b bill) error
 func (d *Desk) press(ctx context.Context, w *work, s Subscription, b bill, trying bool, next time.Time) error {
 	now, tx, p := w.tx.Now(), w.tx, w.policy
 	if s.State != Suspended {
-		at := b.DueAt.Add(p.Dunning.SuspendAfter)
+		at := b.base().Add(p.Dunning.SuspendAfter)
 		if now.Before(at) {
 			w.schedule(b.InvoiceID, sooner(next, nextLetter(b, now), at))
 			return nil
@@ -155,14 +163,24 @@ func (d *Desk) press(ctx context.Context, w *work, s Subscription, b bill, tryin
 		if err := d.suspend(ctx, tx, p, s, b); err != nil {
 			return err
 		}
-		w.schedule(b.InvoiceID, sooner(next, endAt(p, b, now)))
+		notice, at := p.Dunning.End(b.base(), now, time.Time{})
+		w.schedule(b.InvoiceID, sooner(next, notice, at))
 		return nil
 	}
-	since, err := suspendedSince(ctx, tx, s, b)
+	since, noticed, err := suspendedSince(ctx, tx, s, b)
 	if err != nil {
 		return err
 	}
-	at := endAt(p, b, since)
+	notice, at := p.Dunning.End(b.base(), since, noticed)
+	if noticed.IsZero() && !notice.IsZero() {
+		if now.Before(notice) {
+			w.schedule(b.InvoiceID, sooner(next, notice))
+			return nil
+		}
+		if at, err = d.announceEnd(ctx, tx, p, s, b, since); err != nil {
+			return err
+		}
+	}
 	if trying && !now.Before(at) { // a gateway that was down kept a try from being made: the end waits for it
 		w.schedule(b.InvoiceID, sooner(next, now.Add(day)))
 		return nil
@@ -174,26 +192,27 @@ func (d *Desk) press(ctx context.Context, w *work, s Subscription, b bill, tryin
 	return d.end(ctx, tx, s, unpaid)
 }
 
+// announceEnd tells the customer that what is off will end, once an invoice, and says
+// when that is now.
+func (d *Desk) announceEnd(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill, since time.Time) (time.Time, error) {
+	_, at := p.Dunning.End(b.base(), since, tx.Now())
+	err := tell(ctx, tx, s, "ending/"+b.InvoiceID.String(), s.Label+" ends on "+s.date(at)+" unless invoice "+b.Number+" is paid.", true)
+	if err != nil {
+		return at, err
+	}
+	return at, d.letter(ctx, tx, s, letterEnding(s, b, at, d.payLink(tx, b.InvoiceID, payment.LetterEnding)))
+}
+
 // chaseDebt collects what is owed by a subscription that ended, and gives up after the
 // same time.
 func (d *Desk) chaseDebt(ctx context.Context, w *work, b bill, next time.Time) error {
 	now, tx, p := w.tx.Now(), w.tx, w.policy
-	at := b.DueAt.Add(p.Dunning.EndAfter)
+	at := b.base().Add(p.Dunning.EndAfter)
 	if now.Before(at) {
 		w.schedule(b.InvoiceID, sooner(next, nextLetter(b, now), at))
 		return nil
 	}
-	return invoicing.GiveUp(ctx, tx, b.InvoiceID)
-}
-
-// endAt is when a subscription that was suspended at a time ends: a suspension that came
-// late leaves as much time as one in time.
-func endAt(p Policy, b bill, suspended time.Time) time.Time {
-	at, least := b.DueAt.Add(p.Dunning.EndAfter), suspended.Add(p.Dunning.EndAfter-p.Dunning.SuspendAfter)
-	if at.Before(least) {
-		return least
-	}
-	return at
+	return abandonDebt(ctx, tx, b)
 }
 
 // sooner is the earliest time that is set.
@@ -240,9 +259,9 @@ func (d *Desk) tryFailed(ctx context.Context, w *work, s Subscription, b bill, f
 		return d.chase(ctx, w, s, b)
 	}
 	now, tx, p := w.tx.Now(), w.tx, w.policy
-	step := p.Dunning.Refused(f.Decline, b.DueAt, now, b.Tries, s.Zone())
+	step := p.Dunning.Refused(f.Decline, b.base(), now, b.Tries, s.Zone())
 	if step.Replace && s.HasMethod { // there is another one by now, which goes on with the schedule
-		step = p.Dunning.Refused(billing.RefusedSoft, b.DueAt, now, b.Tries, s.Zone())
+		step = p.Dunning.Refused(billing.RefusedSoft, b.base(), now, b.Tries, s.Zone())
 	}
 	if err := keepStep(ctx, tx, b, step); err != nil {
 		return err
@@ -251,14 +270,15 @@ func (d *Desk) tryFailed(ctx context.Context, w *work, s Subscription, b bill, f
 		return err
 	}
 	if f.Code != payment.ByTransfer { // money on its way has not failed
-		if err := d.tellFailed(ctx, tx, s, b, f, step); err != nil {
+		if err := d.tellFailed(ctx, tx, p, s, b, f, step); err != nil {
 			return err
 		}
 	}
+	next := sooner(step.Next, p.feeAt(b, now))
 	if s.State == Ended {
-		return d.chaseDebt(ctx, w, b, step.Next)
+		return d.chaseDebt(ctx, w, b, next)
 	}
-	return d.press(ctx, w, s, b, !step.Next.IsZero(), step.Next)
+	return d.press(ctx, w, s, b, !step.Next.IsZero(), next)
 }
 
 // extraTryFailed follows on a try with a new method outside of the schedule, which it
@@ -267,7 +287,7 @@ func (d *Desk) extraTryFailed(ctx context.Context, w *work, s Subscription, b bi
 	if f.Code == payment.NoMethod || f.Code == payment.ByTransfer {
 		return nil
 	}
-	step := w.policy.Dunning.Refused(f.Decline, b.DueAt, w.tx.Now(), b.Tries-1, s.Zone()) // it took no try's place
+	step := w.policy.Dunning.Refused(f.Decline, b.base(), w.tx.Now(), b.Tries-1, s.Zone()) // it took no try's place
 	switch {
 	case step.Confirm:
 		if err := keepStep(ctx, w.tx, b, step); err != nil {
@@ -278,7 +298,7 @@ func (d *Desk) extraTryFailed(ctx context.Context, w *work, s Subscription, b bi
 	case !step.Next.IsZero():
 		w.schedule(b.InvoiceID, step.Next)
 	}
-	return d.tellFailed(ctx, w.tx, s, b, f, step)
+	return d.tellFailed(ctx, w.tx, w.policy, s, b, f, step)
 }
 
 // keepStep counts a failed try, or notes that the customer has to confirm.
@@ -298,15 +318,17 @@ func delivered(ctx context.Context, tx *tenancy.Tx, invoice uuid.UUID) (is bool,
 	return is, nil
 }
 
-func suspendedSince(ctx context.Context, tx *tenancy.Tx, s Subscription, b bill) (at time.Time, err error) {
-	err = tx.NewRaw("SELECT at FROM timeline WHERE key = ?", "subscription/"+s.ID.String()+"/suspended/"+b.InvoiceID.String()).Scan(ctx, &at)
-	if tenancy.IsNoRows(err) {
-		return b.DueAt, nil // it was suspended for another invoice, before this one was due
-	}
+// suspendedSince says when the subscription was suspended for the invoice, and when its
+// end was announced; zero: it was not.
+func suspendedSince(ctx context.Context, tx *tenancy.Tx, s Subscription, b bill) (at, noticed time.Time, err error) {
+	subject := "subscription/" + s.ID.String()
+	err = tx.NewRaw("SELECT coalesce((SELECT at FROM timeline WHERE key = ?), ?), coalesce((SELECT at FROM timeline WHERE key = ?), ?)",
+		subject+"/suspended/"+b.InvoiceID.String(), b.DueAt, // it was suspended for another invoice, before this one was due
+		subject+"/ending/"+b.InvoiceID.String(), time.Time{}).Scan(ctx, &at, &noticed)
 	if err != nil {
-		return at, fmt.Errorf("read since when it is suspended: %w", err)
+		return at, noticed, fmt.Errorf("read since when it is suspended: %w", err)
 	}
-	return at, nil
+	return at, noticed, nil
 }
 
 func (d *Desk) suspend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill) error {
@@ -323,5 +345,6 @@ func (d *Desk) suspend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscrip
 	if err := tell(ctx, tx, s, "suspended/"+b.InvoiceID.String(), s.Label+" was turned off because invoice "+b.Number+" is not paid.", true); err != nil {
 		return err
 	}
-	return d.letter(ctx, tx, s, letterSuspended(s, b, endAt(p, b, tx.Now()), d.payLink(tx, b.InvoiceID, payment.LetterSuspended)))
+	_, ends := p.Dunning.End(b.base(), tx.Now(), time.Time{})
+	return d.letter(ctx, tx, s, letterSuspended(s, b, ends, d.payLink(tx, b.InvoiceID, payment.LetterSuspended)))
 }

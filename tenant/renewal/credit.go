@@ -78,5 +78,5 @@ func (d *Desk) changeTryFailed(ctx context.Context, tx *tenancy.Tx, f payment.Fa
 	if err != nil {
 		return err
 	}
-	return d.tellFailed(ctx, tx, s, bills[0], f, billing.Step{})
+	return d.tellFailed(ctx, tx, Policy{}, s, bills[0], f, billing.Step{})
 }

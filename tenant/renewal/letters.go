@@ -111,8 +111,17 @@ func letterSuspended(s Subscription, b bill, ends time.Time, link string) messag
 	}
 }
 
-// letterDays is when a customer without a method is asked to pay, counted from the day
-// the invoice is due.
+// letterEnding says when what is off will end.
+func letterEnding(s Subscription, b bill, ends time.Time, link string) message {
+	return message{
+		key: "invoice/" + b.InvoiceID.String() + "/ending", template: mail.SubscriptionEnding,
+		data:    map[string]string{"what": s.what(), "number": b.Number, "ends": s.date(ends), "link": link},
+		amounts: map[string]billing.Money{"open": b.owed()},
+	}
+}
+
+// letterDays is when a customer without a method is asked to pay, counted as the days of
+// the schedule.
 func letterDays() []time.Duration { return []time.Duration{0, 3 * day, 5 * day} }
 
 // askToPay writes to a customer without a method on the letters' days.
@@ -121,20 +130,33 @@ func (d *Desk) askToPay(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscri
 	if n < 0 || s.State == Suspended {
 		return nil
 	}
-	return d.letter(ctx, tx, s, message{
+	m := message{
 		key: "invoice/" + b.InvoiceID.String() + "/due/" + strconv.Itoa(n), template: mail.InvoiceDue,
 		data: map[string]string{
-			"what": s.what(), "number": b.Number, "due": s.date(b.DueAt), "off": s.date(b.DueAt.Add(p.Dunning.SuspendAfter)), "link": d.payLink(tx, b.InvoiceID, payment.LetterDue),
+			"what": s.what(), "number": b.Number, "due": s.date(b.DueAt), "off": s.date(b.base().Add(p.Dunning.SuspendAfter)), "link": d.payLink(tx, b.InvoiceID, payment.LetterDue),
+			"fee": "", "fee_on": "", "week": p.offersWeek(s, b),
 		},
 		amounts: map[string]billing.Money{"open": b.owed()},
-	})
+	}
+	if fee, at := p.fee(b); !at.IsZero() {
+		m.amounts["fee"], m.data["fee_on"] = fee, s.date(at)
+	}
+	return d.letter(ctx, tx, s, m)
+}
+
+// offersWeek is "yes" in a letter about an invoice for which a week more can be had.
+func (p Policy) offersWeek(s Subscription, b bill) string {
+	if b.WeekAt.IsZero() && p.whyNot(s.State, false) == nil {
+		return "yes"
+	}
+	return ""
 }
 
 // lastLetter is the last of the letters whose day has come; -1 before it is due.
 func lastLetter(b bill, now time.Time) int {
 	n := -1
 	for i, after := range letterDays() {
-		if !now.Before(b.DueAt.Add(after)) {
+		if !now.Before(b.base().Add(after)) {
 			n = i
 		}
 	}
@@ -145,13 +167,13 @@ func lastLetter(b bill, now time.Time) int {
 // any more.
 func nextLetter(b bill, now time.Time) time.Time {
 	if n := lastLetter(b, now) + 1; n < len(letterDays()) {
-		return b.DueAt.Add(letterDays()[n])
+		return b.base().Add(letterDays()[n])
 	}
 	return time.Time{}
 }
 
 // tellFailed writes that a charge failed, with the bank's words and what comes next.
-func (d *Desk) tellFailed(ctx context.Context, tx *tenancy.Tx, s Subscription, b bill, f payment.FailedTry, step billing.Step) error {
+func (d *Desk) tellFailed(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill, f payment.FailedTry, step billing.Step) error {
 	var reason string
 	if f.PaymentID != uuid.Nil {
 		err := tx.NewRaw("SELECT decline_text FROM payments WHERE id = ?", f.PaymentID).Scan(ctx, &reason)
@@ -174,7 +196,7 @@ func (d *Desk) tellFailed(ctx context.Context, tx *tenancy.Tx, s Subscription, b
 	}
 	return d.letter(ctx, tx, s, message{
 		key: "invoice/" + b.InvoiceID.String() + "/failed/" + try, template: mail.PaymentFailed,
-		data:    map[string]string{"what": s.what(), "number": b.Number, "reason": reason, "next": again, "ask": ask, "link": d.payLink(tx, b.InvoiceID, payment.LetterFailed)},
+		data:    map[string]string{"what": s.what(), "number": b.Number, "reason": reason, "next": again, "ask": ask, "week": p.offersWeek(s, b), "link": d.payLink(tx, b.InvoiceID, payment.LetterFailed)},
 		amounts: map[string]billing.Money{"amount": b.owed()},
 	})
 }

@@ -62,7 +62,12 @@ type bill struct {
 	DueMinor                             int64
 	Tries                                int
 	AskedAt                              time.Time // the bank wants the customer since; zero: it does not
+	WeekAt                               time.Time // the customer asked for a week more; zero: they have not
+	HasFee                               bool      // a late fee is invoiced
 }
+
+// base is the moment from which the days of the schedule count.
+func (b bill) base() time.Time { return billing.Base(b.DueAt, b.WeekAt) }
 
 func (b bill) owed() billing.Money { return billing.Money{Minor: b.DueMinor, Currency: b.Currency} }
 
@@ -70,7 +75,8 @@ func (b bill) owed() billing.Money { return billing.Money{Minor: b.DueMinor, Cur
 func billsOf(ctx context.Context, tx *tenancy.Tx, where string, args ...any) (found []bill, err error) {
 	err = tx.NewRaw(`SELECT i.id AS invoice_id, i.account_id, l.subscription_id, coalesce(i.number, '') AS number, i.state, i.key, i.currency,
 		min(l.period_from) AS period_from, max(l.period_to) AS period_to, i.due_at, i.issued_at, i.next_try_at,
-		i.total_minor - i.paid_minor - i.credited_minor AS due_minor, i.tries, i.asked_at
+		i.total_minor - i.paid_minor - i.credited_minor AS due_minor, i.tries, i.asked_at, i.week_at,
+		EXISTS (SELECT FROM invoices f WHERE f.key = 'late_fee/' || i.id) AS has_fee
 		FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id AND l.subscription_id IS NOT NULL
 		WHERE i.kind = 'invoice' AND `+where+` GROUP BY i.id, l.subscription_id ORDER BY l.subscription_id, i.due_at, i.id`, args...).Scan(ctx, &found)
 	if err != nil {
@@ -113,6 +119,9 @@ func (d *Desk) extend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscript
 		if !s.CancelAt.IsZero() && s.CancelAt.Before(b.PeriodTo) {
 			s.CancelAt = b.PeriodTo // what was paid for is given
 		}
+	}
+	if err := chargeFee(ctx, tx, b); err != nil {
+		return err
 	}
 	late, err := overdue(ctx, tx, s.ID)
 	if err != nil {

@@ -3,7 +3,9 @@ package renewal
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/ezscale/ezscale/billing"
@@ -18,11 +20,15 @@ type Policy struct {
 	LeadDays   int // an invoice is made so long before its period begins
 	RemindDays int // for cycles of a year and more: a letter so long before the invoice; 0: none
 	Dunning    billing.Dunning
+	Week       bool            // customers may give themselves a week more, once a period
+	Fee        billing.LateFee // for invoices of renewals that are paid late; zero: none
+	FeeSince   time.Time       // invoices issued earlier have no fee: nobody was told of one
 }
 
-// DefaultPolicy makes invoices three days ahead and announces a year's two weeks before.
+// DefaultPolicy makes invoices three days ahead, announces a year's two weeks before, gives
+// who asks for it a week more and asks for no late fee.
 func DefaultPolicy() Policy {
-	return Policy{LeadDays: 3, RemindDays: 14, Dunning: billing.DefaultDunning()}
+	return Policy{LeadDays: 3, RemindDays: 14, Dunning: billing.DefaultDunning(), Week: true}
 }
 
 const day = 24 * time.Hour
@@ -34,10 +40,21 @@ type stored struct {
 	Tries   []int `json:"try_days"`
 	Suspend int   `json:"suspend_days"`
 	End     int   `json:"end_days"`
+	Notice  int   `json:"notice_days"`
+	Week    bool  `json:"week"`
+
+	FeeDays    int              `json:"fee_days"`
+	FeePpm     int64            `json:"fee_ppm"`
+	FeeAmounts map[string]int64 `json:"fee_amounts"` // by currency
+	FeeSince   time.Time        `json:"fee_since"`
 }
 
 func (p Policy) stored() stored {
-	x := stored{Lead: p.LeadDays, Remind: p.RemindDays, Suspend: Days(p.Dunning.SuspendAfter), End: Days(p.Dunning.EndAfter)}
+	x := stored{Lead: p.LeadDays, Remind: p.RemindDays, Suspend: Days(p.Dunning.SuspendAfter), End: Days(p.Dunning.EndAfter), Notice: Days(p.Dunning.NoticeBefore),
+		Week: p.Week, FeeDays: Days(p.Fee.After), FeePpm: p.Fee.Ppm, FeeAmounts: map[string]int64{}, FeeSince: p.FeeSince}
+	for _, a := range p.Fee.Amounts {
+		x.FeeAmounts[a.Currency] = a.Minor
+	}
 	for _, t := range p.Dunning.Tries {
 		x.Tries = append(x.Tries, Days(t))
 	}
@@ -46,7 +63,11 @@ func (p Policy) stored() stored {
 
 func (x stored) policy() Policy {
 	p := Policy{LeadDays: min(max(x.Lead, 0), mostLead), RemindDays: min(max(x.Remind, 0), mostRemind),
-		Dunning: billing.Dunning{SuspendAfter: time.Duration(x.Suspend) * day, EndAfter: time.Duration(x.End) * day}}
+		Dunning: billing.Dunning{SuspendAfter: time.Duration(x.Suspend) * day, EndAfter: time.Duration(x.End) * day, NoticeBefore: time.Duration(x.Notice) * day},
+		Week:    x.Week, FeeSince: x.FeeSince, Fee: billing.LateFee{After: time.Duration(x.FeeDays) * day, Ppm: x.FeePpm}}
+	for _, currency := range slices.Sorted(maps.Keys(x.FeeAmounts)) {
+		p.Fee.Amounts = append(p.Fee.Amounts, billing.Money{Minor: x.FeeAmounts[currency], Currency: currency})
+	}
 	for _, t := range x.Tries {
 		p.Dunning.Tries = append(p.Dunning.Tries, time.Duration(t)*day)
 	}
@@ -70,6 +91,10 @@ const (
 
 	mostLead, mostRemind, mostTries = 14, 60, 8
 	mostSuspend, mostEnd            = 60, 180
+	mostNotice                      = 30
+
+	// mostFeePpm bounds a fee by share: what is more is a penalty, which courts strike out.
+	mostFeePpm = 250_000
 )
 
 // check answers with the fault renewal_settings.invalid.
@@ -91,12 +116,28 @@ func (p Policy) check() error {
 	if len(x.Tries) == 0 || len(x.Tries) > mostTries {
 		wrong["try_days"] = fmt.Sprintf("Give from one to %d days, such as 0, 1, 3.", mostTries)
 	}
+	between("notice_days", x.Notice, 0, mostNotice)
+	p.checkFee(x, wrong)
 	for i, t := range x.Tries {
 		if t < 0 || t > x.End || i > 0 && t <= x.Tries[i-1] {
 			wrong["try_days"] = "Give days that grow, such as 0, 1, 3, and none after the service has ended."
 		}
 	}
 	return fault.Fields("renewal_settings.invalid", wrong)
+}
+
+func (p Policy) checkFee(x stored, wrong map[string]string) {
+	if p.Fee.On() && (x.FeeDays < 1 || x.FeeDays > x.End) {
+		wrong["fee_days"] = "Give a number of days from 1 to those after which the service ends."
+	}
+	if x.FeePpm < 0 || x.FeePpm > mostFeePpm {
+		wrong["fee_percent"] = "Give a percentage from 0 to " + billing.Percent(mostFeePpm) + "."
+	}
+	for _, a := range p.Fee.Amounts {
+		if _, err := billing.New(a.Minor, a.Currency); err != nil || a.Minor <= 0 {
+			wrong["fee."+a.Currency] = "Give an amount of more than nothing."
+		}
+	}
 }
 
 // SavePolicy changes how the shop renews. Invoices that are unpaid follow it at once, a
@@ -107,8 +148,11 @@ func SavePolicy(ctx context.Context, db *tenancy.DB, p Policy, by audit.Origin) 
 	}
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
 		was, err := PolicyOf(ctx, tx)
-		if err != nil || reflect.DeepEqual(was, p) {
+		if p.FeeSince = was.FeeSince; err != nil || reflect.DeepEqual(was, p) {
 			return err
+		}
+		if p.Fee.On() && !was.Fee.On() {
+			p.FeeSince = tx.Now().UTC()
 		}
 		x := p.stored()
 		if err := settings.Put(ctx, tx, policyName, x); err != nil {
@@ -116,6 +160,7 @@ func SavePolicy(ctx context.Context, db *tenancy.DB, p Policy, by audit.Origin) 
 		}
 		return by.Record(ctx, tx, "settings.renewals_changed", audit.Target{Kind: "settings", ID: "renewals"}, map[string]any{
 			"lead_days": x.Lead, "remind_days": x.Remind, "try_days": x.Tries, "suspend_days": x.Suspend, "end_days": x.End,
+			"notice_days": x.Notice, "week": x.Week, "fee_days": x.FeeDays, "fee_ppm": x.FeePpm, "fee_amounts": x.FeeAmounts,
 		})
 	})
 }
@@ -130,9 +175,12 @@ func (p Policy) lead(next billing.Period) time.Duration {
 	return lead
 }
 
-// look is when a subscription is to be looked at next, as it stands: to end it, to
-// announce a year's invoice, or to make the invoice of the next period. Zero: never.
+// look is when a subscription is to be looked at next, as it stands: to end it or its
+// pause, to announce a year's invoice, or to make the invoice of the next period. Zero: never.
 func (p Policy) look(s Subscription, now time.Time) time.Time {
+	if s.State == Paused && s.Pause != nil {
+		return s.Pause.Until
+	}
 	if !s.Runs() || s.AnchorAt.IsZero() {
 		return time.Time{}
 	}

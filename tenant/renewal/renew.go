@@ -119,6 +119,12 @@ func (d *Desk) renewAll(ctx context.Context, w *work, ids []uuid.UUID) error {
 		case s.RenewsAt.IsZero() || s.RenewsAt.After(now): // somebody was faster
 		case at.IsZero():
 			w.advance(s, at)
+		case s.State == Paused:
+			if at.After(now) {
+				w.advance(s, at)
+			} else if err := d.resume(ctx, w.tx, w.policy, &s, ""); err != nil {
+				return err
+			}
 		case s.Change != nil && s.Change.State == ChangeAwaitsPayment:
 			if err := d.lapse(ctx, w, s); err != nil {
 				return err

@@ -32,6 +32,7 @@ const (
 	Active    State = "active"    //
 	PastDue   State = "past_due"  // an invoice should have been paid; it runs on
 	Suspended State = "suspended" // its service is off until it is paid
+	Paused    State = "paused"    // its service is off and nothing is invoiced, as was asked for
 	Ended     State = "ended"
 )
 
@@ -74,6 +75,8 @@ type Subscription struct {
 	Change       *Change        // under way; nil: none
 	Picked       catalog.Picked // by the last change; zero: as ordered
 	Credit       billing.Money  // net, to be taken off the next invoices
+	Pause        *Pause         // its pauses; nil: never paused
+	PlanPause    int            // days a year for which the plan lets its customer pause it
 	Total        int            // of the whole list
 }
 
@@ -166,16 +169,16 @@ func Drop(ctx context.Context, tx *tenancy.Tx, order uuid.UUID) error {
 type row struct {
 	ID, AccountID, OrderID, PlanID, MethodID, ServiceID                            uuid.UUID
 	AccountName, Label, State, Cycle, Currency, CancelReason, CancelNote, TimeZone string
-	ServiceName, Items, Discount, Change, Picked                                   string
+	ServiceName, Items, Discount, Change, Picked, Pause                            string
 	AmountMinor, CreditMinor                                                       int64
 	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt         time.Time
-	Renewals, Total                                                                int
+	Renewals, Total, PlanPause                                                     int
 	HasMethod                                                                      bool
 }
 
 const columns = `s.id, s.account_id, a.name AS account_name, a.time_zone, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
 	s.items::text AS items, coalesce(s.discount::text, '') AS discount, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
-	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.credit_minor, 0) AS credit_minor, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
+	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.pause::text, '') AS pause, (SELECT coalesce(pl.pause_days, 0) FROM plans pl WHERE pl.id = s.plan_id) AS plan_pause, coalesce(s.credit_minor, 0) AS credit_minor, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
 	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name,
 	EXISTS (SELECT FROM payment_methods m WHERE m.id IN (a.default_method_id, s.method_id) AND m.account_id = a.id AND m.state = 'active') AS has_method`
 
@@ -187,13 +190,13 @@ func (r row) subscription() (Subscription, error) {
 		Cycle: billing.Cycle(r.Cycle), Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, MethodID: r.MethodID, AnchorAt: r.AnchorAt,
 		Period: billing.Period{From: r.PeriodFrom, To: r.PeriodTo}, Renewals: r.Renewals, RenewsAt: r.RenewsAt, CancelAt: r.CancelAt,
 		CancelReason: r.CancelReason, CancelNote: r.CancelNote, EndedAt: r.EndedAt, CreatedAt: r.CreatedAt,
-		ServiceID: r.ServiceID, ServiceName: r.ServiceName, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Total: r.Total,
+		ServiceID: r.ServiceID, ServiceName: r.ServiceName, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Total: r.Total, PlanPause: r.PlanPause,
 	}
 	s.Credit = billing.Money{Minor: r.CreditMinor, Currency: r.Currency}
 	for _, x := range []struct {
 		text string
 		into any
-	}{{r.Items, &s.Items}, {r.Change, &s.Change}, {r.Picked, &s.Picked}, {r.Discount, &s.Discount}} {
+	}{{r.Items, &s.Items}, {r.Change, &s.Change}, {r.Picked, &s.Picked}, {r.Discount, &s.Discount}, {r.Pause, &s.Pause}} {
 		if x.text == "" {
 			continue
 		}

@@ -30,7 +30,7 @@ type Foreseen struct {
 // made. They come from the rules the renewal itself follows: the same periods, lines,
 // changes and credit, and the tax of today. Invoices that are made are not among them.
 func Upcoming(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, n int) ([]Foreseen, error) {
-	subs, err := read(ctx, tx, "SELECT "+columns+tables+" WHERE s.account_id = ? AND s.state IN ('active', 'past_due', 'suspended') ORDER BY s.id", id)
+	subs, err := read(ctx, tx, "SELECT "+columns+tables+" WHERE s.account_id = ? AND s.state IN ('active', 'past_due', 'suspended', 'paused') ORDER BY s.id", id)
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +46,9 @@ func UpcomingOf(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscr
 	}
 	var all []Foreseen
 	for _, s := range subs {
+		if s.State == Paused { // as it will be when it continues by itself
+			s = s.continued(s.Pause.Until)
+		}
 		if !s.Runs() {
 			continue
 		}

@@ -2,11 +2,13 @@ package web
 
 import (
 	"context"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing/document"
+	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/branding/surface/table"
 	"github.com/ezscale/ezscale/tenancy"
@@ -15,6 +17,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
 func (s *Site) clientInvoiceRoutes() []surface.Route {
@@ -27,6 +30,7 @@ func (s *Site) clientInvoiceRoutes() []surface.Route {
 		at("/:invoice.ubl.xml", s.clientInvoiceFile(invoicing.UBL)),
 		at("/:invoice.cii.xml", s.clientInvoiceFile(invoicing.CII)),
 		at("/:invoice", s.clientInvoice),
+		{Method: fiber.MethodPost, Path: "/client/invoices/:invoice/week", Needs: identity.SignedIn, Handler: s.clientWeek},
 	}
 }
 
@@ -107,13 +111,44 @@ func (s *Site) clientInvoice(c *fiber.Ctx) error {
 			return err
 		}
 		all, err := payment.List(c.UserContext(), tx, payment.Filter{InvoiceID: inv.ID})
-		v.Payments = paymentRows(all)
+		if v.Payments = paymentRows(all); err != nil || !v.MayPay {
+			return err
+		}
+		v.Week, err = renewal.WeekOf(c.UserContext(), tx, inv)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	return surface.Render(c, "client", "client/invoice", v.Paper.Title()+" "+v.X.Number, v)
+}
+
+// clientWeek handles POST /client/invoices/:invoice/week: a week more to pay it.
+func (s *Site) clientWeek(c *fiber.Ctx) error {
+	id, err := invoiceID(c)
+	if err != nil {
+		return err
+	}
+	var inv invoicing.Invoice
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		if inv, err = invoicing.Get(c.UserContext(), tx, id); err != nil {
+			return err
+		}
+		return payer(c, tx, inv.AccountID, errNoInvoice)
+	})
+	if err != nil {
+		return err
+	}
+	back := "/client/invoices/" + id.String()
+	off, err := s.renewalDesk().GiveWeek(c.UserContext(), surface.DB(c), id, inv.AccountID, office.By(c))
+	if err != nil {
+		return office.Refused(c, err, back)
+	}
+	return surface.Redirect(c, back, weekWords(off))
+}
+
+func weekWords(off time.Time) string {
+	return "You have a week more. It keeps running until " + off.Format("2 January 2006") + " at least."
 }
 
 // clientInvoiceFile handles GET /client/invoices/:invoice.pdf, .ubl.xml and .cii.xml.

@@ -28,7 +28,7 @@ func (s *Site) clientSubscriptionRoutes() []surface.Route {
 		at("POST", "/:subscription/cancel", s.cancelSubscription),
 		at("POST", "/:subscription/resume", s.resumeSubscription),
 		at("POST", "/:subscription/method", s.methodOfSubscription),
-	}, s.changeRoutes("/client/subscriptions", identity.SignedIn)...)
+	}, append(s.changeRoutes("/client/subscriptions", identity.SignedIn), s.pauseRoutes("/client/subscriptions", identity.SignedIn)...)...)
 }
 
 func (s *Site) renewalDesk() *renewal.Desk {
@@ -47,6 +47,8 @@ func subscriptionStatus(x renewal.Subscription) map[string]any {
 		return office.Status("warn", "Payment overdue")
 	case renewal.Suspended:
 		return office.Status("bad", "Off: not paid")
+	case renewal.Paused:
+		return office.Status("info", "Paused")
 	case renewal.Ended:
 		m := office.Status("idle", "Ended")
 		m["Since"] = x.EndedAt
@@ -126,6 +128,12 @@ func changeUnderWay(x renewal.Subscription) (words string, droppable bool) {
 		return "", false
 	}
 	on := c.At.In(x.Zone()).Format("2 January 2006")
+	if c.Cycles > 0 {
+		if c.State == renewal.ChangeAwaitsPayment {
+			return "It is paid ahead as soon as the invoice is paid. That offer lapses on " + c.At.In(x.Zone()).Format("2 January 2006, 15:04") + ".", true
+		}
+		return "It is being paid ahead.", false
+	}
 	switch c.State {
 	case renewal.ChangeAwaitsPayment:
 		return "It changes to " + c.Terms.Label + " as soon as the invoice over the change is paid. The change lapses on " + c.At.In(x.Zone()).Format("2 January 2006, 15:04") + ".", true
@@ -176,6 +184,9 @@ type subscriptionView struct {
 	Note      string
 	Picked    string
 	When      string
+	Ahead     int  // cycles that can be paid ahead; 0: none
+	PauseDays int  // for which it may be paused by whoever looks, if they may cancel; 0: it may not
+	Continues bool // whoever looks may end the pause, if they may cancel
 }
 
 func subscriptionID(c *fiber.Ctx) (uuid.UUID, error) {
@@ -214,7 +225,7 @@ func (s *Site) theirSubscription(c *fiber.Ctx, tx *tenancy.Tx, needs account.Per
 func (s *Site) subscriptionView(c *fiber.Ctx, tx *tenancy.Tx, x renewal.Subscription, customer bool) (v subscriptionView, err error) {
 	ctx := c.UserContext()
 	v = subscriptionView{X: subscriptionRows([]renewal.Subscription{x})[0], Reasons: renewal.Reasons(), When: "end"}
-	v.AtEnd = x.Period.To.After(tx.Now())
+	v.AtEnd = x.Period.To.After(tx.Now()) && x.State != renewal.Paused
 	if !v.AtEnd {
 		v.When = "now"
 	}
@@ -223,6 +234,11 @@ func (s *Site) subscriptionView(c *fiber.Ctx, tx *tenancy.Tx, x renewal.Subscrip
 		v.Next = x.Next()
 	}
 	v.Changes, v.Droppable = changeUnderWay(x)
+	v.Ahead = x.MayPrepay(tx.Now())
+	v.Continues = x.State == renewal.Paused && (!customer || !x.Pause.Team)
+	if x.Pausable(tx.Now()) == nil {
+		v.PauseDays = x.PauseDays(tx.Now(), !customer)
+	}
 	found, err := renewal.Invoices(ctx, tx, x.ID)
 	if err != nil {
 		return v, err
@@ -278,7 +294,7 @@ func (s *Site) askToCancel(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if !v.X.Runs() || !v.X.CancelAt.IsZero() {
+	if !v.X.Runs() && v.X.State != renewal.Paused || !v.X.CancelAt.IsZero() {
 		return surface.Redirect(c, v.At, "")
 	}
 	return surface.Render(c, "client", "client/subscription_cancel", "Cancel "+v.X.Label, v)

@@ -23,6 +23,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
 // invoiceRow is an invoice in a list.
@@ -217,6 +218,7 @@ type invoiceView struct {
 	Told     []activity.Told
 	Base     string // path of the list
 	MayPay   bool
+	Week     renewal.Week // how it stands to a week more
 	// The reseller's:
 	MayCredit bool
 	MayRefund bool // a payment has something to give back

@@ -65,7 +65,7 @@ type priceCell struct {
 func planForm(c *fiber.Ctx) catalog.PlanForm {
 	f := catalog.PlanForm{
 		SKU: c.FormValue("sku"), Slug: c.FormValue("slug"), Name: c.FormValue("name"), Summary: c.FormValue("summary"), Facts: strings.ReplaceAll(c.FormValue("facts"), "\r", ""),
-		Recommended: c.FormValue("recommended") != "", Position: c.FormValue("position"), Visibility: c.FormValue("visibility"), Stock: c.FormValue("stock"), Upgrade: c.FormValue("upgrade"), Downgrade: c.FormValue("downgrade"),
+		Recommended: c.FormValue("recommended") != "", Position: c.FormValue("position"), Visibility: c.FormValue("visibility"), Stock: c.FormValue("stock"), Upgrade: c.FormValue("upgrade"), Downgrade: c.FormValue("downgrade"), PauseDays: c.FormValue("pause_days"),
 		Prices: map[string]map[catalog.Cycle]string{}, Setup: map[string]string{},
 	}
 	c.Request().PostArgs().VisitAll(func(k, v []byte) {
@@ -106,6 +106,9 @@ func formOf(p catalog.FullPlan) catalog.PlanForm {
 	}
 	if p.Stock != nil {
 		f.Stock = strconv.Itoa(*p.Stock)
+	}
+	if p.PauseDays > 0 {
+		f.PauseDays = strconv.Itoa(p.PauseDays)
 	}
 	for _, x := range p.Prices {
 		if f.Prices[x.Currency] == nil {

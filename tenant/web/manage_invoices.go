@@ -19,6 +19,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
 func (s *Site) manageInvoiceRoutes() []surface.Route {
@@ -90,6 +91,9 @@ func (v *invoiceView) read(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (e
 	v.Paper, v.Due, v.Status = paperOf(doc), v.X.Due(), invoiceStatus(v.X, tx.Now())
 	v.Left = billing.Money{Minor: v.X.Total.Minor - v.X.Credited.Minor, Currency: v.X.Currency}
 	v.MayCredit = v.X.Kind == document.Invoice && v.Left.Minor > 0
+	if v.Week, err = renewal.WeekOf(ctx, tx, v.X); err != nil {
+		return err
+	}
 	if v.Notes, err = invoicing.Notes(ctx, tx, v.X); err != nil {
 		return err
 	}

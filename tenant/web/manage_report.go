@@ -12,6 +12,7 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding"
 	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/branding/surface/table"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenant/overview"
@@ -181,20 +182,60 @@ func missing(s overview.Shop) string {
 
 type reportView struct {
 	report.Figures
-	Points []branding.Point
+	Points    []branding.Point
+	Recovered []report.Recovery
+	Days      int // back to which Recovered reaches
+	Spans     []int
 }
 
-// showReport handles GET /manage/reports; with ?format=csv the months as a table.
+// recoveredSpans are the days the report of what was recovered can reach back to.
+func recoveredSpans() []int { return []int{30, 90, 365} }
+
+// recoveredDays is how far back the page asks for what was recovered.
+func recoveredDays(c *fiber.Ctx) int {
+	for _, n := range recoveredSpans() {
+		if c.Query("days") == strconv.Itoa(n) {
+			return n
+		}
+	}
+	return 90
+}
+
+func sendRecovered(c *fiber.Ctx, all []report.Recovery) error {
+	rows := make([][]string, len(all))
+	for i, r := range all {
+		rows[i] = []string{r.Rule, r.Words(), strconv.Itoa(r.Payments), r.Amount.Decimal(), r.AfterWeek.Decimal(), r.Amount.Currency, strconv.FormatFloat(r.Days, 'f', 1, 64)}
+	}
+	return table.CSV(c, "recovered", []string{"rule", "what", "payments", "amount", "of it after a week more", "currency", "days late"}, rows)
+}
+
+// showReport handles GET /manage/reports; with ?format=csv the months as a table, with
+// ?format=recovered what dunning brought.
 func (s *Site) showReport(c *fiber.Ctx) error {
 	t, _ := surface.Tenant(c)
-	f, err := report.Read(c.UserContext(), surface.DB(c), t.Currency, s.Office.Costs, s.Office.Months)
+	v := reportView{Days: recoveredDays(c), Spans: recoveredSpans()}
+	format := c.Query("format")
+	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) (err error) {
+		v.Recovered, err = report.Recovered(c.UserContext(), tx, tx.Now().AddDate(0, 0, -v.Days), tx.Now())
+		if err == nil && format != "recovered" {
+			v.Figures, err = report.Gather(c.UserContext(), tx, t.Currency, s.Office.Months)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	if c.Query("format") == "csv" {
-		return sendMonths(c, f)
+	if format == "recovered" {
+		return sendRecovered(c, v.Recovered)
 	}
-	return surface.Render(c, "manage", "manage/report", "Reports", reportView{Figures: f, Points: pointsOf(f)})
+	if err := v.Compare(c.UserContext(), t.ID, s.Office.Costs); err != nil {
+		return err
+	}
+	v.Points = pointsOf(v.Figures)
+	if format == "csv" {
+		return sendMonths(c, v.Figures)
+	}
+	return surface.Render(c, "manage", "manage/report", "Reports", v)
 }
 
 func sendMonths(c *fiber.Ctx, f report.Figures) error {

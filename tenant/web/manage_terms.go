@@ -1,16 +1,20 @@
 package web
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/branding/surface/table"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/place"
 	"github.com/ezscale/ezscale/tenant/invoicing"
@@ -41,6 +45,9 @@ func (s *Site) termsRoutes() []surface.Route {
 type renewalsView struct {
 	Tabs                              []settingsTab
 	Lead, Remind, Tries, Suspend, End string
+	Notice, FeeDays, FeePercent       string
+	Fees                              []amountCell // one a currency
+	Week                              bool
 }
 
 func newRenewalsView(c *fiber.Ctx, p renewal.Policy) renewalsView {
@@ -50,8 +57,63 @@ func newRenewalsView(c *fiber.Ctx, p renewal.Policy) renewalsView {
 	for _, t := range p.Dunning.Tries {
 		tries = append(tries, strconv.Itoa(renewal.Days(t)))
 	}
-	v.Tries = strings.Join(tries, ", ")
+	v.Tries, v.Week, v.Notice = strings.Join(tries, ", "), p.Week, strconv.Itoa(renewal.Days(p.Dunning.NoticeBefore))
+	typed := map[string]string{}
+	if p.Fee.On() {
+		v.FeeDays = strconv.Itoa(renewal.Days(p.Fee.After))
+	}
+	if p.Fee.Ppm > 0 {
+		v.FeePercent = strings.TrimSuffix(billing.Percent(p.Fee.Ppm), " %")
+	}
+	for _, a := range p.Fee.Amounts {
+		typed[a.Currency] = a.Decimal()
+	}
+	t, _ := surface.Tenant(c)
+	v.Fees = feeCells(t.Currency, typed)
 	return v
+}
+
+// feeCells are a field for the shop's currency, and one for each in which there is a fee.
+func feeCells(own string, typed map[string]string) []amountCell {
+	cells := []amountCell{{own, "fee." + own, typed[own]}}
+	for _, currency := range slices.Sorted(maps.Keys(typed)) {
+		if currency != own && typed[currency] != "" {
+			cells = append(cells, amountCell{currency, "fee." + currency, typed[currency]})
+		}
+	}
+	return cells
+}
+
+// readFee reads what the form says of the late fee; what cannot be read is refused at
+// its field.
+func (v *renewalsView) readFee(c *fiber.Ctx) (fee billing.LateFee, err error) {
+	wrong, typed := map[string]string{}, map[string]string{}
+	v.FeeDays, v.FeePercent = table.Text(c.FormValue("fee_days"), 10), table.Text(c.FormValue("fee_percent"), 20)
+	for _, currency := range knownCurrencies() {
+		text := table.Text(c.FormValue("fee."+currency), 30)
+		if text == "" {
+			continue
+		}
+		typed[currency] = text
+		a, err := billing.Parse(text, currency)
+		switch {
+		case err != nil || a.Minor < 0 || a.Minor > billing.MaxMinor:
+			wrong["fee."+currency] = "Give an amount such as 5.00."
+		case a.Minor > 0:
+			fee.Amounts = append(fee.Amounts, a)
+		}
+	}
+	t, _ := surface.Tenant(c)
+	v.Fees = feeCells(t.Currency, typed)
+	if v.FeePercent != "" {
+		if fee.Ppm, err = billing.ParsePercent(v.FeePercent); err != nil {
+			wrong["fee_percent"] = "Give a percentage such as 5 or 2.5."
+		}
+	}
+	if fee.On() {
+		fee.After = daysLong(v.FeeDays)
+	}
+	return fee, fault.Fields("renewal_settings.invalid", wrong)
 }
 
 // showRenewals handles GET /manage/settings/renewals.
@@ -76,7 +138,13 @@ func (s *Site) saveRenewals(c *fiber.Ctx) error {
 	for _, t := range strings.FieldsFunc(v.Tries, func(r rune) bool { return r == ',' || r == ' ' }) {
 		p.Dunning.Tries = append(p.Dunning.Tries, daysLong(t))
 	}
-	if err := renewal.SavePolicy(c.UserContext(), surface.DB(c), p, office.By(c)); err != nil {
+	v.Notice, v.Week = table.Text(c.FormValue("notice_days"), 10), c.FormValue("week") != ""
+	p.Dunning.NoticeBefore, p.Week = daysLong(v.Notice), v.Week
+	var err error
+	if p.Fee, err = v.readFee(c); err == nil {
+		err = renewal.SavePolicy(c.UserContext(), surface.DB(c), p, office.By(c))
+	}
+	if err != nil {
 		return surface.FormError(c, err, "manage", "manage/settings-renewals", "Renewals and reminders", v)
 	}
 	return surface.Redirect(c, renewalsPath, "Saved. Open invoices follow it at once, subscriptions from their next period on.")

@@ -8,12 +8,15 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing/gateway"
+	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
 func (s *Site) payLinkRoutes() []surface.Route {
@@ -23,6 +26,7 @@ func (s *Site) payLinkRoutes() []surface.Route {
 	return []surface.Route{
 		at(fiber.MethodGet, "", s.showPayLink),
 		at(fiber.MethodPost, "", s.payByLink),
+		at(fiber.MethodPost, "/week", s.weekByLink),
 		at(fiber.MethodGet, "/payments/:payment", s.payLinkState),
 	}
 }
@@ -32,6 +36,7 @@ func (s *Site) payLinkRoutes() []surface.Route {
 type linkPay struct {
 	payView
 	Path string
+	Week renewal.Week
 	from payment.Letter
 }
 
@@ -73,6 +78,9 @@ func (s *Site) readPayLink(c *fiber.Ctx) (v linkPay, err error) {
 			return err
 		}
 		v.Invoice, v.from, v.Overdue = inv, from, inv.Overdue(tx.Now())
+		if v.Week, err = renewal.WeekOf(c.UserContext(), tx, inv); err != nil {
+			return err
+		}
 		v.Choices, err = s.Payments.Choices(c.UserContext(), db, tx, inv.AccountID)
 		return err
 	})
@@ -142,6 +150,21 @@ func (s *Site) payByLink(c *fiber.Ctx) error {
 		return renderPayLink(c, v, fault.Field("with", "payment.needs_script", "Entering a card needs JavaScript. Please allow it for this page, or choose another way to pay."))
 	}
 	return surface.Redirect(c, state, "")
+}
+
+// weekByLink handles POST /pay/:token/week: who holds the link may ask for more time, as
+// they may pay.
+func (s *Site) weekByLink(c *fiber.Ctx) error {
+	v, err := s.readPayLink(c)
+	if err != nil {
+		return err
+	}
+	by := audit.Origin{Actor: audit.Actor{Kind: string(identity.Customer), ID: "pay-link", Name: "whoever holds the link in a letter"}, IP: surface.ClientIP(c), RequestID: surface.RequestID(c)}
+	off, err := s.renewalDesk().GiveWeek(c.UserContext(), surface.DB(c), v.Invoice.ID, uuid.Nil, by)
+	if err != nil {
+		return office.Refused(c, err, v.Path)
+	}
+	return surface.Redirect(c, v.Path, weekWords(off))
 }
 
 // payLinkState handles GET /pay/:token/payments/:payment: how a payment of the link's

@@ -2,6 +2,7 @@ package web
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -10,6 +11,7 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/branding/surface/table"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
@@ -28,6 +30,7 @@ func (s *Site) changeRoutes(root string, needs identity.Permission) []surface.Ro
 		at("GET", "change", s.chooseChange),
 		at("POST", "change", s.quoteChange),
 		at("POST", "drop-change", s.dropChange),
+		at("POST", "prepay", s.quoteAhead),
 		at("GET", "change/:offer", s.showChange),
 		at("POST", "change/:offer", s.acceptChange),
 	}
@@ -151,6 +154,23 @@ func (s *Site) quoteChange(c *fiber.Ctx) error {
 	return surface.FormError(c, err, w.surface, "client/subscription_change", "Change "+v.Label, v)
 }
 
+// quoteAhead handles POST …/:subscription/prepay: what some cycles paid ahead come to.
+func (s *Site) quoteAhead(c *fiber.Ctx) error {
+	w, err := s.changes(c)
+	if err != nil {
+		return err
+	}
+	cycles, err := strconv.Atoi(table.Text(c.FormValue("cycles"), 10))
+	if err != nil || cycles < 1 {
+		cycles = -1 // refused with what may be given
+	}
+	q, err := s.renewalDesk().QuoteChange(c.UserContext(), surface.DB(c), renewal.ChangeAsk{SubscriptionID: w.id, AccountID: w.account, Prepay: cycles})
+	if err != nil {
+		return office.Refused(c, err, w.at)
+	}
+	return surface.Redirect(c, w.at+"/change/"+q.ID.String(), "")
+}
+
 // offerPage is a change with its price.
 type offerPage struct {
 	At      string
@@ -201,6 +221,10 @@ func errNoOffer() error {
 func (v *offerPage) words(locale string) {
 	p := v.Q.Price
 	switch {
+	case v.Q.Ask.Prepay > 0:
+		v.Confirm = "Pay " + v.Q.Total.Format(locale) + " ahead"
+		v.Notes = append(v.Notes, "It is paid until then as soon as the invoice is paid. The price does not change meanwhile.")
+		return
 	case p.AtRenewal:
 		v.Confirm = "Change at the renewal"
 	case v.Q.Total.Minor > 0:
@@ -274,6 +298,9 @@ func (s *Site) acceptChange(c *fiber.Ctx) error {
 	}
 	if method == "" && w.surface == "client" {
 		return surface.Redirect(c, "/client/invoices/"+q.InvoiceID.String()+"/pay", "")
+	}
+	if q.Ask.Prepay > 0 {
+		return surface.Redirect(c, w.at, "The invoice is made. It is paid ahead as soon as that is paid.")
 	}
 	return surface.Redirect(c, w.at, "The invoice over the change is made. It is changed as soon as that is paid.")
 }

@@ -21,12 +21,19 @@ func TestRenewalSettings(t *testing.T) {
 	before := e.state(t, e.B)
 	says(t, "as it is", c.Send(t, "GET", at, nil), 200, "0, 1, 3, 5, 7")
 	form := func(lead, remind, tries, suspend, end string) url.Values {
-		return url.Values{"lead_days": {lead}, "remind_days": {remind}, "try_days": {tries}, "suspend_days": {suspend}, "end_days": {end}}
+		return url.Values{"lead_days": {lead}, "remind_days": {remind}, "try_days": {tries}, "suspend_days": {suspend}, "end_days": {end},
+			"notice_days": {"2"}, "fee_days": {"14"}, "fee_percent": {"2.5"}, "fee.EUR": {"5.00"}}
+	}
+	but := func(field, value string) url.Values {
+		v := form("3", "14", "0", "7", "21")
+		v.Set(field, value)
+		return v
 	}
 	for _, wrong := range []url.Values{
 		form("15", "14", "0, 1", "7", "21"), form("-1", "14", "0", "7", "21"), form("3", "x", "0", "7", "21"), form("3", "14", "", "7", "21"),
 		form("3", "14", "3, 1", "7", "21"), form("3", "14", "0, 22", "7", "21"), form("3", "14", "0", "7", "7"), form("3", "14", "0", "99999999999999999999", "21"),
 		form("3", "14", "0,1,2,3,4,5,6,7,8", "7", "21"), form("1e1", "14", "0", "7", "21"),
+		but("notice_days", "31"), but("notice_days", ""), but("fee_days", "0"), but("fee_days", "22"), but("fee_days", ""), but("fee_percent", "26"), but("fee_percent", "x"), but("fee.EUR", "5,00"), but("fee.EUR", "-5"),
 	} {
 		says(t, wrong.Encode(), c.Send(t, "POST", at, wrong), 422, `aria-invalid="true"`)
 	}
@@ -37,6 +44,9 @@ func TestRenewalSettings(t *testing.T) {
 		const day = 24 * time.Hour
 		if p.LeadDays != 5 || p.RemindDays != 0 || len(p.Dunning.Tries) != 3 || p.Dunning.Tries[2] != 4*day || p.Dunning.SuspendAfter != 10*day || p.Dunning.EndAfter != 30*day {
 			t.Errorf("the policy is %+v", p)
+		}
+		if p.Week || p.Dunning.NoticeBefore != 2*day || p.Fee.After != 14*day || p.Fee.Ppm != 25_000 || len(p.Fee.Amounts) != 1 || p.Fee.Amounts[0].Minor != 500 || p.FeeSince.IsZero() {
+			t.Errorf("what follows late payers is %+v", p)
 		}
 		return err
 	}))

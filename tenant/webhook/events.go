@@ -30,6 +30,8 @@ const (
 	SubscriptionPastDue       Type = "subscription.past_due"
 	SubscriptionCancelled     Type = "subscription.cancelled"
 	SubscriptionResumed       Type = "subscription.resumed"
+	SubscriptionPaused        Type = "subscription.paused"
+	SubscriptionContinued     Type = "subscription.continued"
 	SubscriptionEnded         Type = "subscription.ended"
 	SubscriptionChanged       Type = "subscription.changed"
 	SubscriptionChangeOrdered Type = "subscription.change_ordered"
@@ -107,7 +109,7 @@ type SubscriptionData struct {
 	ID         uuid.UUID  `json:"id"`
 	AccountID  uuid.UUID  `json:"account_id"`
 	Label      string     `json:"label"`
-	State      string     `json:"state"` // active, past_due, suspended, ended
+	State      string     `json:"state"` // active, past_due, suspended, paused, ended
 	Cycle      string     `json:"cycle"`
 	Price      Amount     `json:"price"` // net of tax, a cycle
 	PeriodFrom *time.Time `json:"period_from"`
@@ -213,6 +215,8 @@ func catalogue() []described {
 		{SubscriptionPastDue, "An invoice of a subscription should have been paid by now; the service runs on.", sub("past_due", nil, nil)},
 		{SubscriptionCancelled, "A subscription was cancelled and ends at cancel_at.", sub("active", &month, nil)},
 		{SubscriptionResumed, "A cancellation was taken back.", sub("active", nil, nil)},
+		{SubscriptionPaused, "A subscription was paused: its service is off and nothing is invoiced.", sub("paused", nil, nil)},
+		{SubscriptionContinued, "A paused subscription runs again; what was paid lasts longer by the pause.", sub("active", nil, nil)},
 		{SubscriptionEnded, "A subscription ended.", sub("ended", &month, &month)},
 		{SubscriptionChangeOrdered, "A change of a subscription was ordered.", sub("active", nil, nil)},
 		{SubscriptionChanged, "A subscription was changed: its plan, options or cycle.", sub("active", nil, nil)},

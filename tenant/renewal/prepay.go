@@ -1,0 +1,68 @@
+package renewal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+)
+
+// MostAhead is the most cycles that are paid ahead at once, and MostAheadMonths how many
+// months they may come to.
+const (
+	MostAhead       = 24
+	MostAheadMonths = 60
+)
+
+// MayPrepay is how many cycles can be paid ahead of a subscription; 0: none.
+func (s Subscription) MayPrepay(now time.Time) int {
+	if s.Changeable(now) != nil || s.Amount.Minor <= 0 {
+		return 0
+	}
+	return min(MostAhead, MostAheadMonths/s.Cycle.Months())
+}
+
+// unmade is the subscription without an invoice of the next period that was made ahead:
+// what nobody has paid is withdrawn when an offer is accepted.
+func (s Subscription) unmade() Subscription {
+	for s.Renewals >= 0 && s.Next().From.After(s.Period.To) {
+		s.Renewals--
+	}
+	return s
+}
+
+// prepay is the quote of some cycles paid ahead: each period as its renewal would have
+// invoiced it, at the price it was sold for. A credit stays for the renewals after.
+func (c changing) prepay(ctx context.Context, tx *tenancy.Tx, a ChangeAsk, at time.Time) (ChangeQuote, error) {
+	s := c.s.unmade()
+	most := s.MayPrepay(at)
+	if a.Prepay < 1 || a.Prepay > most {
+		return ChangeQuote{}, fault.Field("cycles", "prepay.bad_cycles", fmt.Sprintf("Give a number of periods from 1 to %d.", most))
+	}
+	q := ChangeQuote{SubscriptionID: s.ID, AccountID: s.AccountID, At: at, Was: s.Label, Ask: a, Amount: s.Amount}
+	q.Terms = Terms{PlanID: s.PlanID, Label: s.Label, Cycle: s.Cycle, AmountMinor: s.Amount.Minor, Items: s.Items, Picked: s.Picked}
+	ahead := billing.Ahead{Anchor: s.AnchorAt, Zone: s.Zone(), First: s.Renewals + 1, Cycles: a.Prepay, Terms: s.terms(), Discount: s.Discount, Invoice: s.nextInvoice(), Running: s.discountAt(at)}
+	for i := range ahead.Terms.Parts { // as the renewal's own lines say it
+		ahead.Terms.Parts[i].Label = s.lines(billing.Period{})[i].Description
+	}
+	var err error
+	q.Price, err = ahead.Price()
+	switch {
+	case errors.Is(err, billing.ErrUneven):
+		return q, fault.New(fault.Conflict, "prepay.code_ends", "The code of this subscription ends within these periods. Please pay ahead for fewer, or once it has ended.")
+	case err != nil:
+		return q, fault.Wrap(err, fault.Invalid, "change.too_much", "This comes to more than we can calculate.")
+	}
+	return q, q.tax(ctx, tx)
+}
+
+// prepaid gives a subscription the periods that were paid ahead.
+func (s *Subscription) prepaid(cycles int) {
+	*s = s.unmade()
+	s.Renewals += cycles
+	s.Period = s.Cycle.Period(s.AnchorAt, s.Renewals, s.Zone())
+}
