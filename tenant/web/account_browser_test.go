@@ -11,8 +11,8 @@ import (
 	"github.com/ezscale/ezscale/tenant/account"
 )
 
-// TestTheAccountInABrowser looks at the pages about the customer's account, as its owner
-// and as a member who may little, and at the team's page about it.
+// TestTheAccountInABrowser looks at those pages about the customer's account that the walk
+// of the demo does not come to: of a member who may little, and with an invitation.
 func TestTheAccountInABrowser(t *testing.T) {
 	e := newEstate(t, tenancytest.New(t))
 	port, box := serve(t, e.front), e.post()
@@ -32,16 +32,10 @@ func TestTheAccountInABrowser(t *testing.T) {
 		name, path, words string
 		as                *surfacetest.Client
 	}{
-		{"overview", "/client", "To be paid", owner},
-		{"profile", "/client/account", "Address for invoices", owner},
 		{"profile_reader", "/client/account", "An owner or administrator", reader},
 		{"members", "/client/account/members", "tech@lee.test", owner},
-		{"member", "/client/account/members/" + e.things[e.A.ID][":member"], "Leave", owner},
-		{"notifications", "/client/account/notifications", "Owners always get these", owner},
-		{"activity", "/client/account/activity", "The address for invoices was changed", owner},
 		{"accounts", "/client/accounts", "You act for it", owner},
 		{"invitation", link, "Choose a password", e.as(t, e.A, "")},
-		{"customer", "/manage/customers/" + e.things[e.A.ID][":customer"], "Outstanding", e.as(t, e.A, identity.ResellerOwner)},
 	} {
 		p := tabs[x.as]
 		if p == nil {

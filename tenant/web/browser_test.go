@@ -38,8 +38,9 @@ func serve(t testing.TB, f *surface.Front) string {
 	return port
 }
 
-// TestShopInABrowser looks at every page of three shops in three themes, at desktop
-// and phone width, light and dark: no error, no violation, nothing out of reach.
+// TestShopInABrowser looks at the pages of a shop whose texts are hard to show, and at the
+// fullest of them in the other themes: no error, no violation, nothing out of reach. All
+// pages of all themes are walked in the demo.
 func TestShopInABrowser(t *testing.T) {
 	w := tenancytest.New(t)
 	base := aurora()
@@ -57,14 +58,17 @@ func TestShopInABrowser(t *testing.T) {
 	for _, shop := range []struct{ slug, legal string }{{"alpha", "terms"}, {"beta", "imprint"}, {"gamma", "terms"}} {
 		p := drive.Page(t, "about:blank", browser.Desktop)
 		p.Allow("404") // the last of the pages
-		for _, page := range []struct{ name, path string }{
+		for i, page := range []struct{ name, path string }{
+			{"plan", "/products/" + shop.slug + "-cloud/large"},
 			{"home", "/"},
 			{"product", "/products/" + shop.slug + "-cloud"},
-			{"plan", "/products/" + shop.slug + "-cloud/large"},
 			{"contact", "/contact"},
 			{"legal", "/legal/" + shop.legal},
 			{"not_found", "/products/none"},
 		} {
+			if i > 0 && shop.slug != "gamma" {
+				break
+			}
 			p.Go("http://" + shop.slug + ".localhost:" + port + page.path)
 			p.CheckViews("shop/" + shop.slug + "/" + page.name)
 		}
