@@ -18,21 +18,32 @@ BEGIN
   RETURN substr(r, 3)::bigint;
 END $$;
 
+-- The bound tenant's own clock; null: it has none and follows the program's.
+CREATE OR REPLACE FUNCTION door.clock() RETURNS timestamptz LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE t bigint := door.tenant();
+BEGIN
+  RETURN (SELECT w.now_at FROM central.twins w WHERE w.tenant_id = t);
+END $$;
+
 -- Records usage once a key. Answers whether it is new.
 DROP FUNCTION IF EXISTS door.record_usage(text, text, text, bigint, timestamptz, jsonb);
 CREATE OR REPLACE FUNCTION door.record_usage(key text, subject text, sku text, kind text, quantity bigint, at timestamptz, detail jsonb) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  INSERT INTO central.usage_events (tenant_id, key, subject, sku, kind, quantity, at, detail)
-  VALUES (door.tenant(), record_usage.key, record_usage.subject, record_usage.sku, record_usage.kind, record_usage.quantity, record_usage.at, record_usage.detail)
+  INSERT INTO central.usage_events (tenant_id, key, subject, sku, kind, quantity, at, detail, recorded_at)
+  VALUES (door.tenant(), record_usage.key, record_usage.subject, record_usage.sku, record_usage.kind, record_usage.quantity, record_usage.at, record_usage.detail,
+    coalesce(door.clock(), now()))
   ON CONFLICT DO NOTHING;
   RETURN FOUND;
 END $$;
 
--- Shows the platform how one of the tenant's services stands.
+-- Shows the platform how one of the tenant's services stands. A twin's run nowhere: they
+-- are shown to nobody.
 CREATE OR REPLACE FUNCTION door.show_service(service jsonb) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  IF door.clock() IS NOT NULL THEN RETURN; END IF;
   INSERT INTO central.services AS s (tenant_id, service_id, sku, label, platform_id, region, ref, desired, observed, problem, address, began_at, ended_at, changed_at,
     retail_minor, retail_currency, retail_cycle)
   SELECT door.tenant(), r.id, r.sku, r.label, r.platform_id, r.region, r.ref, r.desired, r.observed, r.problem, r.address, r.began_at, r.ended_at, r.changed_at,
@@ -50,22 +61,24 @@ END $$;
 CREATE OR REPLACE FUNCTION door.record_revenue(key text, kind text, currency text, amount bigint, at timestamptz) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  INSERT INTO central.revenue_events (tenant_id, key, kind, currency, amount_minor, at)
-  VALUES (door.tenant(), record_revenue.key, record_revenue.kind, record_revenue.currency, record_revenue.amount, record_revenue.at)
+  INSERT INTO central.revenue_events (tenant_id, key, kind, currency, amount_minor, at, recorded_at)
+  VALUES (door.tenant(), record_revenue.key, record_revenue.kind, record_revenue.currency, record_revenue.amount, record_revenue.at, coalesce(door.clock(), now()))
   ON CONFLICT DO NOTHING;
   RETURN FOUND;
 END $$;
 
--- Keeps a figure of the tenant where staff's overview reads it.
+-- Keeps a figure of the tenant where staff's overview reads it. A twin's business is none.
 CREATE OR REPLACE FUNCTION door.set_figure(name text, currency text, value bigint, at timestamptz) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  IF door.clock() IS NOT NULL THEN RETURN; END IF;
   INSERT INTO central.tenant_figures (tenant_id, name, currency, value, changed_at)
   VALUES (door.tenant(), set_figure.name, set_figure.currency, set_figure.value, set_figure.at)
   ON CONFLICT ON CONSTRAINT tenant_figures_pkey DO UPDATE SET value = excluded.value, changed_at = excluded.changed_at;
 END $$;
 
--- Tells staff of something, once a key. Answers whether it is new.
+-- Tells staff of something, once a key. Answers whether it is new. What happens in a twin
+-- is told to nobody.
 CREATE OR REPLACE FUNCTION door.raise_alert(id uuid, key text, kind text, text text, detail jsonb, at timestamptz) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE t bigint := door.tenant();
@@ -73,6 +86,7 @@ BEGIN
   IF length(raise_alert.kind) > 60 OR length(raise_alert.text) > 500 OR length(raise_alert.detail::text) > 4000 THEN
     RAISE check_violation USING MESSAGE = 'an alert is short';
   END IF;
+  IF door.clock() IS NOT NULL THEN RETURN false; END IF;
   INSERT INTO central.alerts (id, key, tenant_id, kind, text, detail, at)
   VALUES (raise_alert.id, 'tenant ' || t || ' ' || raise_alert.key, t, raise_alert.kind, raise_alert.text, raise_alert.detail, raise_alert.at)
   ON CONFLICT DO NOTHING;
@@ -138,20 +152,23 @@ BEGIN
 END $$;
 
 -- One of River's rows, written the way River writes it. The tenant goes into metadata,
--- from where the worker takes it, and into the unique key.
+-- from where the worker takes it, and into the unique key. A twin's job waits in a queue of
+-- its own, by the twin's clock and in a state no worker looks for: whoever turns that clock
+-- does it.
 CREATE OR REPLACE FUNCTION door.enqueue(kind text, args jsonb, queue text, key text, at timestamptz) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE t bigint := door.tenant(); q text := coalesce(enqueue.queue, 'default'); id bigint;
+DECLARE t bigint := door.tenant(); clock timestamptz := door.clock(); q text := coalesce(enqueue.queue, 'default'); id bigint;
 BEGIN
+  IF clock IS NOT NULL THEN q := 'twin-' || t; END IF;
   INSERT INTO river.river_job AS j (args, kind, max_attempts, metadata, queue, scheduled_at, state, unique_key, unique_states)
-  VALUES (enqueue.args, enqueue.kind, 25, jsonb_build_object('tenant', t), q, coalesce(enqueue.at, now()),
-    (CASE WHEN enqueue.at > now() THEN 'scheduled' ELSE 'available' END)::river.river_job_state,
+  VALUES (enqueue.args, enqueue.kind, 25, jsonb_build_object('tenant', t), q, coalesce(enqueue.at, clock, now()),
+    (CASE WHEN clock IS NOT NULL THEN 'pending' WHEN enqueue.at > now() THEN 'scheduled' ELSE 'available' END)::river.river_job_state,
     sha256(convert_to(t || ' ' || enqueue.kind || ' ' || enqueue.key, 'UTF8')),
     CASE WHEN enqueue.key IS NOT NULL THEN B'11110101' END) -- all states but cancelled and discarded
   ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND unique_states IS NOT NULL
     AND river.river_job_state_in_bitmask(unique_states, state) DO NOTHING
   RETURNING j.id INTO id;
-  IF id IS NOT NULL AND enqueue.at IS NULL THEN
+  IF id IS NOT NULL AND enqueue.at IS NULL AND clock IS NULL THEN
     PERFORM pg_notify('river.river_insert', json_build_object('queue', q)::text);
   END IF;
   RETURN id;
@@ -185,7 +202,7 @@ CREATE OR REPLACE FUNCTION door.tenant_row(tenant bigint) RETURNS jsonb LANGUAGE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT jsonb_build_object('id', t.id, 'slug', t.slug, 'name', t.name, 'status', t.status, 'theme', t.theme,
     'primary_host', coalesce(t.primary_host, ''), 'brand_version', t.brand_version, 'content_version', t.content_version,
-    'schema_version', t.schema_version, 'locale', t.locale, 'currency', t.currency, 'time_zone', t.time_zone)
+    'schema_version', t.schema_version, 'locale', t.locale, 'currency', t.currency, 'time_zone', t.time_zone, 'sandbox', t.sandbox)
   FROM central.tenants t WHERE t.id = tenant_row.tenant
 $$;
 REVOKE EXECUTE ON FUNCTION door.tenant_row FROM PUBLIC;
@@ -216,7 +233,9 @@ REVOKE EXECUTE ON FUNCTION door.may_claim FROM PUBLIC;
 -- Takes a spare of the lane that asks, makes it a tenant and answers with its row.
 -- Only lanes may call it, and only unbound. Null: the lane has no spare of the newest
 -- version. A second
--- claim with the same key or slug is a unique violation.
+-- claim with the same key or slug is a unique violation. A claim with the key of a twin
+-- that was asked for makes a sandbox and gives it to the twin at once: it is never anything
+-- else.
 CREATE OR REPLACE FUNCTION door.claim(key text, slug text, name text, owner_email text, status text,
   locale text, currency text, time_zone text, trial_ends_at timestamptz, at timestamptz) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -230,9 +249,16 @@ BEGIN
   RETURNING s.id, s.schema_version INTO got, version;
   IF got IS NULL THEN RETURN NULL; END IF;
   INSERT INTO central.tenants (id, key, slug, name, owner_email, status, locale, currency, time_zone, trial_ends_at,
-    schema_version, content_version, created_at, changed_at)
+    schema_version, content_version, created_at, changed_at, sandbox)
   VALUES (got, claim.key, claim.slug, claim.name, claim.owner_email, claim.status, claim.locale, claim.currency,
-    claim.time_zone, claim.trial_ends_at, version, 1, claim.at, claim.at);
+    claim.time_zone, claim.trial_ends_at, version, 1, claim.at, claim.at, claim.key LIKE 'twin:%');
+  IF claim.key LIKE 'twin:%' THEN
+    UPDATE central.twins w SET tenant_id = got, changed_at = claim.at
+    WHERE 'twin:' || w.id = claim.key AND w.tenant_id IS NULL AND w.state = 'making';
+    IF NOT FOUND THEN
+      RAISE insufficient_privilege USING MESSAGE = 'nobody asked for this twin';
+    END IF;
+  END IF;
   PERFORM pg_notify('ezscale_directory', 'tenant ' || got);
   RETURN door.tenant_row(got);
 END $$;

@@ -131,13 +131,14 @@ type claimed struct {
 	Locale         string `json:"locale"`
 	Currency       string `json:"currency"`
 	TimeZone       string `json:"time_zone"`
+	Sandbox        bool   `json:"sandbox"`
 }
 
 func (c *claimed) tenant() (Tenant, error) {
 	id, err := NumberedID(c.ID)
 	return Tenant{ID: id, Slug: c.Slug, Name: c.Name, Status: c.Status, Theme: c.Theme, PrimaryHost: c.PrimaryHost,
 		BrandVersion: c.BrandVersion, ContentVersion: c.ContentVersion, SchemaVersion: c.SchemaVersion,
-		Locale: c.Locale, Currency: c.Currency, TimeZone: c.TimeZone}, err
+		Locale: c.Locale, Currency: c.Currency, TimeZone: c.TimeZone, Sandbox: c.Sandbox}, err
 }
 
 // chance asks on the lane the key falls to, so that claims do not all meet on one.

@@ -197,10 +197,23 @@ func (db *DB) run(ctx context.Context, begin string, fn func(*Tx) error) error {
 	return retry(ctx, func() error {
 		set, leave := db.pool.enter() // anew each time: the lanes may change between two attempts
 		defer leave()
-		return once(ctx, set.lanes[id.Lane(len(set.lanes))].db, begin+bind(id), func(w *wire) error {
-			return fn(&Tx{statements: statements{wire: w, now: db.clock()()}, tenant: id})
+		return once(ctx, set.lanes[id.Lane(len(set.lanes))].db, begin+bind(id)+db.askClock(), func(w *wire) error {
+			now := w.clock
+			if now.IsZero() {
+				now = db.clock()()
+			}
+			return fn(&Tx{statements: statements{wire: w, now: now}, tenant: id})
 		})
 	})
+}
+
+// askClock is what the message that begins a sandbox's transaction ends with: its time is
+// kept in the database, so that every process goes by it from the moment it was turned.
+func (db *DB) askClock() string {
+	if !db.tenant.Sandbox || db.tenant.Clock != nil {
+		return ""
+	}
+	return "; SELECT (extract(epoch FROM door.clock()) * 1000000)::bigint"
 }
 
 // admit bounds the transactions in flight, so that a burst queues here and not in Postgres.
@@ -217,7 +230,8 @@ func (p *Pool) admit(ctx context.Context) (release func(), err error) {
 }
 
 // Now is the time on the tenant's clock, UTC, for what is remembered from one
-// transaction to the next. Within one, its own Now counts.
+// transaction to the next. Within one, its own Now counts; a sandbox's clock, which is
+// kept in the database, is only there.
 func (db *DB) Now() time.Time { return db.clock()().UTC() }
 
 func (db *DB) clock() Clock {
@@ -260,7 +274,7 @@ func once(caller context.Context, db *sql.DB, begin string, fn func(*wire) error
 	w.caller = caller.Done()
 	defer w.release() // after cancel: it closes rows that fn forgot, or release would wait for them
 	defer cancel()
-	if err := w.send(begin); err != nil {
+	if err := w.begin(begin); err != nil {
 		return fmt.Errorf("begin: %w", cancelled(caller, err))
 	}
 	if err := fn(w); err != nil { // a panic passes through release

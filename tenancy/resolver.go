@@ -268,7 +268,7 @@ func sameTenant(a, b *Tenant) bool {
 	return x.ID == y.ID && x.Slug == y.Slug && x.Name == y.Name && x.Status == y.Status && x.StatusNote == y.StatusNote &&
 		x.Sandbox == y.Sandbox && x.PrimaryHost == y.PrimaryHost && x.Theme == y.Theme && x.BrandVersion == y.BrandVersion &&
 		x.ContentVersion == y.ContentVersion && x.SchemaVersion == y.SchemaVersion && x.Locale == y.Locale &&
-		x.Currency == y.Currency && x.TimeZone == y.TimeZone && x.RequireTOTP == y.RequireTOTP
+		x.Currency == y.Currency && x.TimeZone == y.TimeZone && x.RequireTOTP == y.RequireTOTP && x.Restriction == y.Restriction
 }
 
 // tellOf tells the watchers of a tenant about which two states disagree.

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ type wire struct {
 	caller <-chan struct{} // the end of the context the transaction was asked for with
 	conn   *sql.Conn
 	pgx    *pgx.Conn
+	clock  time.Time // of a sandbox, as its transaction began; zero: it has none
 }
 
 func acquire(ctx context.Context, db *sql.DB) (*wire, error) {
@@ -39,6 +41,25 @@ func acquire(ctx context.Context, db *sql.DB) (*wire, error) {
 func (w *wire) send(message string) error {
 	_, err := w.pgx.PgConn().Exec(w.ctx, message).ReadAll()
 	return err
+}
+
+// begin sends the message that begins the transaction. When it asks for the tenant's
+// clock, the answer is kept.
+func (w *wire) begin(message string) error {
+	results, err := w.pgx.PgConn().Exec(w.ctx, message).ReadAll()
+	if err != nil {
+		return err
+	}
+	last := results[len(results)-1]
+	if len(last.Rows) == 0 || last.Rows[0][0] == nil {
+		return nil
+	}
+	micros, err := strconv.ParseInt(string(last.Rows[0][0]), 10, 64)
+	if err != nil {
+		return fmt.Errorf("the tenant's clock: %w", err)
+	}
+	w.clock = time.UnixMicro(micros).UTC()
+	return nil
 }
 
 func (w *wire) commit() error {

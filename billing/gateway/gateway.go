@@ -216,6 +216,10 @@ type Redirector interface {
 	Redirects() (name, says string)
 }
 
+// Instant is a gateway that asks nobody: its answers are worked out, at once and the same
+// every time, so that they may be had within a transaction.
+type Instant interface{ Instant() }
+
 // Saver is a gateway that keeps methods for later.
 type Saver interface {
 	// Setup begins saving a method without a payment; the key makes it one. Where the

@@ -99,6 +99,55 @@ func (o *Outbox) Enqueue(ctx context.Context, tx tenancy.Statements, m Message) 
 	return enqueueSend(ctx, tx, id.String())
 }
 
+// EnqueueAll is Enqueue for many of a shop's letters, at the cost of two statements. One
+// that is refused refuses all.
+func (o *Outbox) EnqueueAll(ctx context.Context, tx *tenancy.Tx, all []Message) error {
+	if len(all) == 0 {
+		return nil
+	}
+	type row struct {
+		ID       uuid.UUID `json:"id"`
+		Key      string    `json:"key"`
+		Template string    `json:"template"`
+		To       string    `json:"to_address"`
+		Sealed   []byte    `json:"sealed"`
+	}
+	rows := make([]row, len(all))
+	for i, m := range all {
+		if err := m.check(); err != nil {
+			return err
+		}
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		body, err := json.Marshal(m.Data)
+		if err != nil {
+			return err
+		}
+		rows[i] = row{ID: id, Key: m.Key, Template: m.Template, To: m.To}
+		if rows[i].Sealed, err = o.sealer.Seal(sealPurpose, []byte(id.String()), body); err != nil {
+			return fmt.Errorf("seal mail %s: %w", m.Key, err)
+		}
+	}
+	text, err := json.Marshal(rows)
+	if err != nil {
+		return err
+	}
+	var fresh []string
+	err = tx.NewRaw(`INSERT INTO mails (id, key, template, to_address, subject, sealed_body, state, created_at)
+		SELECT r.id, r.key, r.template, r.to_address, '', decode(r.sealed, 'base64'), 'queued', ?
+		FROM jsonb_to_recordset(?::jsonb) AS r(id uuid, key text, template text, to_address text, sealed text) ON CONFLICT (key) DO NOTHING RETURNING id::text`, tx.Now(), string(text)).Scan(ctx, &fresh)
+	if err != nil {
+		return fmt.Errorf("enqueue %d mails: %w", len(all), err)
+	}
+	jobs := make([]tenancy.Queued, len(fresh))
+	for i, id := range fresh {
+		jobs[i] = tenancy.Queued{Job: SendJob{Mail: id}}
+	}
+	return tx.EnqueueAll(ctx, jobs)
+}
+
 // enqueueSend has the mail sent by the plane that keeps it.
 func enqueueSend(ctx context.Context, tx tenancy.Statements, id string) error {
 	var job tenancy.Job = SendJob{Mail: id}

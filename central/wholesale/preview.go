@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
@@ -30,24 +31,37 @@ type PreviewLine struct {
 // Preview works the month a moment lies in out for one reseller. It takes no number and no
 // lock, so it neither waits for a run nor holds one up. Nobody to bill, as in a trial, is an
 // empty preview.
-func (d *Desk) Preview(ctx context.Context, tenant tenancy.ID) (p Preview, err error) {
+func (d *Desk) Preview(ctx context.Context, tenant tenancy.ID) (Preview, error) {
+	all, err := d.previews(ctx, tenant, func(now time.Time) []Month { return []Month{monthOf(now)} }, "now()")
+	if err != nil {
+		return Preview{}, err
+	}
+	return all[0], nil
+}
+
+// PreviewMonths is Preview for each month from the one to the other moment's, with all that
+// is told of them: also of a sandbox, which is never billed, by its own clock.
+func (d *Desk) PreviewMonths(ctx context.Context, tenant tenancy.ID, from, to time.Time) ([]Preview, error) {
+	return d.previews(ctx, tenant, func(time.Time) (months []Month) {
+		for m := monthOf(from); !m.From.After(to) && len(months) < 120; m = monthOf(m.To) {
+			months = append(months, m)
+		}
+		return months
+	}, "timestamptz '9999-01-01'")
+}
+
+func (d *Desk) previews(ctx context.Context, tenant tenancy.ID, months func(now time.Time) []Month, cutOff string) (all []Preview, err error) {
+	if tenant.IsZero() {
+		return nil, tenancy.ErrNoTenant // it would be a preview of everybody
+	}
 	err = d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
-		r := &run{tx: tx, month: monthOf(tx.Now()), dry: true, only: tenant, report: Report{Total: map[string]int64{}}}
-		p = Preview{Month: r.month}
-		err := tx.NewRaw("SELECT now(), coalesce(bool_or(commission_percent > 0), false), coalesce(bool_or(minimum_minor > 0), false) FROM tiers").Scan(ctx, &r.cutOff, &r.shares, &r.minimums)
-		if err != nil {
-			return err
-		}
-		if err := r.everybody(ctx); err != nil {
-			return err
-		}
-		p.Missing = r.report.Missing
-		for _, w := range r.seen {
-			for _, l := range w.lines {
-				net := billing.Money{Minor: l.NetMinor, Currency: l.Currency}
-				p.Lines = append(p.Lines, PreviewLine{l.Kind, l.SKU, l.description, net})
-				p.Net = billing.Money{Minor: p.Net.Minor + net.Minor, Currency: net.Currency}
+		all = nil
+		for _, m := range months(tx.Now()) {
+			p, err := previewOf(ctx, tx, tenant, m, cutOff)
+			if err != nil {
+				return err
 			}
+			all = append(all, p)
 		}
 		return errDry
 	})
@@ -55,7 +69,29 @@ func (d *Desk) Preview(ctx context.Context, tenant tenancy.ID) (p Preview, err e
 		err = nil
 	}
 	if err != nil {
-		return Preview{}, fmt.Errorf("preview for %s: %w", tenant, err)
+		return nil, fmt.Errorf("preview for %s: %w", tenant, err)
+	}
+	return all, nil
+}
+
+// previewOf works one month out, in a transaction that is rolled back.
+func previewOf(ctx context.Context, tx *tenancy.CentralTx, tenant tenancy.ID, m Month, cutOff string) (Preview, error) {
+	r := &run{tx: tx, month: m, dry: true, only: tenant, report: Report{Total: map[string]int64{}}}
+	p := Preview{Month: m}
+	err := tx.NewRaw("SELECT "+cutOff+", coalesce(bool_or(commission_percent > 0), false), coalesce(bool_or(minimum_minor > 0), false) FROM tiers").Scan(ctx, &r.cutOff, &r.shares, &r.minimums)
+	if err != nil {
+		return p, err
+	}
+	if err := r.everybody(ctx); err != nil {
+		return p, err
+	}
+	p.Missing = r.report.Missing
+	for _, w := range r.seen {
+		for _, l := range w.lines {
+			net := billing.Money{Minor: l.NetMinor, Currency: l.Currency}
+			p.Lines = append(p.Lines, PreviewLine{l.Kind, l.SKU, l.description, net})
+			p.Net = billing.Money{Minor: p.Net.Minor + net.Minor, Currency: net.Currency}
+		}
 	}
 	return p, nil
 }

@@ -173,7 +173,7 @@ func (r *run) everybody(ctx context.Context) error {
 	var who []billed
 	err := r.tx.NewRaw(`SELECT t.id, t.name, t.owner_email, t.locale, t.time_zone, coalesce(p.billing, '{}') AS billing, coalesce(p.tax_id, '') AS tax_id
 		FROM tenants t LEFT JOIN reseller_profiles p ON p.tenant_id = t.id
-		WHERE NOT t.sandbox AND ?1 IN (0, t.id) AND EXISTS (SELECT FROM tenant_terms x WHERE x.tenant_id = t.id AND x.valid_from < ?0) ORDER BY t.id`, r.month.To, r.only.Number()).Scan(ctx, &who)
+		WHERE (NOT t.sandbox AND ?1 = 0 OR t.id = ?1) AND EXISTS (SELECT FROM tenant_terms x WHERE x.tenant_id = t.id AND x.valid_from < ?0) ORDER BY t.id`, r.month.To, r.only.Number()).Scan(ctx, &who)
 	if err != nil {
 		return fmt.Errorf("who is billed: %w", err)
 	}

@@ -39,6 +39,7 @@ type commands struct {
 	Work    workCmd    `cmd:"" help:"Do the work behind them: jobs, schedules, certificates, spares, mail."`
 	Demo    demoCmd    `cmd:"" help:"Run everything on this machine, with nothing else installed."`
 	Tenant  tenantCmd  `cmd:"" help:"Create and look after resellers."`
+	Twin    twinCmd    `cmd:"" help:"Live in a shop's sandbox twin ahead of time: turn its clock, read what came of it."`
 	Bill    billCmd    `cmd:"" help:"Bill the resellers, and audit what was billed."`
 	Lanes   lanesCmd   `cmd:"" help:"Show or change the number of lanes the tenants are spread over."`
 	Migrate migrateCmd `cmd:"" help:"Install or update the database: platform, template, spares, then every tenant."`

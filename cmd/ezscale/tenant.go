@@ -15,6 +15,7 @@ import (
 // tenantCmd is what the console offers too, for scripts.
 type tenantCmd struct {
 	Create  tenantCreateCmd  `cmd:"" help:"Create a reseller; its owner is invited by mail."`
+	Clone   tenantCloneCmd   `cmd:"" help:"Make a sandbox twin of a shop, with a clock of its own."`
 	List    tenantListCmd    `cmd:"" help:"List resellers."`
 	Show    tenantShowCmd    `cmd:"" help:"Show one reseller: domains, schema version, size."`
 	Suspend tenantSuspendCmd `cmd:"" help:"Stop a reseller's sites."`

@@ -30,6 +30,9 @@ var _ payment.Gateways = drivers{}
 
 // Open is the one place that knows every gateway.
 func (d drivers) Open(code string, s payment.Settings) (gateway.Gateway, error) {
+	if s.Only && code != sandbox.Code {
+		return nil, fmt.Errorf("gateway %.20q in a sandbox: %w", code, gateway.ErrUnsupported)
+	}
 	switch code {
 	case stripe.Code:
 		return stripe.New(stripe.Config{
@@ -45,7 +48,7 @@ func (d drivers) Open(code string, s payment.Settings) (gateway.Gateway, error) 
 		return transfer.New(transfer.Config{Holder: s.Public["holder"], IBAN: s.Public["iban"], BIC: s.Public["bic"], Bank: s.Public["bank"], Note: s.Public["note"]})
 	case sandbox.Code:
 		if s.Test {
-			return &sandbox.Gateway{}, nil
+			return &sandbox.Gateway{Now: func() time.Time { return s.Now }}, nil
 		}
 	}
 	return nil, fmt.Errorf("gateway %.20q: %w", code, gateway.ErrUnsupported)
@@ -61,6 +64,7 @@ func newPayments(ring *secrets.Keyring, cfg paymentsConfig) *payment.Desk {
 func (a *app) paymentJobs(w *queue.Workers) {
 	desk := newPayments(a.ring, a.cfg.Payments)
 	queue.Handle(w, desk.Charge)
+	queue.HandleMany(w, desk.ChargeMany)
 	queue.Handle(w, desk.HandleEvent)
 	queue.Handle(w, desk.Refund)
 	queue.Due(w, payment.Agenda, desk.Sweep)

@@ -83,25 +83,44 @@ func (w wholesaleOffers) Offers(ctx context.Context, tenant tenancy.ID) ([]catal
 	return all, nil
 }
 
-// supply keeps room at the platforms, for the checkout.
-type supply struct{ platforms *platform.Registry }
+// supply keeps room at the platforms, for the checkout. A sandbox takes no room: what is
+// ordered there is delivered by no platform.
+type supply struct {
+	platforms *platform.Registry
+	sandbox   func(tenancy.ID) bool
+}
 
 var _ checkout.Supply = supply{}
 
 // Hold keeps room.
 func (s supply) Hold(ctx context.Context, tenant tenancy.ID, r checkout.HoldRequest) (checkout.Placement, error) {
+	if s.sandbox(tenant) {
+		return checkout.Placement{PlatformID: hosting.SandboxPlatform, Region: r.Region}, nil
+	}
 	h, err := s.platforms.Hold(ctx, tenant, platform.HoldRequest(r))
 	return checkout.Placement{PlatformID: h.PlatformID, Region: h.Region}, err
 }
 
 // Use says that the service is being made.
 func (s supply) Use(ctx context.Context, tenant tenancy.ID, key string) error {
+	if s.sandbox(tenant) {
+		return nil
+	}
 	return s.platforms.Use(ctx, tenant, key)
 }
 
 // Free gives the room back.
 func (s supply) Free(ctx context.Context, tenant tenancy.ID, key string) error {
+	if s.sandbox(tenant) {
+		return nil
+	}
 	return s.platforms.Free(ctx, tenant, key)
+}
+
+// isSandbox asks the directory.
+func (a *app) isSandbox(id tenancy.ID) bool {
+	t, ok := a.resolver.ByID(id)
+	return ok && t.Sandbox
 }
 
 // platformJobs are the jobs that look after the platforms.

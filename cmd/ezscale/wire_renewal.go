@@ -51,4 +51,20 @@ func handleRenewals(w *queue.Workers, d *renewal.Desk, orders *checkout.Desk) {
 		}
 		return nil
 	})
+	queue.HandleMany(w, func(ctx context.Context, db *tenancy.DB, all []invoicing.PaidJob) error {
+		ids := make([]uuid.UUID, len(all))
+		for i, job := range all {
+			ids[i] = job.InvoiceID
+		}
+		first, err := orders.OfInvoices(ctx, db, ids)
+		if err != nil {
+			return err
+		}
+		for _, id := range first {
+			if err := orders.Paid(ctx, db, id); err != nil {
+				return err
+			}
+		}
+		return d.PaidMany(ctx, db, ids)
+	})
 }

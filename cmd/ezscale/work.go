@@ -13,6 +13,7 @@ import (
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/branding/media"
 	"github.com/ezscale/ezscale/central/reseller"
+	twins "github.com/ezscale/ezscale/central/twin"
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
@@ -76,6 +77,11 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 	if err != nil {
 		return err
 	}
+	house, err := a.twinHouse(ctx, w)
+	if err != nil {
+		return err
+	}
+	house.Register(w)
 	if err := a.startQueue(ctx, w); err != nil {
 		return err
 	}
@@ -111,9 +117,12 @@ func (a *app) workers(domains *domain.Service, brands *branding.Desk) (*queue.Wo
 	w := queue.NewWorkers()
 	// Every job of the program, on one screen.
 	queue.Handle(w, postman.Send)
+	queue.HandleMany(w, postman.SendMany)
 	queue.HandleCentral(w, postman.SendCentral)
 	queue.Handle(w, a.webhooks().Deliver)
-	queue.Handle(w, invoicing.Letters{Mail: mail.NewOutbox(a.ring)}.Write)
+	invoiceLetters := invoicing.Letters{Mail: mail.NewOutbox(a.ring)}
+	queue.Handle(w, invoiceLetters.Write)
+	queue.HandleMany(w, invoiceLetters.WriteMany)
 	orders := a.checkoutDesk(wholesaleOffers{a.platforms()})
 	handleRenewals(w, a.renewalDesk(), orders)
 	checkoutJobs(w, orders)
@@ -169,7 +178,7 @@ func (a *app) startQueue(ctx context.Context, w *queue.Workers) error {
 		name  string
 		every time.Duration
 		job   tenancy.Job
-	}{{"stock", time.Minute, stockJob{}}, {"trials", 5 * time.Minute, trialsJob{}}, {"trail", 5 * time.Minute, trailJob{}}, {"logins", 24 * time.Hour, pruneJob{}}, {"wholesale", time.Hour, wholesale.DueJob{}}, {"collect", 5 * time.Minute, wholesale.CollectJob{}}} {
+	}{{"stock", time.Minute, stockJob{}}, {"trials", 5 * time.Minute, trialsJob{}}, {"trail", 5 * time.Minute, trailJob{}}, {"logins", 24 * time.Hour, pruneJob{}}, {"wholesale", time.Hour, wholesale.DueJob{}}, {"collect", 5 * time.Minute, wholesale.CollectJob{}}, {"twins", time.Minute, twins.TickJob{}}} {
 		if err := queue.Schedule(s, tick.name, tick.every, tick.job); err != nil {
 			return err
 		}

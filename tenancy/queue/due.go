@@ -26,6 +26,7 @@ func Due(w *Workers, kind string, f func(ctx context.Context, db *tenancy.DB, du
 		HandleCentral(w, w.desk.scan, Timeout(10*time.Minute))
 	}
 	w.due = append(w.due, kind)
+	w.ticks[kind] = f
 	river.AddWorkerArgs(w.river, dueJob{kind: kind}, newWorker(w, opts, func(ctx context.Context, job *river.Job[dueJob]) error {
 		return w.desk.tenant(ctx, job.JobRow, func(ctx context.Context, db *tenancy.DB) error { return f(ctx, db, job.Args.Due) })
 	}))
@@ -76,7 +77,9 @@ func (d *dispatcher) scan(ctx context.Context, c *tenancy.Central, job scanJob) 
 		err := c.View(ctx, func(tx *tenancy.CentralTx) error {
 			rows = nil
 			return tx.NewRaw(`SELECT a.tenant_id, a.due_at FROM agenda a
-				WHERE a.kind = ? AND a.due_at <= ? AND a.tenant_id > ? ORDER BY a.tenant_id LIMIT ?`,
+				WHERE a.kind = ? AND a.due_at <= ? AND a.tenant_id > ?
+				AND NOT EXISTS (SELECT FROM twins w WHERE w.tenant_id = a.tenant_id) -- whose times are of another clock
+				ORDER BY a.tenant_id LIMIT ?`,
 				job.Due, tx.Now(), after, scanPage).Scan(ctx, &rows)
 		})
 		if err != nil {

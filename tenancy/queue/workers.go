@@ -27,11 +27,13 @@ type Workers struct {
 	river *river.Workers
 	desk  *dispatcher
 	due   []string
+	turns map[string]turned // by kind: how whoever turns a tenant's clock does its jobs
+	ticks map[string]tick   // by kind of the agenda
 }
 
 // NewWorkers makes an empty list.
 func NewWorkers() *Workers {
-	return &Workers{river: river.NewWorkers(), desk: &dispatcher{}}
+	return &Workers{river: river.NewWorkers(), desk: &dispatcher{}, turns: map[string]turned{}, ticks: map[string]tick{}}
 }
 
 // Option changes how jobs of one kind are worked.
@@ -50,6 +52,21 @@ func Handle[T tenancy.Job](w *Workers, f func(ctx context.Context, db *tenancy.D
 	river.AddWorker(w.river, newWorker(w, opts, func(ctx context.Context, job *river.Job[T]) error {
 		return w.desk.tenant(ctx, job.JobRow, func(ctx context.Context, db *tenancy.DB) error { return f(ctx, db, job.Args) })
 	}))
+	var kind T
+	w.turns[kind.Kind()] = turned{one: oneOf(f)}
+}
+
+// HandleMany registers, beside Handle, how many jobs of T's kind are done at once where
+// that is cheaper: a year of a sandbox twin is that of a whole shop. f does what Handle's
+// would do for each, or fails and has done nothing; then they are done singly.
+func HandleMany[T tenancy.Job](w *Workers, f func(ctx context.Context, db *tenancy.DB, all []T) error) {
+	var kind T
+	t, known := w.turns[kind.Kind()]
+	if !known {
+		panic(fmt.Sprintf("queue: many of %q are handled, and not one", kind.Kind()))
+	}
+	t.many = manyOf(f)
+	w.turns[kind.Kind()] = t
 }
 
 // HandleCentral registers f for the platform's own jobs of T's kind. A job that bears

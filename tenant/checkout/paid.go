@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/uptrace/bun"
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
@@ -14,6 +15,17 @@ import (
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
+
+// OfInvoices are those of some invoices that are of orders.
+func (d *Desk) OfInvoices(ctx context.Context, db *tenancy.DB, ids []uuid.UUID) (found []uuid.UUID, err error) {
+	err = db.View(ctx, func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT invoice_id FROM orders WHERE invoice_id IN (?) ORDER BY invoice_id", bun.List(ids)).Scan(ctx, &found)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for orders of %d invoices: %w", len(ids), err)
+	}
+	return found, nil
+}
 
 // Paid has delivered what the invoice's order is over. Invoices that belong to no order
 // are nobody's business here. It may be repeated.

@@ -156,7 +156,7 @@ func (d *Desk) Rebuild(ctx context.Context, db *tenancy.DB, id uuid.UUID, image,
 	if image == "" {
 		return fault.Field("image", "service.no_image", "Choose an operating system.")
 	}
-	if _, _, err := d.Platforms.Delivery(ctx, s.SKU, s.PlatformID, s.Region, image); err != nil {
+	if _, _, err := d.delivery(ctx, db, s.SKU, s.PlatformID, s.Region, image); err != nil {
 		return err
 	}
 	return start(ctx, db, id, by, OpRebuild, Args{Image: image}, "service.rebuild", "A new installation was requested.")

@@ -30,7 +30,7 @@ const pollEvery = 5 * time.Second
 func (d *Desk) ask(ctx context.Context, db *tenancy.DB, w work) outcome {
 	ctx, cancel := context.WithTimeout(ctx, callFor)
 	defer cancel()
-	driver, err := d.Platforms.Open(ctx, w.PlatformID)
+	driver, err := d.driver(ctx, db, w.PlatformID)
 	if err != nil {
 		return outcome{err: err}
 	}
@@ -46,7 +46,7 @@ func (d *Desk) askDriver(ctx context.Context, db *tenancy.DB, w work, driver pro
 	case OpCreate:
 		return d.askCreate(ctx, db, w, driver)
 	case OpRebuild:
-		return d.askRebuild(ctx, w, driver)
+		return d.askRebuild(ctx, db, w, driver)
 	case OpTerminate:
 		return d.askTerminate(ctx, db, w, driver)
 	case OpSuspend, OpRelease:
@@ -54,7 +54,7 @@ func (d *Desk) askDriver(ctx context.Context, db *tenancy.DB, w work, driver pro
 	case OpStart, OpStop, OpRestart, OpForceOff:
 		return askPower(ctx, w, driver)
 	case OpResize:
-		return d.askResize(ctx, w, driver)
+		return d.askResize(ctx, db, w, driver)
 	case OpRename:
 		r, ok := driver.(provisioners.Renamer)
 		if !ok {
@@ -87,7 +87,7 @@ func (d *Desk) askCreate(ctx context.Context, db *tenancy.DB, w work, driver pro
 	case StepPassword:
 		return askPassword(ctx, w, driver)
 	}
-	parameters, image, err := d.Platforms.Delivery(ctx, w.SKU, w.PlatformID, w.Region, w.Image)
+	parameters, image, err := d.delivery(ctx, db, w.SKU, w.PlatformID, w.Region, w.Image)
 	if err != nil {
 		return outcome{err: err}
 	}
@@ -159,7 +159,7 @@ func askPassword(ctx context.Context, w work, driver provisioners.Driver) outcom
 	return outcome{done: true, creds: &c}
 }
 
-func (d *Desk) askRebuild(ctx context.Context, w work, driver provisioners.Driver) outcome {
+func (d *Desk) askRebuild(ctx context.Context, db *tenancy.DB, w work, driver provisioners.Driver) outcome {
 	switch w.Step {
 	case StepInstalling:
 		return installing(ctx, w, driver)
@@ -170,7 +170,7 @@ func (d *Desk) askRebuild(ctx context.Context, w work, driver provisioners.Drive
 	if !ok {
 		return outcome{err: provisioners.ErrUnsupported}
 	}
-	_, image, err := d.Platforms.Delivery(ctx, w.SKU, w.PlatformID, w.Region, w.OperationArgs.Image)
+	_, image, err := d.delivery(ctx, db, w.SKU, w.PlatformID, w.Region, w.OperationArgs.Image)
 	if err != nil {
 		return outcome{err: err}
 	}
@@ -259,7 +259,7 @@ func (d *Desk) askTerminate(ctx context.Context, db *tenancy.DB, w work, driver 
 // find looks for what an interrupted creation may have left: the driver goes on with it
 // as far as its name, or makes what is then destroyed. A refusal says that there is nothing.
 func (d *Desk) find(ctx context.Context, db *tenancy.DB, w work, driver provisioners.Driver) outcome {
-	parameters, image, err := d.Platforms.Delivery(ctx, w.SKU, w.PlatformID, w.Region, w.Image)
+	parameters, image, err := d.delivery(ctx, db, w.SKU, w.PlatformID, w.Region, w.Image)
 	if err != nil {
 		return outcome{err: err}
 	}

@@ -68,7 +68,7 @@ func Resize(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, to NewSize) (bool
 	return true, s.poke(ctx, tx)
 }
 
-func (d *Desk) askResize(ctx context.Context, w work, driver provisioners.Driver) outcome {
+func (d *Desk) askResize(ctx context.Context, db *tenancy.DB, w work, driver provisioners.Driver) outcome {
 	r, ok := driver.(provisioners.Resizer)
 	if !ok {
 		return outcome{err: provisioners.ErrUnsupported}
@@ -81,7 +81,7 @@ func (d *Desk) askResize(ctx context.Context, w work, driver provisioners.Driver
 		return o
 	}
 	to := w.OperationArgs
-	parameters, _, err := d.Platforms.Delivery(ctx, to.SKU, w.PlatformID, w.Region, w.Image)
+	parameters, _, err := d.delivery(ctx, db, to.SKU, w.PlatformID, w.Region, w.Image)
 	if err != nil {
 		return outcome{err: err}
 	}

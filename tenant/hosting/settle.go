@@ -52,6 +52,9 @@ func (d *Desk) settle(ctx context.Context, db *tenancy.DB, w work, o outcome) er
 		}
 		took = tx.Now().Sub(w.OperationSince)
 		d.between("settling")
+		if db.Tenant().Sandbox && s.Operation == "" && s.NextAt.After(tx.Now()) {
+			s.NextAt = time.Time{} // nobody changes a sandbox's services behind our back
+		}
 		if err := s.save(ctx, tx); err != nil {
 			return err
 		}

@@ -28,19 +28,9 @@ func (l Letters) Write(ctx context.Context, db *tenancy.DB, job LetterJob) error
 		if err != nil || doc.Buyer.Email == "" {
 			return err
 		}
-		m := mail.Message{Key: job.Key, Template: job.Letter, To: doc.Buyer.Email, Data: map[string]string{
-			"name": doc.Buyer.Name, "number": inv.Number, "link": "/client/invoices/" + inv.ID.String(),
-		}}
-		switch job.Letter {
-		case mail.InvoiceIssued:
-			m.Data["total"], m.Data["open"], m.Data["due"] = inv.Total.Format(doc.Locale), said(inv.Due(), doc.Locale), doc.Day(inv.DueAt)
-		case mail.PaymentReceived:
-			m.Data["amount"] = billing.Money{Minor: job.AmountMinor, Currency: inv.Currency}.Format(doc.Locale)
-			m.Data["open"] = said(inv.Due(), doc.Locale)
-		case mail.CreditNote:
-			m.Data["total"], m.Data["reason"], m.Data["invoice"] = inv.Total.Format(doc.Locale), doc.Reason, corrected(doc)
-		default:
-			return fmt.Errorf("there is no letter %q about invoices", job.Letter)
+		m, err := job.message(inv, doc)
+		if err != nil {
+			return err
 		}
 		if err := l.Mail.Enqueue(ctx, tx, m); err != nil {
 			return err
@@ -57,6 +47,25 @@ func (l Letters) Write(ctx context.Context, db *tenancy.DB, job LetterJob) error
 		}
 		return nil
 	})
+}
+
+// message is the letter to the buyer; without an address where they left none.
+func (job LetterJob) message(inv Invoice, doc document.Document) (mail.Message, error) {
+	m := mail.Message{Key: job.Key, Template: job.Letter, To: doc.Buyer.Email, Data: map[string]string{
+		"name": doc.Buyer.Name, "number": inv.Number, "link": "/client/invoices/" + inv.ID.String(),
+	}}
+	switch job.Letter {
+	case mail.InvoiceIssued:
+		m.Data["total"], m.Data["open"], m.Data["due"] = inv.Total.Format(doc.Locale), said(inv.Due(), doc.Locale), doc.Day(inv.DueAt)
+	case mail.PaymentReceived:
+		m.Data["amount"] = billing.Money{Minor: job.AmountMinor, Currency: inv.Currency}.Format(doc.Locale)
+		m.Data["open"] = said(inv.Due(), doc.Locale)
+	case mail.CreditNote:
+		m.Data["total"], m.Data["reason"], m.Data["invoice"] = inv.Total.Format(doc.Locale), doc.Reason, corrected(doc)
+	default:
+		return m, fmt.Errorf("there is no letter %q about invoices", job.Letter)
+	}
+	return m, nil
 }
 
 func corrected(d document.Document) string {

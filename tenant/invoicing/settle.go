@@ -180,14 +180,7 @@ func begin(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, key string, amount
 // invoice as it stands then, and whether it was paid just now.
 func settle(ctx context.Context, tx *tenancy.Tx, inv Invoice, at time.Time) (Invoice, bool, error) {
 	was := inv.State
-	switch due := inv.Due().Minor; {
-	case due > 0 && (was == Paid || was == Void):
-		inv.State, inv.PaidAt = Open, time.Time{}
-	case due <= 0 && inv.Paid.Minor > 0 && was != Paid:
-		inv.State, inv.PaidAt = Paid, at
-	case due <= 0 && was == Open, due <= 0 && was == Uncollectible:
-		inv.State = Void
-	}
+	inv.settle(at)
 	_, err := tx.NewRaw(`UPDATE invoices SET paid_minor = ?, credited_minor = ?, state = ?, paid_at = ?, changed_at = ?,
 		next_try_at = CASE WHEN ? = 'open' THEN next_try_at END WHERE id = ?`,
 		inv.Paid.Minor, inv.Credited.Minor, string(inv.State), whenSet(inv.PaidAt), tx.Now(), string(inv.State), inv.ID).Exec(ctx)
@@ -195,6 +188,18 @@ func settle(ctx context.Context, tx *tenancy.Tx, inv Invoice, at time.Time) (Inv
 		return inv, false, fmt.Errorf("settle %s: %w", inv.Number, err)
 	}
 	return inv, inv.State == Paid && was != Paid, nil
+}
+
+// settle is the state that follows from what was paid and credited.
+func (i *Invoice) settle(at time.Time) {
+	switch due, was := i.Due().Minor, i.State; {
+	case due > 0 && (was == Paid || was == Void):
+		i.State, i.PaidAt = Open, time.Time{}
+	case due <= 0 && i.Paid.Minor > 0 && was != Paid:
+		i.State, i.PaidAt = Paid, at
+	case due <= 0 && was == Open, due <= 0 && was == Uncollectible:
+		i.State = Void
+	}
 }
 
 // MarkFailedTry notes that an attempt to collect an invoice failed, and when the next

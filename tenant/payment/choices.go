@@ -83,7 +83,7 @@ func (d *Desk) openRow(t tenancy.Tenant, r gatewayRow) (gateway.Gateway, error) 
 	if r.Code == sandbox.Code && !t.MayTest() {
 		return nil, errUnknown
 	}
-	return d.Gateways.Open(r.Code, Settings{Secret: secret, Public: g.Public, Tenant: t.ID, Test: t.MayTest()})
+	return d.Gateways.Open(r.Code, Settings{Secret: secret, Public: g.Public, Tenant: t.ID, Test: t.MayTest(), Only: t.Sandbox})
 }
 
 // SetupHole stands for the id of a setup in the address its customer comes back to.

@@ -19,7 +19,9 @@ type Settings struct {
 	Secret map[string]string // never shown
 	Public map[string]string
 	Tenant tenancy.ID
-	Test   bool // the shop may take pretended payments: a sandbox, or in its trial
+	Test   bool      // the shop may take pretended payments: a sandbox, or in its trial
+	Only   bool      // and no others: a sandbox moves no money, whatever keys it was given
+	Now    time.Time // by the shop's clock
 }
 
 // Configured is a gateway as it is set up.
@@ -141,7 +143,9 @@ func (d *Desk) unseal(id tenancy.ID, r gatewayRow) (Configured, map[string]strin
 // gateway.unknown; errors of the driver are gateway's.
 func (d *Desk) Open(ctx context.Context, db *tenancy.DB, code string) (gw gateway.Gateway, g Configured, err error) {
 	var secret map[string]string
+	var now time.Time
 	err = db.View(ctx, func(tx *tenancy.Tx) error {
+		now = tx.Now()
 		g, secret, err = d.load(ctx, tx, code)
 		return err
 	})
@@ -152,7 +156,7 @@ func (d *Desk) Open(ctx context.Context, db *tenancy.DB, code string) (gw gatewa
 	if code == sandbox.Code && !t.MayTest() {
 		return nil, g, errUnknown
 	}
-	gw, err = d.Gateways.Open(code, Settings{Secret: secret, Public: g.Public, Tenant: t.ID, Test: t.MayTest()})
+	gw, err = d.Gateways.Open(code, Settings{Secret: secret, Public: g.Public, Tenant: t.ID, Test: t.MayTest(), Only: t.Sandbox, Now: now})
 	if err != nil {
 		return nil, g, fmt.Errorf("open gateway %s: %w", code, err)
 	}
@@ -188,7 +192,7 @@ func (d *Desk) SaveGateway(ctx context.Context, db *tenancy.DB, c Change, by aud
 			}
 		}
 		if c.On {
-			_, err := d.Gateways.Open(c.Code, Settings{Secret: fresh, Public: c.Public, Tenant: tx.TenantID(), Test: db.Tenant().MayTest()})
+			_, err := d.Gateways.Open(c.Code, Settings{Secret: fresh, Public: c.Public, Tenant: tx.TenantID(), Test: db.Tenant().MayTest(), Only: db.Tenant().Sandbox})
 			if err != nil {
 				return fault.Wrap(err, fault.Invalid, "gateway.incomplete", "This cannot be switched on yet: something that is needed is missing.")
 			}

@@ -213,8 +213,13 @@ func news(s Subscription, t webhook.Type) []webhook.News {
 }
 
 func put(ctx context.Context, tx *tenancy.Tx, s Subscription, what string, e activity.Event) error {
+	return activity.Tell(ctx, tx, eventOf(s, what, e))
+}
+
+// eventOf is something that happened to a subscription, once a key.
+func eventOf(s Subscription, what string, e activity.Event) activity.Event {
 	kind, _, _ := strings.Cut(what, "/")
 	e.Key, e.Kind = "subscription/"+s.ID.String()+"/"+what, "subscription."+kind
 	e.AccountID, e.SubjectKind, e.SubjectID = s.AccountID, activity.Subscription, s.ID
-	return activity.Tell(ctx, tx, e)
+	return e
 }

@@ -115,6 +115,9 @@ func (d *Desk) Deliver(ctx context.Context, db *tenancy.DB, job DeliverJob) erro
 	if !m.Waiting || m.State == Paused {
 		return nil
 	}
+	if db.Tenant().Sandbox {
+		return keepBack(ctx, db, job.Delivery)
+	}
 	status, answer, wait := d.post(ctx, job.Delivery, m, now)
 	again, err := note(ctx, db, job.Delivery, m, status, answer)
 	if err != nil {
@@ -124,6 +127,17 @@ func (d *Desk) Deliver(ctx context.Context, db *tenancy.DB, job DeliverJob) erro
 		return nil
 	}
 	return queue.Retry(max(wait, pauses[min(m.Attempts, len(pauses)-1)]), fmt.Errorf("webhook to %s: %d %s", hostOf(m.URL), status, answer))
+}
+
+// keepBack ends a sandbox's message: it can be read, and nobody outside is told.
+func keepBack(ctx context.Context, db *tenancy.DB, id uuid.UUID) error {
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		_, err := tx.NewRaw("UPDATE webhook_deliveries SET state = 'failed', last_answer = 'A sandbox tells nobody outside.', last_at = ? WHERE id = ?", tx.Now(), id).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("keep a sandbox's message back: %w", err)
+		}
+		return nil
+	})
 }
 
 // post makes the call. Status 0 means that there was no answer.

@@ -25,13 +25,18 @@ const (
 	Declined = "declined"
 )
 
-// Gateway is the sandbox. The zero value is ready.
-type Gateway struct{}
+// Gateway is the sandbox. The zero value is ready; with a clock it also charges seeded
+// methods, whose outcome depends on the month.
+type Gateway struct{ Now func() time.Time }
 
 var (
 	_ gateway.Gateway = (*Gateway)(nil)
 	_ gateway.Saver   = (*Gateway)(nil)
+	_ gateway.Instant = (*Gateway)(nil)
 )
+
+// Instant says that nobody is asked: what a payment is, is worked out.
+func (g *Gateway) Instant() {}
 
 // made is everything there is to know of a payment, a refund or a setup.
 type made struct {
@@ -41,6 +46,7 @@ type made struct {
 	Method   string `json:"m,omitempty"`
 	Customer string `json:"u,omitempty"`
 	Save     bool   `json:"s,omitempty"`
+	Outcome  string `json:"o,omitempty"` // of a seeded method's charge; empty: it works
 }
 
 func ref(prefix string, m made) (string, error) {
@@ -62,7 +68,11 @@ func read(prefix, ref string) (m made, err error) {
 
 // Charge takes no money, at once. A charge without a method works.
 func (g *Gateway) Charge(ctx context.Context, c gateway.Charge) (gateway.Payment, error) {
-	r, err := ref("sbp_", made{Key: c.Key, Minor: c.Amount.Minor, Currency: c.Amount.Currency, Method: c.Method, Customer: c.Customer.Key, Save: c.Save})
+	m := made{Key: c.Key, Minor: c.Amount.Minor, Currency: c.Amount.Currency, Method: c.Method, Customer: c.Customer.Key, Save: c.Save}
+	if s, ok := seededOf(c.Method); ok && g.Now != nil {
+		m.Outcome = s.outcome(c.Key, g.Now())
+	}
+	r, err := ref("sbp_", m)
 	if err != nil {
 		return gateway.Payment{}, err
 	}
@@ -82,18 +92,26 @@ func (g *Gateway) Payment(_ context.Context, r string) (gateway.Payment, error) 
 	if kept == "" && m.Save {
 		p.Method = method(choice, m.Customer)
 	}
-	if choice == Declined {
-		p.State, p.Received = gateway.Failed, billing.Money{Currency: m.Currency}
+	switch {
+	case choice == Declined:
 		p.Decline = &gateway.Decline{Kind: gateway.Soft, Code: "card_declined", Text: "The test card was declined."}
+	case m.Outcome == short:
+		p.Decline = &gateway.Decline{Kind: gateway.Soft, Code: "insufficient_funds", Text: "The test card has insufficient funds."}
+	case m.Outcome == dead:
+		p.Decline = &gateway.Decline{Kind: gateway.Hard, Code: "expired_card", Text: "The test card has expired."}
+	}
+	if p.Decline != nil {
+		p.State, p.Received = gateway.Failed, billing.Money{Currency: m.Currency}
 	}
 	return p, nil
 }
 
 func method(choice, customer string) *gateway.Method {
 	label := "Test card"
-	if choice == Declined {
+	switch {
+	case choice == Declined:
 		label = "Test card that is declined"
-	} else {
+	case !isSeeded(choice):
 		choice = Works
 	}
 	m := &gateway.Method{Ref: choice, CustomerRef: customer, Kind: "card", Label: label}

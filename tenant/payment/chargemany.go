@@ -1,0 +1,145 @@
+package payment
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/billing/gateway"
+	"github.com/ezscale/ezscale/billing/gateway/sandbox"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/invoicing"
+)
+
+// ChargeMany is Charge for many invoices of a sandbox. What a gateway that asks nobody says
+// yes to is booked together; anything that is not as simple is charged one by one.
+func (d *Desk) ChargeMany(ctx context.Context, db *tenancy.DB, jobs []ChargeJob) error {
+	gw, _, err := d.Open(ctx, db, sandbox.Code)
+	if err != nil {
+		return err
+	}
+	if _, instant := gw.(gateway.Instant); !instant || !db.Tenant().Sandbox {
+		return fmt.Errorf("charge %d invoices at once: %w", len(jobs), gateway.ErrUnsupported)
+	}
+	var others []ChargeJob
+	err = db.Update(ctx, func(tx *tenancy.Tx) error {
+		others = nil
+		plain, rest, err := chargeable(ctx, tx, jobs)
+		if err != nil {
+			return err
+		}
+		others = rest
+		paid := make([]charged, 0, len(plain))
+		for _, c := range plain {
+			// Within the transaction, because nothing outside of it is asked.
+			c.answer, err = gw.Charge(ctx, gateway.Charge{
+				Key: c.job.key(), Amount: billing.Money{Minor: c.DueMinor, Currency: c.Currency}, Method: c.Ref,
+				Customer: gateway.Customer{Key: c.AccountID.String(), Ref: c.CustomerRef}, Description: "Invoice " + c.Number, Reference: c.Number,
+			})
+			if err != nil {
+				return fmt.Errorf("charge %s: %w", c.job.key(), err)
+			}
+			if c.answer.State != gateway.Succeeded {
+				others = append(others, c.job)
+				continue
+			}
+			paid = append(paid, c)
+		}
+		return bookCharges(ctx, tx, paid)
+	})
+	if err != nil {
+		return err
+	}
+	for _, j := range others {
+		if err := d.Charge(ctx, db, j); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// charged is an invoice with the method it is charged to, and what came of it.
+type charged struct {
+	ID, AccountID, MethodID            uuid.UUID
+	Number, Currency, Ref, CustomerRef string
+	DueMinor                           int64
+	job                                ChargeJob
+	answer                             gateway.Payment
+}
+
+// chargeable locks the open invoices nobody has tried to pay in this way, of accounts whose
+// default method is the sandbox's. The others are for Charge.
+func chargeable(ctx context.Context, tx *tenancy.Tx, jobs []ChargeJob) (plain []charged, others []ChargeJob, err error) {
+	ids, keys := make([]uuid.UUID, 0, len(jobs)), make([]string, 0, len(jobs))
+	byInvoice := map[uuid.UUID]ChargeJob{}
+	for _, j := range jobs {
+		if _, twice := byInvoice[j.InvoiceID]; twice || j.MethodID != uuid.Nil {
+			others = append(others, j)
+			continue
+		}
+		byInvoice[j.InvoiceID] = j
+		ids, keys = append(ids, j.InvoiceID), append(keys, j.key())
+	}
+	if len(ids) == 0 {
+		return nil, others, nil
+	}
+	var found []charged
+	err = tx.NewRaw(`SELECT i.id, i.account_id, coalesce(i.number, '') AS number, i.currency, i.total_minor - i.paid_minor - i.credited_minor AS due_minor, m.id AS method_id, m.ref, m.customer_ref
+		FROM invoices i JOIN accounts a ON a.id = i.account_id JOIN payment_methods m ON m.id = a.default_method_id AND m.account_id = a.id AND m.state = 'active' AND m.gateway = ?
+		WHERE i.id IN (?) AND i.kind = 'invoice' AND i.state = 'open' AND i.total_minor > i.paid_minor + i.credited_minor
+		AND NOT EXISTS (SELECT FROM payments p WHERE p.invoice_id = i.id AND (p.key IN (?) OR `+underWay+`)) ORDER BY i.id FOR UPDATE OF i`, sandbox.Code, bun.List(ids), bun.List(keys)).Scan(ctx, &found)
+	if err != nil {
+		return nil, nil, fmt.Errorf("look for what can be charged: %w", err)
+	}
+	for i := range found {
+		found[i].job = byInvoice[found[i].ID]
+	}
+	for _, id := range ids {
+		if !slices.ContainsFunc(found, func(c charged) bool { return c.ID == id }) {
+			others = append(others, byInvoice[id])
+		}
+	}
+	return found, others, nil
+}
+
+// bookCharges keeps payments that came, as they stand in the end, and books them.
+func bookCharges(ctx context.Context, tx *tenancy.Tx, all []charged) error {
+	if len(all) == 0 {
+		return nil
+	}
+	type row struct {
+		ID        uuid.UUID `json:"id"`
+		Key       string    `json:"key"`
+		InvoiceID uuid.UUID `json:"invoice_id"`
+		AccountID uuid.UUID `json:"account_id"`
+		MethodID  uuid.UUID `json:"method_id"`
+		Currency  string    `json:"currency"`
+		Amount    int64     `json:"amount"`
+		Ref       string    `json:"ref"`
+	}
+	rows, books := make([]row, len(all)), make([]invoicing.Application, len(all))
+	for i, c := range all {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		rows[i] = row{id, c.job.key(), c.ID, c.AccountID, c.MethodID, c.Currency, c.answer.Received.Minor, c.answer.Ref}
+		books[i] = invoicing.Application{InvoiceID: c.ID, PaymentID: id, Gateway: sandbox.Code, Amount: c.answer.Received, At: tx.Now()}
+	}
+	text, err := json.Marshal(rows)
+	if err != nil {
+		return err
+	}
+	_, err = tx.NewRaw(`INSERT INTO payments (id, key, invoice_id, account_id, gateway, method_id, currency, amount_minor, refunded_minor, state, ref, decline_code, decline_text, on_session, created_at, settled_at, changed_at)
+		SELECT r.id, r.key, r.invoice_id, r.account_id, ?0, r.method_id, r.currency, r.amount, 0, 'succeeded', r.ref, '', '', false, ?1, ?1, ?1
+		FROM jsonb_to_recordset(?2::jsonb) AS r(id uuid, key text, invoice_id uuid, account_id uuid, method_id uuid, currency text, amount bigint, ref text)`, sandbox.Code, tx.Now(), string(text)).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("keep %d payments: %w", len(all), err)
+	}
+	return invoicing.AppliedAll(ctx, tx, books)
+}
