@@ -11,11 +11,12 @@ import (
 
 type benchCmd struct {
 	output
-	Names    []string      `arg:"" optional:"" help:"What to measure; all when none is named."`
-	Tenants  int           `help:"Size of the big fleet." default:"10000"`
-	Duration time.Duration `help:"Length of each load." default:"4s"`
-	Full     bool          `help:"Also the sizes that take minutes to build."`
-	Strict   bool          `help:"Exit with 1 when a promise is not kept."`
+	Names     []string      `arg:"" optional:"" help:"What to measure; all when none is named."`
+	Tenants   int           `help:"Size of the big fleet." default:"10000"`
+	Duration  time.Duration `help:"Length of each load." default:"4s"`
+	Customers int           `help:"Customers of the shop whose twin is lived in." default:"1000"`
+	Full      bool          `help:"Also the sizes that take minutes to build."`
+	Strict    bool          `help:"Exit with 1 when a promise is not kept."`
 }
 
 // Run measures and prints.
@@ -25,7 +26,7 @@ func (c *benchCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	r, err := bench.Run(ctx, c.Names, bench.Options{
-		Tenants: c.Tenants, Duration: c.Duration, Full: c.Full, BinDir: os.Getenv("EZSCALE_PG_BIN"), NPMRoot: ".", Self: self, Progress: t.err,
+		Tenants: c.Tenants, Customers: c.Customers, Duration: c.Duration, Full: c.Full, BinDir: os.Getenv("EZSCALE_PG_BIN"), NPMRoot: ".", Self: self, Progress: t.err,
 	})
 	if err != nil {
 		return err

@@ -54,6 +54,7 @@ func (a *app) staffOffice(ctx context.Context, outbox *mail.Outbox) (*centralweb
 func (a *app) teamOffice(outbox *mail.Outbox, letters *mail.Letters, desk *branding.Desk) *tenantweb.Office {
 	return &tenantweb.Office{
 		Hosts: a.resolver.Hosts, Refresh: a.resolver.RefreshTenant, MailAgain: outbox.Again,
+		Twins: a.shopTwins(letters, a.senders(desk)),
 		Costs: runningCosts{book: &wholesale.Desk{Central: a.central}}, Months: &tenantreport.Closed{}, Glances: &tenantweb.Glances{}, Letters: letters, Sender: a.senders(desk).Tenant,
 	}
 }

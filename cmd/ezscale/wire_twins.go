@@ -3,7 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ezscale/ezscale/branding/mail"
@@ -11,10 +17,12 @@ import (
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/cmd/ezscale/twinhouse"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/queue"
 	"github.com/ezscale/ezscale/tenant/twin"
+	tenantweb "github.com/ezscale/ezscale/tenant/web"
 )
 
 // twinDesk is the list of twins.
@@ -96,4 +104,162 @@ func monthView(name string, m twin.Month) twinMonthView {
 		v.Wholesale, v.Margin = m.Wholesale.Decimal(), m.Margin.Decimal()
 	}
 	return v
+}
+
+// shopTwins answers the pages of a shop's team about its twins, and of none else's.
+type shopTwins struct {
+	desk     *twins.Desk
+	reports  twinReports
+	pool     *tenancy.Pool
+	tenants  *tenancy.Resolver
+	postman  *mail.Postman
+	platform string
+}
+
+var _ tenantweb.Twins = shopTwins{}
+
+func (a *app) shopTwins(letters *mail.Letters, senders mail.Senders) shopTwins {
+	return shopTwins{
+		desk: a.twinDesk(), reports: a.twinReports(), pool: a.pool, tenants: a.resolver, platform: a.cfg.Hosts.Platform,
+		postman: &mail.Postman{Sealer: a.ring, Letters: letters, Senders: senders, Log: a.log},
+	}
+}
+
+func (s shopTwins) shown(t twins.Twin) tenantweb.TwinShown {
+	return tenantweb.TwinShown{
+		ID: t.ID, Name: t.Name, Host: t.Slug + "." + s.platform, State: string(t.State), Problem: t.Problem, Differs: differs(t.Options),
+		Began: t.BeganAt, Now: t.NowAt, Goal: t.GoalAt, Expire: t.ExpiresAt, Percent: t.Percent(), Jobs: t.Jobs, Failures: t.Failures,
+		Ready: t.State == twins.Ready, Moving: t.Advancing(),
+	}
+}
+
+// differs says what was changed in a twin.
+func differs(o twins.Options) string {
+	switch {
+	case o.Raise == 0:
+		return "Today's prices"
+	case !o.Running:
+		return fmt.Sprintf("Prices %+g %% for new customers", o.Raise)
+	case o.Leave > 0:
+		return fmt.Sprintf("Prices %+g %%, %g %% of the customers leave", o.Raise, o.Leave)
+	}
+	return fmt.Sprintf("Prices %+g %%", o.Raise)
+}
+
+// List returns a shop's twins.
+func (s shopTwins) List(ctx context.Context, of tenancy.ID) ([]tenantweb.TwinShown, error) {
+	all, err := s.desk.List(ctx, of)
+	shown := make([]tenantweb.TwinShown, len(all))
+	for i, t := range all {
+		shown[i] = s.shown(t)
+	}
+	return shown, err
+}
+
+// Get returns one of a shop's.
+func (s shopTwins) Get(ctx context.Context, of tenancy.ID, id uuid.UUID) (tenantweb.TwinShown, error) {
+	t, err := s.desk.Of(ctx, of, id)
+	return s.shown(t), err
+}
+
+// Ask reads the form and has a twin made.
+func (s shopTwins) Ask(ctx context.Context, of tenancy.ID, a tenantweb.TwinAsked, by audit.Origin) (tenantweb.TwinShown, error) {
+	o := twins.Options{Seed: 1, Running: a.Running, Names: a.Names, Invite: twins.Invited{Name: a.ByName, Email: a.ByEmail}}
+	wrong := map[string]string{}
+	for field, x := range map[string]struct {
+		typed string
+		into  *float64
+	}{"raise": {a.Raise, &o.Raise}, "leave": {a.Leave, &o.Leave}, "short": {a.Short, &o.Short}, "expired": {a.Expired, &o.Expired}} {
+		typed := strings.TrimSpace(strings.ReplaceAll(x.typed, ",", "."))
+		if typed == "" {
+			continue
+		}
+		v, err := strconv.ParseFloat(typed, 64)
+		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+			wrong[field] = "Give a number, such as 5 or 2.5."
+			continue
+		}
+		*x.into = v
+	}
+	if d := strings.TrimSpace(a.Days); d != "" {
+		n, err := strconv.Atoi(d)
+		if err != nil || n < 1 {
+			wrong["days"] = "Give a number of days."
+		}
+		o.Days = n
+	}
+	if err := fault.Fields("twin.invalid", wrong); err != nil {
+		return tenantweb.TwinShown{}, err
+	}
+	t, err := s.desk.Ask(ctx, of, a.Name, o, a.Key, by)
+	if err == nil && t.OfID != of {
+		err = fault.New(fault.NotFound, "twin.unknown", "There is no such twin.") // another shop's form
+	}
+	if err != nil {
+		return tenantweb.TwinShown{}, err
+	}
+	return s.shown(t), nil
+}
+
+// Advance has a twin's clock turned.
+func (s shopTwins) Advance(ctx context.Context, of tenancy.ID, id uuid.UUID, to func(time.Time) time.Time, by audit.Origin) error {
+	t, err := s.desk.Of(ctx, of, id)
+	if err != nil {
+		return err
+	}
+	return s.desk.Advance(ctx, of, id, to(t.NowAt), by)
+}
+
+// Halt asks an advance to end.
+func (s shopTwins) Halt(ctx context.Context, of tenancy.ID, id uuid.UUID, by audit.Origin) error {
+	return s.desk.Halt(ctx, of, id, by)
+}
+
+// Drop has a twin removed.
+func (s shopTwins) Drop(ctx context.Context, of tenancy.ID, id uuid.UUID, by audit.Origin) error {
+	return s.desk.Drop(ctx, of, id, by)
+}
+
+// Report is what came of a twin's time.
+func (s shopTwins) Report(ctx context.Context, of tenancy.ID, id uuid.UUID) (twin.Report, error) {
+	t, err := s.desk.Of(ctx, of, id)
+	if err != nil {
+		return twin.Report{}, err
+	}
+	return s.reports.Report(ctx, t)
+}
+
+// inside binds to one of a shop's twins.
+func (s shopTwins) inside(ctx context.Context, of tenancy.ID, id uuid.UUID) (*tenancy.DB, error) {
+	t, err := s.desk.Of(ctx, of, id)
+	if err != nil {
+		return nil, err
+	}
+	tenant, ok := s.tenants.ByID(t.TenantID)
+	if !ok || !tenant.Sandbox || t.State != twins.Ready {
+		return nil, fault.New(fault.Conflict, "twin.not_ready", "This twin is not ready.")
+	}
+	return s.pool.Bind(tenant), nil
+}
+
+// Mails lists what a twin wrote.
+func (s shopTwins) Mails(ctx context.Context, of tenancy.ID, id uuid.UUID, f mail.LogFilter) (found []mail.Logged, total int, err error) {
+	db, err := s.inside(ctx, of, id)
+	if err != nil {
+		return nil, 0, err
+	}
+	err = db.View(ctx, func(tx *tenancy.Tx) error {
+		found, total, err = mail.Log(ctx, tx, f)
+		return err
+	})
+	return found, total, err
+}
+
+// Mail is one of them as it would have been sent.
+func (s shopTwins) Mail(ctx context.Context, of tenancy.ID, id, letter uuid.UUID) (mail.Logged, mail.Letter, error) {
+	db, err := s.inside(ctx, of, id)
+	if err != nil {
+		return mail.Logged{}, mail.Letter{}, err
+	}
+	return s.postman.Trapped(ctx, db, letter)
 }

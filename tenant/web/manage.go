@@ -28,6 +28,7 @@ type Office struct {
 	MailAgain func(ctx context.Context, tx tenancy.Statements, id uuid.UUID) error
 	Costs     report.Costs   // what running services cost the reseller; nil: no margins are shown
 	Months    *report.Closed // the months that are over; may be nil
+	Twins     Twins          // sandbox twins; nil: there are none
 	Glances   *Glances       // the dashboard's figures of a moment ago; may be nil
 }
 
@@ -106,6 +107,8 @@ func activityHref(t audit.Target) string {
 		return "/manage/services/" + t.ID
 	case "coupon":
 		return "/manage/coupons/codes/" + t.ID
+	case "twin":
+		return "/manage/twins/one/" + t.ID
 	}
 	return ""
 }
@@ -119,6 +122,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 	}{
 		{identity.DashboardRead, surface.NavItem{Label: "Overview", Href: "/manage", Icon: "layout-dashboard"}},
 		{identity.ReportsRead, surface.NavItem{Label: "Reports", Href: "/manage/reports", Icon: "chart-bar"}},
+		{identity.ReportsRead, surface.NavItem{Label: "Twins", Href: "/manage/twins", Icon: "hourglass"}},
 		{identity.CustomersRead, surface.NavItem{Label: "Customers", Href: "/manage/customers", Icon: "users"}},
 		{identity.ServicesRead, surface.NavItem{Label: "Services", Href: "/manage/services", Icon: "server"}},
 		{identity.SalesRead, surface.NavItem{Label: "Invoices", Href: "/manage/invoices", Icon: "file-invoice"}},

@@ -71,6 +71,7 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.paymentRoutes()...)
 	all = append(all, s.mailTextRoutes()...)
 	all = append(all, s.couponRoutes()...)
+	all = append(all, s.twinRoutes()...)
 	var glances *Glances
 	if s.Office != nil {
 		glances = s.Office.Glances

@@ -33,18 +33,19 @@ type Report struct {
 
 // Options of a run.
 type Options struct {
-	Tenants  int           // size of the big fleet; 0: 10,000
-	Duration time.Duration // of each load; 0: 4 s
-	Full     bool          // also the sizes that take minutes to build
-	BinDir   string        // PostgreSQL's binaries; empty: found
-	NPMRoot  string        // where node_modules lies
-	Self     string        // our own binary, started again as the measured server
-	Progress io.Writer     // what is being done; nil: silent
+	Tenants   int           // size of the big fleet; 0: 10,000
+	Duration  time.Duration // of each load; 0: 4 s
+	Customers int           // of the shop whose twin is lived in; 0: 1,000
+	Full      bool          // also the sizes that take minutes to build
+	BinDir    string        // PostgreSQL's binaries; empty: found
+	NPMRoot   string        // where node_modules lies
+	Self      string        // our own binary, started again as the measured server
+	Progress  io.Writer     // what is being done; nil: silent
 }
 
 // All are the benches by name, in the order that builds one fleet up once.
 func All() []string {
-	return []string{"bound", "page", "migrate", "tenant", "serve", "tls", "wholesale", "renewals", "signedin", "checkout", "documents", "pricing"}
+	return []string{"bound", "page", "migrate", "tenant", "serve", "tls", "wholesale", "renewals", "signedin", "checkout", "documents", "pricing", "preview", "twin"}
 }
 
 // Run runs the named benches (all when none is named) and returns what they measured.
@@ -94,6 +95,8 @@ func (r *run) steps() map[string]func(context.Context) error {
 		"documents": r.documents,
 		"checkout":  r.checkout,
 		"pricing":   r.pricing,
+		"preview":   r.preview,
+		"twin":      r.twin,
 	}
 }
 
