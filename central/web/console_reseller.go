@@ -62,7 +62,7 @@ func (s *Console) resellerView(c *fiber.Ctx, r reseller.Reseller, active string)
 		needs       identity.Permission
 	}{
 		{"", "Overview", identity.ResellersRead}, {"/domains", "Domains and certificates", identity.DomainsRead}, {"/people", "People", identity.ResellersRead},
-		{"/billing", "Billing", identity.WholesaleRead}, {"/agreed", "Agreed prices", identity.WholesaleRead},
+		{"/billing", "Billing", identity.WholesaleRead}, {"/agreed", "Agreed prices", identity.WholesaleRead}, {"/twins", "Twins", identity.ResellersRead},
 		{"/activity", "Activity", identity.PlatformAudit}, {"/settings", "Settings and danger zone", identity.ResellersWrite},
 	} {
 		if p.May(t.needs) {

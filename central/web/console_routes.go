@@ -104,6 +104,7 @@ func (s *Console) officeRoutes() []surface.Route {
 		},
 	}
 	all = append(all, s.alertRoutes()...)
+	all = append(all, s.twinRoutes()...)
 	all = append(all, people.Routes()...)
 	all = append(all, trail.Routes()...)
 	return append(all, mails.Routes()...)

@@ -67,7 +67,7 @@ func (s *Site) twinRoutes() []surface.Route {
 		at("POST", "/one/:twin/stop", identity.SiteSettings, s.changeTwin("Its clock stops as soon as the work of its day is done.", Twins.Halt)),
 		at("POST", "/one/:twin/drop", identity.SiteSettings, s.changeTwin("The twin is being removed.", Twins.Drop)),
 		at("GET", "/one/:twin/mails", identity.SiteSettings, s.listTwinMails),
-		at("GET", "/one/:twin/mails/:mail", identity.SiteSettings, s.showTwinMail),
+		at("GET", "/one/:twin/mails/:letter", identity.SiteSettings, s.showTwinMail),
 	}
 }
 
@@ -317,6 +317,9 @@ func (s *Site) compareTwins(c *fiber.Ctx) error {
 		return err
 	}
 	var v comparedView
+	if c.Query("a") == "" || c.Query("b") == "" {
+		return surface.Redirect(c, "/manage/twins", "Choose two twins to compare.")
+	}
 	for _, side := range []struct {
 		param  string
 		row    *twinRow
@@ -423,7 +426,7 @@ func (s *Site) showTwinMail(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	letter, err := uuid.Parse(c.Params("mail"))
+	letter, err := uuid.Parse(c.Params("letter"))
 	if err != nil {
 		return fault.New(fault.NotFound, "mail.not_found", "There is no such mail.")
 	}

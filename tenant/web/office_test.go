@@ -79,7 +79,7 @@ func newEstate(t testing.TB, w *tenancytest.World) *estate {
 		Webhooks: &webhook.Desk{Sealer: ring},
 		Payments: &payment.Desk{Gateways: byTransfer{}, Keys: ring},
 		Links:    payment.NewLinks(ring.DeriveKey(payment.LinkKeyPurpose)),
-		Office:   &web.Office{Hosts: func(tenancy.ID) []string { return []string{"one"} }, MailAgain: box.Again, Letters: mustLetters(t, names), Sender: (&mail.House{Desk: branding.NewDesk(names), Sites: func(h string) string { return "https://" + h }, Host: func(x tenancy.Tenant) string { return x.PrimaryHost }}).Tenant},
+		Office:   &web.Office{Twins: twinShelf{w.Pool, map[tenancy.ID]tenancy.Tenant{w.A.ID: w.A, w.B.ID: w.B}}, Hosts: func(tenancy.ID) []string { return []string{"one"} }, MailAgain: box.Again, Letters: mustLetters(t, names), Sender: (&mail.House{Desk: branding.NewDesk(names), Sites: func(h string) string { return "https://" + h }, Host: func(x tenancy.Tenant) string { return x.PrimaryHost }}).Tenant},
 	}
 	tenants, err := surface.New(surface.Config{
 		Name: "tenant", Themes: pages, Assets: dist(t), Sessions: e.sessions, Central: w.Central, Log: slog.New(slog.DiscardHandler), Clock: w.Clock.Now,
@@ -103,7 +103,7 @@ func (e *estate) furnish(t testing.TB, of tenancy.Tenant, brand branding.Content
 	t.Helper()
 	ctx := t.Context()
 	open(t, e.DB(of), brand)
-	people, things := map[identity.Role]identity.Person{}, map[string]string{":product": of.Slug + "-cloud", ":plan": "large"}
+	people, things := map[identity.Role]identity.Person{}, map[string]string{":product": of.Slug + "-cloud", ":plan": "large", ":twin": twinOf(of.ID).String(), ":letter": twinOf(of.ID).String()}
 	must(t, e.DB(of).Update(ctx, func(tx *tenancy.Tx) error {
 		add := func(world identity.World, role identity.Role, name string) (identity.Person, error) {
 			return identity.People{World: world}.Add(ctx, tx, identity.NewPerson{Email: name + "@" + of.Slug + ".test", Name: name, Role: role, Verified: true}, "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA")
