@@ -9,10 +9,10 @@ import (
 	"github.com/ezscale/ezscale/central/platform"
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/provisioners/virtfusion/lab"
+	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/secrets"
-	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
 	"github.com/ezscale/ezscale/tenant/checkout"
 )

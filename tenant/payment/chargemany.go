@@ -92,7 +92,8 @@ func chargeable(ctx context.Context, tx *tenancy.Tx, jobs []ChargeJob) (plain []
 	err = tx.NewRaw(`SELECT i.id, i.account_id, coalesce(i.number, '') AS number, i.currency, i.total_minor - i.paid_minor - i.credited_minor AS due_minor, m.id AS method_id, m.ref, m.customer_ref
 		FROM invoices i JOIN accounts a ON a.id = i.account_id JOIN payment_methods m ON m.id = a.default_method_id AND m.account_id = a.id AND m.state = 'active' AND m.gateway = ?
 		WHERE i.id IN (?) AND i.kind = 'invoice' AND i.state = 'open' AND i.total_minor > i.paid_minor + i.credited_minor
-		AND NOT EXISTS (SELECT FROM payments p WHERE p.invoice_id = i.id AND (p.key IN (?) OR `+underWay+`)) ORDER BY i.id FOR UPDATE OF i`, sandbox.Code, bun.List(ids), bun.List(keys)).Scan(ctx, &found)
+		AND NOT EXISTS (SELECT FROM payments p WHERE p.invoice_id = i.id AND (p.key IN (?) OR `+underWay+`))
+		AND NOT EXISTS (SELECT FROM invoice_lines l JOIN subscriptions s ON s.id = l.subscription_id WHERE l.invoice_id = i.id AND s.method_id <> m.id) ORDER BY i.id FOR UPDATE OF i`, sandbox.Code, bun.List(ids), bun.List(keys)).Scan(ctx, &found)
 	if err != nil {
 		return nil, nil, fmt.Errorf("look for what can be charged: %w", err)
 	}
