@@ -153,6 +153,7 @@ func (b *Business) months(ctx context.Context, tx *tenancy.CentralTx, currency s
 			coalesce(sum(CASE e.kind WHEN 'paid' THEN abs(e.amount_minor) WHEN 'refunded' THEN -abs(e.amount_minor) END), 0) AS received
 		FROM generate_series(?::timestamptz, ?::timestamptz, '1 month') AS m("from")
 		LEFT JOIN revenue_events e ON e.at >= m."from" AND e.at < m."from" + interval '1 month' AND e.currency = ?
+			AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = e.tenant_id AND t.sandbox)
 		GROUP BY m."from" ORDER BY m."from"`, first, now, currency).Scan(ctx, &rows)
 	if err != nil {
 		return fmt.Errorf("months: %w", err)

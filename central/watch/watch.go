@@ -130,7 +130,7 @@ func (w *Watch) Overview(ctx context.Context) (o Overview, err error) {
 			Status tenancy.Status
 			Count  int
 		}
-		if err := tx.NewRaw("SELECT status, count(*) AS count FROM tenants GROUP BY status").Scan(ctx, &statuses); err != nil {
+		if err := tx.NewRaw("SELECT status, count(*) AS count FROM tenants WHERE NOT sandbox GROUP BY status").Scan(ctx, &statuses); err != nil {
 			return err
 		}
 		for _, s := range statuses {
@@ -140,7 +140,7 @@ func (w *Watch) Overview(ctx context.Context) (o Overview, err error) {
 		return tx.NewRaw(`SELECT
 			(SELECT count(*) FROM spares),
 			(SELECT count(*) FROM spares WHERE schema_version < ?),
-			(SELECT count(*) FROM tenants WHERE created_at > ? AND status <> 'dropped'),
+			(SELECT count(*) FROM tenants WHERE created_at > ? AND status <> 'dropped' AND NOT sandbox),
 			(SELECT count(*) FROM domains WHERE state <> 'removed'),
 			(SELECT count(*) FROM domains WHERE state <> 'removed' AND not_after IS NOT NULL),
 			(SELECT count(*) FROM mails WHERE state = 'queued'),

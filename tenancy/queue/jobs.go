@@ -198,9 +198,10 @@ func answer(row *rivertype.JobRow, err error) (JobView, error) {
 	return viewOf(row), nil
 }
 
-// Count returns how many jobs stand in each state.
+// Count returns how many jobs stand in each state. Those of sandboxes that wait for their
+// own clock are not among them.
 func (j *Jobs) Count(ctx context.Context) (map[State]int64, error) {
-	rows, err := j.pool.Query(ctx, "SELECT state::text, count(*) FROM river.river_job GROUP BY state")
+	rows, err := j.pool.Query(ctx, "SELECT state::text, count(*) FROM river.river_job WHERE NOT (state = 'pending' AND starts_with(queue, 'twin-')) GROUP BY state")
 	if err != nil {
 		return nil, fmt.Errorf("count jobs: %w", err)
 	}
