@@ -31,6 +31,7 @@ func (s *siege) doors(t *testing.T) {
 	migrated := fmt.Sprintf("door.migrated(%s, %d, %d)", s.A.ID, version, version)
 	doors := map[string]door{
 		"tenant":          {"door.tenant()", true, false},
+		"clock":           {"door.clock()", true, false},
 		"record_usage":    {"door.record_usage('k', '', 'vps', 'start', 1, now(), '{\"tenant\": " + b + "}')", true, false},
 		"show_service":    {"door.show_service('{\"id\": \"00000000-0000-7000-8000-000000000001\", \"sku\": \"vps\", \"label\": \"\", \"platform_id\": \"00000000-0000-7000-8000-000000000002\", \"region\": \"\", \"ref\": \"\", \"desired\": \"active\", \"observed\": \"active\", \"problem\": \"\", \"address\": \"\", \"changed_at\": \"2026-01-01T00:00:00Z\", \"tenant_id\": " + b + "}')", true, false},
 		"record_revenue":  {"door.record_revenue('k', 'paid', 'EUR', 1, now())", true, false},
