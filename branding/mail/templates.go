@@ -33,6 +33,7 @@ const (
 	WholesalePaid    = "wholesale_paid"
 	WholesaleFailed  = "wholesale_failed"
 	WholesaleDue     = "wholesale_due"
+	WholesaleAnswer  = "wholesale_answer" // to a reseller's question about a line
 
 	RenewalUpcoming        = "renewal_upcoming" // of a year's cycle
 	InvoiceDue             = "invoice_due"      // to who has no payment method
@@ -95,7 +96,8 @@ var Templates = map[string][]string{
 	WholesaleInvoice: {"name", "number", "total", "due", "open", "link"}, // open: what is owed, empty: nothing
 	WholesalePaid:    {"name", "number", "amount", "link"},
 	WholesaleDue:     {"name", "number", "open", "due", "link"},
-	WholesaleFailed:  {"name", "number", "amount", "reason", "next", "link"}, // next: when it is tried again, empty: it is not
+	WholesaleAnswer:  {"name", "number", "line", "state", "text", "credit", "link"}, // state: accepted, declined or empty; credit: of the credit note, empty: there is none
+	WholesaleFailed:  {"name", "number", "amount", "reason", "next", "link"},        // next: when it is tried again, empty: it is not
 
 	RenewalUpcoming:        {"name", "what", "amount", "on", "until", "link"},                                 // amount: net; on, until: dates; link: the subscription's page
 	InvoiceDue:             {"name", "what", "number", "open", "due", "off", "fee", "fee_on", "week", "link"}, // off: when it is turned off; fee, fee_on: what is added then, empty: nothing; week: yes when a week more can be had; link: to pay

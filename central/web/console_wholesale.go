@@ -33,6 +33,9 @@ func (s *Console) wholesaleRoutes() []surface.Route {
 		at("GET", "/wholesale/invoices/:invoice", identity.WholesaleRead, s.showInvoice),
 		at("GET", "/wholesale/invoices/:invoice/pdf", identity.WholesaleRead, s.invoicePDF),
 		at("GET", "/wholesale/invoices/:invoice/lines/:line", identity.WholesaleRead, s.showLine),
+		at("POST", "/wholesale/invoices/:invoice/lines/:line/answer", identity.WholesaleWrite, s.answerLine),
+		at("GET", "/wholesale/questions", identity.WholesaleRead, s.listQuestions),
+		at("GET", "/wholesale/credits/:credit/pdf", identity.WholesaleRead, s.creditPDF),
 		at("POST", "/wholesale/invoices/:invoice/payments", identity.WholesaleWrite, s.takeByHand),
 		at("GET", "/wholesale/prices", identity.WholesaleRead, s.showBook),
 		at("POST", "/wholesale/prices", identity.WholesaleWrite, s.setPrice),
@@ -57,7 +60,7 @@ func (s *Console) wholesaleRoutes() []surface.Route {
 // wholesaleTabs are the tabs above the pages of wholesale billing.
 func wholesaleTabs(active string) []map[string]any {
 	var tabs []map[string]any
-	for _, t := range [][2]string{{"/wholesale", "Runs"}, {"/wholesale/invoices", "Invoices"}, {"/wholesale/prices", "Price book"}, {"/wholesale/tiers", "Tiers"}, {"/wholesale/seller", "Our details"}} {
+	for _, t := range [][2]string{{"/wholesale", "Runs"}, {"/wholesale/invoices", "Invoices"}, {"/wholesale/questions", "Questions"}, {"/wholesale/prices", "Price book"}, {"/wholesale/tiers", "Tiers"}, {"/wholesale/seller", "Our details"}} {
 		tabs = append(tabs, map[string]any{"Href": t[0], "Label": t[1], "Active": t[0] == active})
 	}
 	return tabs
@@ -263,8 +266,11 @@ type lineView struct {
 	Base   string // path of the invoice
 	List   table.Request
 	Status map[string]any
-	Ask    bool
+	Asked  []questionRow
+	Ask    bool // the reseller may ask
+	May    bool // staff may answer
 	Text   string
+	Amount string
 }
 
 // lookAtLine reads a line with a page of its evidence.
@@ -283,6 +289,9 @@ func lookAtLine(c *fiber.Ctx, d *wholesale.Desk, base string, of tenancy.ID) (li
 		return lineView{}, err
 	}
 	v := lineView{I: inv, L: l, Stays: stays, Base: base + "/" + inv.ID.String(), List: r, Status: invoiceStatus(inv, d.Central.Now())}
+	for _, q := range l.Asked {
+		v.Asked = append(v.Asked, questionRow{q, questionStatus(q)})
+	}
 	if rate, err := billing.ParseMinorRate(l.PriceMinor, inv.Currency); err == nil && l.Stays > 0 {
 		v.Price = &rate
 	}
@@ -294,6 +303,7 @@ func (s *Console) showLine(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	v.May = mayBill(c)
 	return surface.Render(c, "console", "console/wholesale_line", "A line of "+v.I.Number, v)
 }
 

@@ -38,6 +38,8 @@ func (s *Partner) Routes() []surface.Route {
 		at("GET", "/invoices/:invoice", identity.StatementRead, s.invoice),
 		at("GET", "/invoices/:invoice/pdf", identity.StatementRead, s.pdf),
 		at("GET", "/invoices/:invoice/lines/:line", identity.StatementRead, s.line),
+		at("GET", "/questions", identity.StatementRead, s.questions),
+		at("GET", "/credits/:credit/pdf", identity.StatementRead, s.credit),
 		at("POST", "/invoices/:invoice/lines/:line/question", identity.StatementRead, s.ask),
 	)
 }

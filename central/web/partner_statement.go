@@ -5,7 +5,6 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/branding/surface/table"
@@ -57,6 +56,7 @@ func (s *Partner) month(c *fiber.Ctx) error {
 type pricesView struct {
 	Partner wholesale.Partner
 	Rows    []wholesale.Listed
+	Plans   []wholesale.Planned
 }
 
 func (s *Partner) prices(c *fiber.Ctx) error {
@@ -64,11 +64,11 @@ func (s *Partner) prices(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	rows, err := s.Wholesale.PriceList(c.UserContext(), me.ID)
+	rows, plans, err := s.Wholesale.PriceListAndPlans(c.UserContext(), me.ID)
 	if err != nil {
 		return err
 	}
-	return surface.Render(c, "partner", "partner/prices", "Price list", pricesView{Partner: me, Rows: rows})
+	return surface.Render(c, "partner", "partner/prices", "Price list", pricesView{Partner: me, Rows: rows, Plans: plans})
 }
 
 func (s *Partner) invoices(c *fiber.Ctx) error {
@@ -116,14 +116,34 @@ func (s *Partner) pdf(c *fiber.Ctx) error {
 
 // sendPDF prints an invoice from its stored document.
 func sendPDF(c *fiber.Ctx, inv wholesale.Invoice) error {
-	file, err := document.PDF(inv.Document, document.Look{})
+	return printDocument(c, inv.Document, inv.Number)
+}
+
+// credit prints a credit note of the reseller's.
+func (s *Partner) credit(c *fiber.Ctx) error {
+	me, err := s.mine(c)
 	if err != nil {
 		return err
 	}
-	c.Set(fiber.HeaderContentType, "application/pdf")
-	c.Set(fiber.HeaderContentDisposition, `inline; filename="`+inv.Number+`.pdf"`)
-	c.Set(fiber.HeaderCacheControl, "no-store")
-	return c.Send(file)
+	return sendCredit(c, s.Wholesale, me.ID)
+}
+
+// questions are the lines the reseller questioned.
+func (s *Partner) questions(c *fiber.Ctx) error {
+	me, err := s.mine(c)
+	if err != nil {
+		return err
+	}
+	r := table.Read(c, "state")
+	rows, total, err := s.Wholesale.Questions(c.UserContext(), wholesale.QuestionFilter{Tenant: me.ID, State: r.Filters["state"], Offset: r.Offset(), Limit: r.Limit()})
+	if err != nil {
+		return err
+	}
+	v := questionsView{List: r, Total: total, States: questionStates()}
+	for _, q := range rows {
+		v.Rows = append(v.Rows, questionRow{q, questionStatus(q)})
+	}
+	return surface.Render(c, "partner", "partner/questions", "Questions", v)
 }
 
 func (s *Partner) line(c *fiber.Ctx) error {
@@ -154,5 +174,5 @@ func (s *Partner) ask(c *fiber.Ctx) error {
 	if err := s.Wholesale.Ask(c.UserContext(), me.ID, q, office.By(c)); err != nil {
 		return surface.FormError(c, err, "partner", "partner/line", "A line of "+v.I.Number, v)
 	}
-	return surface.Redirect(c, strings.TrimSuffix(c.Path(), "/question"), "Thank you. We look at it and write to you.")
+	return surface.Redirect(c, strings.TrimSuffix(c.Path(), "/question"), "Thank you. We look at it and write to you; the answer stands here too.")
 }

@@ -19,7 +19,7 @@ func TestPagesAskLittle(t *testing.T) {
 	billedWorld(t, w)
 	h := openOver(t, w, identity.StaffAdmin)
 	stock := h.stock()
-	known := map[string]string{":id": h.A.ID.String(), ":action": "suspend", ":person": h.person.ID.String(), ":invoice": invoiceOf(t, w, h.A), ":line": "2", ":sku": "wvps-s", ":platform": stock.platform.String(),
+	known := map[string]string{":id": h.A.ID.String(), ":action": "suspend", ":person": h.person.ID.String(), ":invoice": invoiceOf(t, w, h.A), ":line": "2", ":credit": creditOf(t, w, h.A), ":sku": "wvps-s", ":platform": stock.platform.String(),
 		":offer": stock.offer[strings.LastIndex(stock.offer, "/")+1:], ":tenant": h.A.ID.String(), ":service": stock.service.String()}
 	looked := 0
 	for _, r := range h.console.Routes() {

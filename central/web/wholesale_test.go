@@ -51,6 +51,19 @@ func invoiceOf(t testing.TB, w *tenancytest.World, who tenancy.Tenant) string {
 	return rows[0].ID.String()
 }
 
+// creditOf is a credit note of a reseller, of one cent.
+func creditOf(t testing.TB, w *tenancytest.World, who tenancy.Tenant) string {
+	t.Helper()
+	ctx, d := t.Context(), &wholesale.Desk{Central: w.Central}
+	id := uuid.MustParse(invoiceOf(t, w, who))
+	must(t, d.Ask(ctx, who.ID, wholesale.Question{Invoice: id, Position: 2, Text: "Why?"}, seeder))
+	_, l, _, err := d.Line(ctx, id, 2, who.ID, 0, 1)
+	must(t, err)
+	n, err := d.Accept(ctx, wholesale.Acceptance{Question: l.Open().ID, Amount: "0.01", Text: "Sorry."}, seeder)
+	must(t, err)
+	return n.ID.String()
+}
+
 func TestStaffBillWholesale(t *testing.T) {
 	w := tenancytest.New(t)
 	billedWorld(t, w)
@@ -196,6 +209,44 @@ func TestAPartnerReadsItsStatementAndNobodyElses(t *testing.T) {
 	}
 }
 
+// A question goes to and fro between the two surfaces and ends in a credit note that both see.
+func TestALineIsQuestionedAndCredited(t *testing.T) {
+	w := tenancytest.New(t)
+	billedWorld(t, w)
+	staff, h := openOver(t, w, identity.StaffBilling), openPartner(t, w)
+	inv := "/invoices/" + invoiceOf(t, w, w.A)
+	line := "/wholesale" + inv + "/lines/2"
+	staff.want("none yet", staff.get("/wholesale/questions"), 200, "Nobody questions anything")
+	h.want("none yet", h.get("/questions"), 200, "You have no questions")
+	h.want("asked", h.post(inv+"/lines/2/question", "text", "Why so much?"), 303, inv+"/lines/2")
+	staff.want("listed", staff.get("/wholesale/questions?state=open"), 200, "alpha", "Why so much?", "WS-000001")
+	a := staff.get(line)
+	staff.want("on its line", a, 200, "Why so much?", "Accept with a credit note")
+	id := regexp.MustCompile(`name="question" value="([0-9a-f-]{36})"`).FindStringSubmatch(a.page)
+	staff.want("an empty answer", staff.post(line+"/answer", "question", id[1], "do", "answer"), 422, "Please fill this in")
+	staff.want("an answer", staff.post(line+"/answer", "question", id[1], "do", "answer", "text", "It ran for 21 days."), 303, line)
+	h.want("both", h.get(inv+"/lines/2"), 200, "Why so much?", "It ran for 21 days.", "Say more")
+	staff.want("too much", staff.post(line+"/answer", "question", id[1], "do", "accept", "amount", "99", "text", "Sorry."), 422, "At most", `value="99"`, "Sorry.")
+	staff.want("no question", staff.post(line+"/answer", "question", "x", "do", "accept"), 404)
+	staff.want("accepted", staff.post(line+"/answer", "question", id[1], "do", "accept", "amount", "1.00", "text", "Sorry."), 303, line)
+	staff.want("once", staff.post(line+"/answer", "question", id[1], "do", "accept", "amount", "1.00", "text", "Sorry."), 303, line)
+	h.want("in the list", h.get("/questions"), 200, "Accepted", "WC-000001")
+	page := h.get(inv)
+	h.want("on the invoice", page, 200, "Credit note WC-000001")
+	credit := regexp.MustCompile(`/credits/[0-9a-f-]{36}/pdf`).FindString(page.page)
+	if pdf := h.get(credit); pdf.status != 200 || !strings.HasPrefix(pdf.page, "%PDF-") {
+		t.Errorf("%s: %d", credit, pdf.status)
+	}
+	if pdf := staff.get("/wholesale" + credit); pdf.status != 200 || !strings.HasPrefix(pdf.page, "%PDF-") {
+		t.Errorf("staff, %s: %d", credit, pdf.status)
+	}
+	h.want("none of theirs", h.get("/credits/"+uuid.NewString()+"/pdf"), 404)
+	reader := openOver(t, tenancytest.New(t), identity.StaffReadOnly)
+	if got := reader.post(line+"/answer", "question", id[1]); got.status != 403 {
+		t.Errorf("a reader answers: %d", got.status)
+	}
+}
+
 // Nothing anybody sends to the partner centre is an error of ours.
 func TestPartnerJunk(t *testing.T) {
 	w := tenancytest.New(t)
@@ -216,7 +267,7 @@ func TestPartnerPagesAskLittle(t *testing.T) {
 	w, count := tenancytest.NewCounted(t)
 	billedWorld(t, w)
 	h := openPartner(t, w)
-	known := map[string]string{":invoice": invoiceOf(t, w, w.A), ":line": "2"}
+	known := map[string]string{":invoice": invoiceOf(t, w, w.A), ":line": "2", ":credit": creditOf(t, w, w.A)}
 	known[":payment"] = h.bank.begin(h.A, known[":invoice"]).ID.String()
 	for _, r := range h.console.Routes() {
 		if r.Method != "GET" || r.Needs == identity.Public {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -70,13 +71,29 @@ const leastEvidenceSQL = `INSERT INTO wholesale_evidence (invoice_id, position, 
 
 // used says which of these any tier asks for: most books need neither statement.
 func (r *run) used(ctx context.Context) error {
-	return r.tx.NewRaw("SELECT coalesce(bool_or(commission_percent > 0), false), coalesce(bool_or(minimum_minor > 0), false) FROM tiers").Scan(ctx, &r.shares, &r.minimums)
+	err := r.tx.NewRaw("SELECT coalesce(bool_or(commission_percent > 0), false), coalesce(bool_or(minimum_minor > 0), false) FROM tiers").Scan(ctx, &r.shares, &r.minimums)
+	if err != nil || !r.shares {
+		return err
+	}
+	var rows []struct{ TenantID int64 }
+	err = r.tx.NewRaw("SELECT DISTINCT x.tenant_id FROM tenant_terms x JOIN tiers t USING (tier, currency) WHERE t.commission_percent > 0").Scan(ctx, &rows)
+	r.sharing = make(map[int64]bool, len(rows))
+	for _, x := range rows {
+		r.sharing[x.TenantID] = true
+	}
+	return err
 }
 
 // share puts the shares of a month's revenue on the invoices of a batch; of a closed month
 // what was told since.
 func (r *run) share(ctx context.Context, who []billed, place map[int64]int, m Month, from int, adjusts bool, all []billed) error {
 	if !r.shares {
+		return nil
+	}
+	if r.sharing != nil { // what others sell need not be read
+		who = slices.DeleteFunc(slices.Clone(who), func(w billed) bool { return !r.sharing[w.ID.Number()] })
+	}
+	if len(who) == 0 {
 		return nil
 	}
 	lines, err := r.rate(ctx, shareSQL, who, m, from)

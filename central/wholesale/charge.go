@@ -17,8 +17,8 @@ import (
 	"github.com/ezscale/ezscale/tenancy/queue"
 )
 
-// CollectJob has every invoice charged whose time has come, and looks at payments of
-// which nothing was heard for a while.
+// CollectJob has every invoice charged whose time has come, sets credits against what is
+// owed, and looks at payments of which nothing was heard for a while.
 type CollectJob struct{}
 
 // Kind names the job.
@@ -45,6 +45,9 @@ func (d *Desk) Collect(ctx context.Context) error {
 	err := d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
 		due, stale = nil, nil
 		if err := remindOfEvidence(ctx, tx); err != nil {
+			return err
+		}
+		if err := carryCredits(ctx, tx); err != nil { // of credit notes since
 			return err
 		}
 		err := tx.NewRaw("SELECT id, tries FROM wholesale_invoices WHERE next_try_at <= ? AND state = 'open' AND total_minor > paid_minor ORDER BY next_try_at, id LIMIT 500", tx.Now()).Scan(ctx, &due)

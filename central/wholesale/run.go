@@ -130,7 +130,8 @@ type run struct {
 	series series
 	closed []closedRun // whose late facts are adjusted here
 
-	shares, minimums bool // some tier asks for them
+	shares, minimums bool           // some tier asks for them
+	sharing          map[int64]bool // who was ever on a tier with a share; nil: not known
 
 	only tenancy.ID // whose preview it is; zero: a run of all
 	seen []billed   // what a preview would have issued
@@ -210,25 +211,31 @@ func (r *run) open(ctx context.Context) (done bool, err error) {
 		r.report.Again = true
 		return true, r.recall(ctx)
 	}
-	// One run at a time takes numbers.
-	var one int
-	if err := r.tx.NewRaw("INSERT INTO settings (name, value, changed_at) VALUES ('wholesale_series', '{}', ?) ON CONFLICT (name) DO NOTHING", r.tx.Now()).Scan(ctx, &one); err != nil && !tenancy.IsNoRows(err) {
+	if r.series, err = lockSeries(ctx, r.tx, "wholesale_series", "wholesale_invoices"); err != nil {
 		return false, err
-	}
-	if err := r.tx.NewRaw("SELECT 1 FROM settings WHERE name = 'wholesale_series' FOR UPDATE").Scan(ctx, &one); err != nil {
-		return false, err
-	}
-	var last []series
-	if err := r.tx.NewRaw("SELECT sequence, hash FROM wholesale_invoices ORDER BY sequence DESC LIMIT 1").Scan(ctx, &last); err != nil {
-		return false, err
-	}
-	if len(last) > 0 {
-		r.series = last[0]
-	} else {
-		r.series.Hash = []byte{}
 	}
 	r.seller, err = sellerIn(ctx, r.tx)
 	return false, err
+}
+
+// lockSeries lets one transaction at a time take numbers of a table's series, by a lock of
+// that name, and answers where the series stands.
+func lockSeries(ctx context.Context, tx *tenancy.CentralTx, lock, table string) (series, error) {
+	var one int
+	if err := tx.NewRaw("INSERT INTO settings (name, value, changed_at) VALUES (?, '{}', ?) ON CONFLICT (name) DO NOTHING", lock, tx.Now()).Scan(ctx, &one); err != nil && !tenancy.IsNoRows(err) {
+		return series{}, err
+	}
+	if err := tx.NewRaw("SELECT 1 FROM settings WHERE name = ? FOR UPDATE", lock).Scan(ctx, &one); err != nil {
+		return series{}, err
+	}
+	var last []series
+	if err := tx.NewRaw("SELECT sequence, hash FROM "+table+" ORDER BY sequence DESC LIMIT 1").Scan(ctx, &last); err != nil {
+		return series{}, err
+	}
+	if len(last) == 0 {
+		return series{Hash: []byte{}}, nil
+	}
+	return last[0], nil
 }
 
 // recall fills the report of a month that was billed before, in two small statements.

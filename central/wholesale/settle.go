@@ -2,7 +2,6 @@ package wholesale
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -104,6 +103,11 @@ func (d *Desk) applied(ctx context.Context, tx *tenancy.CentralTx, row InvoiceRo
 
 // write sends the reseller a letter about an invoice.
 func (d *Desk) write(ctx context.Context, tx *tenancy.CentralTx, invoice uuid.UUID, template, key string, data map[string]string) error {
+	return d.writeTo(ctx, tx, invoice, template, key, "", data)
+}
+
+// writeTo is write with a link to a page below the invoice's.
+func (d *Desk) writeTo(ctx context.Context, tx *tenancy.CentralTx, invoice uuid.UUID, template, key, below string, data map[string]string) error {
 	if d.Mail == nil {
 		return nil
 	}
@@ -113,58 +117,8 @@ func (d *Desk) write(ctx context.Context, tx *tenancy.CentralTx, invoice uuid.UU
 	if err != nil || to.Email == "" {
 		return err
 	}
-	data["name"], data["number"], data["link"] = to.Name, to.Number, d.PartnerURL+"/invoices/"+invoice.String()
+	data["name"], data["number"], data["link"] = to.Name, to.Number, d.PartnerURL+"/invoices/"+invoice.String()+below
 	return d.Mail.Enqueue(ctx, tx, mail.Message{Key: key, Template: template, To: to.Email, Data: data})
-}
-
-// Question is what a reseller asks about a line.
-type Question struct {
-	Invoice  uuid.UUID
-	Position int
-	Text     string
-}
-
-// Ask tells staff that a reseller questions a line of its invoice. The same question
-// again tells nobody. The fault question.invalid is about fields.
-func (d *Desk) Ask(ctx context.Context, of tenancy.ID, q Question, by audit.Origin) error {
-	wrong := map[string]string{}
-	q.Text = line("text", q.Text, 400, wrong)
-	if err := fault.Fields("question.invalid", wrong); err != nil {
-		return err
-	}
-	err := d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
-		row, _, err := invoiceIn(ctx, tx, q.Invoice, of)
-		if err != nil {
-			return err
-		}
-		var about string
-		err = tx.NewRaw("SELECT description FROM wholesale_lines WHERE invoice_id = ? AND position = ?", q.Invoice, q.Position).Scan(ctx, &about)
-		if tenancy.IsNoRows(err) {
-			return errUnknownInvoice
-		}
-		if err != nil {
-			return err
-		}
-		id, err := uuid.NewV7()
-		if err != nil {
-			return err
-		}
-		detail, err := json.Marshal(map[string]any{"invoice": q.Invoice, "number": row.Number, "position": q.Position, "line": about, "text": q.Text, "asked_by": by.Actor.Name})
-		if err != nil {
-			return err
-		}
-		key := fmt.Sprintf("question %s %d %s", q.Invoice, q.Position, uuid.NewSHA1(uuid.Nil, []byte(q.Text)))
-		_, err = tx.NewRaw("INSERT INTO alerts (id, key, tenant_id, kind, text, detail, at) VALUES (?, ?, ?, 'invoice.question', ?, ?::jsonb, ?) ON CONFLICT (key) DO NOTHING",
-			id, key, of, fmt.Sprintf("%s questions a line of %s: %s", row.Name, row.Number, q.Text), string(detail), tx.Now()).Exec(ctx)
-		if err != nil {
-			return err
-		}
-		return by.Record(ctx, tx, "wholesale.line_questioned", audit.Target{Kind: "wholesale_invoice", ID: q.Invoice.String()}, map[string]any{"number": row.Number, "position": q.Position, "text": q.Text})
-	})
-	if err != nil {
-		return fmt.Errorf("question a line of %s: %w", q.Invoice, err)
-	}
-	return nil
 }
 
 // Standing is what a reseller owes and how it stands.

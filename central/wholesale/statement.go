@@ -169,6 +169,8 @@ type Line struct {
 	NetMinor    int64
 	Stays       int // rows of evidence
 
+	Asked []Asked `bun:"-"` // what was asked about it, the newest first; read with one line alone
+
 	currency string
 }
 
@@ -315,6 +317,9 @@ func (d *Desk) Line(ctx context.Context, id uuid.UUID, position int, of tenancy.
 		if err != nil {
 			return err
 		}
+		if l.Asked, err = askedOf(ctx, tx, id, position); err != nil {
+			return err
+		}
 		return tx.NewRaw(`SELECT e.subject, coalesce(s.label, '') AS label, e.from_at, e.to_at, e.quantity::text AS quantity, e.share::text AS share, e.price_minor::text AS price_minor,
 				e.amount_minor::text AS amount_minor, e.start_key, coalesce(v.at, a.at) AS start_at, coalesce(v.recorded_at, a.recorded_at) AS start_told, e.stop_key, b.at AS stop_at, b.recorded_at AS stop_told
 			FROM wholesale_evidence e
@@ -330,6 +335,16 @@ func (d *Desk) Line(ctx context.Context, id uuid.UUID, position int, of tenancy.
 	}
 	l.currency = row.Currency
 	return row, l, stays, nil
+}
+
+// Open is what is asked about the line and not decided; nil: nothing.
+func (l Line) Open() *Asked {
+	for i, a := range l.Asked {
+		if a.State == QuestionOpen {
+			return &l.Asked[i]
+		}
+	}
+	return nil
 }
 
 // moneyOf are sums by currency, in the currencies' order.

@@ -52,10 +52,11 @@ func (a *app) staffOffice(ctx context.Context, outbox *mail.Outbox) (*centralweb
 
 // teamOffice wires what the pages for a reseller's team need.
 func (a *app) teamOffice(outbox *mail.Outbox, letters *mail.Letters, desk *branding.Desk) *tenantweb.Office {
+	costs := runningCosts{book: &wholesale.Desk{Central: a.central}}
 	return &tenantweb.Office{
 		Hosts: a.resolver.Hosts, Refresh: a.resolver.RefreshTenant, MailAgain: outbox.Again,
 		Twins: a.shopTwins(letters, a.senders(desk)),
-		Costs: runningCosts{book: &wholesale.Desk{Central: a.central}}, Months: &tenantreport.Closed{}, Glances: &tenantweb.Glances{}, Letters: letters, Sender: a.senders(desk).Tenant,
+		Costs: costs, Wholesale: costs, Months: &tenantreport.Closed{}, Glances: &tenantweb.Glances{}, Letters: letters, Sender: a.senders(desk).Tenant,
 	}
 }
 

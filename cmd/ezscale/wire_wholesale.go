@@ -70,20 +70,20 @@ func wholesaleJobs(w *queue.Workers, d *wholesale.Desk) {
 // tellAgain has every shop tell the platform what stands in its own schema: its services,
 // what customers pay for them and the tax its prices hold.
 func tellAgain(ctx context.Context, central *tenancy.Central, pool *tenancy.Pool) error {
-	var all []tenancy.ID
+	var all []struct{ ID tenancy.ID }
 	err := central.View(ctx, func(tx *tenancy.CentralTx) error {
 		return tx.NewRaw("SELECT id FROM tenants WHERE status <> 'dropped' AND migration_error IS NULL ORDER BY id").Scan(ctx, &all)
 	})
 	if err != nil {
 		return fmt.Errorf("who is to tell again: %w", err)
 	}
-	for _, id := range all {
-		db := pool.Bind(tenancy.Tenant{ID: id})
+	for _, t := range all {
+		db := pool.Bind(tenancy.Tenant{ID: t.ID})
 		if _, err := hosting.ShowAll(ctx, db); err != nil {
-			return fmt.Errorf("reseller %s tells again: %w", id, err)
+			return fmt.Errorf("reseller %s tells again: %w", t.ID, err)
 		}
 		if err := db.Update(ctx, func(tx *tenancy.Tx) error { return invoicing.TellHeldTax(ctx, tx) }); err != nil {
-			return fmt.Errorf("reseller %s tells again: %w", id, err)
+			return fmt.Errorf("reseller %s tells again: %w", t.ID, err)
 		}
 	}
 	return nil

@@ -66,15 +66,20 @@ func PriceAll(ctx context.Context, tx *tenancy.Tx, buyer account.Taxed, invoices
 // parts per million on top of the net; 0 where prices are without tax.
 const HeldTaxFigure = "price_tax_ppm"
 
+// HeldTax is that tax.
+func HeldTax(ctx context.Context, tx *tenancy.Tx) (ppm int64, err error) {
+	shop, err := termsOf(ctx, tx, tx.Now(), nil)
+	if err != nil || !shop.PricesInclude {
+		return 0, err
+	}
+	return shop.taxCase(account.Taxed{}, billing.Standard, tx.Now()).HomeRate(), nil
+}
+
 // TellHeldTax tells the platform of it: part of whatever changes the shop's prices' tax.
 func TellHeldTax(ctx context.Context, tx *tenancy.Tx) error {
-	shop, err := termsOf(ctx, tx, tx.Now(), nil)
+	held, err := HeldTax(ctx, tx)
 	if err != nil {
 		return err
-	}
-	var held int64
-	if shop.PricesInclude {
-		held = shop.taxCase(account.Taxed{}, billing.Standard, tx.Now()).HomeRate()
 	}
 	return tx.SetFigure(ctx, HeldTaxFigure, "", held)
 }

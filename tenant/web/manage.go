@@ -26,10 +26,11 @@ type Office struct {
 	Letters   *mail.Letters                                                  // the words of mails
 	Sender    func(ctx context.Context, db *tenancy.DB) (mail.Sender, error) // in whose name they go out
 	MailAgain func(ctx context.Context, tx tenancy.Statements, id uuid.UUID) error
-	Costs     report.Costs   // what running services cost the reseller; nil: no margins are shown
-	Months    *report.Closed // the months that are over; may be nil
-	Twins     Twins          // sandbox twins; nil: there are none
-	Glances   *Glances       // the dashboard's figures of a moment ago; may be nil
+	Costs     report.Costs     // what running services cost the reseller; nil: no margins are shown
+	Wholesale report.Wholesale // what months cost the reseller, as billed; nil: no margins by plan
+	Months    *report.Closed   // the months that are over; may be nil
+	Twins     Twins            // sandbox twins; nil: there are none
+	Glances   *Glances         // the dashboard's figures of a moment ago; may be nil
 }
 
 // officeRoutes are the pages for the reseller's team, on one screen.
@@ -40,6 +41,7 @@ func (s *Site) officeRoutes() []surface.Route {
 	all := []surface.Route{
 		at("GET", "", identity.DashboardRead, s.dashboard),
 		at("GET", "/reports", identity.ReportsRead, s.showReport),
+		at("GET", "/reports/margins", identity.ReportsRead, s.showMargins),
 		at("GET", "/customers", identity.CustomersRead, s.listCustomers),
 		at("GET", "/customers/:customer", identity.CustomersRead, s.showCustomer),
 		at("POST", "/customers/:customer/exemption", identity.CustomersEdit, s.saveExemption),
