@@ -22,7 +22,7 @@ type TaxRule struct {
 // Line is one position of an invoice. Quantity of Unit is Net, unless Net was
 // prorated; tax is taken on the sum of each rule and not here.
 type Line struct {
-	Kind           string // plan, option, setup, adjustment
+	Kind           string // plan, option, setup, usage, adjustment
 	SubscriptionID string // empty: none
 	Description    string
 	Period         Period // zero: none
@@ -31,6 +31,8 @@ type Line struct {
 	Unit           Money
 	Net            Money
 	Tax            TaxRule
+	MeterID        string // whose usage it is; empty: no meter's
+	Round          int    // which of its month's invoices it stands on, from 0
 }
 
 // TaxSum is what lines of one rule come to.

@@ -83,7 +83,9 @@ type Line struct {
 	UnitCode       string     `json:"unit_code,omitempty"`
 	UnitMinor      int64      `json:"unit_minor"`
 	NetMinor       int64      `json:"net_minor"`
-	Tax            int        `json:"tax"` // position in Taxes
+	Tax            int        `json:"tax"`                // position in Taxes
+	MeterID        string     `json:"meter_id,omitempty"` // whose usage it is
+	Round          int        `json:"round,omitempty"`    // which of its month's invoices this is, from 0
 }
 
 // Tax is what lines of one rule come to, with what it rests on.
@@ -118,7 +120,7 @@ func (d *Document) Put(lines []billing.Line, sums []billing.TaxSum) {
 	for i, l := range lines {
 		d.Lines[i] = Line{
 			Kind: l.Kind, SubscriptionID: l.SubscriptionID, Description: l.Description, Quantity: l.Quantity,
-			UnitCode: l.UnitCode, UnitMinor: l.Unit.Minor, NetMinor: l.Net.Minor,
+			UnitCode: l.UnitCode, UnitMinor: l.Unit.Minor, NetMinor: l.Net.Minor, MeterID: l.MeterID, Round: l.Round,
 			Tax: slices.IndexFunc(sums, func(s billing.TaxSum) bool { return s.Rule == l.Tax }),
 		}
 		if !l.Period.From.IsZero() {

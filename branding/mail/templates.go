@@ -47,6 +47,7 @@ const (
 	SubscriptionContinued  = "subscription_continued"
 	PlanChanged            = "plan_changed"
 	ChangeFailed           = "change_failed"
+	SpendLimit             = "spend_limit" // usage comes near what a customer wants to spend
 )
 
 // The letters about services.
@@ -104,11 +105,12 @@ var Templates = map[string][]string{
 	PaymentFailed:          {"name", "what", "number", "amount", "reason", "next", "ask", "week", "link"},     // next: a date, empty: it is not tried again; ask: replace (the method), confirm (with the bank), or empty
 	ServiceSuspendedUnpaid: {"name", "what", "number", "open", "ends", "link"},                                // ends: when it is deleted
 	SubscriptionCancelled:  {"name", "what", "ends", "link"},
-	SubscriptionEnding:     {"name", "what", "number", "open", "ends", "link"},        // ends: when it is deleted
-	MoreTime:               {"name", "what", "number", "open", "next", "off", "link"}, // next: when it is charged, empty: it is not; off: when it is turned off
-	SubscriptionPaused:     {"name", "what", "until", "reason", "link"},               // reason: may be empty
-	SubscriptionContinued:  {"name", "what", "until", "link"},                         // until: paid until
-	SubscriptionEnded:      {"name", "what", "reason", "link"},                        // reason: cancelled or unpaid
-	PlanChanged:            {"name", "what", "amount", "every", "next", "link"},       // amount: net, a cycle; next: the date of the next invoice
-	ChangeFailed:           {"name", "what", "wanted", "paid", "link"},                // paid: yes when money goes back; empty: nothing was paid
+	SubscriptionEnding:     {"name", "what", "number", "open", "ends", "link"},                    // ends: when it is deleted
+	MoreTime:               {"name", "what", "number", "open", "next", "off", "link"},             // next: when it is charged, empty: it is not; off: when it is turned off
+	SubscriptionPaused:     {"name", "what", "until", "reason", "link"},                           // reason: may be empty
+	SubscriptionContinued:  {"name", "what", "until", "link"},                                     // until: paid until
+	SubscriptionEnded:      {"name", "what", "reason", "link"},                                    // reason: cancelled or unpaid
+	PlanChanged:            {"name", "what", "amount", "every", "next", "link"},                   // amount: net, a cycle; next: the date of the next invoice
+	ChangeFailed:           {"name", "what", "wanted", "paid", "link"},                            // paid: yes when money goes back; empty: nothing was paid
+	SpendLimit:             {"name", "what", "percent", "spent", "limit", "until", "off", "link"}, // spent, limit: net; until: a date; off: yes when it was turned off, otherwise empty
 }

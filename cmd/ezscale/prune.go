@@ -11,6 +11,7 @@ import (
 
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenant/metering"
 )
 
 // loginsKept is how long attempts to sign in are remembered.
@@ -47,6 +48,9 @@ func pruneLogins(ctx context.Context, central *tenancy.Central, pool *tenancy.Po
 		if err == nil && people {
 			err = db.Update(ctx, func(tx *tenancy.Tx) error { return prune(tx) })
 		}
+		if err == nil {
+			err = forgetUsage(ctx, db)
+		}
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("tenant %s: %w", id, err))
 		}
@@ -55,6 +59,23 @@ func pruneLogins(ctx context.Context, central *tenancy.Central, pool *tenancy.Po
 		}
 	}
 	return forgotten, failed
+}
+
+// forgottenAtOnce bounds one transaction.
+const forgottenAtOnce = 10_000
+
+// forgetUsage removes a tenant's events of usage that nobody can ask for any more.
+func forgetUsage(ctx context.Context, db *tenancy.DB) error {
+	for {
+		var n int64
+		err := db.Update(ctx, func(tx *tenancy.Tx) (err error) {
+			n, err = metering.Forget(ctx, tx, forgottenAtOnce)
+			return err
+		})
+		if err != nil || n < forgottenAtOnce {
+			return err
+		}
+	}
 }
 
 // redisLog is where go-redis writes what it cannot return: its own retries and

@@ -17,7 +17,7 @@ func (a *app) webhooks() *webhook.Desk {
 func (a *app) customerAPI(site *tenantweb.Site) *api.API {
 	return &api.API{Limits: newCallLimits(a.redis), Slices: api.Slices{
 		Offers: site.Selling.Offers, Hosting: site.Services.Desk, Checkout: site.Selling.Checkout,
-		Renewal: a.renewalDesk(), Payments: site.Payments,
+		Renewal: a.renewalDesk(), Payments: site.Payments, Metering: a.meteringDesk(),
 		PDF: tenantweb.Press{Brands: site.Brands, Media: site.Media}.PDF,
 	}}
 }

@@ -126,6 +126,7 @@ func (a *app) workers(domains *domain.Service, brands *branding.Desk) (*queue.Wo
 	orders := a.checkoutDesk(wholesaleOffers{a.platforms()})
 	handleRenewals(w, a.renewalDesk(), orders)
 	checkoutJobs(w, orders)
+	handleUsage(w, a.meteringDesk())
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, _ stockJob) error {
 		return a.fillStock(ctx, a.wantedSpares())
 	}, queue.Timeout(10*time.Minute))

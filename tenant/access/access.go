@@ -37,6 +37,9 @@ const (
 	ServicesCredentials Scope = "services:credentials" // see access data, have a new password set
 	SubscriptionsWrite  Scope = "subscriptions:write"  // cancel, and take it back
 	BillingWrite        Scope = "billing:write"        // payment methods
+
+	UsageRead  Scope = "usage:read"  // what was used and costs so far
+	UsageWrite Scope = "usage:write" // tell what was used; only the shop's own programs
 )
 
 // Scopes lists them all, with what each lets a program do.
@@ -55,13 +58,28 @@ func Scopes() []struct {
 		{ServicesCredentials, "See the access data of services and set new passwords"},
 		{SubscriptionsWrite, "Cancel subscriptions and take a cancellation back"},
 		{BillingWrite, "Choose the payment method to charge and remove saved ones"},
+		{UsageRead, "See what was used and what it costs so far"},
 	}
+}
+
+// teamScopes are what programs of the shop itself may do, for all of its customers.
+var teamScopes = []Scope{UsageWrite, UsageRead}
+
+// TeamScopes lists them, with what each lets a program do.
+func TeamScopes() []struct {
+	Scope Scope
+	Label string
+} {
+	return []struct {
+		Scope Scope
+		Label string
+	}{{UsageWrite, "Tell what customers used"}, {UsageRead, "See what customers used and what it costs so far"}}
 }
 
 // needs says what its maker must be allowed in the account for each scope.
 var needs = map[Scope]account.Permission{
 	ServicesRead: account.ServicesSee, ServicesWrite: account.ServicesRun, BillingRead: account.InvoicesSee, OrdersWrite: account.Buy,
-	ServicesCredentials: account.ServicesRun, SubscriptionsWrite: account.CancelContract, BillingWrite: account.Pay,
+	ServicesCredentials: account.ServicesRun, SubscriptionsWrite: account.CancelContract, BillingWrite: account.Pay, UsageRead: account.ServicesSee,
 }
 
 // Grants reports whether a member of this role may make a token for the scope.
@@ -94,7 +112,7 @@ const (
 
 // New is what a token is made from.
 type New struct {
-	AccountID uuid.UUID
+	AccountID uuid.UUID // uuid.Nil: of the shop's team, for what TeamScopes lists
 	PersonID  uuid.UUID
 	Name      string
 	Scopes    []Scope
@@ -116,7 +134,7 @@ func (n *New) check() error {
 		fields["scopes"] = "Choose what the token may do."
 	}
 	for _, s := range n.Scopes {
-		if needs[s] == "" {
+		if n.AccountID != uuid.Nil && needs[s] == "" || n.AccountID == uuid.Nil && !slices.Contains(teamScopes, s) {
 			fields["scopes"] = "There is no such scope."
 		}
 	}
@@ -149,17 +167,11 @@ func Create(ctx context.Context, db *tenancy.DB, n New, by audit.Origin) (t Toke
 		return Token{}, "", err
 	}
 	err = db.Update(ctx, func(tx *tenancy.Tx) error {
-		role, err := lockedRole(ctx, tx, n.AccountID, n.PersonID)
-		if err != nil {
+		if err := n.mayBeMade(ctx, tx); err != nil {
 			return err
 		}
-		for _, s := range n.Scopes {
-			if !account.May(role, needs[s]) {
-				return fault.New(fault.Forbidden, "token.scope_beyond_role", "Your role in this account does not include that.")
-			}
-		}
 		var working int
-		err = tx.NewRaw("SELECT count(*) FROM api_tokens WHERE account_id = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)", n.AccountID, tx.Now()).Scan(ctx, &working)
+		err = tx.NewRaw("SELECT count(*) FROM api_tokens WHERE account_id IS NOT DISTINCT FROM ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)", accountOrNull(n.AccountID), tx.Now()).Scan(ctx, &working)
 		if err != nil {
 			return fmt.Errorf("count tokens: %w", err)
 		}
@@ -173,16 +185,56 @@ func Create(ctx context.Context, db *tenancy.DB, n New, by audit.Origin) (t Toke
 			expires = &t.ExpiresAt
 		}
 		_, err = tx.NewRaw(`INSERT INTO api_tokens (id, account_id, person_id, name, scopes, token_hash, hint, created_at, expires_at)
-			VALUES (?, ?, ?, ?, ?::jsonb, ?, ?, ?, ?)`, id, n.AccountID, n.PersonID, n.Name, string(scopes), hash(secret), t.Hint, t.CreatedAt, expires).Exec(ctx)
+			VALUES (?, ?, ?, ?, ?::jsonb, ?, ?, ?, ?)`, id, accountOrNull(n.AccountID), n.PersonID, n.Name, string(scopes), hash(secret), t.Hint, t.CreatedAt, expires).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("keep a token: %w", err)
 		}
-		return by.Record(ctx, tx, "token.created", audit.Target{Kind: "account", ID: n.AccountID.String()}, map[string]any{"token": id, "name": n.Name, "scopes": n.Scopes})
+		return by.Record(ctx, tx, "token.created", targetOf(n.AccountID), map[string]any{"token": id, "name": n.Name, "scopes": n.Scopes})
 	})
 	if err != nil {
 		return Token{}, "", err
 	}
 	return t, secret, nil
+}
+
+// mayBeMade looks whether the person may make the token.
+func (n New) mayBeMade(ctx context.Context, tx *tenancy.Tx) error {
+	if n.AccountID == uuid.Nil {
+		var may bool
+		err := tx.NewRaw("SELECT EXISTS (SELECT FROM people WHERE id = ? AND world = 'reseller' AND role IN ('owner', 'admin') AND disabled_at IS NULL)", n.PersonID).Scan(ctx, &may)
+		if err != nil {
+			return fmt.Errorf("read a role: %w", err)
+		}
+		if !may {
+			return fault.New(fault.Forbidden, "token.scope_beyond_role", "Your role does not include that.")
+		}
+		return nil
+	}
+	role, err := lockedRole(ctx, tx, n.AccountID, n.PersonID)
+	if err != nil {
+		return err
+	}
+	for _, s := range n.Scopes {
+		if !account.May(role, needs[s]) {
+			return fault.New(fault.Forbidden, "token.scope_beyond_role", "Your role in this account does not include that.")
+		}
+	}
+	return nil
+}
+
+func accountOrNull(id uuid.UUID) *uuid.UUID {
+	if id == uuid.Nil {
+		return nil
+	}
+	return &id
+}
+
+// targetOf is what the trail says a token is of.
+func targetOf(accountID uuid.UUID) audit.Target {
+	if accountID == uuid.Nil {
+		return audit.Target{Kind: "settings", ID: "api"}
+	}
+	return audit.Target{Kind: "account", ID: accountID.String()}
 }
 
 // lockedRole is the person's role in the account, which does not change until the
@@ -203,7 +255,8 @@ func hash(secret string) []byte {
 	return sum[:]
 }
 
-// List returns an account's tokens, the newest first, also those that no longer work.
+// List returns an account's tokens, or with uuid.Nil the team's, the newest first, also
+// those that no longer work.
 func List(ctx context.Context, tx *tenancy.Tx, accountID uuid.UUID) ([]Token, error) {
 	var rows []struct {
 		ID         uuid.UUID
@@ -217,7 +270,7 @@ func List(ctx context.Context, tx *tenancy.Tx, accountID uuid.UUID) ([]Token, er
 		RevokedAt  *time.Time
 	}
 	err := tx.NewRaw(`SELECT t.id, t.name, t.scopes, t.hint, p.name AS made_by, t.created_at, t.expires_at, t.last_used_at, t.revoked_at
-		FROM api_tokens t JOIN people p ON p.id = t.person_id WHERE t.account_id = ? ORDER BY t.created_at DESC, t.id LIMIT 200`, accountID).Scan(ctx, &rows)
+		FROM api_tokens t JOIN people p ON p.id = t.person_id WHERE t.account_id IS NOT DISTINCT FROM ? ORDER BY t.created_at DESC, t.id LIMIT 200`, accountOrNull(accountID)).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("list tokens: %w", err)
 	}
@@ -242,10 +295,10 @@ func timeOf(t *time.Time) time.Time {
 func Revoke(ctx context.Context, db *tenancy.DB, accountID, id uuid.UUID, by audit.Origin) error {
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
 		var name string
-		err := tx.NewRaw("UPDATE api_tokens SET revoked_at = ? WHERE id = ? AND account_id = ? AND revoked_at IS NULL RETURNING name", tx.Now(), id, accountID).Scan(ctx, &name)
+		err := tx.NewRaw("UPDATE api_tokens SET revoked_at = ? WHERE id = ? AND account_id IS NOT DISTINCT FROM ? AND revoked_at IS NULL RETURNING name", tx.Now(), id, accountOrNull(accountID)).Scan(ctx, &name)
 		if tenancy.IsNoRows(err) {
 			var there bool
-			if err := tx.NewRaw("SELECT EXISTS (SELECT FROM api_tokens WHERE id = ? AND account_id = ?)", id, accountID).Scan(ctx, &there); err != nil {
+			if err := tx.NewRaw("SELECT EXISTS (SELECT FROM api_tokens WHERE id = ? AND account_id IS NOT DISTINCT FROM ?)", id, accountOrNull(accountID)).Scan(ctx, &there); err != nil {
 				return fmt.Errorf("look for a token: %w", err)
 			}
 			if there {
@@ -256,6 +309,6 @@ func Revoke(ctx context.Context, db *tenancy.DB, accountID, id uuid.UUID, by aud
 		if err != nil {
 			return fmt.Errorf("revoke a token: %w", err)
 		}
-		return by.Record(ctx, tx, "token.revoked", audit.Target{Kind: "account", ID: accountID.String()}, map[string]any{"token": id, "name": name})
+		return by.Record(ctx, tx, "token.revoked", targetOf(accountID), map[string]any{"token": id, "name": name})
 	})
 }

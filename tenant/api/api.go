@@ -71,6 +71,7 @@ type operation struct {
 	method, path string
 	scope        access.Scope // empty: no token is needed
 	write        bool         // takes an Idempotency-Key
+	perMinute    int          // how often a token may call it, beside all others; 0: with them
 	do           func(c call) (status int, body any, err error)
 }
 
@@ -107,7 +108,7 @@ func (a *API) handle(op operation) fiber.Handler {
 			}
 			c.caller, who = caller, "token/"+caller.TokenID.String()
 		}
-		if err := a.admit(c, who); err != nil {
+		if err := a.admitTo(c, who, op); err != nil {
 			return err
 		}
 		if op.scope != "" && !c.caller.May(op.scope) {
@@ -142,13 +143,18 @@ func bearer(f *fiber.Ctx) string {
 }
 
 // admit counts the call and tells how many more there may be.
-func (a *API) admit(c call, who string) error {
+func (a *API) admit(c call, who string) error { return a.admitTo(c, who, operation{}) }
+
+func (a *API) admitTo(c call, who string, op operation) error {
 	if a.Limits == nil {
 		return nil
 	}
 	per := a.PerMinute
 	if per <= 0 {
 		per = 120
+	}
+	if op.perMinute > 0 {
+		per, who = op.perMinute, who+op.path
 	}
 	left, err := a.Limits.Take(c.ctx(), fmt.Sprintf("api/%s/%s", c.db.Tenant().ID, who), per)
 	if err != nil {
@@ -224,8 +230,10 @@ type rawAnswer struct {
 const maxBody = 64 << 10
 
 // decode reads a JSON object strictly: one value, no unknown members.
-func decode(c call, into any) error {
-	if len(c.Body()) > maxBody {
+func decode(c call, into any) error { return decodeUpTo(c, into, maxBody) }
+
+func decodeUpTo(c call, into any, most int) error {
+	if len(c.Body()) > most {
 		return fault.New(fault.Invalid, "api.body_too_large", "The body is too large.")
 	}
 	if len(c.Body()) == 0 {

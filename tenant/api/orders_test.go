@@ -21,6 +21,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/checkout"
 	"github.com/ezscale/ezscale/tenant/hosting"
+	"github.com/ezscale/ezscale/tenant/metering"
 	"github.com/ezscale/ezscale/tenant/payment"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
@@ -59,7 +60,7 @@ func slicesOf(t *testing.T) api.Slices {
 		t.Fatal(err)
 	}
 	box := mail.NewOutbox(ring)
-	return api.Slices{Renewal: &renewal.Desk{Mail: box}, Payments: &payment.Desk{Gateways: cards{}, Keys: ring}, Offers: stock{}, Hosting: &hosting.Desk{Platforms: stock{}, Keys: ring, Mail: box}, Checkout: &checkout.Desk{Offers: stock{}, Supply: stock{}, Mail: box}}
+	return api.Slices{Metering: &metering.Desk{Mail: box}, Renewal: &renewal.Desk{Mail: box}, Payments: &payment.Desk{Gateways: cards{}, Keys: ring}, Offers: stock{}, Hosting: &hosting.Desk{Platforms: stock{}, Keys: ring, Mail: box}, Checkout: &checkout.Desk{Offers: stock{}, Supply: stock{}, Mail: box}}
 }
 
 func (l *lab) exec(who tenancy.Tenant, sql string, args ...any) {
@@ -93,7 +94,7 @@ func (l *lab) ordered(c customer, key string) said {
 	return l.call("POST", "/orders", c.token, map[string]any{"quote_id": q.json["id"], "accept_terms": true}, "Idempotency-Key", key)
 }
 
-var every = []access.Scope{access.ServicesRead, access.ServicesWrite, access.BillingRead, access.OrdersWrite, access.ServicesCredentials, access.SubscriptionsWrite, access.BillingWrite}
+var every = []access.Scope{access.ServicesRead, access.ServicesWrite, access.BillingRead, access.OrdersWrite, access.ServicesCredentials, access.SubscriptionsWrite, access.BillingWrite, access.UsageRead}
 
 func TestAnOrderByAProgram(t *testing.T) {
 	l := newLab(t)
@@ -260,7 +261,7 @@ func TestEachCallWantsItsScope(t *testing.T) {
 		"GET /subscriptions": access.ServicesRead, "GET /subscriptions/x": access.ServicesRead, "POST /subscriptions/x/cancel": access.SubscriptionsWrite, "POST /subscriptions/x/resume": access.SubscriptionsWrite,
 		"GET /payment-methods": access.BillingRead, "DELETE /payment-methods/x": access.BillingWrite, "POST /payment-methods/x/default": access.BillingWrite, "GET /invoices/x/timeline": access.BillingRead,
 		"POST /subscriptions/x/pause": access.SubscriptionsWrite, "POST /subscriptions/x/continue": access.SubscriptionsWrite, "POST /invoices/x/week": access.BillingWrite,
-		"POST /subscriptions/x/quotes": access.OrdersWrite, "POST /quotes/x/accept": access.OrdersWrite, "GET /upcoming-invoices": access.BillingRead,
+		"POST /subscriptions/x/quotes": access.OrdersWrite, "POST /quotes/x/accept": access.OrdersWrite, "GET /upcoming-invoices": access.BillingRead, "GET /subscriptions/x/usage": access.UsageRead, "POST /usage-events": access.UsageWrite,
 	}
 	for _, r := range (&api.API{}).Routes() {
 		path := strings.TrimPrefix(r.Path, api.Prefix)

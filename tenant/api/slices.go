@@ -12,6 +12,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/checkout"
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/metering"
 	"github.com/ezscale/ezscale/tenant/payment"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
@@ -23,6 +24,7 @@ type Slices struct {
 	Checkout *checkout.Desk
 	Renewal  *renewal.Desk
 	Payments *payment.Desk
+	Metering *metering.Desk
 	// PDF draws a stored document in the shop's brand.
 	PDF func(ctx context.Context, db *tenancy.DB, d document.Document) (pdf []byte, fileName string, err error)
 }
@@ -51,6 +53,9 @@ func (a *API) operations() []operation {
 		{method: post, path: "/subscriptions/:id/continue", scope: access.SubscriptionsWrite, write: true, do: a.continueSubscription},
 		{method: post, path: "/subscriptions/:id/quotes", scope: access.OrdersWrite, write: true, do: a.quoteChange},
 		{method: post, path: "/quotes/:id/accept", scope: access.OrdersWrite, write: true, do: a.acceptChange},
+		{method: get, path: "/subscriptions/:id/usage", scope: access.UsageRead, do: a.getUsage},
+		// Not under a key either: each event has a name of its own.
+		{method: post, path: "/usage-events", scope: access.UsageWrite, perMinute: 1500, do: a.recordUsage},
 		{method: get, path: "/upcoming-invoices", scope: access.BillingRead, do: a.upcomingInvoices},
 		{method: get, path: "/payment-methods", scope: access.BillingRead, do: a.listMethods},
 		{method: post, path: "/payment-methods/:id/default", scope: access.BillingWrite, write: true, do: a.defaultMethod},

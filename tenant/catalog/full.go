@@ -48,6 +48,7 @@ type FullPlan struct {
 	PauseDays         int                   // a customer may pause it so long within a year; 0: not at all
 	Prices            []FullPrice           // all currencies, the shortest cycle first
 	Options           []Option              // of the product, in order, without the archived
+	Meters            []Meter               // it is billed by, in order, without the retired
 	ChangedAt         time.Time
 }
 
@@ -165,6 +166,7 @@ type fullRow struct {
 	PauseDays         int
 	Prices            []byte
 	Options           []byte
+	Meters            []byte
 	ChangedAt         time.Time
 }
 
@@ -179,7 +181,8 @@ SELECT pl.id, pl.product_id, p.slug AS product, p.name AS product_name, p.type, 
         FROM prices pr WHERE pr.plan_id = pl.id) AS prices,
        (SELECT jsonb_agg(jsonb_build_object('id', o.id, 'code', o.code, 'label', o.label, 'help', o.help, 'kind', o.kind, 'resource', o.resource,
           'minimum', o.minimum, 'maximum', o.maximum, 'step', o.step, 'choices', o.choices, 'position', o.position, 'visibility', o.visibility) ORDER BY o.position, o.code)
-        FROM options o WHERE o.product_id = p.id AND o.visibility <> 'archived') AS options
+        FROM options o WHERE o.product_id = p.id AND o.visibility <> 'archived') AS options,
+       (SELECT jsonb_agg(` + meterJSON + ` ORDER BY m.position, m.code) FROM meters m WHERE m.plan_id = pl.id AND m.retired_at IS NULL) AS meters
 FROM plans pl JOIN products p ON p.id = pl.product_id
 WHERE `
 
@@ -210,7 +213,7 @@ func (r fullRow) plan() (FullPlan, error) {
 	for _, x := range []struct {
 		raw []byte
 		to  any
-	}{{r.Facts, &p.Facts}, {r.Delivery, &p.Delivery}, {r.Prices, &p.Prices}, {r.Options, &p.Options}} {
+	}{{r.Facts, &p.Facts}, {r.Delivery, &p.Delivery}, {r.Prices, &p.Prices}, {r.Options, &p.Options}, {r.Meters, &p.Meters}} {
 		if len(x.raw) == 0 {
 			continue
 		}

@@ -83,6 +83,7 @@ const (
 	HoldBilling  Hold = "billing"  // not paid
 	HoldReseller Hold = "reseller" // by the reseller's team
 	HoldPause    Hold = "pause"    // its subscription is paused
+	HoldSpend    Hold = "spend"    // what the customer wants to spend is used up
 )
 
 // Service is one running thing.
@@ -114,6 +115,7 @@ type Service struct {
 	Address        string // the main one; empty: none yet
 	Addresses      []string
 	Power          provisioners.Power
+	OnSince        time.Time // since when it is seen to be on; zero: it is off
 	Sealed         []byte
 	Holds          map[Hold]string
 	BeganAt        time.Time // billed to the reseller from here; zero: never ran
@@ -174,7 +176,7 @@ var errNotFound = fault.New(fault.NotFound, "service.not_found", "There is no su
 // columns of a Service, in one place. Null becomes the zero value.
 const columns = `s.id, s.subscription_id, s.account_id, s.type, s.sku, s.label, s.name, s.platform_id, s.region, s.image, s.spec, s.hostname, s.ssh_keys,
 	s.desired, s.observed, s.operation, s.step, coalesce(s.operation_key, '00000000-0000-0000-0000-000000000000') AS operation_key, s.operation_since, s.operation_args,
-	s.progress, s.problem, s.attempts, s.ref, s.address, s.addresses, s.power, s.sealed_credentials AS sealed, s.holds, s.began_at, s.ended_at, s.seen_at, s.next_at,
+	s.progress, s.problem, s.attempts, s.ref, s.address, s.addresses, s.power, s.on_since, s.sealed_credentials AS sealed, s.holds, s.began_at, s.ended_at, s.seen_at, s.next_at,
 	coalesce(s.lease, '00000000-0000-0000-0000-000000000000') AS lease, s.leased_until, s.created_at, s.changed_at`
 
 // Get returns one service, or the fault service.not_found.
@@ -221,10 +223,10 @@ func (s *Service) save(ctx context.Context, tx *tenancy.Tx) error {
 	}
 	var sold string
 	err = tx.NewRaw(`UPDATE services SET name = ?, image = ?, desired = ?, observed = ?, operation = ?, step = ?, operation_key = ?, operation_since = ?,
-			operation_args = ?::jsonb, progress = ?, problem = ?, attempts = ?, ref = ?, address = ?, addresses = ?::jsonb, power = ?, sealed_credentials = ?, holds = ?::jsonb,
+			operation_args = ?::jsonb, progress = ?, problem = ?, attempts = ?, ref = ?, address = ?, addresses = ?::jsonb, power = ?, on_since = ?, sealed_credentials = ?, holds = ?::jsonb,
 			began_at = ?, ended_at = ?, seen_at = ?, next_at = ?, lease = ?, leased_until = ?, changed_at = ? WHERE id = ? RETURNING `+soldFor("services"),
 		s.Name, s.Image, s.Desired, s.Observed, s.Operation, s.Step, idOrNull(s.OperationKey), timeOrNull(s.OperationSince),
-		string(args), s.Progress, s.Problem, s.Attempts, string(s.Ref), s.Address, string(addresses), string(s.Power), s.Sealed, string(holds),
+		string(args), s.Progress, s.Problem, s.Attempts, string(s.Ref), s.Address, string(addresses), string(s.Power), timeOrNull(s.OnSince), s.Sealed, string(holds),
 		timeOrNull(s.BeganAt), timeOrNull(s.EndedAt), timeOrNull(s.SeenAt), timeOrNull(s.NextAt), idOrNull(s.Lease), timeOrNull(s.LeasedUntil), s.ChangedAt, s.ID).Scan(ctx, &sold)
 	if err != nil {
 		return fmt.Errorf("save service %s: %w", s.ID, err)

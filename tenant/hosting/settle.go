@@ -51,6 +51,9 @@ func (d *Desk) settle(ctx context.Context, db *tenancy.DB, w work, o outcome) er
 			return err
 		}
 		took = tx.Now().Sub(w.OperationSince)
+		if err := s.powered(ctx, tx); err != nil {
+			return err
+		}
 		d.between("settling")
 		if db.Tenant().Sandbox && s.Operation == "" && s.NextAt.After(tx.Now()) {
 			s.NextAt = time.Time{} // nobody changes a sandbox's services behind our back

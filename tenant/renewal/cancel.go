@@ -198,6 +198,11 @@ const (
 // is given up after the whole schedule.
 func (d *Desk) end(ctx context.Context, tx *tenancy.Tx, s Subscription, why ending) error {
 	now := tx.Now()
+	if !s.MeteredTo.IsZero() {
+		if err := lastUsage(ctx, tx, s, why); err != nil {
+			return err
+		}
+	}
 	s.State, s.EndedAt, s.RenewsAt = Ended, now, time.Time{}
 	if s.Change != nil {
 		if err := abandon(ctx, tx, &s); err != nil {
@@ -235,7 +240,8 @@ func (d *Desk) end(ctx context.Context, tx *tenancy.Tx, s Subscription, why endi
 // later, where nothing was paid and nothing is under way. It says how many.
 func withdraw(ctx context.Context, tx *tenancy.Tx, s Subscription, from time.Time) (n int, err error) {
 	bills, err := billsOf(ctx, tx, `i.state = 'open' AND i.paid_minor = 0 AND i.key LIKE 'renewal/%' AND l.subscription_id = ? AND l.period_from >= ?
-		AND NOT EXISTS (SELECT FROM payments p WHERE p.invoice_id = i.id AND p.state IN ('created', 'requires_action', 'processing'))`, s.ID, from)
+		AND NOT EXISTS (SELECT FROM payments p WHERE p.invoice_id = i.id AND p.state IN ('created', 'requires_action', 'processing'))
+		AND NOT EXISTS (SELECT FROM invoice_lines u WHERE u.invoice_id = i.id AND u.meter_id IS NOT NULL)`, s.ID, from)
 	if err != nil {
 		return 0, err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/hosting"
+	"github.com/ezscale/ezscale/tenant/metering"
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
@@ -103,8 +104,15 @@ func keepChange(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.NewRaw(`UPDATE subscriptions SET plan_id = ?, label = ?, cycle = ?, amount_minor = ?, items = ?::jsonb, change = ?::jsonb, picked = ?::jsonb, discount = ?::jsonb, pause = ?::jsonb, credit_minor = nullif(?::bigint, 0) WHERE id = ?`,
-		s.PlanID, s.Label, string(s.Cycle), s.Amount.Minor, string(items), change, picked, discount, pause, s.Credit.Minor, s.ID).Exec(ctx)
+	var metered any
+	if s.Runs() && !s.AnchorAt.IsZero() {
+		metered = billing.UsagePeriod(s.AnchorAt, tx.Now(), s.Zone()).To
+	}
+	// What another plan is billed by counts from now on.
+	_, err = tx.NewRaw(`UPDATE subscriptions SET metered_at = CASE WHEN plan_id = ? THEN metered_at ELSE ?::timestamptz END,
+		metered_to = coalesce(metered_to, CASE WHEN plan_id <> ? AND EXISTS (SELECT FROM meters m WHERE m.plan_id = ? AND m.retired_at IS NULL) THEN ?::timestamptz END),
+		plan_id = ?, label = ?, cycle = ?, amount_minor = ?, items = ?::jsonb, change = ?::jsonb, picked = ?::jsonb, discount = ?::jsonb, pause = ?::jsonb, credit_minor = nullif(?::bigint, 0) WHERE id = ?`,
+		s.PlanID, tx.Now(), s.PlanID, s.PlanID, metered, s.PlanID, s.Label, string(s.Cycle), s.Amount.Minor, string(items), change, picked, discount, pause, s.Credit.Minor, s.ID).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("keep the change of subscription %s: %w", s.ID, err)
 	}
@@ -201,6 +209,11 @@ func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) erro
 				s.Pause.Moved, s.Pause.Discount = nil, nil
 			}
 			s.Period = s.Cycle.Period(s.AnchorAt, 0, s.Zone())
+			if !s.MeteredTo.IsZero() {
+				if err := metering.Reanchor(ctx, tx, s.ID, s.AnchorAt); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	if c.BackMinor > 0 && c.Return == billing.DowngradeCredit {

@@ -137,7 +137,7 @@ func (s *shop) pay(invoice uuid.UUID) {
 	s.t.Helper()
 	s.update(func(tx *tenancy.Tx) error {
 		inv, err := invoicing.Get(s.t.Context(), tx, invoice)
-		if err != nil {
+		if err != nil || inv.Due().Minor == 0 {
 			return err
 		}
 		return invoicing.Applied(s.t.Context(), tx, invoicing.Application{InvoiceID: invoice, PaymentID: uuid.New(), Gateway: "sandbox", Amount: inv.Due()})

@@ -14,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/hosting"
+	"github.com/ezscale/ezscale/tenant/metering"
 	"github.com/ezscale/ezscale/tenant/payment"
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
@@ -74,7 +75,7 @@ func (b bill) owed() billing.Money { return billing.Money{Minor: b.DueMinor, Cur
 // billsOf reads invoices with the subscriptions that stand on them, each once.
 func billsOf(ctx context.Context, tx *tenancy.Tx, where string, args ...any) (found []bill, err error) {
 	err = tx.NewRaw(`SELECT i.id AS invoice_id, i.account_id, l.subscription_id, coalesce(i.number, '') AS number, i.state, i.key, i.currency,
-		min(l.period_from) AS period_from, max(l.period_to) AS period_to, i.due_at, i.issued_at, i.next_try_at,
+		min(l.period_from) FILTER (WHERE l.meter_id IS NULL) AS period_from, max(l.period_to) FILTER (WHERE l.meter_id IS NULL) AS period_to, i.due_at, i.issued_at, i.next_try_at,
 		i.total_minor - i.paid_minor - i.credited_minor AS due_minor, i.tries, i.asked_at, i.week_at,
 		EXISTS (SELECT FROM invoices f WHERE f.key = 'late_fee/' || i.id) AS has_fee
 		FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id AND l.subscription_id IS NOT NULL
@@ -91,9 +92,11 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscriptio
 		return d.changePaid(ctx, tx, s, b)
 	case s.State == Pending:
 		return begin(ctx, tx, p, s)
+	case s.State == Ended && isUsage(b.Key): // it was used
+		return nil
 	case s.State == Ended:
 		return d.paidTooLate(ctx, tx, s, b)
-	case b.PeriodFrom.IsZero(): // the first invoice once more
+	case b.PeriodFrom.IsZero() && !isUsage(b.Key): // the first invoice once more
 		return nil
 	}
 	return d.extend(ctx, tx, p, s, b)
@@ -103,6 +106,10 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscriptio
 func begin(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription) error {
 	s.State, s.AnchorAt = Active, tx.Now().Truncate(time.Microsecond)
 	s.Period = s.Cycle.Period(s.AnchorAt, 0, s.Zone())
+	var err error
+	if s.MeteredTo, err = metering.Begin(ctx, tx, s.ID, s.PlanID, s.AnchorAt, s.Zone()); err != nil {
+		return err
+	}
 	s.RenewsAt = p.look(s, tx.Now())
 	if err := save(ctx, tx, s); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/hosting"
+	"github.com/ezscale/ezscale/tenant/metering"
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
@@ -180,6 +181,11 @@ func (s Subscription) continued(at time.Time) Subscription {
 func (d *Desk) resume(ctx context.Context, tx *tenancy.Tx, p Policy, s *Subscription, actor string) error {
 	now := tx.Now().Truncate(time.Microsecond)
 	*s = s.continued(now)
+	if !s.MeteredTo.IsZero() { // months of usage are counted from the new anchor
+		if err := metering.Reanchor(ctx, tx, s.ID, billing.UsagePeriod(s.AnchorAt, now, s.Zone()).From); err != nil {
+			return err
+		}
+	}
 	s.RenewsAt = p.look(*s, now)
 	if err := keepChange(ctx, tx, *s); err != nil {
 		return err

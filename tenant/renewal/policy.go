@@ -176,8 +176,18 @@ func (p Policy) lead(next billing.Period) time.Duration {
 }
 
 // look is when a subscription is to be looked at next, as it stands: to end it or its
-// pause, to announce a year's invoice, or to make the invoice of the next period. Zero: never.
+// pause, to announce a year's invoice, to make the invoice of the next period, or that of
+// what was used in a month that ended. Zero: never.
 func (p Policy) look(s Subscription, now time.Time) time.Time {
+	at := p.lookAt(s, now)
+	if !s.Runs() || s.AnchorAt.IsZero() {
+		return at
+	}
+	return sooner(at, s.MeteredTo)
+}
+
+// lookAt is look, but for what was used.
+func (p Policy) lookAt(s Subscription, now time.Time) time.Time {
 	if s.State == Paused && s.Pause != nil {
 		return s.Pause.Until
 	}
@@ -193,7 +203,7 @@ func (p Policy) look(s Subscription, now time.Time) time.Time {
 		case ChangeInvoiced:
 			was := s
 			was.Change = nil
-			return sooner(p.look(was, now), c.At)
+			return sooner(p.lookAt(was, now), c.At)
 		}
 	}
 	if !s.CancelAt.IsZero() {
@@ -203,11 +213,20 @@ func (p Policy) look(s Subscription, now time.Time) time.Time {
 	if next.To.IsZero() {
 		return time.Time{} // paid once
 	}
-	issue := next.From.Add(-p.lead(next))
+	issue := next.From.Add(-p.leadOf(s, next))
 	if at := p.remindAt(s, issue); !at.IsZero() && now.Before(at) {
 		return at
 	}
 	return issue
+}
+
+// leadOf is how long before a period of a subscription its invoice is made: what is
+// billed by use is known only when the time is over.
+func (p Policy) leadOf(s Subscription, next billing.Period) time.Duration {
+	if !s.MeteredTo.IsZero() {
+		return 0
+	}
+	return p.lead(next)
 }
 
 // remindAt is when a year's invoice is announced; zero: it is not.

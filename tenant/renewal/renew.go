@@ -112,11 +112,16 @@ func (d *Desk) renewAll(ctx context.Context, w *work, ids []uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	var due []Subscription
+	var due, used []Subscription
 	for _, s := range subs {
-		now, at := w.tx.Now(), w.policy.look(s, w.tx.Now())
+		now, at := w.tx.Now(), w.policy.lookAt(s, w.tx.Now())
 		switch {
 		case s.RenewsAt.IsZero() || s.RenewsAt.After(now): // somebody was faster
+		case s.usageDue(now) && (at.IsZero() || at.After(now)): // a month of usage ended, and nothing else
+			if err := d.remind(ctx, w.tx, w.policy, s); err != nil {
+				return err
+			}
+			used = append(used, s)
 		case at.IsZero():
 			w.advance(s, at)
 		case s.State == Paused:
@@ -141,10 +146,13 @@ func (d *Desk) renewAll(ctx context.Context, w *work, ids []uuid.UUID) error {
 			if err := d.remind(ctx, w.tx, w.policy, s); err != nil {
 				return err
 			}
-			w.advance(s, at)
+			w.advance(s, sooner(at, s.MeteredTo))
 		default:
 			due = append(due, s)
 		}
+	}
+	if err := d.invoiceUsage(ctx, w, used); err != nil {
+		return err
 	}
 	return d.invoice(ctx, w, due)
 }
@@ -152,7 +160,7 @@ func (d *Desk) renewAll(ctx context.Context, w *work, ids []uuid.UUID) error {
 // remind announces a year's invoice, once a period.
 func (d *Desk) remind(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription) error {
 	next := s.Next()
-	issue := next.From.Add(-p.lead(next))
+	issue := next.From.Add(-p.leadOf(s, next))
 	if at := p.remindAt(s, issue); at.IsZero() || tx.Now().Before(at) || !s.CancelAt.IsZero() {
 		return nil
 	}
@@ -187,9 +195,16 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 			drafts[i].DueAt, drafts[i].CollectAt = now, now
 		}
 	}
+	bills, err := addUsage(ctx, w, subs, drafts, credits)
+	if err != nil {
+		return err
+	}
 	made, err := issueAll(ctx, w.tx, drafts)
 	if err != nil {
 		return fmt.Errorf("renew %d subscriptions from %s: %w", len(subs), subs[0].ID, err)
+	}
+	if err := settleUsage(ctx, w, subs, made, bills); err != nil {
+		return err
 	}
 	for i, s := range subs {
 		next, inv := s.Next(), made[i]

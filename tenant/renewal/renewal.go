@@ -77,6 +77,7 @@ type Subscription struct {
 	Credit       billing.Money  // net, to be taken off the next invoices
 	Pause        *Pause         // its pauses; nil: never paused
 	PlanPause    int            // days a year for which the plan lets its customer pause it
+	MeteredTo    time.Time      // end of the month whose usage is invoiced next; zero: nothing is metered
 	Total        int            // of the whole list
 }
 
@@ -172,13 +173,14 @@ type row struct {
 	ServiceName, Items, Discount, Change, Picked, Pause                            string
 	AmountMinor, CreditMinor                                                       int64
 	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt         time.Time
+	MeteredTo                                                                      time.Time
 	Renewals, Total, PlanPause                                                     int
 	HasMethod                                                                      bool
 }
 
 const columns = `s.id, s.account_id, a.name AS account_name, a.time_zone, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
 	s.items::text AS items, coalesce(s.discount::text, '') AS discount, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
-	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.pause::text, '') AS pause, (SELECT coalesce(pl.pause_days, 0) FROM plans pl WHERE pl.id = s.plan_id) AS plan_pause, coalesce(s.credit_minor, 0) AS credit_minor, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
+	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.pause::text, '') AS pause, (SELECT coalesce(pl.pause_days, 0) FROM plans pl WHERE pl.id = s.plan_id) AS plan_pause, coalesce(s.credit_minor, 0) AS credit_minor, s.metered_to, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
 	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name,
 	EXISTS (SELECT FROM payment_methods m WHERE m.id IN (a.default_method_id, s.method_id) AND m.account_id = a.id AND m.state = 'active') AS has_method`
 
@@ -190,7 +192,7 @@ func (r row) subscription() (Subscription, error) {
 		Cycle: billing.Cycle(r.Cycle), Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, MethodID: r.MethodID, AnchorAt: r.AnchorAt,
 		Period: billing.Period{From: r.PeriodFrom, To: r.PeriodTo}, Renewals: r.Renewals, RenewsAt: r.RenewsAt, CancelAt: r.CancelAt,
 		CancelReason: r.CancelReason, CancelNote: r.CancelNote, EndedAt: r.EndedAt, CreatedAt: r.CreatedAt,
-		ServiceID: r.ServiceID, ServiceName: r.ServiceName, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Total: r.Total, PlanPause: r.PlanPause,
+		ServiceID: r.ServiceID, ServiceName: r.ServiceName, TimeZone: r.TimeZone, HasMethod: r.HasMethod, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause,
 	}
 	s.Credit = billing.Money{Minor: r.CreditMinor, Currency: r.Currency}
 	for _, x := range []struct {

@@ -92,7 +92,7 @@ func (s Subscription) ahead(p Policy, n int) (all []Foreseen, err error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: next.From.Add(-p.lead(next)), Period: next, Lines: lines})
+		all = append(all, Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: next.From.Add(-p.leadOf(s, next)), Period: next, Lines: lines})
 		s.Credit.Minor -= used
 		s.Renewals++
 	}

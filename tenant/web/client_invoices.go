@@ -71,22 +71,31 @@ func (s *Site) clientInvoices(c *fiber.Ctx) error {
 // theirInvoice reads an invoice of an account the person belongs to and may see the
 // invoices of; any other is unknown.
 func theirInvoice(ctx context.Context, tx *tenancy.Tx, person, id uuid.UUID) (invoicing.Invoice, document.Document, account.Acting, error) {
+	inv, acting, err := theirBill(ctx, tx, person, id)
+	if err != nil {
+		return inv, document.Document{}, acting, err
+	}
+	doc, err := invoicing.Stored(ctx, tx, id)
+	return inv, doc, acting, err
+}
+
+// theirBill is theirInvoice without its document.
+func theirBill(ctx context.Context, tx *tenancy.Tx, person, id uuid.UUID) (invoicing.Invoice, account.Acting, error) {
 	inv, err := invoicing.Get(ctx, tx, id)
 	if err != nil {
-		return inv, document.Document{}, account.Acting{}, err
+		return inv, account.Acting{}, err
 	}
 	acting, err := account.Current(ctx, tx, person, inv.AccountID)
 	if fault.Is(err, "account.none") || err == nil && acting.AccountID != inv.AccountID {
-		return invoicing.Invoice{}, document.Document{}, acting, fault.New(fault.NotFound, "invoice.not_found", "There is no such invoice.")
+		return invoicing.Invoice{}, acting, fault.New(fault.NotFound, "invoice.not_found", "There is no such invoice.")
 	}
 	if err == nil {
 		err = acting.Must(account.InvoicesSee)
 	}
 	if err != nil {
-		return invoicing.Invoice{}, document.Document{}, acting, err
+		return invoicing.Invoice{}, acting, err
 	}
-	doc, err := invoicing.Stored(ctx, tx, id)
-	return inv, doc, acting, err
+	return inv, acting, nil
 }
 
 // clientInvoice handles GET /client/invoices/:invoice.
@@ -106,6 +115,7 @@ func (s *Site) clientInvoice(c *fiber.Ctx) error {
 			surface.SetActing(c, acting.Name)
 		}
 		v.X, v.Paper, v.Due, v.Status = inv, paperOf(doc), inv.Due(), invoiceStatus(inv, tx.Now())
+		v.Paper.Lines = v.Base + "/" + inv.ID.String() + "/lines"
 		v.MayPay = inv.State == invoicing.Open && v.Due.Minor > 0 && acting.May(account.Pay)
 		if v.Notes, err = invoicing.Notes(c.UserContext(), tx, inv); err != nil {
 			return err

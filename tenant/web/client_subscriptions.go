@@ -184,9 +184,10 @@ type subscriptionView struct {
 	Note      string
 	Picked    string
 	When      string
-	Ahead     int  // cycles that can be paid ahead; 0: none
-	PauseDays int  // for which it may be paused by whoever looks, if they may cancel; 0: it may not
-	Continues bool // whoever looks may end the pause, if they may cancel
+	Ahead     int        // cycles that can be paid ahead; 0: none
+	PauseDays int        // for which it may be paused by whoever looks, if they may cancel; 0: it may not
+	Continues bool       // whoever looks may end the pause, if they may cancel
+	Usage     *usageView // this month, on its own page; nil: nothing is billed by use
 }
 
 func subscriptionID(c *fiber.Ctx) (uuid.UUID, error) {

@@ -112,10 +112,12 @@ type paper struct {
 	Sums      []paperSum
 	Total     string
 	FootLines []string
+	Lines     string // where lines of usage open; empty: nowhere
 }
 
 type paperLine struct {
 	Description, Span, Quantity, Unit, Rate, Net string
+	Usage                                        int // its position, where there are events behind it
 }
 
 type paperSum struct{ Label, Amount string }
@@ -128,11 +130,15 @@ func paperOf(d document.Document) paper {
 	if c := d.Corrects; c != nil {
 		p.Corrected = c.Number + " of " + d.Day(c.IssuedAt)
 	}
-	for _, l := range d.Lines {
-		p.Rows = append(p.Rows, paperLine{
-			l.Description, d.Span(l), strconv.FormatInt(l.Quantity, 10), d.Money(l.UnitMinor).Format(d.Locale),
-			document.Rate(d.Taxes[l.Tax].Ppm), d.Money(l.NetMinor).Format(d.Locale),
-		})
+	for i, l := range d.Lines {
+		row := paperLine{
+			Description: l.Description, Span: d.Span(l), Quantity: strconv.FormatInt(l.Quantity, 10), Unit: d.Money(l.UnitMinor).Format(d.Locale),
+			Rate: document.Rate(d.Taxes[l.Tax].Ppm), Net: d.Money(l.NetMinor).Format(d.Locale),
+		}
+		if l.MeterID != "" {
+			row.Usage = i + 1
+		}
+		p.Rows = append(p.Rows, row)
 	}
 	p.Sums = append(p.Sums, paperSum{"Net", d.Net().Format(d.Locale)})
 	for _, t := range d.Taxes {

@@ -99,6 +99,9 @@ func activityHref(t audit.Target) string {
 	case "domain":
 		return "/manage/domains/" + t.ID
 	case "settings":
+		if t.ID == "api" {
+			return "/manage/api"
+		}
 		if t.ID == "billing" || t.ID == "tax" || t.ID == "renewals" {
 			return "/manage/settings/" + t.ID
 		}
@@ -140,6 +143,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 		{identity.TeamManage, surface.NavItem{Label: "Team", Href: "/manage/team", Icon: "user-cog", Group: "Your business"}},
 		{identity.SiteSettings, surface.NavItem{Label: "Settings", Href: "/manage/settings", Icon: "settings", Group: "Your business"}},
 		{identity.HooksManage, surface.NavItem{Label: "Webhooks", Href: "/manage/webhooks", Icon: "webhook", Group: "Your business"}},
+		{identity.HooksManage, surface.NavItem{Label: "API", Href: "/manage/api", Icon: "key", Group: "Your business"}},
 		{identity.GatewaysWrite, surface.NavItem{Label: "Payment methods", Href: "/manage/settings/payments", Icon: "cash", Group: "Your business"}},
 		{identity.TenantAudit, surface.NavItem{Label: "Activity", Href: "/manage/activity", Icon: "history", Group: "Your business"}},
 	} {

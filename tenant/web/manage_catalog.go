@@ -31,6 +31,11 @@ func (s *Site) catalogRoutes() []surface.Route {
 		at("POST", "/products/:shelf/options/new", identity.CatalogWrite, s.saveOption),
 		at("GET", "/plans/:size", identity.CatalogRead, s.showPlan),
 		at("POST", "/plans/:size", identity.CatalogWrite, s.savePlan),
+		at("GET", "/plans/:size/meters/new", identity.CatalogWrite, s.newMeter),
+		at("POST", "/plans/:size/meters/new", identity.CatalogWrite, s.saveMeter),
+		at("GET", "/meters/:meter", identity.CatalogRead, s.showMeter),
+		at("POST", "/meters/:meter", identity.CatalogWrite, s.saveMeter),
+		at("POST", "/meters/:meter/retire", identity.CatalogWrite, s.retireMeter),
 		at("GET", "/options/:extra", identity.CatalogRead, s.showOption),
 		at("POST", "/options/:extra", identity.CatalogWrite, s.saveOption),
 	}

@@ -36,6 +36,8 @@ type planEdit struct {
 	New          bool
 	MayEdit      bool
 	ShopHref     string
+	Meters       []catalog.Meter
+	Currency     string
 }
 
 type offerChoice struct {
@@ -131,7 +133,12 @@ func (s *Site) editPlan(c *fiber.Ctx, product catalog.Shelf, f catalog.PlanForm)
 		return planEdit{}, err
 	}
 	v := planEdit{Form: f, Product: product, Visibilities: visibilities, Upgrades: upgrades, Downgrades: downgrades, Action: c.Path(), ID: f.ID, New: f.ID == uuid.Nil, MayEdit: who.May(identity.CatalogWrite), Per: map[catalog.Cycle]string{},
-		ShopHref: "/products/" + product.Slug + "/" + f.Slug}
+		ShopHref: "/products/" + product.Slug + "/" + f.Slug, Currency: t.Currency}
+	for _, p := range product.Plans {
+		if p.ID == f.ID && f.ID != uuid.Nil {
+			v.Meters = p.Meters
+		}
+	}
 	var cost catalog.Cost
 	v.Offers = append(v.Offers, offerChoice{Label: "Nothing: you deliver it yourself", Checked: f.SKU == ""})
 	for i, o := range offers {

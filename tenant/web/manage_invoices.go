@@ -89,6 +89,7 @@ func (v *invoiceView) read(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (e
 		return err
 	}
 	v.Paper, v.Due, v.Status = paperOf(doc), v.X.Due(), invoiceStatus(v.X, tx.Now())
+	v.Paper.Lines = v.Base + "/" + v.X.ID.String() + "/lines"
 	v.Left = billing.Money{Minor: v.X.Total.Minor - v.X.Credited.Minor, Currency: v.X.Currency}
 	v.MayCredit = v.X.Kind == document.Invoice && v.Left.Minor > 0
 	if v.Week, err = renewal.WeekOf(ctx, tx, v.X); err != nil {

@@ -137,7 +137,7 @@ func viewForOffice(x hosting.Service, mayRun bool) serviceOfficeView {
 	for _, h := range []struct {
 		hold hosting.Hold
 		says string
-	}{{hosting.HoldReseller, "By your team"}, {hosting.HoldBilling, "Not paid"}} {
+	}{{hosting.HoldReseller, "By your team"}, {hosting.HoldBilling, "Not paid"}, {hosting.HoldSpend, "Spend limit reached"}} {
 		if reason, held := x.Holds[h.hold]; held {
 			v.Holds = append(v.Holds, fact{h.says, reason})
 		}

@@ -144,6 +144,7 @@ func (e *estate) furnish(t testing.TB, of tenancy.Tenant, brand branding.Content
 	e.subscribe(t, of)
 	e.furnishPrograms(t, of)
 	e.furnishShelf(t, of)
+	e.furnishUsage(t, of)
 }
 
 // as is a client at the tenant's host, signed in with a full session that has just

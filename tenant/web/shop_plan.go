@@ -109,6 +109,7 @@ type planPage struct {
 	SupportEmail           string
 	Description, Canonical string
 	Hidden                 bool
+	Metered                []catalog.Fact // what is billed by use, in words
 }
 
 // configuredView is what a choice comes to.
@@ -139,6 +140,11 @@ func (s *Site) configurator(c *fiber.Ctx, p planRead, in catalog.Picked) planPag
 	}
 	v.Canonical = canonical(c, v.Action)
 	locale := surface.DB(c).Tenant().Locale
+	for _, m := range p.plan.Meters {
+		if words := m.Words(p.currency, locale); words != "" {
+			v.Metered = append(v.Metered, catalog.Fact{Label: m.Name, Value: words})
+		}
+	}
 	v.Cycles = cycleChoices(p, now, locale)
 	v.places(p, o, &now)
 	for _, opt := range p.plan.Options {

@@ -63,6 +63,8 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.clientSubscriptionRoutes()...)
 	all = append(all, s.manageSubscriptionRoutes()...)
 	all = append(all, s.apiRoutes()...)
+	all = append(all, s.manageAPIRoutes()...)
+	all = append(all, s.usageRoutes()...)
 	all = append(all, s.hookRoutes()...)
 	all = append(all, s.payRoutes()...)
 	all = append(all, s.payLinkRoutes()...)

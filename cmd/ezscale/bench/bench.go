@@ -45,7 +45,7 @@ type Options struct {
 
 // All are the benches by name, in the order that builds one fleet up once.
 func All() []string {
-	return []string{"bound", "page", "migrate", "tenant", "serve", "tls", "wholesale", "renewals", "signedin", "checkout", "documents", "pricing", "preview", "twin"}
+	return []string{"bound", "page", "migrate", "tenant", "serve", "tls", "wholesale", "renewals", "signedin", "checkout", "documents", "pricing", "preview", "twin", "usage"}
 }
 
 // Run runs the named benches (all when none is named) and returns what they measured.
@@ -97,6 +97,7 @@ func (r *run) steps() map[string]func(context.Context) error {
 		"pricing":   r.pricing,
 		"preview":   r.preview,
 		"twin":      r.twin,
+		"usage":     r.usage,
 	}
 }
 

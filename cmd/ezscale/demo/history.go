@@ -15,6 +15,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/checkout"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/metering"
 	"github.com/ezscale/ezscale/tenant/payment"
 )
 
@@ -26,6 +27,7 @@ type Engine struct {
 	Shops    []tenancy.Tenant
 	Checkout *checkout.Desk
 	Payments *payment.Desk
+	Usage    *metering.Desk
 	// Due does everything that is due at the clock's time, and waits until it is done.
 	Due func(ctx context.Context) error
 	// Bill runs wholesale billing for every month that is over.
@@ -94,6 +96,14 @@ func History(ctx context.Context, e Engine, begins, now time.Time) error {
 			return nil
 		}
 		e.Clock.Set(at)
+		if day == 0 {
+			if err := h.addMeter(ctx); err != nil {
+				return err
+			}
+		}
+		if err := h.use(ctx, day, at); err != nil {
+			return fmt.Errorf("usage of %s: %w", at.Format(time.DateOnly), err)
+		}
 		for _, p := range purchases() {
 			if p.day == day {
 				if err := h.buy(ctx, p); err != nil {

@@ -1,0 +1,166 @@
+package metering
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/catalog"
+)
+
+// Used is what was used by one meter this month so far.
+type Used struct {
+	Meter    catalog.Meter
+	Events   int64
+	Quantity *big.Rat
+	Left     *big.Rat // of what is included
+	Charge   billing.Charge
+	Running  int // sessions that have not stopped
+}
+
+// Usage is what was used of a subscription in the month that is invoiced next.
+type Usage struct {
+	SubscriptionID uuid.UUID
+	AccountID      uuid.UUID
+	Label          string
+	Period         billing.Period
+	Meters         []Used
+	Net            billing.Money // what it costs so far, before tax
+	Limit          *Limit        // nil: none
+	service        uuid.UUID
+	name           string // of the service
+	zone           *time.Location
+}
+
+// Share is how much of the limit was spent, in per cent; 0 without one.
+func (u Usage) Share() int {
+	if u.Limit == nil || u.Limit.Minor <= 0 {
+		return 0
+	}
+	return int(min(999, u.Net.Minor*100/u.Limit.Minor))
+}
+
+// Metered reports whether there is anything to show.
+func (u Usage) Metered() bool { return len(u.Meters) > 0 }
+
+// Of is the usage of one subscription of an account, uuid.Nil: whosever. Fault:
+// subscription.not_found, usage.out_of_range.
+func Of(ctx context.Context, tx *tenancy.Tx, id, account uuid.UUID) (Usage, error) {
+	all, err := subsOf(ctx, tx, []uuid.UUID{id})
+	if err != nil {
+		return Usage{}, err
+	}
+	s, known := all[id]
+	if !known || account != uuid.Nil && s.AccountID != account {
+		return Usage{}, fault.New(fault.NotFound, "subscription.not_found", "There is no such subscription.")
+	}
+	found, err := running(ctx, tx, all)
+	if err != nil {
+		return Usage{}, err
+	}
+	return found[0], nil
+}
+
+// running reads the usage of subscriptions, in the order of their ids.
+func running(ctx context.Context, tx *tenancy.Tx, all map[uuid.UUID]sub) ([]Usage, error) {
+	ids := make([]uuid.UUID, 0, len(all))
+	for id := range all {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
+	sold, err := metersFor(ctx, tx, all)
+	if err != nil {
+		return nil, err
+	}
+	if len(sold) == 0 {
+		return plain(all, ids, tx.Now()), nil
+	}
+	found, err := totals(ctx, tx, "usage_totals t WHERE t.subscription_id IN (?) AND t.rounds = 0", bun.List(ids))
+	if err != nil {
+		return nil, err
+	}
+	run := map[pair][]billing.Session{}
+	if slices.ContainsFunc(sold, func(m catalog.Meter) bool { return m.Aggregation == billing.MeterSessions }) {
+		if run, err = runningOf(ctx, tx, ids); err != nil {
+			return nil, err
+		}
+	}
+	by := map[totalKey]*total{}
+	for _, t := range found {
+		by[t.key()] = t
+	}
+	out := plain(all, ids, tx.Now())
+	for i := range out {
+		s := all[out[i].SubscriptionID]
+		if s.AnchorAt.IsZero() {
+			continue
+		}
+		for _, m := range catalog.SoldAt(sold, s.PlanID, s.SoldAt) {
+			t := by[keyOf(s.ID, m.ID, out[i].Period)]
+			if t == nil {
+				t = &total{SubscriptionID: s.ID, MeterID: m.ID, PeriodFrom: out[i].Period.From, PeriodTo: out[i].Period.To, sum: new(big.Rat), holds: new(big.Rat)}
+				if err := t.carry(ctx, tx, m); err != nil {
+					return nil, err
+				}
+			}
+			if err := out[i].add(s, m, t, run[pair{s.ID, m.ID}], tx.Now()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+func plain(all map[uuid.UUID]sub, ids []uuid.UUID, now time.Time) []Usage {
+	out := make([]Usage, len(ids))
+	for i, id := range ids {
+		s := all[id]
+		out[i] = Usage{SubscriptionID: id, AccountID: s.AccountID, Label: s.Label, Net: billing.Money{Currency: s.Currency}, Limit: s.limit(), service: s.ServiceID, name: s.Name, zone: s.zone}
+		if !s.AnchorAt.IsZero() {
+			out[i].Period = s.open(now)
+		}
+	}
+	return out
+}
+
+// carry finds what holds since before the month.
+func (t *total) carry(ctx context.Context, tx *tenancy.Tx, m catalog.Meter) error {
+	if m.Aggregation != billing.MeterWeighted {
+		return nil
+	}
+	var value string
+	err := tx.NewRaw(`SELECT value::text FROM usage_events WHERE subscription_id = ? AND meter_id = ? AND at < ? ORDER BY at DESC, source DESC, id DESC LIMIT 1`,
+		t.SubscriptionID, t.MeterID, t.PeriodFrom).Scan(ctx, &value)
+	if tenancy.IsNoRows(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read what holds: %w", err)
+	}
+	if _, ok := t.holds.SetString(value); !ok {
+		return fmt.Errorf("a value of subscription %s is no number", t.SubscriptionID)
+	}
+	return nil
+}
+
+func (u *Usage) add(s sub, m catalog.Meter, t *total, run []billing.Session, now time.Time) error {
+	used := Used{Meter: m, Events: t.Events, Quantity: t.used(m, run, now), Running: len(run)}
+	var err error
+	if used.Charge, err = priced(m, used.Quantity, s.Currency); err != nil {
+		return err
+	}
+	if used.Left = new(big.Rat).Sub(used.Charge.Included, used.Quantity); used.Left.Sign() < 0 {
+		used.Left.SetInt64(0)
+	}
+	u.Meters = append(u.Meters, used)
+	u.Net, err = u.Net.Add(used.Charge.Net)
+	return err
+}
