@@ -52,8 +52,8 @@ var bans = []ban{
 		except: []string{"billing/gateway/gatewaytest", "provisioners/provisionertest", "tenancy/tenancytest", "cmd/ezscale/programtest", "branding/surface/browser", "branding/surface/surfacetest", "tenant/web/brandtest"}, why: "test helpers stay out of the program",
 	},
 	{
-		of: []string{"."}, imports: []string{"branding/domain/acmelab", "branding/mail/mailtrap", "provisioners/virtfusion/lab", "billing/gateway/stripelab", "billing/gateway/paypallab", "tenant/taxid/vieslab", "github.com/stripe/stripe-mock", "github.com/alicebob/miniredis", "github.com/letsencrypt/pebble"},
-		except: []string{"billing/gateway/stripelab", "billing/gateway/paypallab", "provisioners/virtfusion/lab", "branding/domain/acmelab", "branding/mail/mailtrap", "cmd/ezscale"}, why: "the laboratory is for the demo and the tests",
+		of: []string{"."}, imports: []string{"branding/domain/acmelab", "branding/mail/mailtrap", "provisioners/virtfusion/lab", "billing/gateway/stripelab", "billing/gateway/paypallab", "billing/gateway/coinbaselab", "tenant/taxid/vieslab", "github.com/stripe/stripe-mock", "github.com/alicebob/miniredis", "github.com/letsencrypt/pebble"},
+		except: []string{"billing/gateway/stripelab", "billing/gateway/paypallab", "billing/gateway/coinbaselab", "provisioners/virtfusion/lab", "branding/domain/acmelab", "branding/mail/mailtrap", "cmd/ezscale"}, why: "the laboratory is for the demo and the tests",
 	},
 	{of: []string{"cmd/ezscale/setting", "cmd/ezscale/health", "cmd/ezscale/metrics"}, imports: []string{"central", "tenant", "tenancy", "branding"}, why: "small tools of the program that know none of its parts"},
 }

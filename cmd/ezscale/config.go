@@ -274,9 +274,10 @@ type paymentsConfig struct {
 	Publishable string `env:"STRIPE_PUBLISHABLE_KEY" about:"Publishable key of the same account: pk_…."`
 	Webhook     string `env:"STRIPE_WEBHOOK_SECRET" secret:"true" about:"Signing secret of that account's webhook, whose address is https://<partner host>/hooks/stripe; two, with a comma, while one is exchanged."`
 
-	StripeAPI string `env:"STRIPE_API_URL" envDefault:"https://api.stripe.com" about:"Where Stripe's API is; another one for a simulator."`
-	PayPalAPI string `env:"PAYPAL_API_URL" about:"Where PayPal's API is, for a simulator. Empty: PayPal's own, and its sandbox for shops with keys of that."`
-	StripeJS  string `env:"STRIPE_JS_URL" envDefault:"https://js.stripe.com/v3/" about:"Script of Stripe's card form; another one for a simulator. Pages with the form allow its origin."`
+	StripeAPI   string `env:"STRIPE_API_URL" envDefault:"https://api.stripe.com" about:"Where Stripe's API is; another one for a simulator."`
+	PayPalAPI   string `env:"PAYPAL_API_URL" about:"Where PayPal's API is, for a simulator. Empty: PayPal's own, and its sandbox for shops with keys of that."`
+	CoinbaseAPI string `env:"COINBASE_API_URL" envDefault:"https://business.coinbase.com/api/v1" about:"Where Coinbase Business's API is; another one for a simulator."`
+	StripeJS    string `env:"STRIPE_JS_URL" envDefault:"https://js.stripe.com/v3/" about:"Script of Stripe's card form; another one for a simulator. Pages with the form allow its origin."`
 }
 
 // Validate checks what the types cannot.
@@ -285,7 +286,7 @@ func (c *paymentsConfig) Validate() error {
 	if _, err := newTaker(*c); err != nil {
 		keys = setting.Problem{Name: "EZSCALE_STRIPE_SECRET_KEY and EZSCALE_STRIPE_PUBLISHABLE_KEY", Text: "must be the two keys of one Stripe account"}
 	}
-	return errors.Join(keys, urlOf("EZSCALE_STRIPE_API_URL", c.StripeAPI, "https", "http"), urlOf("EZSCALE_STRIPE_JS_URL", c.StripeJS, "https", "http"), urlOf("EZSCALE_PAYPAL_API_URL", c.PayPalAPI, "https", "http"))
+	return errors.Join(keys, urlOf("EZSCALE_STRIPE_API_URL", c.StripeAPI, "https", "http"), urlOf("EZSCALE_STRIPE_JS_URL", c.StripeJS, "https", "http"), urlOf("EZSCALE_PAYPAL_API_URL", c.PayPalAPI, "https", "http"), urlOf("EZSCALE_COINBASE_API_URL", c.CoinbaseAPI, "https", "http"))
 }
 
 // taxConfig is who is asked about VAT numbers.

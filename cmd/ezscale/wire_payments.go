@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ezscale/ezscale/billing/gateway"
+	"github.com/ezscale/ezscale/billing/gateway/coinbase"
 	"github.com/ezscale/ezscale/billing/gateway/paypal"
 	"github.com/ezscale/ezscale/billing/gateway/sandbox"
 	"github.com/ezscale/ezscale/billing/gateway/stripe"
@@ -44,6 +45,8 @@ func (d drivers) Open(code string, s payment.Settings) (gateway.Gateway, error) 
 			ClientID: s.Public["client_id"], Secret: s.Secret["client_secret"], WebhookID: s.Secret["webhook_secret"], Sandbox: s.Public["sandbox"] == "on",
 			APIURL: d.cfg.PayPalAPI, HTTP: d.http, Tokens: d.tokens,
 		})
+	case coinbase.Code:
+		return coinbase.New(coinbase.Config{KeyID: s.Public["key_id"], KeySecret: s.Secret["key_secret"], WebhookSecret: s.Secret["webhook_secret"], APIURL: d.cfg.CoinbaseAPI, HTTP: d.http})
 	case transfer.Code:
 		return transfer.New(transfer.Config{Holder: s.Public["holder"], IBAN: s.Public["iban"], BIC: s.Public["bic"], Bank: s.Public["bank"], Note: s.Public["note"]})
 	case sandbox.Code:

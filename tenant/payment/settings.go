@@ -174,7 +174,7 @@ type Change struct {
 // SaveGateway sets a gateway up. Switched on it must open. Faults: gateway.unknown,
 // gateway.incomplete.
 func (d *Desk) SaveGateway(ctx context.Context, db *tenancy.DB, c Change, by audit.Origin) error {
-	position, known := map[string]int{"stripe": 1, paypalCode: 2, "transfer": 2, sandbox.Code: 3}[c.Code]
+	position, known := map[string]int{"stripe": 1, paypalCode: 2, "coinbase": 2, "transfer": 2, sandbox.Code: 3}[c.Code]
 	if !known || c.Code == sandbox.Code && !db.Tenant().MayTest() {
 		return errUnknown
 	}

@@ -239,8 +239,11 @@ func gaveUp(c *fiber.Ctx) bool { return c.Query(gateway.GivenUp) != "" }
 
 // placeOf is what the place is called where a gateway's customers pay.
 func placeOf(code string) string {
-	if code == paypalCode {
+	switch code {
+	case paypalCode:
 		return "PayPal"
+	case coinbaseCode:
+		return "Coinbase"
 	}
 	return ""
 }

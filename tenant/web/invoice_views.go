@@ -193,7 +193,7 @@ func paymentRows(all []payment.Payment) []paymentRow {
 }
 
 // gatewayNames says a gateway in words.
-var gatewayNames = map[string]string{"stripe": "Card", "paypal": "PayPal", "transfer": "Bank transfer", "sandbox": "Test payment"}
+var gatewayNames = map[string]string{"stripe": "Card", "paypal": "PayPal", "coinbase": "USDC", "transfer": "Bank transfer", "sandbox": "Test payment"}
 
 func paymentStatus(p payment.Payment) map[string]any {
 	switch p.State {

@@ -20,6 +20,7 @@ const (
 	gatewaysPath = "/manage/settings/payments"
 	stripeCode   = "stripe"
 	paypalCode   = "paypal"
+	coinbaseCode = "coinbase"
 )
 
 func (s *Site) gatewayRoutes() []surface.Route {
@@ -34,6 +35,8 @@ func (s *Site) gatewayRoutes() []surface.Route {
 		at("POST", "/paypal", s.saveGateway(paypalCode, []string{"client_id", "sandbox"}, []string{"client_secret", "webhook_secret"})),
 		at("POST", "/paypal/check", s.checkGateway(paypalCode)),
 		at("POST", "/paypal/webhook", s.listenGateway(paypalCode, "PayPal")),
+		at("POST", "/coinbase", s.saveGateway(coinbaseCode, []string{"key_id"}, []string{"key_secret", "webhook_secret"})),
+		at("POST", "/coinbase/check", s.checkGateway(coinbaseCode)),
 		at("POST", "/transfer", s.saveGateway(transfer.Code, []string{"holder", "iban", "bic", "bank", "note"}, nil)),
 		at("POST", "/sandbox", s.saveGateway(sandbox.Code, nil, nil)),
 	}
@@ -41,19 +44,21 @@ func (s *Site) gatewayRoutes() []surface.Route {
 
 // gatewaysView is the page on how the shop takes money.
 type gatewaysView struct {
-	Stripe, PayPal, Transfer, Sandbox payment.Configured
-	MayTest                           bool // no money need move: a sandbox, or a trial
-	Trial                             bool
-	Hook                              string // where Stripe is to send its notifications
-	PayPalHook                        string // and PayPal
-	StripeStatus                      map[string]any
-	PayPalStatus                      map[string]any
+	Stripe, PayPal, Coinbase, Transfer, Sandbox payment.Configured
+	MayTest                                     bool // no money need move: a sandbox, or a trial
+	Trial                                       bool
+	Hook                                        string // where Stripe is to send its notifications
+	PayPalHook                                  string // and PayPal
+	StripeStatus                                map[string]any
+	PayPalStatus                                map[string]any
+	CoinbaseHook                                string
+	CoinbaseStatus                              map[string]any
 }
 
 func (s *Site) readGateways(c *fiber.Ctx) (v gatewaysView, err error) {
 	t, _ := surface.Tenant(c)
 	v.MayTest, v.Trial, v.Hook = t.MayTest(), !t.Sandbox, canonical(c, "/hooks/"+stripeCode)
-	v.PayPalHook = canonical(c, "/hooks/"+paypalCode)
+	v.PayPalHook, v.CoinbaseHook = canonical(c, "/hooks/"+paypalCode), canonical(c, "/hooks/"+coinbaseCode)
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
 		all, err := payment.Configurations(c.UserContext(), tx)
 		for _, g := range all {
@@ -62,6 +67,8 @@ func (s *Site) readGateways(c *fiber.Ctx) (v gatewaysView, err error) {
 				v.Stripe = g
 			case paypalCode:
 				v.PayPal = g
+			case coinbaseCode:
+				v.Coinbase = g
 			case transfer.Code:
 				v.Transfer = g
 			case sandbox.Code:
@@ -75,13 +82,13 @@ func (s *Site) readGateways(c *fiber.Ctx) (v gatewaysView, err error) {
 			g.Public = map[string]string{}
 		}
 	}
-	v.StripeStatus, v.PayPalStatus = gatewayStatus(v.Stripe), gatewayStatus(v.PayPal)
+	v.StripeStatus, v.PayPalStatus, v.CoinbaseStatus = gatewayStatus(v.Stripe), gatewayStatus(v.PayPal), gatewayStatus(v.Coinbase)
 	return v, err
 }
 
 // all are the gateways by their codes.
 func (v *gatewaysView) all() map[string]*payment.Configured {
-	return map[string]*payment.Configured{stripeCode: &v.Stripe, paypalCode: &v.PayPal, transfer.Code: &v.Transfer, sandbox.Code: &v.Sandbox}
+	return map[string]*payment.Configured{stripeCode: &v.Stripe, paypalCode: &v.PayPal, coinbaseCode: &v.Coinbase, transfer.Code: &v.Transfer, sandbox.Code: &v.Sandbox}
 }
 
 func gatewayStatus(g payment.Configured) map[string]any {

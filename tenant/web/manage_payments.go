@@ -63,6 +63,8 @@ func gatewayName(code string) string {
 		return "Card"
 	case paypalCode:
 		return "PayPal"
+	case coinbaseCode:
+		return "USDC"
 	case transfer.Code:
 		return "Bank transfer"
 	}

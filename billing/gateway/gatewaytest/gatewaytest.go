@@ -21,6 +21,7 @@ type Rig struct {
 	ByHand   bool             // payments stay under way until somebody confirms them
 	Down     func(bool)       // makes it unreachable; nil: it cannot be
 	Later    gateway.State    // of a charge without a method; empty: Succeeded
+	Pay      func(ref string) // has the customer pay, where a charge without a method waits for that and none is saved
 }
 
 func eur(minor int64) billing.Money { return billing.Money{Minor: minor, Currency: "EUR"} }
@@ -126,6 +127,10 @@ func cancelled(t *testing.T, r Rig) {
 
 func refunded(t *testing.T, r Rig) {
 	p := r.charge(t, "k1", r.Good)
+	if r.Pay != nil {
+		r.Pay(p.Ref)
+		p = r.payment(t, p.Ref)
+	}
 	if !r.ByHand && p.State != gateway.Succeeded {
 		t.Fatalf("%+v", p)
 	}
@@ -180,7 +185,11 @@ func down(t *testing.T, r Rig) {
 		t.Errorf("asking who we are: %v", err)
 	}
 	r.Down(false)
-	if p, err := r.Gateway.Charge(t.Context(), c); err != nil || p.State != gateway.Succeeded {
+	want := gateway.Succeeded
+	if r.Pay != nil {
+		want = r.Later
+	}
+	if p, err := r.Gateway.Charge(t.Context(), c); err != nil || p.State != want {
 		t.Errorf("afterwards: %+v %v", p, err)
 	}
 	if h, err := r.Gateway.Check(t.Context()); err != nil || h.Account == "" {

@@ -1,0 +1,474 @@
+// Package coinbaselab simulates Coinbase Business: a stateful HTTP server that speaks its
+// Checkouts API, with the page where customers pay and signed webhooks. It is for tests
+// and the demo; nothing of it is Coinbase's, and no money moves.
+package coinbaselab
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	_ "embed"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ezscale/ezscale/billing/gateway/coinbase"
+)
+
+//go:embed pay.html
+var payHTML string
+
+// Options make a Lab. Zero fields have a usual value.
+type Options struct {
+	Clock  func() time.Time // zero: the wall clock's
+	Client *http.Client     // delivers webhooks; zero: one that gives up after ten seconds
+}
+
+// Faults are what goes wrong.
+type Faults struct {
+	Down        bool // every call of the API answers 503
+	LoseAnswers bool // calls that change something are done, and their answer is lost
+	LoseHooks   bool // webhooks are dropped
+	DoubleHooks bool // webhooks come twice
+}
+
+// Lab is the simulator. It is safe for concurrent use.
+type Lab struct {
+	opts Options
+	mux  *http.ServeMux
+	wake chan struct{}
+
+	mu       sync.Mutex
+	faults   Faults
+	accounts map[string]*account // by the key's id
+	nonces   map[string]bool
+	waiting  []*delivery
+}
+
+type account struct {
+	public       ed25519.PublicKey
+	hook, secret string
+	checkouts    map[string]*checkout
+	idempotent   map[string]string // the checkout of a key
+}
+
+type checkout struct {
+	body    map[string]any
+	refunds []any
+	left    int64 // hundredths that can be given back
+	asked   string
+}
+
+type delivery struct {
+	url, secret string
+	body        []byte
+	tries       int
+}
+
+// New makes a Lab without accounts.
+func New(o Options) *Lab {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Client == nil {
+		o.Client = &http.Client{Timeout: 10 * time.Second}
+	}
+	l := &Lab{opts: o, wake: make(chan struct{}, 1), accounts: map[string]*account{}, nonces: map[string]bool{}, mux: http.NewServeMux()}
+	on := func(pattern string, f func(*Lab, *account, *http.Request, []byte) (int, any)) {
+		l.mux.HandleFunc(pattern, l.api(f))
+	}
+	on("GET /api/v1/checkouts", (*Lab).list)
+	on("POST /api/v1/checkouts", (*Lab).create)
+	on("GET /api/v1/checkouts/{id}", (*Lab).get)
+	on("POST /api/v1/checkouts/{id}/deactivate", (*Lab).deactivate)
+	on("POST /api/v1/checkouts/{id}/refund", (*Lab).refund)
+	l.mux.HandleFunc("GET /pay/{id}", l.payPage)
+	l.mux.HandleFunc("POST /pay/{id}", l.payAnswer)
+	return l
+}
+
+// Handler serves the API, below /api/v1, and the page.
+func (l *Lab) Handler() http.Handler { return l.mux }
+
+// AddAccount opens a seller's account and returns the secret of its key, which is made of
+// the key's id: a demo has it again after a restart.
+func (l *Lab) AddAccount(keyID string) (secret string) {
+	seed := make([]byte, ed25519.SeedSize)
+	copy(seed, "simulated key of "+keyID)
+	key := ed25519.NewKeyFromSeed(seed)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.accounts[keyID] == nil {
+		l.accounts[keyID] = &account{public: key.Public().(ed25519.PublicKey), checkouts: map[string]*checkout{}, idempotent: map[string]string{}} //nolint:forcetypeassert // it is one
+	}
+	return base64.StdEncoding.EncodeToString(key)
+}
+
+// Subscribe has an account's events sent to an address, signed with a secret.
+func (l *Lab) Subscribe(keyID, address, secret string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if a := l.accounts[keyID]; a != nil {
+		a.hook, a.secret = address, secret
+	}
+}
+
+// SetFaults switches faults; the zero Faults is health.
+func (l *Lab) SetFaults(f Faults) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.faults = f
+}
+
+// Taken is what all paid checkouts of an account came to, less what was given back, in
+// hundredths by currency, and how many were paid.
+func (l *Lab) Taken(keyID string) (cents map[string]int64, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	cents = map[string]int64{}
+	for _, c := range l.accounts[keyID].checkouts {
+		if c.body["settlement"] != nil {
+			cents[c.body["currency"].(string)] += c.left //nolint:forcetypeassert // made here
+			n++
+		}
+	}
+	return cents, n
+}
+
+type object = map[string]any
+
+func refuse(status int, kind string) (int, any) {
+	return status, object{"errorType": kind, "errorMessage": "The request is refused (simulated)."}
+}
+
+// api is what every call has: faults and the token of the call.
+func (l *Lab) api(f func(*Lab, *account, *http.Request, []byte) (int, any)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+		if err != nil {
+			return
+		}
+		l.mu.Lock()
+		faults := l.faults
+		status, answer := refuse(http.StatusServiceUnavailable, "service_unavailable")
+		if !faults.Down {
+			if a := l.who(r); a != nil {
+				status, answer = f(l, a, r, body)
+			} else {
+				status, answer = refuse(http.StatusUnauthorized, "unauthorized")
+			}
+		}
+		text, err := json.Marshal(answer)
+		l.mu.Unlock()
+		l.stir()
+		if err != nil || faults.LoseAnswers && r.Method != http.MethodGet {
+			panic(http.ErrAbortHandler) // the connection breaks
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = w.Write(text)
+	}
+}
+
+// who is the account whose key signed a call, once.
+func (l *Lab) who(r *http.Request) *account {
+	parts := strings.Split(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), ".")
+	if len(parts) != 3 {
+		return nil
+	}
+	var head struct{ Alg, Kid, Nonce string }
+	var claims struct {
+		Iss, Sub, URI string
+		Nbf, Exp      int64
+	}
+	for i, into := range []any{&head, &claims} {
+		raw, err := base64.RawURLEncoding.DecodeString(parts[i])
+		if err != nil || json.Unmarshal(raw, into) != nil {
+			return nil
+		}
+	}
+	sig, err := base64.RawURLEncoding.DecodeString(parts[2])
+	a, now := l.accounts[head.Kid], l.opts.Clock().Unix()
+	switch {
+	case err != nil, a == nil, head.Alg != "EdDSA", claims.Iss != "cdp", claims.Sub != head.Kid, now < claims.Nbf-30, now > claims.Exp,
+		claims.URI != r.Method+" "+r.Host+r.URL.Path, head.Nonce == "", l.nonces[head.Nonce], !ed25519.Verify(a.public, []byte(parts[0]+"."+parts[1]), sig):
+		return nil
+	}
+	l.nonces[head.Nonce] = true
+	return a
+}
+
+var amountForm = regexp.MustCompile(`^\d+(\.\d{1,2})?$`)
+
+func cents(s string) int64 {
+	major, minor, _ := strings.Cut(s, ".")
+	n, err := strconv.ParseInt(major+(minor + "00")[:2], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func decimal(n int64) string { return fmt.Sprintf("%d.%02d", n/100, n%100) }
+
+func (l *Lab) list(a *account, _ *http.Request, _ []byte) (int, any) {
+	all := []any{}
+	for _, c := range a.checkouts {
+		all = append(all, c.body)
+	}
+	return http.StatusOK, object{"checkouts": all[:min(len(all), 1)]}
+}
+
+func (l *Lab) create(a *account, r *http.Request, body []byte) (int, any) {
+	var ask struct {
+		Amount, Currency, Description, SuccessRedirectURL, FailRedirectURL string
+		Metadata                                                           map[string]string
+	}
+	key := r.Header.Get("X-Idempotency-Key")
+	switch err := json.Unmarshal(body, &ask); {
+	case err != nil, !amountForm.MatchString(ask.Amount), cents(ask.Amount) <= 0, ask.Currency == "":
+		return refuse(http.StatusBadRequest, "invalid_request")
+	case key != "" && a.idempotent[key] != "":
+		c := a.checkouts[a.idempotent[key]]
+		if c.asked != string(body) {
+			return refuse(http.StatusBadRequest, "idempotency_error")
+		}
+		return http.StatusCreated, c.body
+	}
+	raw := make([]byte, 12)
+	_, _ = rand.Read(raw) // never fails
+	id, now := hex.EncodeToString(raw), l.opts.Clock().UTC()
+	base := "http://" + r.Host
+	c := &checkout{asked: string(body), body: object{
+		"id": id, "url": base + "/pay/" + id, "amount": ask.Amount, "currency": ask.Currency, "network": "base", "address": "0x" + strings.Repeat("0", 40), "status": "ACTIVE",
+		"createdAt": now.Format(time.RFC3339), "updatedAt": now.Format(time.RFC3339), "expiresAt": now.Add(24 * time.Hour).Format(time.RFC3339),
+	}}
+	for name, v := range map[string]string{"description": ask.Description, "successRedirectUrl": ask.SuccessRedirectURL, "failRedirectUrl": ask.FailRedirectURL} {
+		if v != "" {
+			c.body[name] = v
+		}
+	}
+	if ask.Metadata != nil {
+		c.body["metadata"] = ask.Metadata
+	}
+	a.checkouts[id], a.idempotent[key] = c, id
+	return http.StatusCreated, c.body
+}
+
+func (l *Lab) get(a *account, r *http.Request, _ []byte) (int, any) {
+	if c := a.checkouts[r.PathValue("id")]; c != nil {
+		return http.StatusOK, c.body
+	}
+	return refuse(http.StatusNotFound, "not_found")
+}
+
+func (l *Lab) deactivate(a *account, r *http.Request, _ []byte) (int, any) {
+	c := a.checkouts[r.PathValue("id")]
+	switch {
+	case c == nil:
+		return refuse(http.StatusNotFound, "not_found")
+	case c.body["status"] != "ACTIVE":
+		return refuse(http.StatusBadRequest, "invalid_state")
+	}
+	c.body["status"] = "DEACTIVATED"
+	return http.StatusOK, c.body
+}
+
+func (l *Lab) refund(a *account, r *http.Request, body []byte) (int, any) {
+	var ask struct{ Amount, Currency, Reason string }
+	c := a.checkouts[r.PathValue("id")]
+	switch {
+	case c == nil:
+		return refuse(http.StatusNotFound, "not_found")
+	case json.Unmarshal(body, &ask) != nil, !amountForm.MatchString(ask.Amount), cents(ask.Amount) <= 0, cents(ask.Amount) > c.left:
+		return refuse(http.StatusBadRequest, "invalid_amount")
+	}
+	c.left -= cents(ask.Amount)
+	raw := make([]byte, 8)
+	_, _ = rand.Read(raw) // never fails
+	made := object{"id": hex.EncodeToString(raw), "checkoutId": c.body["id"], "amount": ask.Amount, "currency": c.body["currency"], "status": "COMPLETED", "reason": ask.Reason}
+	c.refunds = append(c.refunds, made)
+	c.body["refunds"], c.body["status"] = c.refunds, "PARTIALLY_REFUNDED"
+	if c.left == 0 {
+		c.body["status"] = "REFUNDED"
+	}
+	l.tell(a, c, "checkout.refund.success")
+	return http.StatusOK, object{"checkout": c.body, "refund": made}
+}
+
+// tell queues an event.
+func (l *Lab) tell(a *account, c *checkout, kind string) {
+	c.body["updatedAt"] = l.opts.Clock().UTC().Format(time.RFC3339)
+	if a.hook == "" {
+		return
+	}
+	payload := object{"eventType": kind}
+	for k, v := range c.body {
+		payload[k] = v
+	}
+	text, err := json.Marshal(payload)
+	if err != nil {
+		panic(err) // what the simulator makes is JSON
+	}
+	l.waiting = append(l.waiting, &delivery{url: a.hook, secret: a.secret, body: text})
+}
+
+var errNot = errors.New("coinbaselab: no such checkout, or not one that waits")
+
+// Pay pays a checkout, with all of its amount or another one (hundredths; 0: all of it),
+// and returns where the customer is sent back to.
+func (l *Lab) Pay(id string, paid int64) (back string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.stir()
+	for _, a := range l.accounts {
+		c := a.checkouts[id]
+		if c == nil || c.body["status"] != "ACTIVE" {
+			continue
+		}
+		if paid <= 0 {
+			paid = cents(c.body["amount"].(string)) //nolint:forcetypeassert // made here
+		}
+		c.left = paid
+		c.body["status"], c.body["settlement"] = "COMPLETED", object{"totalAmount": decimal(paid), "feeAmount": "0.00", "netAmount": decimal(paid), "currency": c.body["currency"]}
+		l.tell(a, c, "checkout.payment.success")
+		back, _ = c.body["successRedirectUrl"].(string)
+		return back, nil
+	}
+	return "", errNot
+}
+
+// Expire ends a checkout nobody paid: "EXPIRED", or "FAILED" when what was sent is lost.
+func (l *Lab) Expire(id, status string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.stir()
+	for _, a := range l.accounts {
+		if c := a.checkouts[id]; c != nil && c.body["status"] == "ACTIVE" {
+			c.body["status"] = status
+			l.tell(a, c, map[string]string{"EXPIRED": "checkout.payment.expired", "FAILED": "checkout.payment.failed"}[status])
+			return nil
+		}
+	}
+	return errNot
+}
+
+func (l *Lab) stir() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run delivers webhooks until ctx ends. What is not taken is tried again.
+func (l *Lab) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		l.Deliver(ctx)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-l.wake:
+		case <-tick.C:
+		}
+	}
+}
+
+// maxTries is when an event is given up.
+const maxTries = 20
+
+// Deliver delivers the webhooks that wait.
+func (l *Lab) Deliver(ctx context.Context) {
+	l.mu.Lock()
+	due, faults := l.waiting, l.faults
+	l.waiting = nil
+	l.mu.Unlock()
+	for _, d := range due {
+		if faults.LoseHooks {
+			continue
+		}
+		if faults.DoubleHooks {
+			l.send(ctx, d)
+		}
+		if d.tries++; !l.send(ctx, d) && d.tries < maxTries {
+			l.mu.Lock()
+			l.waiting = append(l.waiting, d)
+			l.mu.Unlock()
+		}
+	}
+}
+
+func (l *Lab) send(ctx context.Context, d *delivery) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url, bytes.NewReader(d.body))
+	if err != nil {
+		return false
+	}
+	req.Header.Set("Content-Type", "application/json")
+	now, names := l.opts.Clock(), "content-type"
+	req.Header.Set("X-Hook0-Signature", fmt.Sprintf("t=%d,v0=,h=%s,v1=%s", now.Unix(), names, coinbase.Sign(d.secret, now, names, req.Header, d.body)))
+	res, err := l.opts.Client.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = res.Body.Close()
+	return res.StatusCode >= 200 && res.StatusCode < 300
+}
+
+func (l *Lab) payPage(w http.ResponseWriter, r *http.Request) {
+	view := struct {
+		ID, Amount, Currency string
+		Done                 bool
+	}{ID: r.PathValue("id")}
+	l.mu.Lock()
+	for _, a := range l.accounts {
+		if c := a.checkouts[view.ID]; c != nil {
+			view.Amount, _ = c.body["amount"].(string)
+			view.Currency, _ = c.body["currency"].(string)
+			view.Done = c.body["status"] != "ACTIVE"
+		}
+	}
+	l.mu.Unlock()
+	t, err := template.New("pay").Parse(payHTML)
+	if err != nil || view.Amount == "" {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_ = t.Execute(w, view)
+}
+
+// payAnswer is the customer's word, and the way back to the shop.
+func (l *Lab) payAnswer(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
+	id, back := r.PathValue("id"), ""
+	l.mu.Lock()
+	for _, a := range l.accounts {
+		if c := a.checkouts[id]; c != nil {
+			back, _ = c.body["failRedirectUrl"].(string)
+		}
+	}
+	l.mu.Unlock()
+	if r.FormValue("answer") == "pay" {
+		if to, err := l.Pay(id, 0); err == nil {
+			back = to
+		}
+	}
+	if u, err := url.Parse(back); err != nil || u.Host == "" {
+		http.NotFound(w, r)
+		return
+	}
+	http.Redirect(w, r, back, http.StatusSeeOther)
+}
