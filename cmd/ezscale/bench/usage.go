@@ -259,12 +259,11 @@ func meteredShop(ctx context.Context, owner *pgx.Conn, id tenancy.ID, now time.T
 			('00000000-0000-7000-8000-0003ffffffff', 'reseller', 'meter@shop.test', 'meter@shop.test', 'Tom', 'owner', now(), now());
 		INSERT INTO accounts (id, name, currency, country, created_at, changed_at)
 			SELECT ('00000000-0000-7000-8000-0002' || lpad(n::text, 8, '0'))::uuid, 'Metered ' || n, 'EUR', 'DE', now(), now() FROM generate_series(1, %[2]d) n;
-		CREATE TEMP TABLE metered ON COMMIT DROP AS SELECT id FROM accounts WHERE name LIKE 'Metered %%';
-		INSERT INTO memberships (account_id, person_id, role, created_at) SELECT id, '00000000-0000-7000-8000-0002ffffffff', 'owner', now() FROM metered;
+		INSERT INTO memberships (account_id, person_id, role, created_at) SELECT id, '00000000-0000-7000-8000-0002ffffffff', 'owner', now() FROM accounts WHERE name LIKE 'Metered %%';
 		INSERT INTO quotes (id, kind, account_id, currency, net_minor, tax_minor, total_minor, body, created_at, expires_at)
-			SELECT id, 'checkout', id, 'EUR', 0, 0, 0, '{"items":[]}', now(), now() FROM metered;
+			SELECT id, 'checkout', id, 'EUR', 0, 0, 0, '{"items":[]}', now(), now() FROM accounts WHERE name LIKE 'Metered %%';
 		INSERT INTO orders (id, number, quote_id, account_id, person_id, state, currency, total_minor, ip, placed_at, changed_at)
-			SELECT id, 1000000 + row_number() OVER (), id, id, '00000000-0000-7000-8000-0002ffffffff', 'fulfilled', 'EUR', 0, '', now(), now() FROM metered;
+			SELECT id, 1000000 + row_number() OVER (), id, id, '00000000-0000-7000-8000-0002ffffffff', 'fulfilled', 'EUR', 0, '', now(), now() FROM accounts WHERE name LIKE 'Metered %%';
 		INSERT INTO meters (id, plan_id, code, name, unit, aggregation, attribute, step_minutes, feed, model, included, capped, tiers, position, created_at)
 			SELECT '00000000-0000-7000-8000-0004ffffffff', p.id, 'traffic', 'Traffic', 'GB', 'sum', '', 0, 'api', 'graduated', 100, false,
 				'[{"up_to": "1000", "prices": {"EUR": {"unit": "10"}}}, {"prices": {"EUR": {"unit": "0.42"}}}]', 1, timestamptz '%[3]s' - interval '2 months' FROM plans p WHERE p.slug = 'plan-2';
@@ -272,7 +271,7 @@ func meteredShop(ctx context.Context, owner *pgx.Conn, id tenancy.ID, now time.T
 				cancel_reason, cancel_note, created_at, changed_at)
 			SELECT a.id, a.id, a.id, p.id, 'Cloud server', 'active', 'monthly', 'EUR', 0, '[]', timestamptz '%[3]s' - interval '1 month', timestamptz '%[3]s' - interval '1 month', timestamptz '%[3]s', 0,
 				timestamptz '%[3]s', timestamptz '%[3]s', '', '', timestamptz '%[3]s' - interval '1 month', now()
-			FROM metered a, (SELECT id FROM plans WHERE slug = 'plan-2') p;
+			FROM (SELECT id FROM accounts WHERE name LIKE 'Metered %%') a, (SELECT id FROM plans WHERE slug = 'plan-2') p;
 		COMMIT; ANALYZE %[1]s.subscriptions, %[1]s.accounts`, id.Schema(), meteredAccounts, at)).ReadAll()
 	if err != nil {
 		return fmt.Errorf("give %s accounts that are metered: %w", id.Schema(), err)
