@@ -14,7 +14,6 @@ import (
 	"github.com/ezscale/ezscale/cmd/ezscale/twinhouse"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
-	"github.com/ezscale/ezscale/tenancy/queue"
 	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenant/renewal"
 	"github.com/ezscale/ezscale/tenant/twin"
@@ -124,14 +123,12 @@ func (r *run) house(ctx context.Context, f *fleetServer, now time.Time) (*twinho
 	}
 	resolver := tenancy.NewResolver(tenancy.ResolverConfig{Directory: reseller.NewDirectory(central, "bench.test")})
 	h := &twinhouse.House{
-		Desk: &twins.Desk{Central: central}, Pool: pool, Central: central, Tenants: resolver, River: river, Workers: r.works(ring), Mail: mail.NewOutbox(ring),
+		Desk: &twins.Desk{Central: central}, Pool: pool, Central: central, Tenants: resolver, River: river, Workers: twinhouse.Works(ring, false), Mail: mail.NewOutbox(ring),
 		Owner:   func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, f.dsn) },
 		Session: func(ctx context.Context) (*pgx.Conn, error) { return tenancy.OpenSession(ctx, cfg, tenancy.RiverLogin) },
 	}
 	return h, func() { river.Close(); central.Close(); pool.Close(); builder.Close() }, nil
 }
-
-func (r *run) works(ring *secrets.Keyring) *queue.Workers { return twinhouse.Works(ring) }
 
 // preview foresees the next invoices of a customer with many subscriptions.
 func (r *run) preview(ctx context.Context) error {

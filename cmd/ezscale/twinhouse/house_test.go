@@ -8,8 +8,10 @@ import (
 	"time"
 
 	twins "github.com/ezscale/ezscale/central/twin"
+	"github.com/ezscale/ezscale/cmd/ezscale/twinhouse"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/twin"
 )
 
@@ -231,5 +233,29 @@ func TestWhoeverIsKilledOnTheWayChangesNothing(t *testing.T) {
 	}
 	if !strings.Contains(want, "suspended") && !strings.Contains(want, "terminated") {
 		t.Errorf("nobody failed to pay, so little was tried: %s", want)
+	}
+}
+
+// What is done for many at once comes to what is done one by one.
+func TestManyAtOnceComeToTheSameAsOneByOne(t *testing.T) {
+	e := open(t, 30)
+	o := twins.Options{Seed: 5, Short: 20, Expired: 5}
+	together, _ := e.twin(e.A, o)
+	alone, _ := e.twin(e.A, o)
+	e.advance(together.ID, 45*24*time.Hour)
+	e.house.Workers = twinhouse.Works(e.ring, true)
+	e.advance(alone.ID, 45*24*time.Hour)
+	if got, want := e.figures(together), e.figures(alone); got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+	for _, x := range []twins.Twin{together, alone} {
+		_, tenant := e.get(x.ID)
+		must(t, e.house.Pool.Bind(tenant).View(t.Context(), func(tx *tenancy.Tx) error {
+			report, err := invoicing.Books(t.Context(), tx)
+			if err == nil && !report.Holds() {
+				t.Errorf("the books of %s: %+v", tenant.Slug, report)
+			}
+			return err
+		}))
 	}
 }

@@ -27,6 +27,7 @@ type estate struct {
 	*tenancytest.World
 	t     testing.TB
 	house *twinhouse.House
+	ring  *secrets.Keyring
 	by    audit.Origin
 }
 
@@ -51,9 +52,9 @@ func open(t testing.TB, customers int) *estate {
 	t.Cleanup(pool.Close)
 	resolver := tenancy.NewResolver(tenancy.ResolverConfig{Directory: reseller.NewDirectory(w.Central, "example.test")})
 	must(t, resolver.Refresh(ctx))
-	e := &estate{World: w, t: t, by: audit.Origin{Actor: audit.Actor{Kind: "system", ID: "test", Name: "Test"}}}
+	e := &estate{World: w, t: t, ring: ring, by: audit.Origin{Actor: audit.Actor{Kind: "system", ID: "test", Name: "Test"}}}
 	e.house = &twinhouse.House{
-		Desk: &twins.Desk{Central: w.Central}, Pool: pool, Central: w.Central, Tenants: resolver, River: river, Workers: twinhouse.Works(ring), Mail: mail.NewOutbox(ring),
+		Desk: &twins.Desk{Central: w.Central}, Pool: pool, Central: w.Central, Tenants: resolver, River: river, Workers: twinhouse.Works(ring, false), Mail: mail.NewOutbox(ring),
 		Owner:   func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, w.DSN) },
 		Session: func(ctx context.Context) (*pgx.Conn, error) { return tenancy.OpenSession(ctx, cfg, tenancy.RiverLogin) },
 	}

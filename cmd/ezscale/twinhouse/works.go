@@ -24,7 +24,8 @@ import (
 
 // Works are the jobs by which a shop lives from month to month, without anything outside of
 // it: what benches and tests turn a clock with. The program has all of them and more.
-func Works(ring *secrets.Keyring) *queue.Workers {
+// Singly, no jobs are done many at once.
+func Works(ring *secrets.Keyring, singly bool) *queue.Workers {
 	box := mail.NewOutbox(ring)
 	pay := &payment.Desk{Gateways: nobody{}, Keys: ring, Mail: box}
 	renewals := &renewal.Desk{Mail: box, Refunds: pay}
@@ -33,12 +34,9 @@ func Works(ring *secrets.Keyring) *queue.Workers {
 	postman := &mail.Postman{Sealer: ring}
 	w := queue.NewWorkers()
 	queue.Handle(w, postman.Send)
-	queue.HandleMany(w, postman.SendMany)
 	queue.Handle(w, letters.Write)
-	queue.HandleMany(w, letters.WriteMany)
 	queue.Handle(w, (&webhook.Desk{}).Deliver)
 	queue.Handle(w, pay.Charge)
-	queue.HandleMany(w, pay.ChargeMany)
 	queue.Handle(w, pay.Refund)
 	queue.Due(w, payment.Agenda, pay.Sweep)
 	queue.Due(w, renewal.AgendaRenewal, renewals.Renew)
@@ -50,17 +48,23 @@ func Works(ring *secrets.Keyring) *queue.Workers {
 	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job invoicing.PaidJob) error {
 		return renewals.Paid(ctx, db, job.InvoiceID)
 	})
+	queue.Handle(w, services.Drive)
+	queue.Due(w, hosting.Agenda, services.Tick)
+	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job hosting.ActiveJob) error {
+		return (&checkout.Desk{Mail: box}).ServiceActive(ctx, db, job.ServiceID)
+	})
+	if singly {
+		return w
+	}
+	queue.HandleMany(w, postman.SendMany)
+	queue.HandleMany(w, letters.WriteMany)
+	queue.HandleMany(w, pay.ChargeMany)
 	queue.HandleMany(w, func(ctx context.Context, db *tenancy.DB, all []invoicing.PaidJob) error {
 		ids := make([]uuid.UUID, len(all))
 		for i, job := range all {
 			ids[i] = job.InvoiceID
 		}
 		return renewals.PaidMany(ctx, db, ids)
-	})
-	queue.Handle(w, services.Drive)
-	queue.Due(w, hosting.Agenda, services.Tick)
-	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job hosting.ActiveJob) error {
-		return (&checkout.Desk{Mail: box}).ServiceActive(ctx, db, job.ServiceID)
 	})
 	return w
 }
