@@ -77,11 +77,6 @@ func (a *app) work(ctx context.Context, domains *domain.Service, brands *brandin
 	if err != nil {
 		return err
 	}
-	house, err := a.twinHouse(ctx, w)
-	if err != nil {
-		return err
-	}
-	house.Register(w)
 	if err := a.startQueue(ctx, w); err != nil {
 		return err
 	}
@@ -158,6 +153,11 @@ func (a *app) workers(domains *domain.Service, brands *branding.Desk) (*queue.Wo
 func (a *app) wantedSpares() int { return max(1, a.cfg.Work.Spares*a.pool.Lanes()) }
 
 func (a *app) startQueue(ctx context.Context, w *queue.Workers) error {
+	house, err := a.twinHouse(ctx, w)
+	if err != nil {
+		return err
+	}
+	house.Register(w)
 	db := tenancyConfig(a.cfg.Database, a.ring, a.clock)
 	q, err := queue.Open(ctx, queue.Config{
 		Database: db, Pool: a.pool, Central: a.central, Tenants: a.resolver, Queues: map[string]int{"default": a.cfg.Work.Workers},
