@@ -18,7 +18,7 @@ const Version = 2
 // Document is what was issued, word for word. It is kept as JSON and never changes.
 type Document struct {
 	Version    int        `json:"version"`
-	Kind       string     `json:"kind"` // invoice or credit_note
+	Kind       string     `json:"kind"` // invoice, credit_note or top_up
 	Number     string     `json:"number"`
 	Corrects   *Reference `json:"corrects,omitempty"` // of a credit note
 	Reason     string     `json:"reason,omitempty"`   // of a credit note
@@ -106,6 +106,7 @@ type Tax struct {
 const (
 	Invoice    = "invoice"
 	CreditNote = "credit_note"
+	TopUp      = "top_up" // credit that is paid ahead: no invoice, for nothing was sold
 )
 
 // Put writes priced lines and their sums into the document.

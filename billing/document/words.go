@@ -10,10 +10,16 @@ import (
 	"github.com/ezscale/ezscale/billing"
 )
 
-// Title is what the document is called: Invoice or Credit note.
+// Title is what the document is called: Invoice, Credit note or Top-up.
 func (d Document) Title() string {
 	if d.Kind == CreditNote {
 		return "Credit note"
+	}
+	if d.Kind == TopUp {
+		return "Top-up"
+	}
+	if d.Kind == "statement" {
+		return "Statement of account"
 	}
 	return "Invoice"
 }

@@ -25,6 +25,7 @@ const (
 	InvoiceIssued     = "invoice_issued"
 	PaymentReceived   = "payment_received"
 	CreditNote        = "credit_note"
+	CreditAdded       = "credit_added"     // to an account: it has credit
 	RefundFound       = "refund_found"     // to the reseller's team: made at the gateway's own pages
 	PaymentDisputed   = "payment_disputed" // to the reseller's team
 	NumberRefused     = "number_refused"   // to the reseller's team: a customer's VAT number
@@ -85,6 +86,7 @@ var Templates = map[string][]string{
 	InvoiceIssued:     {"name", "number", "total", "due", "open", "link"},   // due: a date; open: what is owed, empty: nothing
 	PaymentReceived:   {"name", "number", "amount", "open", "link"},         // open: what is still owed, empty: nothing
 	CreditNote:        {"name", "number", "invoice", "total", "reason", "link"},
+	CreditAdded:       {"name", "amount", "what", "reason", "until", "link"}, // what: a top-up, a refund; reason: in the shop's words; until: the last day, empty: it stays
 	NumberRefused:     {"name", "customer", "number", "link"},
 	RefundFound:       {"name", "number", "customer", "amount", "link"},
 	PaymentDisputed:   {"name", "number", "customer", "amount", "state", "until", "link"}, // state: a sentence; until: when evidence is due, empty: none is awaited

@@ -143,6 +143,7 @@ func (a *app) workers(domains *domain.Service, brands *branding.Desk) (*queue.Wo
 	a.platformJobs(w)
 	a.hostingJobs(w)
 	a.paymentJobs(w)
+	a.creditJobs(w)
 	queue.Due(w, account.NumbersAgenda, a.numberDesk().Tick, queue.Timeout(10*time.Minute))
 	wholesaleJobs(w, a.wholesaleDesk())
 	a.partnerWork(w, desk)

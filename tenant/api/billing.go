@@ -86,7 +86,7 @@ func own(c call, tx *tenancy.Tx) (invoicing.Invoice, error) {
 		return invoicing.Invoice{}, err
 	}
 	inv, err := invoicing.Get(c.ctx(), tx, id)
-	if err == nil && inv.AccountID != c.caller.AccountID {
+	if err == nil && (inv.AccountID != c.caller.AccountID || inv.Kind == document.TopUp) {
 		err = errInvoice
 	}
 	return inv, err

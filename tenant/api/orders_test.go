@@ -262,6 +262,7 @@ func TestEachCallWantsItsScope(t *testing.T) {
 		"GET /payment-methods": access.BillingRead, "DELETE /payment-methods/x": access.BillingWrite, "POST /payment-methods/x/default": access.BillingWrite, "GET /invoices/x/timeline": access.BillingRead,
 		"POST /subscriptions/x/pause": access.SubscriptionsWrite, "POST /subscriptions/x/continue": access.SubscriptionsWrite, "POST /invoices/x/week": access.BillingWrite,
 		"POST /subscriptions/x/quotes": access.OrdersWrite, "POST /quotes/x/accept": access.OrdersWrite, "GET /upcoming-invoices": access.BillingRead, "GET /subscriptions/x/usage": access.UsageRead, "POST /usage-events": access.UsageWrite,
+		"GET /credit": access.BillingRead, "POST /invoices/x/credit": access.BillingWrite,
 	}
 	for _, r := range (&api.API{}).Routes() {
 		path := strings.TrimPrefix(r.Path, api.Prefix)
@@ -340,7 +341,7 @@ func TestReadingAsksLittle(t *testing.T) {
 	ada := l.customer(l.A, every...)
 	id, o := l.running(l.A, ada, "web1"), l.ordered(ada, "another")
 	for _, path := range []string{"/account", "/services", "/services/" + id.String(), "/orders", "/orders/" + o.json["id"].(string), "/invoices", "/invoices/" + o.json["invoice_id"].(string), "/invoices/" + o.json["invoice_id"].(string) + "/pdf", "/products", "/products/vps",
-		"/subscriptions", "/payment-methods", "/services/" + id.String() + "/timeline", "/invoices/" + o.json["invoice_id"].(string) + "/timeline"} {
+		"/subscriptions", "/payment-methods", "/credit", "/services/" + id.String() + "/timeline", "/invoices/" + o.json["invoice_id"].(string) + "/timeline"} {
 		l.call(http.MethodGet, path, ada.token, nil)
 		if n := l.count.Since(func() { l.call(http.MethodGet, path, ada.token, nil) }); n > 8 {
 			t.Errorf("%s: %d statements", path, n)

@@ -64,6 +64,8 @@ func (a *API) operations() []operation {
 		{method: post, path: "/orders", scope: access.OrdersWrite, write: true, do: a.placeOrder},
 		{method: get, path: "/orders", scope: access.BillingRead, do: a.listOrders},
 		{method: get, path: "/orders/:id", scope: access.BillingRead, do: a.getOrder},
+		{method: get, path: "/credit", scope: access.BillingRead, do: a.getCredit},
+		{method: post, path: "/invoices/:id/credit", scope: access.BillingWrite, write: true, do: a.payWithCredit},
 		{method: get, path: "/invoices", scope: access.BillingRead, do: a.listInvoices},
 		{method: get, path: "/invoices/:id", scope: access.BillingRead, do: a.getInvoice},
 		{method: get, path: "/invoices/:id/pdf", scope: access.BillingRead, do: a.getInvoicePDF},

@@ -104,14 +104,14 @@ func (d *Desk) credit(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 	if err != nil {
 		return fmt.Errorf("look for payments: %w", err)
 	}
-	if paying || inv.Paid.Minor > 0 {
+	if paying || inv.Received().Minor > 0 {
 		return fault.New(fault.Conflict, "order.being_paid", "This order is being paid at the moment. Please wait for the outcome.")
 	}
 	left := billing.Money{Minor: inv.Total.Minor - inv.Credited.Minor, Currency: inv.Currency}
 	if left.IsZero() {
 		return nil
 	}
-	_, err = invoicing.Credit(ctx, tx, invoicing.CreditRequest{Key: "credit/order/" + o.ID.String(), InvoiceID: inv.ID, Amount: left, Reason: "Order " + o.Name() + " was cancelled."})
+	_, err = invoicing.Credit(ctx, tx, invoicing.CreditRequest{Key: "credit/order/" + o.ID.String(), InvoiceID: inv.ID, Amount: left, Reason: "Order " + o.Name() + " was cancelled.", CreditBack: true})
 	return err
 }
 

@@ -48,18 +48,38 @@ var bookChecks = []string{
 	`SELECT i.number || ': ' || i.credited_minor || ' credited, and credit notes over ' || coalesce(n.total, 0) FROM invoices i
 		LEFT JOIN (SELECT corrects_id, sum(total_minor) AS total FROM invoices WHERE kind = 'credit_note' GROUP BY 1) n ON n.corrects_id = i.id
 		WHERE i.kind = 'invoice' AND i.credited_minor <> coalesce(n.total, 0) LIMIT 20`,
+	// What is left of each piece of credit is what became of it, and what credit paid of an
+	// invoice is what was spent on it.
+	`SELECT 'credit ' || g.id || ': ' || g.left_minor || ' are left, and by what became of it ' || coalesce(m.minor, 0) FROM credit_grants g
+		LEFT JOIN (SELECT grant_id, sum(minor) AS minor FROM credit_moves GROUP BY 1) m ON m.grant_id = g.id WHERE g.left_minor <> coalesce(m.minor, 0) LIMIT 20`,
+	`SELECT i.number || ': credit paid ' || coalesce(i.credit_minor, 0) || ', and ' || coalesce(m.minor, 0) || ' of credit were spent on it' FROM invoices i
+		LEFT JOIN (SELECT invoice_id, -sum(minor) AS minor FROM credit_moves WHERE invoice_id IS NOT NULL GROUP BY 1) m ON m.invoice_id = i.id
+		WHERE coalesce(i.credit_minor, 0) <> coalesce(m.minor, 0) LIMIT 20`,
 	`SELECT number || ': it is ' || state || ' and ' || (total_minor - paid_minor - credited_minor) || ' are open' FROM invoices
 		WHERE kind = 'invoice' AND state <> 'draft' AND ((total_minor - paid_minor - credited_minor > 0) <> (state IN ('open', 'uncollectible'))) LIMIT 20`,
-	// The books say what the invoices say, customer by customer. What banks hold back or
-	// took for good was paid all the same.
-	`SELECT 'customer ' || account_id || ': ' || what || ' is ' || coalesce(books, 0) || ' ' || currency || ' in the books and ' || coalesce(papers, 0) || ' by the documents' FROM (
+	// The books say what the documents say, customer by customer. What banks hold back or
+	// took for good was paid all the same, and so was what credit paid; what became credit
+	// was paid no longer.
+	`SELECT 'customer ' || coalesce(account_id::text, 'nobody') || ': ' || what || ' is ' || coalesce(books, 0) || ' ' || currency || ' in the books and ' || coalesce(papers, 0) || ' by the documents' FROM (
 		SELECT account_id, currency, 'receivable' AS what, sum(total_minor - paid_minor - credited_minor) AS papers FROM invoices WHERE kind = 'invoice' AND state <> 'draft' GROUP BY 1, 2
-		UNION ALL SELECT account_id, currency, 'revenue', -sum(CASE kind WHEN 'invoice' THEN net_minor ELSE -net_minor END) FROM invoices WHERE state <> 'draft' GROUP BY 1, 2
-		UNION ALL SELECT account_id, currency, 'tax_payable', -sum(CASE kind WHEN 'invoice' THEN tax_minor ELSE -tax_minor END) FROM invoices WHERE state <> 'draft' GROUP BY 1, 2
-		UNION ALL SELECT account_id, currency, 'cash', sum(paid_minor) FROM invoices WHERE kind = 'invoice' AND state <> 'draft' GROUP BY 1, 2) p
-		FULL JOIN (SELECT account_id, currency, CASE WHEN account = 'dispute_losses' OR account LIKE 'disputed/%' THEN 'cash' ELSE split_part(account, '/', 1) END AS what, sum(minor) AS books FROM (
+		UNION ALL SELECT account_id, currency, 'revenue', -sum(CASE kind WHEN 'invoice' THEN net_minor ELSE -net_minor END) FROM invoices WHERE kind IN ('invoice', 'credit_note') AND state <> 'draft' GROUP BY 1, 2
+		UNION ALL SELECT account_id, currency, 'tax_payable', -sum(CASE kind WHEN 'invoice' THEN tax_minor ELSE -tax_minor END) FROM invoices WHERE kind IN ('invoice', 'credit_note') AND state <> 'draft' GROUP BY 1, 2
+		UNION ALL SELECT account_id, currency, 'paid', sum(paid_minor) FROM invoices WHERE kind IN ('invoice', 'top_up') AND state <> 'draft' GROUP BY 1, 2
+		UNION ALL SELECT account_id, currency, CASE WHEN bought THEN 'customer_credit' ELSE 'promotional_credit' END, -sum(left_minor) FROM credit_grants GROUP BY 1, 2, 3
+		UNION ALL SELECT g.account_id, g.currency, CASE WHEN g.bought THEN 'credit_expired' ELSE 'promotions' END, sum(m.minor) FROM credit_grants g JOIN credit_moves m ON m.grant_id = g.id
+			WHERE m.kind = 'expired' OR m.kind = 'granted' AND NOT g.bought GROUP BY 1, 2, 3
+		UNION ALL SELECT p.account_id, p.currency, 'credit_refunds', -sum(r.amount_minor) FROM refunds r JOIN payments p ON p.id = r.payment_id JOIN invoices i ON i.id = p.invoice_id
+			WHERE i.kind = 'top_up' AND r.state IN ('created', 'processing') GROUP BY 1, 2
+		UNION ALL SELECT account_id, currency, 'credit_losses', sum(minor) FROM (
+			SELECT p.account_id, p.currency, r.amount_minor AS minor FROM refunds r JOIN payments p ON p.id = r.payment_id JOIN invoices i ON i.id = p.invoice_id WHERE i.kind = 'top_up' AND r.state <> 'failed'
+			UNION ALL SELECT bought_by, currency, -amount_minor FROM gift_codes WHERE bought_by IS NOT NULL AND withdrawn_at IS NOT NULL
+			UNION ALL SELECT g.account_id, g.currency, m.minor FROM credit_grants g JOIN credit_moves m ON m.grant_id = g.id WHERE m.kind = 'withdrawn') w GROUP BY 1, 2
+		UNION ALL SELECT '00000000-0000-0000-0000-000000000000'::uuid, currency, 'gift_codes', -sum(amount_minor) FROM gift_codes WHERE bought_by IS NOT NULL AND redeemed_at IS NULL AND withdrawn_at IS NULL GROUP BY 2) p
+		FULL JOIN (SELECT CASE account WHEN 'gift_codes' THEN '00000000-0000-0000-0000-000000000000'::uuid ELSE account_id END AS account_id, currency, CASE WHEN account = 'dispute_losses' OR account LIKE 'disputed/%' OR account LIKE 'cash/%' THEN 'paid' ELSE account END AS what, sum(minor) AS books FROM (
 			SELECT account_id, currency, debit AS account, amount_minor AS minor FROM ledger_postings
-			UNION ALL SELECT account_id, currency, credit, -amount_minor FROM ledger_postings) m GROUP BY 1, 2, 3) b USING (account_id, currency, what)
+			UNION ALL SELECT account_id, currency, credit, -amount_minor FROM ledger_postings
+			UNION ALL SELECT account_id, currency, 'paid', CASE credit WHEN 'receivable' THEN amount_minor ELSE -amount_minor END FROM ledger_postings
+				WHERE credit = 'receivable' AND debit IN ('customer_credit', 'promotional_credit') OR debit = 'receivable' AND credit IN ('customer_credit', 'promotional_credit')) m GROUP BY 1, 2, 3) b USING (account_id, currency, what)
 		WHERE coalesce(papers, 0) <> coalesce(books, 0) LIMIT 20`,
 }
 

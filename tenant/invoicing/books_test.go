@@ -42,7 +42,7 @@ func TestNumbersWithoutGapsWhileManyIssue(t *testing.T) {
 	s := open(t, w, w.A)
 	boom := errors.New("rolled back")
 	var wait sync.WaitGroup
-	for i := range 40 {
+	for i := range 50 {
 		wait.Go(func() {
 			err := s.db.Update(t.Context(), func(tx *tenancy.Tx) error {
 				_, err := invoicing.Issue(t.Context(), tx, s.draft(fmt.Sprintf("order/%d", i%25), 100))
@@ -58,7 +58,7 @@ func TestNumbersWithoutGapsWhileManyIssue(t *testing.T) {
 	}
 	wait.Wait()
 	made := map[string]bool{}
-	for i := range 40 {
+	for i := range 50 {
 		if i%4 != 3 {
 			made[fmt.Sprint(i%25)] = true
 		}

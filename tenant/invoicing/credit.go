@@ -25,6 +25,9 @@ type CreditRequest struct {
 	Amount    billing.Money // with tax; zero, and no lines: all that is left
 	Lines     []CreditLine  // instead of an amount
 	Reason    string
+	// CreditBack gives what the account's credit had paid back to it: of an invoice that was
+	// never to be paid.
+	CreditBack bool
 }
 
 // CreditLine is part of a line of the invoice, without tax.
@@ -70,6 +73,11 @@ func Credit(ctx context.Context, tx *tenancy.Tx, r CreditRequest) (Invoice, erro
 	}
 	if inv.Credited, err = inv.Credited.Add(note.Total); err != nil {
 		return Invoice{}, err
+	}
+	if r.CreditBack && inv.ByCredit.Minor > 0 {
+		if inv, err = backToCredit(ctx, tx, inv, inv.ByCredit, ""); err != nil {
+			return Invoice{}, err
+		}
 	}
 	// What is settled by a credit was not paid: no job follows.
 	if inv, _, err = settle(ctx, tx, inv, tx.Now()); err != nil {

@@ -19,6 +19,9 @@ const (
 // Electronic is a document as an electronic invoice in UBL or CII, and what the file is
 // called. The fault invoice.not_electronic names what the document lacks for it.
 func Electronic(d document.Document, syntax string) (file []byte, name string, err error) {
+	if d.Kind == document.TopUp {
+		return nil, "", fault.New(fault.Conflict, "invoice.not_electronic", "A top-up is no invoice: what is bought with the credit is invoiced.")
+	}
 	write := einvoice.UBL
 	if syntax == CII {
 		write = einvoice.CII

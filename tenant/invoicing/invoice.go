@@ -44,7 +44,8 @@ type Invoice struct {
 	Net         billing.Money
 	Tax         billing.Money
 	Total       billing.Money
-	Paid        billing.Money // received and not given back
+	Paid        billing.Money // received and not given back, or paid by credit
+	ByCredit    billing.Money // of what was paid, what credit paid
 	Credited    billing.Money
 	IssuedAt    time.Time
 	DueAt       time.Time // zero: a credit note
@@ -66,6 +67,11 @@ func (i Invoice) Owed() billing.Money {
 	return i.Due()
 }
 
+// Received is what came as money and was not given back.
+func (i Invoice) Received() billing.Money {
+	return billing.Money{Minor: i.Paid.Minor - i.ByCredit.Minor, Currency: i.Currency}
+}
+
 // Overdue reports whether it should have been paid by at.
 func (i Invoice) Overdue(at time.Time) bool {
 	return i.State == Open && !i.DueAt.IsZero() && i.DueAt.Before(at)
@@ -73,16 +79,16 @@ func (i Invoice) Overdue(at time.Time) bool {
 
 // row is an invoice as it is kept.
 type row struct {
-	ID, CorrectsID, AccountID                                uuid.UUID
-	Key, Kind, State, Number, Currency, AccountName          string
-	NetMinor, TaxMinor, TotalMinor, PaidMinor, CreditedMinor int64
-	IssuedAt, DueAt, PaidAt, NextTryAt                       time.Time
-	Tries                                                    int
-	Matches                                                  int // of the whole list
+	ID, CorrectsID, AccountID                                               uuid.UUID
+	Key, Kind, State, Number, Currency, AccountName                         string
+	NetMinor, TaxMinor, TotalMinor, PaidMinor, CreditedMinor, ByCreditMinor int64
+	IssuedAt, DueAt, PaidAt, NextTryAt                                      time.Time
+	Tries                                                                   int
+	Matches                                                                 int // of the whole list
 }
 
 const columns = `i.id, coalesce(i.corrects_id, '00000000-0000-0000-0000-000000000000') AS corrects_id, i.account_id, a.name AS account_name,
-	i.key, i.kind, i.state, coalesce(i.number, '') AS number, i.currency, i.net_minor, i.tax_minor, i.total_minor, i.paid_minor, i.credited_minor,
+	i.key, i.kind, i.state, coalesce(i.number, '') AS number, i.currency, i.net_minor, i.tax_minor, i.total_minor, i.paid_minor, i.credited_minor, coalesce(i.credit_minor, 0) AS by_credit_minor,
 	i.issued_at, i.due_at, i.paid_at, i.tries, i.next_try_at`
 
 func (r row) invoice() Invoice {
@@ -90,7 +96,7 @@ func (r row) invoice() Invoice {
 	return Invoice{
 		ID: r.ID, Key: r.Key, Kind: r.Kind, CorrectsID: r.CorrectsID, AccountID: r.AccountID, AccountName: r.AccountName,
 		State: State(r.State), Number: r.Number, Currency: r.Currency,
-		Net: m(r.NetMinor), Tax: m(r.TaxMinor), Total: m(r.TotalMinor), Paid: m(r.PaidMinor), Credited: m(r.CreditedMinor),
+		Net: m(r.NetMinor), Tax: m(r.TaxMinor), Total: m(r.TotalMinor), Paid: m(r.PaidMinor), ByCredit: m(r.ByCreditMinor), Credited: m(r.CreditedMinor),
 		IssuedAt: r.IssuedAt, DueAt: r.DueAt, PaidAt: r.PaidAt, Tries: r.Tries, NextTryAt: r.NextTryAt,
 	}
 }

@@ -30,7 +30,8 @@ type Draft struct {
 // Issue makes an invoice final, now: it takes the next number, taxes the lines by the
 // customer's and the shop's country, keeps the document of both parties and posts the
 // books. Of two drafts with one key the second gets the first's invoice. The customer
-// is written to. An invoice over nothing is paid at once. Faults: account.not_found,
+// is written to. Credit of the account pays it, as far as it goes, unless its customer
+// spends it themselves. An invoice of which nothing is owed is paid at once. Faults: account.not_found,
 // invoice.no_lines, invoice.bad_line, invoice.bad_sum, invoice.bad_due.
 func Issue(ctx context.Context, tx *tenancy.Tx, d Draft) (Invoice, error) {
 	all, err := IssueAll(ctx, tx, []Draft{d})
@@ -99,6 +100,12 @@ func issueFresh(ctx context.Context, tx *tenancy.Tx, series seriesRow, seller te
 	if err := store(ctx, tx, book{code: SeriesInvoice, pattern: seller.Pattern(SeriesInvoice), seriesRow: series}, docs); err != nil {
 		return nil, err
 	}
+	if err := spendOn(ctx, tx, news, buyers); err != nil {
+		return nil, err
+	}
+	for _, inv := range news {
+		made[inv.Key] = inv
+	}
 	return made, announce(ctx, tx, news)
 }
 
@@ -143,7 +150,7 @@ func (d Draft) invoice(p Priced, accountName, number string, now time.Time) (Inv
 	nothing := billing.Money{Currency: d.Currency}
 	inv := Invoice{
 		ID: id, Key: d.Key, Kind: document.Invoice, AccountID: d.AccountID, AccountName: accountName, State: Open, Number: number,
-		Currency: d.Currency, Net: p.Net, Tax: p.Tax, Total: p.Total, Paid: nothing, Credited: nothing,
+		Currency: d.Currency, Net: p.Net, Tax: p.Tax, Total: p.Total, Paid: nothing, ByCredit: nothing, Credited: nothing,
 		IssuedAt: now.UTC(), DueAt: d.DueAt.UTC(),
 	}
 	if p.Total.IsZero() {
@@ -168,6 +175,9 @@ func announce(ctx context.Context, tx *tenancy.Tx, all []Invoice) error {
 			jobs = append(jobs, tenancy.Queued{Job: PaidJob{InvoiceID: inv.ID}, Options: tenancy.JobOptions{Key: inv.ID.String()}})
 		}
 		events = append(events, event{key + "/issued", inv, "invoice.issued", "Invoice " + inv.Number + " over " + inv.Total.Format("en") + " was issued.", news}.told())
+		if inv.ByCredit.Minor > 0 {
+			events = append(events, byCredit(inv, key+"/credit", inv.ByCredit).told())
+		}
 		letter := LetterJob{Letter: mail.InvoiceIssued, InvoiceID: inv.ID, Key: key + "/issued"}
 		jobs = append(jobs, tenancy.Queued{Job: letter, Options: tenancy.JobOptions{Key: letter.Key}})
 	}

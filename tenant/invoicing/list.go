@@ -2,13 +2,16 @@ package invoicing
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity/roster"
 )
 
@@ -95,6 +98,8 @@ func (f Filter) where(now time.Time) (string, []any) {
 	}
 	if f.Kind != "" {
 		add("i.kind = ?", f.Kind)
+	} else {
+		add("i.kind <> 'top_up'")
 	}
 	if f.State != "" {
 		add("i.state = ? AND i.kind = 'invoice'", string(f.State))
@@ -116,6 +121,27 @@ func (f Filter) where(now time.Time) (string, []any) {
 		add("(i.number ILIKE ? OR a.name ILIKE ?)", like, like)
 	}
 	return where, args
+}
+
+// StoredAll reads the documents of a list as they were issued, the oldest first. More than
+// most are the fault invoice.too_many.
+func StoredAll(ctx context.Context, tx *tenancy.Tx, f Filter, most int) ([]document.Document, error) {
+	where, args := f.where(tx.Now())
+	var texts []string
+	err := tx.NewRaw("SELECT i.document::text FROM invoices i JOIN accounts a ON a.id = i.account_id WHERE "+where+" ORDER BY i.issued_at, i.id LIMIT ?", append(args, most+1)...).Scan(ctx, &texts)
+	if err != nil {
+		return nil, fmt.Errorf("read documents: %w", err)
+	}
+	if len(texts) > most {
+		return nil, fault.New(fault.Conflict, "invoice.too_many", "These are more documents than one archive holds. Choose fewer days.")
+	}
+	all := make([]document.Document, len(texts))
+	for i, text := range texts {
+		if err := json.Unmarshal([]byte(text), &all[i]); err != nil {
+			return nil, fmt.Errorf("read documents: %w", err)
+		}
+	}
+	return all, nil
 }
 
 // Overdue are open invoices that should have been paid by now, the oldest first, at

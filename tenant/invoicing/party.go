@@ -17,6 +17,7 @@ import (
 type buyer struct {
 	document.Party
 	accountName, number, locale, timeZone, reference string
+	hasCredit                                        bool // that is spent on every invoice
 	taxed                                            func(time.Time) account.Taxed
 }
 
@@ -32,17 +33,29 @@ func buyersOf(ctx context.Context, tx *tenancy.Tx, drafts []Draft) (map[uuid.UUI
 	}
 	found := make(map[uuid.UUID]buyer, len(parties))
 	for id, p := range parties {
-		b := buyer{taxed: p.Taxed, reference: p.Reference, accountName: p.Account, locale: p.Locale, timeZone: p.TimeZone, Party: document.Party{
-			Name: p.Name, Company: p.Company, Line1: p.Line1, Line2: p.Line2, Postcode: p.Postcode, City: p.City, Region: p.Region,
-			Country: p.Country, TaxID: p.TaxID, Email: p.Email, Phone: p.Phone,
-		}}
-		if p.Number > 0 {
-			b.number = written(settings.DefaultBilling().Pattern(SeriesCustomer), p.Number, time.Time{})
-		}
-		found[id] = b
+		found[id] = buyer{taxed: p.Taxed, reference: p.Reference, hasCredit: p.HasCredit, accountName: p.Account, locale: p.Locale, timeZone: p.TimeZone, number: CustomerNumber(p), Party: Buyer(p)}
 	}
 	return found, nil
 }
+
+// Buyer is a customer as documents name it.
+func Buyer(p account.Party) document.Party {
+	return document.Party{
+		Name: p.Name, Company: p.Company, Line1: p.Line1, Line2: p.Line2, Postcode: p.Postcode, City: p.City, Region: p.Region,
+		Country: p.Country, TaxID: p.TaxID, Email: p.Email, Phone: p.Phone,
+	}
+}
+
+// CustomerNumber is how a customer's number is written; empty: there is none yet.
+func CustomerNumber(p account.Party) string {
+	if p.Number == 0 {
+		return ""
+	}
+	return written(settings.DefaultBilling().Pattern(SeriesCustomer), p.Number, time.Time{})
+}
+
+// Seller is the shop as its documents name it.
+func Seller(s settings.Billing) document.Party { return party(s) }
 
 // party is the shop as its invoices name it.
 func party(s settings.Billing) document.Party {

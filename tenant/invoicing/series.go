@@ -15,6 +15,7 @@ import (
 const (
 	SeriesInvoice    = "invoice"
 	SeriesCreditNote = "credit_note"
+	SeriesTopUp      = "top_up"
 	SeriesOrder      = "order"
 	SeriesCustomer   = "customer"
 )
@@ -22,7 +23,7 @@ const (
 // first is the first number of a series: documents begin at one, as auditors expect;
 // orders and customers do not tell how few there are.
 func first(series string) int64 {
-	if series == SeriesInvoice || series == SeriesCreditNote {
+	if series == SeriesInvoice || series == SeriesCreditNote || series == SeriesTopUp {
 		return 1
 	}
 	return 1001

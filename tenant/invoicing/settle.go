@@ -37,7 +37,12 @@ func Applied(ctx context.Context, tx *tenancy.Tx, a Application) error {
 	if a.At.IsZero() {
 		a.At = tx.Now()
 	}
-	if err := post(ctx, tx, key, "payment", a.PaymentID, inv, billing.PostPayment(a.Gateway, a.Amount)); err != nil {
+	if inv.Kind == document.TopUp {
+		err = toppedUp(ctx, tx, inv, a)
+	} else {
+		err = post(ctx, tx, key, "payment", a.PaymentID, inv, billing.PostPayment(a.Gateway, a.Amount))
+	}
+	if err != nil {
 		return err
 	}
 	if inv.Paid, err = inv.Paid.Add(a.Amount); err != nil {
@@ -54,6 +59,9 @@ func Applied(ctx context.Context, tx *tenancy.Tx, a Application) error {
 	news := []webhook.News{{Type: webhook.PaymentSucceeded, Data: webhook.PaymentData{
 		ID: a.PaymentID, AccountID: inv.AccountID, InvoiceID: inv.ID, InvoiceNumber: inv.Number, Amount: webhook.AmountOf(a.Amount),
 	}}}
+	if inv.Kind == document.TopUp {
+		return tell(ctx, tx, event{key, inv, "invoice.payment", a.Amount.Format("en") + " were received for " + inv.Number + ".", news})
+	}
 	if settled {
 		news = append(news, webhook.News{Type: webhook.InvoicePaid, Data: data(inv)})
 	}
@@ -88,7 +96,11 @@ func GivenBack(ctx context.Context, tx *tenancy.Tx, g GivenBackMoney) error {
 	if g.At.IsZero() {
 		g.At = tx.Now()
 	}
-	if err := post(ctx, tx, key, "refund", g.RefundID, inv, billing.PostRefund(g.Gateway, g.Amount)); err != nil {
+	moves := billing.PostRefund(g.Gateway, g.Amount)
+	if inv.Kind == document.TopUp { // it was taken from the credit when it was asked for
+		moves = billing.PostCreditPaidOut(g.Gateway, g.Amount)
+	}
+	if err := post(ctx, tx, key, "refund", g.RefundID, inv, moves); err != nil {
 		return err
 	}
 	if inv.Paid, err = inv.Paid.Sub(g.Amount); err != nil {
@@ -119,7 +131,11 @@ func CameBack(ctx context.Context, tx *tenancy.Tx, g GivenBackMoney) error {
 	if g.At.IsZero() {
 		g.At = tx.Now()
 	}
-	if err := post(ctx, tx, key, "refund", g.RefundID, inv, billing.PostPayment(g.Gateway, g.Amount)); err != nil {
+	moves := billing.PostPayment(g.Gateway, g.Amount)
+	if inv.Kind == document.TopUp {
+		moves = billing.PostCreditPaidOut(g.Gateway, billing.Money{Minor: -g.Amount.Minor, Currency: g.Amount.Currency})
+	}
+	if err := post(ctx, tx, key, "refund", g.RefundID, inv, moves); err != nil {
 		return err
 	}
 	if inv.Paid, err = inv.Paid.Add(g.Amount); err != nil {
@@ -169,7 +185,7 @@ func begin(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, key string, amount
 	if inv, err = lock(ctx, tx, id); err != nil {
 		return inv, key, false, err
 	}
-	if inv.Kind != document.Invoice || inv.State == drafted || amount.Minor <= 0 || amount.Minor > billing.MaxMinor || amount.Currency != inv.Currency {
+	if inv.Kind == document.CreditNote || inv.State == drafted || amount.Minor <= 0 || amount.Minor > billing.MaxMinor || amount.Currency != inv.Currency {
 		return inv, key, false, fault.New(fault.Invalid, "invoice.bad_amount", "An amount is more than nothing and of the invoice's currency.")
 	}
 	known, err = posted(ctx, tx, key)
@@ -181,9 +197,9 @@ func begin(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, key string, amount
 func settle(ctx context.Context, tx *tenancy.Tx, inv Invoice, at time.Time) (Invoice, bool, error) {
 	was := inv.State
 	inv.settle(at)
-	_, err := tx.NewRaw(`UPDATE invoices SET paid_minor = ?, credited_minor = ?, state = ?, paid_at = ?, changed_at = ?,
+	_, err := tx.NewRaw(`UPDATE invoices SET paid_minor = ?, credit_minor = ?, credited_minor = ?, state = ?, paid_at = ?, changed_at = ?,
 		next_try_at = CASE WHEN ? = 'open' THEN next_try_at END WHERE id = ?`,
-		inv.Paid.Minor, inv.Credited.Minor, string(inv.State), whenSet(inv.PaidAt), tx.Now(), string(inv.State), inv.ID).Exec(ctx)
+		inv.Paid.Minor, orNone(inv.ByCredit.Minor), inv.Credited.Minor, string(inv.State), whenSet(inv.PaidAt), tx.Now(), string(inv.State), inv.ID).Exec(ctx)
 	if err != nil {
 		return inv, false, fmt.Errorf("settle %s: %w", inv.Number, err)
 	}

@@ -26,6 +26,7 @@ type Account struct {
 	Members       []Member       `json:"members"`
 	Outstanding   []Outstanding  `json:"outstanding"` // one a currency; empty: nothing is owed
 	Tax           Tax            `json:"tax"`
+	Credit        []Credit       `json:"credit"`   // one a currency; empty: none
 	Disputes      []Dispute      `json:"disputes"` // of payments, that the customer's bank has not decided
 	Counts        struct {
 		Services, Running, Subscriptions, Orders, Invoices int
@@ -71,6 +72,15 @@ type Member struct {
 	Disabled          bool
 }
 
+// Credit is what an account has paid ahead or was given, and has not used.
+type Credit struct {
+	Currency string
+	Left     int64
+}
+
+// Sum is how much.
+func (c Credit) Sum() billing.Money { return billing.Money{Minor: c.Left, Currency: c.Currency} }
+
 // Dispute is a payment that the customer's bank asks back.
 type Dispute struct {
 	Invoice                 uuid.UUID
@@ -105,13 +115,15 @@ func Customer(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (a Account, err
 		'orders', (SELECT coalesce(jsonb_agg(x), '[]') FROM (SELECT id AS "ID", number AS "Number", state AS "State", currency AS "Currency", total_minor AS "Total", placed_at AS "Placed"
 			FROM orders WHERE account_id = a.id ORDER BY placed_at DESC, id LIMIT ?) x),
 		'invoices', (SELECT coalesce(jsonb_agg(x), '[]') FROM (SELECT id AS "ID", number AS "Number", kind AS "Kind", state AS "State", currency AS "Currency", total_minor AS "Total",
-			paid_minor AS "Paid", credited_minor AS "Credited", issued_at AS "Issued", due_at AS "Due" FROM invoices WHERE account_id = a.id AND state <> 'draft'
+			paid_minor AS "Paid", credited_minor AS "Credited", issued_at AS "Issued", due_at AS "Due" FROM invoices WHERE account_id = a.id AND state <> 'draft' AND kind <> 'top_up'
 			ORDER BY issued_at DESC, id DESC LIMIT ?) x),
 		'members', (SELECT coalesce(jsonb_agg(x), '[]') FROM (SELECT p.id AS "ID", p.name AS "Name", p.email AS "Email", m.role AS "Role", p.disabled_at IS NOT NULL AS "Disabled"
 			FROM memberships m JOIN people p ON p.id = m.person_id WHERE m.account_id = a.id ORDER BY m.created_at, p.id LIMIT 50) x),
 		'outstanding', (SELECT coalesce(jsonb_agg(x), '[]') FROM (SELECT currency AS "Currency", sum(total_minor - paid_minor - credited_minor) AS "Open",
 			coalesce(sum(total_minor - paid_minor - credited_minor) FILTER (WHERE due_at < a.now), 0) AS "Overdue", count(*) AS "Invoices"
 			FROM invoices WHERE account_id = a.id AND kind = 'invoice' AND state = 'open' GROUP BY currency ORDER BY currency) x),
+		'credit', (SELECT coalesce(jsonb_agg(x), '[]') FROM (SELECT currency AS "Currency", sum(left_minor) AS "Left" FROM credit_grants
+			WHERE account_id = a.id AND left_minor > 0 AND (expires_at IS NULL OR expires_at > a.now) GROUP BY currency ORDER BY currency) x),
 		'disputes', (SELECT coalesce(jsonb_agg(x), '[]') FROM (SELECT i.id AS "Invoice", i.number AS "Number", d.state AS "State", p.currency AS "Currency", d.amount_minor AS "Amount",
 			d.evidence_by AS "EvidenceBy" FROM invoices i JOIN payments p ON p.invoice_id = i.id
 			CROSS JOIN LATERAL jsonb_to_recordset(p.disputes) AS d(state text, amount_minor bigint, evidence_by timestamptz, opened_at timestamptz)
@@ -120,7 +132,7 @@ func Customer(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (a Account, err
 			'Exemption', coalesce(x.tax_exemption::text, '')) FROM accounts x WHERE x.id = a.id),
 		'counts', jsonb_build_object('Services', (SELECT count(*) FROM services WHERE account_id = a.id), 'Running', (SELECT count(*) FROM services WHERE account_id = a.id AND observed <> 'gone'),
 			'Subscriptions', (SELECT count(*) FROM subscriptions WHERE account_id = a.id), 'Orders', (SELECT count(*) FROM orders WHERE account_id = a.id),
-			'Invoices', (SELECT count(*) FROM invoices WHERE account_id = a.id AND state <> 'draft')))::text FROM a`,
+			'Invoices', (SELECT count(*) FROM invoices WHERE account_id = a.id AND state <> 'draft' AND kind <> 'top_up')))::text FROM a`,
 		id, tx.Now(), most, most, most, most).Scan(ctx, &raw)
 	if err != nil {
 		return Account{}, fmt.Errorf("overview of account %s: %w", id, err)

@@ -10,9 +10,12 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/billing/gateway"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/credit"
+	"github.com/ezscale/ezscale/tenant/invoicing"
 )
 
 // BeginRequest is a customer who wants to pay an invoice now.
@@ -50,6 +53,9 @@ func (d *Desk) Begin(ctx context.Context, db *tenancy.DB, r BeginRequest) (Payme
 		return Payment{}, gateway.Payment{}, unavailable(err)
 	}
 	for range 3 {
+		if err := creditFirst(ctx, db, r.InvoiceID); err != nil {
+			return Payment{}, gateway.Payment{}, err
+		}
 		var p Payment
 		var inTheWay bool
 		err := db.Update(ctx, func(tx *tenancy.Tx) (err error) {
@@ -77,14 +83,17 @@ func (d *Desk) Begin(ctx context.Context, db *tenancy.DB, r BeginRequest) (Payme
 type invoice struct {
 	ID, AccountID           uuid.UUID
 	Number, Currency, State string
+	Kind                    string
 	DueMinor                int64
+	HasCredit               bool // of the account, that is spent by itself
 }
 
 // lockInvoice keeps an invoice and what is owed on it from others. Whoever locks a
 // payment too locks its invoice first.
 func lockInvoice(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (inv invoice, err error) {
-	err = tx.NewRaw(`SELECT id, account_id, coalesce(number, '') AS number, currency, state, total_minor - paid_minor - credited_minor AS due_minor
-		FROM invoices WHERE id = ? AND kind = 'invoice' AND state <> 'draft' FOR UPDATE`, id).Scan(ctx, &inv)
+	err = tx.NewRaw(`SELECT id, account_id, coalesce(number, '') AS number, currency, state, total_minor - paid_minor - credited_minor AS due_minor,
+		kind, EXISTS (SELECT FROM credit_grants g WHERE g.account_id = invoices.account_id AND g.left_minor > 0 AND g.currency = invoices.currency) AS has_credit
+		FROM invoices WHERE id = ? AND kind IN ('invoice', 'top_up') AND state <> 'draft' FOR UPDATE`, id).Scan(ctx, &inv)
 	if tenancy.IsNoRows(err) {
 		return inv, fault.New(fault.NotFound, "invoice.not_found", "There is no such invoice.")
 	}
@@ -92,6 +101,19 @@ func lockInvoice(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (inv invoice
 		return inv, fmt.Errorf("lock invoice: %w", err)
 	}
 	return inv, nil
+}
+
+// creditFirst pays an invoice with its account's credit before money is asked for, unless
+// its customer spends that themselves.
+func creditFirst(ctx context.Context, db *tenancy.DB, id uuid.UUID) error {
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		inv, err := lockInvoice(ctx, tx, id)
+		if err != nil || !inv.HasCredit || inv.State != "open" {
+			return err
+		}
+		_, err = invoicing.UseCredit(ctx, tx, id, false, "")
+		return err
+	})
 }
 
 const underWay = "p.state IN ('created', 'requires_action', 'processing')"
@@ -103,7 +125,7 @@ func claim(ctx context.Context, tx *tenancy.Tx, r BeginRequest) (Payment, bool, 
 	if err != nil {
 		return Payment{}, false, err
 	}
-	if inv.DueMinor <= 0 {
+	if inv.DueMinor <= 0 || inv.State == "void" {
 		return Payment{}, false, fault.New(fault.Conflict, "payment.nothing_due", "Nothing is owed on this invoice any more.")
 	}
 	if r.MethodID != nil {
@@ -120,6 +142,12 @@ func claim(ctx context.Context, tx *tenancy.Tx, r BeginRequest) (Payment, bool, 
 			_, err = tx.NewRaw("UPDATE payments SET via = ? WHERE id = ?", r.Via, p.ID).Exec(ctx)
 		}
 		return p, false, err
+	}
+	if inv.HasCredit && inv.Kind == document.Invoice {
+		// It was begun before there was credit: what is charged is what the page says now.
+		if m, byHand, err := credit.Available(ctx, tx, inv.AccountID, inv.Currency); err != nil || !byHand && m.Minor > 0 {
+			return p, true, err
+		}
 	}
 	return p, !r.goesOnWith(p, inv.DueMinor, tx.Now()), nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/ezscale/ezscale/billing/gateway/sandbox"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/queue"
+	"github.com/ezscale/ezscale/tenant/invoicing"
 )
 
 // customerWait is how long a customer who is just paying is left alone.
@@ -163,6 +164,14 @@ func (d *Desk) claimTry(ctx context.Context, db *tenancy.DB, job ChargeJob) (p P
 				p, inTheWay, err = other.yields(ctx, tx, job)
 			}
 			return err
+		}
+		if inv.HasCredit {
+			if _, err := invoicing.UseCredit(ctx, tx, inv.ID, false, ""); err != nil {
+				return err
+			}
+			if inv, err = lockInvoice(ctx, tx, inv.ID); err != nil || inv.DueMinor <= 0 {
+				return err
+			}
 		}
 		m, err := job.method(ctx, tx, inv)
 		if err != nil {

@@ -136,6 +136,11 @@ func (d *Desk) foundRefund(ctx context.Context, tx *tenancy.Tx, p Payment, gr ga
 	if err := reserve(ctx, tx, p.ID, r.Amount.Minor); err != nil {
 		return r, false, err
 	}
+	if p.TopUp {
+		if err := invoicing.WithdrawTopUp(ctx, tx, p.ID, r.ID, r.Amount, true, r.CreatedBy); err != nil {
+			return r, false, err
+		}
+	}
 	key, amount := "refund/"+id.String()+"/found", r.Amount.Format("en")
 	err = activity.Tell(ctx, tx, activity.Event{
 		Key: key, AccountID: p.AccountID, SubjectKind: activity.Invoice, SubjectID: p.InvoiceID, Kind: "refund.found",

@@ -47,6 +47,7 @@ type Payment struct {
 	Invoice     string // its number
 	AccountID   uuid.UUID
 	AccountName string
+	TopUp       bool // it pays credit ahead, and no invoice
 	Gateway     string
 	MethodID    uuid.UUID // uuid.Nil: none of the saved ones
 	Method      string    // Visa •••• 4242; empty: not known
@@ -77,13 +78,13 @@ type paymentRow struct {
 	Key, Invoice, AccountName, Gateway, Method, Currency, State, Ref string
 	DeclineCode, DeclineText                                         string
 	AmountMinor, RefundedMinor                                       int64
-	OnSession                                                        bool
+	OnSession, TopUp                                                 bool
 	CreatedAt, SettledAt, ChangedAt                                  time.Time
 	Disputes                                                         string
 	Total                                                            int
 }
 
-const paymentColumns = `p.id, p.key, p.invoice_id, coalesce(i.number, '') AS invoice, p.account_id, a.name AS account_name, p.gateway,
+const paymentColumns = `p.id, p.key, p.invoice_id, coalesce(i.number, '') AS invoice, i.kind = 'top_up' AS top_up, p.account_id, a.name AS account_name, p.gateway,
 	coalesce(p.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, coalesce(m.label, '') AS method,
 	p.currency, p.amount_minor, p.refunded_minor, p.state, coalesce(p.ref, '') AS ref, p.decline_code, p.decline_text,
 	p.on_session, p.created_at, p.settled_at, p.changed_at, coalesce(p.disputes::text, '') AS disputes`
@@ -94,7 +95,7 @@ const paymentTables = ` FROM payments p JOIN invoices i ON i.id = p.invoice_id J
 func (r paymentRow) payment() Payment {
 	m := func(n int64) billing.Money { return billing.Money{Minor: n, Currency: r.Currency} }
 	return Payment{
-		ID: r.ID, Key: r.Key, InvoiceID: r.InvoiceID, Invoice: r.Invoice, AccountID: r.AccountID, AccountName: r.AccountName,
+		ID: r.ID, Key: r.Key, InvoiceID: r.InvoiceID, Invoice: r.Invoice, TopUp: r.TopUp, AccountID: r.AccountID, AccountName: r.AccountName,
 		Gateway: r.Gateway, MethodID: r.MethodID, Method: r.Method, Amount: m(r.AmountMinor), Refunded: m(r.RefundedMinor),
 		State: gateway.State(r.State), Ref: r.Ref, DeclineCode: r.DeclineCode, DeclineText: r.DeclineText, OnSession: r.OnSession,
 		CreatedAt: r.CreatedAt, SettledAt: r.SettledAt, ChangedAt: r.ChangedAt, Disputes: disputesOf(r.Disputes), Total: r.Total,

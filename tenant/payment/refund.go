@@ -23,6 +23,7 @@ type RefundRequest struct {
 	Amount     billing.Money
 	Reason     string
 	CreditNote bool // what is given back is not owed any more
+	ToCredit   bool // it becomes credit of the account: no money moves
 }
 
 // Refund is money given back, or on its way.
@@ -40,17 +41,19 @@ type Refund struct {
 	CreatedBy    string
 	CreatedAt    time.Time
 	ChangedAt    time.Time
+	ToCredit     bool // it became credit
 }
 
 type refundRow struct {
 	ID, PaymentID, CreditNoteID                                       uuid.UUID
 	Key, CreditNote, Currency, State, Ref, Reason, Problem, CreatedBy string
 	AmountMinor                                                       int64
+	ToCredit                                                          bool
 	CreatedAt, ChangedAt                                              time.Time
 }
 
 const refundColumns = `r.id, r.key, r.payment_id, coalesce(r.credit_note_id, '00000000-0000-0000-0000-000000000000') AS credit_note_id,
-	coalesce(c.number, '') AS credit_note, p.currency, r.amount_minor, r.state, coalesce(r.ref, '') AS ref, r.reason, r.problem, r.created_by, r.created_at, r.changed_at`
+	coalesce(c.number, '') AS credit_note, p.currency, r.amount_minor, r.state, coalesce(r.ref, '') AS ref, r.reason, r.problem, r.created_by, r.created_at, r.changed_at, r.grant_id IS NOT NULL AS to_credit`
 
 const refundTables = " FROM refunds r JOIN payments p ON p.id = r.payment_id LEFT JOIN invoices c ON c.id = r.credit_note_id"
 
@@ -58,7 +61,7 @@ func (r refundRow) refund() Refund {
 	return Refund{
 		ID: r.ID, Key: r.Key, PaymentID: r.PaymentID, CreditNoteID: r.CreditNoteID, CreditNote: r.CreditNote,
 		Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, State: gateway.State(r.State), Ref: r.Ref,
-		Reason: r.Reason, Problem: r.Problem, CreatedBy: r.CreatedBy, CreatedAt: r.CreatedAt, ChangedAt: r.ChangedAt,
+		Reason: r.Reason, Problem: r.Problem, CreatedBy: r.CreatedBy, CreatedAt: r.CreatedAt, ChangedAt: r.ChangedAt, ToCredit: r.ToCredit,
 	}
 }
 
@@ -87,8 +90,8 @@ func oneRefund(ctx context.Context, tx *tenancy.Tx, where string, args ...any) (
 	return r.refund(), true, nil
 }
 
-// GiveBack has a job give money back, all or a part of a payment. With a credit note it
-// is issued now. Asking again with the key gives back once. Faults: payment.not_found,
+// GiveBack has a job give money back, all or a part of a payment, or makes credit of it
+// now. With a credit note it is issued now. Asking again with the key gives back once. Faults: payment.not_found,
 // refund.bad_amount, refund.not_paid, and invoicing's of the credit note.
 func (d *Desk) GiveBack(ctx context.Context, db *tenancy.DB, q RefundRequest, by audit.Origin) (out Refund, err error) {
 	err = db.Update(ctx, func(tx *tenancy.Tx) error {
@@ -106,16 +109,63 @@ func (d *Desk) GiveBack(ctx context.Context, db *tenancy.DB, q RefundRequest, by
 		if left := p.Left(); q.Amount.Currency != left.Currency || q.Amount.Minor <= 0 || q.Amount.Minor > left.Minor {
 			return fault.Field("amount", "refund.bad_amount", "Give an amount of at most "+left.Format("en")+".")
 		}
+		if p.TopUp { // there is no invoice to credit, and it is credit already
+			q.CreditNote, q.ToCredit = false, false
+		}
 		if out, err = insertRefund(ctx, tx, p, q, by); err != nil {
 			return err
 		}
-		if _, err := tx.Enqueue(ctx, RefundJob{RefundID: out.ID}, tenancy.JobOptions{Key: out.ID.String()}); err != nil {
+		if err := q.carryOut(ctx, tx, p, &out); err != nil {
 			return err
 		}
 		return by.Record(ctx, tx, "payment.refunded", audit.Target{Kind: "payment", ID: p.ID.String()},
-			map[string]any{"invoice": p.Invoice, "amount": q.Amount.String(), "reason": q.Reason, "credit_note": q.CreditNote})
+			map[string]any{"invoice": p.Invoice, "amount": q.Amount.String(), "reason": q.Reason, "credit_note": q.CreditNote, "to_credit": q.ToCredit})
 	})
 	return out, err
+}
+
+// carryOut has a refund sent to its gateway after the commit, or makes credit of it.
+func (q RefundRequest) carryOut(ctx context.Context, tx *tenancy.Tx, p Payment, r *Refund) error {
+	if p.TopUp {
+		if err := invoicing.WithdrawTopUp(ctx, tx, p.ID, r.ID, r.Amount, false, r.CreatedBy); err != nil {
+			return err
+		}
+	}
+	if !q.ToCredit {
+		_, err := tx.Enqueue(ctx, RefundJob{RefundID: r.ID}, tenancy.JobOptions{Key: r.ID.String()})
+		return err
+	}
+	g, err := invoicing.ToCredit(ctx, tx, invoicing.Back{Key: "refund/" + r.ID.String(), InvoiceID: p.InvoiceID, Amount: r.Amount, Actor: r.CreatedBy}, q.Reason)
+	if err != nil {
+		return err
+	}
+	r.State, r.ToCredit = gateway.Succeeded, true
+	if _, err := tx.NewRaw("UPDATE refunds SET state = ?, grant_id = ?, changed_at = ? WHERE id = ?", string(r.State), g.ID, tx.Now(), r.ID).Exec(ctx); err != nil {
+		return fmt.Errorf("keep that a refund is credit: %w", err)
+	}
+	return nil
+}
+
+// ReturnCredit gives credit that had paid an invoice back to the account's credit, with a
+// credit note over it or without. Asking again with the key gives back once. Faults:
+// invoicing's of both.
+func ReturnCredit(ctx context.Context, db *tenancy.DB, invoice uuid.UUID, q RefundRequest, by audit.Origin) error {
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		if _, err := lockInvoice(ctx, tx, invoice); err != nil {
+			return err
+		}
+		key := invoice.String() + "/" + q.Key
+		if err := invoicing.ReturnCredit(ctx, tx, invoicing.Back{Key: key, InvoiceID: invoice, Amount: q.Amount, Actor: by.Actor.Name}); err != nil {
+			return err
+		}
+		if q.CreditNote {
+			if _, err := invoicing.Credit(ctx, tx, invoicing.CreditRequest{Key: "credit/returned/" + key, InvoiceID: invoice, Amount: q.Amount, Reason: q.Reason}); err != nil {
+				return err
+			}
+		}
+		return by.Record(ctx, tx, "invoice.credit_returned", audit.Target{Kind: "invoice", ID: invoice.String()},
+			map[string]any{"amount": q.Amount.String(), "reason": q.Reason, "credit_note": q.CreditNote})
+	})
 }
 
 func insertRefund(ctx context.Context, tx *tenancy.Tx, p Payment, q RefundRequest, by audit.Origin) (Refund, error) {
@@ -223,6 +273,11 @@ func settleRefund(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, gr gateway.
 		if err := reserve(ctx, tx, p.ID, -r.Amount.Minor); err != nil {
 			return err
 		}
+		if p.TopUp {
+			if err := invoicing.RestoreTopUp(ctx, tx, p.ID, r.ID, r.Amount); err != nil {
+				return err
+			}
+		}
 		if cameBack {
 			return invoicing.CameBack(ctx, tx, invoicing.GivenBackMoney{InvoiceID: p.InvoiceID, PaymentID: p.ID, RefundID: r.ID, Gateway: p.Gateway, Amount: r.Amount, At: tx.Now()})
 		}
@@ -238,7 +293,7 @@ func settleRefund(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, gr gateway.
 // note: what they gave back is owed again. The oldest first.
 func Uncredited(ctx context.Context, tx *tenancy.Tx, invoice uuid.UUID) ([]Refund, error) {
 	var rows []refundRow
-	err := tx.NewRaw("SELECT "+refundColumns+refundTables+" WHERE p.invoice_id = ? AND r.state = 'succeeded' AND r.credit_note_id IS NULL ORDER BY r.created_at, r.id", invoice).Scan(ctx, &rows)
+	err := tx.NewRaw("SELECT "+refundColumns+refundTables+" WHERE p.invoice_id = ? AND r.state = 'succeeded' AND r.credit_note_id IS NULL AND EXISTS (SELECT FROM invoices i WHERE i.id = p.invoice_id AND i.kind = 'invoice') ORDER BY r.created_at, r.id", invoice).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("list refunds without a credit note: %w", err)
 	}

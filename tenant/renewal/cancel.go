@@ -239,14 +239,14 @@ func (d *Desk) end(ctx context.Context, tx *tenancy.Tx, s Subscription, why endi
 // withdraw credits invoices of a subscription for periods that begin at a time or
 // later, where nothing was paid and nothing is under way. It says how many.
 func withdraw(ctx context.Context, tx *tenancy.Tx, s Subscription, from time.Time) (n int, err error) {
-	bills, err := billsOf(ctx, tx, `i.state = 'open' AND i.paid_minor = 0 AND i.key LIKE 'renewal/%' AND l.subscription_id = ? AND l.period_from >= ?
+	bills, err := billsOf(ctx, tx, `i.state = 'open' AND i.paid_minor = coalesce(i.credit_minor, 0) AND i.key LIKE 'renewal/%' AND l.subscription_id = ? AND l.period_from >= ?
 		AND NOT EXISTS (SELECT FROM payments p WHERE p.invoice_id = i.id AND p.state IN ('created', 'requires_action', 'processing'))
 		AND NOT EXISTS (SELECT FROM invoice_lines u WHERE u.invoice_id = i.id AND u.meter_id IS NOT NULL)`, s.ID, from)
 	if err != nil {
 		return 0, err
 	}
 	for _, b := range bills {
-		_, err := invoicing.Credit(ctx, tx, invoicing.CreditRequest{Key: "withdrawn/" + b.InvoiceID.String(), InvoiceID: b.InvoiceID, Reason: "Cancelled before the period began"})
+		_, err := invoicing.Credit(ctx, tx, invoicing.CreditRequest{Key: "withdrawn/" + b.InvoiceID.String(), InvoiceID: b.InvoiceID, Reason: "Cancelled before the period began", CreditBack: true})
 		if err != nil {
 			return n, fmt.Errorf("withdraw invoice %s: %w", b.Number, err)
 		}

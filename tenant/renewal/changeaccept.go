@@ -234,12 +234,12 @@ var errBeingMade = fault.New(fault.Conflict, "change.being_made", "This change i
 // voidUnpaid credits an invoice of which nothing was paid and nothing is under way. It
 // reports false for any other.
 func voidUnpaid(ctx context.Context, tx *tenancy.Tx, invoice uuid.UUID, reason string) (bool, error) {
-	bills, err := billsOf(ctx, tx, `i.id = ? AND i.state = 'open' AND i.paid_minor = 0
+	bills, err := billsOf(ctx, tx, `i.id = ? AND i.state = 'open' AND i.paid_minor = coalesce(i.credit_minor, 0)
 		AND NOT EXISTS (SELECT FROM payments p WHERE p.invoice_id = i.id AND p.state IN ('created', 'requires_action', 'processing'))`, invoice)
 	if err != nil || len(bills) == 0 {
 		return false, err
 	}
-	_, err = invoicing.Credit(ctx, tx, invoicing.CreditRequest{Key: "withdrawn/" + invoice.String(), InvoiceID: invoice, Reason: reason})
+	_, err = invoicing.Credit(ctx, tx, invoicing.CreditRequest{Key: "withdrawn/" + invoice.String(), InvoiceID: invoice, Reason: reason, CreditBack: true})
 	return err == nil, err
 }
 

@@ -178,11 +178,11 @@ func (f *Figures) months(ctx context.Context, tx *tenancy.Tx, closed *Closed) er
 	err := tx.NewRaw(`SELECT m."from", coalesce(i.net, 0) AS invoiced, coalesce(p.got, 0) - coalesce(r.back, 0) AS received
 		FROM generate_series(?::timestamptz, ?::timestamptz, '1 month') AS m("from")
 		LEFT JOIN (SELECT date_trunc('month', issued_at, 'UTC') AS at, sum(CASE kind WHEN 'invoice' THEN net_minor ELSE -abs(net_minor) END) AS net
-			FROM invoices WHERE state <> 'draft' AND currency = ? AND issued_at >= ? GROUP BY 1) i ON i.at = m."from"
+			FROM invoices WHERE kind <> 'top_up' AND state <> 'draft' AND currency = ? AND issued_at >= ? GROUP BY 1) i ON i.at = m."from"
 		LEFT JOIN (SELECT date_trunc('month', settled_at, 'UTC') AS at, sum(amount_minor) AS got
 			FROM payments WHERE state = 'succeeded' AND currency = ? AND settled_at >= ? GROUP BY 1) p ON p.at = m."from"
 		LEFT JOIN (SELECT date_trunc('month', x.changed_at, 'UTC') AS at, sum(x.amount_minor) AS back
-			FROM refunds x JOIN payments y ON y.id = x.payment_id WHERE x.state = 'succeeded' AND y.currency = ? AND x.changed_at >= ? GROUP BY 1) r ON r.at = m."from"
+			FROM refunds x JOIN payments y ON y.id = x.payment_id WHERE x.state = 'succeeded' AND x.grant_id IS NULL AND y.currency = ? AND x.changed_at >= ? GROUP BY 1) r ON r.at = m."from"
 		ORDER BY m."from"`, first, now, f.Currency, first, f.Currency, first, f.Currency, first).Scan(ctx, &rows)
 	if err != nil {
 		return fmt.Errorf("months: %w", err)

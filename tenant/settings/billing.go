@@ -53,6 +53,8 @@ func (b Billing) Pattern(series string) string {
 		return b.InvoiceNumber
 	case "credit_note":
 		return b.CreditNumber
+	case "top_up":
+		return "TOPUP-{year}-{number:5}"
 	case "customer":
 		return "C{number:5}"
 	default:

@@ -26,6 +26,7 @@ func ClientNav(identity.Principal) []surface.NavItem {
 		{Label: "Services", Href: "/client/services", Icon: "server"},
 		{Label: "Subscriptions", Href: "/client/subscriptions", Icon: "rotate-clockwise"},
 		{Label: "Invoices", Href: "/client/invoices", Icon: "file-invoice"},
+		{Label: "Credit", Href: creditPath, Icon: "wallet"},
 		{Label: "Payment methods", Href: "/client/payment-methods", Icon: "credit-card"},
 		{Label: "Orders", Href: "/client/orders", Icon: "shopping-cart"},
 		{Label: "API", Href: "/client/api", Icon: "code"},

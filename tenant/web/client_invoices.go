@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
@@ -15,6 +16,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/credit"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/payment"
 	"github.com/ezscale/ezscale/tenant/renewal"
@@ -117,8 +119,17 @@ func (s *Site) clientInvoice(c *fiber.Ctx) error {
 		v.X, v.Paper, v.Due, v.Status = inv, paperOf(doc), inv.Due(), invoiceStatus(inv, tx.Now())
 		v.Paper.Lines = v.Base + "/" + inv.ID.String() + "/lines"
 		v.MayPay = inv.State == invoicing.Open && v.Due.Minor > 0 && acting.May(account.Pay)
-		if v.Notes, err = invoicing.Notes(c.UserContext(), tx, inv); err != nil {
-			return err
+		if v.MayPay {
+			usable, _, err := credit.Available(c.UserContext(), tx, inv.AccountID, inv.Currency)
+			if err != nil {
+				return err
+			}
+			v.Usable = billing.Money{Minor: min(usable.Minor, v.Due.Minor), Currency: inv.Currency}
+		}
+		if inv.Credited.Minor > 0 {
+			if v.Notes, err = invoicing.Notes(c.UserContext(), tx, inv); err != nil {
+				return err
+			}
 		}
 		all, err := payment.List(c.UserContext(), tx, payment.Filter{InvoiceID: inv.ID})
 		if v.Payments = paymentRows(all); err != nil || !v.MayPay {

@@ -8,6 +8,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/billing/gateway"
 	"github.com/ezscale/ezscale/billing/gateway/sandbox"
 	"github.com/ezscale/ezscale/billing/gateway/transfer"
@@ -16,6 +18,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/credit"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/payment"
 )
@@ -33,9 +36,11 @@ type payView struct {
 	Invoice invoicing.Invoice
 	Overdue bool
 	Choices payment.Choices
-	Minor   int64  // of what is due, for the script
-	Code    string // its currency in lower case, for the script
-	With    string // what is chosen
+	Due     billing.Money // that is charged: what is owed without the credit that is used first
+	Credit  billing.Money // that is used first, by itself
+	Minor   int64         // of what is due, for the script
+	Code    string        // its currency in lower case, for the script
+	With    string        // what is chosen
 	Save    bool
 	Keep    bool   // where the customer is sent to another page
 	Next    string // where to go when it is paid
@@ -84,13 +89,16 @@ func (s *Site) readPay(c *fiber.Ctx) (v payView, err error) {
 			return err
 		}
 		now = tx.Now()
+		if err := v.owes(c, tx); err != nil {
+			return err
+		}
 		v.Choices, err = s.Payments.Choices(c.UserContext(), db, tx, v.Invoice.AccountID)
 		return err
 	})
 	if err != nil {
 		return v, err
 	}
-	due := v.Invoice.Due()
+	due := v.Due
 	v.Overdue, v.Minor, v.Code = v.Invoice.Overdue(now), due.Minor, strings.ToLower(due.Currency)
 	v.Next = surface.LocalPath(c.FormValue("next"), "/client/invoices/"+id.String())
 	v.With, v.Save, v.Keep = c.FormValue("with"), c.FormValue("save") == "on", c.FormValue("keep") == "on"
@@ -102,6 +110,18 @@ func (s *Site) readPay(c *fiber.Ctx) (v payView, err error) {
 
 // awayKind begins the choice of a gateway with pages of its own.
 const awayKind = "away"
+
+// owes reads what is charged: credit that is spent by itself is spent first.
+func (v *payView) owes(c *fiber.Ctx, tx *tenancy.Tx) error {
+	v.Due, v.Credit.Currency = v.Invoice.Due(), v.Invoice.Currency
+	has, byHand, err := credit.Available(c.UserContext(), tx, v.Invoice.AccountID, v.Invoice.Currency)
+	if err != nil || byHand || v.Due.Minor <= 0 || v.Invoice.Kind != document.Invoice {
+		return err
+	}
+	v.Credit.Minor = min(has.Minor, v.Due.Minor)
+	v.Due.Minor -= v.Credit.Minor
+	return nil
+}
 
 // first is what is chosen when nobody has chosen yet.
 func (v payView) first() string {

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/ezscale/ezscale/billing/gateway/transfer"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenant/credit"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/payment"
 )
@@ -46,6 +48,20 @@ func (e *estate) furnishMoney(t testing.TB, of tenancy.Tenant, things map[string
 		paid, err = invoicing.Issue(ctx, tx, invoicing.Draft{Key: "paid/1", AccountID: account, Currency: "EUR", Lines: []billing.Line{{Kind: "plan", Description: "VPS", Quantity: 1, Unit: billing.Money{Minor: 1000, Currency: "EUR"}}}})
 		return err
 	}))
+	// Given after the invoice, and in another currency: it pays nothing by itself.
+	g, err := credit.GiveByHand(ctx, db, credit.Form{Key: "k", AccountID: account, Amount: "5.00", Currency: "USD", Note: "Goodwill"}, time.UTC, by)
+	must(t, err)
+	things[":grant"] = g.ID.String()
+	batch := uuid.New()
+	_, err = credit.MakeCodes(ctx, db, credit.Batch{Key: batch, Name: "Fair", Count: "2", Amount: "5", Currency: "EUR"}, time.UTC, by)
+	must(t, err)
+	gift, err := invoicing.AskTopUp(ctx, db, invoicing.TopUp{Key: "k", AccountID: account, Amount: billing.Money{Minor: 1500, Currency: "EUR"}, Gift: true}, by)
+	must(t, err)
+	bought, _, err := e.site.Payments.Begin(ctx, db, payment.BeginRequest{InvoiceID: gift.ID, Gateway: transfer.Code, OnSession: true})
+	must(t, err)
+	_, err = payment.ConfirmTransfer(ctx, db, bought.ID, gift.Total, by)
+	must(t, err)
+	things[":batch"], things[":gift"] = batch.String(), bought.ID.String()
 	p, _, err := e.site.Payments.Begin(ctx, db, payment.BeginRequest{InvoiceID: paid.ID, Gateway: transfer.Code, OnSession: true})
 	must(t, err)
 	_, err = payment.ConfirmTransfer(ctx, db, p.ID, paid.Total, by)

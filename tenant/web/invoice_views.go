@@ -224,7 +224,8 @@ type invoiceView struct {
 	Told     []activity.Told
 	Base     string // path of the list
 	MayPay   bool
-	Week     renewal.Week // how it stands to a week more
+	Week     renewal.Week  // how it stands to a week more
+	Usable   billing.Money // of the account's credit, what could pay it
 	// The reseller's:
 	MayCredit bool
 	MayRefund bool // a payment has something to give back
@@ -237,6 +238,7 @@ type invoiceView struct {
 	Credit     typed
 	Payment    string
 	Note       bool // a refund with a credit note
+	ToCredit   bool // a refund that becomes credit
 }
 
 // typed is what a form about an amount sent.
@@ -259,9 +261,19 @@ type Press struct {
 // PDF prints a document, with its electronic form inside where it has one, and says what
 // the file is called. A logo that cannot be read is left out: the invoice matters more.
 func (p Press) PDF(ctx context.Context, db *tenancy.DB, d document.Document) (pdf []byte, name string, err error) {
-	brand, err := p.Brands.Brand(ctx, db)
+	look, err := p.look(ctx, db)
 	if err != nil {
 		return nil, "", err
+	}
+	pdf, _, err = facturx.PDF(d, look)
+	return pdf, d.FileName() + ".pdf", err
+}
+
+// look is how the shop's documents look.
+func (p Press) look(ctx context.Context, db *tenancy.DB) (document.Look, error) {
+	brand, err := p.Brands.Brand(ctx, db)
+	if err != nil {
+		return document.Look{}, err
 	}
 	look := document.Look{Color: brand.Tokens.Brand, Name: brand.Name}
 	if parts := strings.Split(strings.TrimPrefix(brand.LogoURL, "/media/"), "/"); p.Media != nil && len(parts) == 2 {
@@ -269,8 +281,7 @@ func (p Press) PDF(ctx context.Context, db *tenancy.DB, d document.Document) (pd
 			look.Logo = f.Bytes
 		}
 	}
-	pdf, _, err = facturx.PDF(d, look)
-	return pdf, d.FileName() + ".pdf", err
+	return look, nil
 }
 
 // sendPDF prints a document in the shop's look.

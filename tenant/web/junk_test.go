@@ -20,7 +20,8 @@ func formFields() []string {
 		item go edit slug summary type description position visibility facts sku recommended stock kind quote ssh_keys terms show help label resource minimum maximum step choices
 		upgrade downgrade cycle plan product hostname account account_name billing_email services_admin money_owner lead_days remind_days try_days suspend_days end_days percent
 		coupon remove to code kind cycles setup countries new_customers max_uses max_per_account starts ends note amount.EUR
-		notice_days week fee_days fee_percent fee.EUR days pause_days`)
+		notice_days week fee_days fee_percent fee.EUR days pause_days
+		expires gift_amount count chart consultant client year_begins account.revenue as`)
 }
 
 // Nothing anybody sends to any route is an error of ours, whoever they are, and the
@@ -34,7 +35,7 @@ func TestJunk(t *testing.T) {
 	for _, role := range []identity.Role{identity.ResellerOwner, identity.CustomerMember, ""} {
 		c := e.as(t, e.A, role)
 		junk := surfacetest.Junk{
-			IDs: []string{theirs[":id"], theirs[":person"], theirs[":customer"], theirs[":invoice"], theirs[":subscription"], theirs[":order"], theirs[":shelf"], theirs[":size"], theirs[":extra"], theirs[":coupon"], e.A.ID.String()}, Fields: formFields(),
+			IDs: []string{theirs[":id"], theirs[":person"], theirs[":customer"], theirs[":invoice"], theirs[":subscription"], theirs[":order"], theirs[":shelf"], theirs[":size"], theirs[":extra"], theirs[":coupon"], theirs[":grant"], theirs[":gift"], theirs[":batch"], e.A.ID.String()}, Fields: formFields(),
 			Known: map[string]string{":purpose": "reset"},
 			Each:  func() { *c = *e.as(t, e.A, role) }, // the last route may have signed us out
 		}

@@ -102,7 +102,7 @@ func activityHref(t audit.Target) string {
 		if t.ID == "api" {
 			return "/manage/api"
 		}
-		if t.ID == "billing" || t.ID == "tax" || t.ID == "renewals" {
+		if t.ID == "billing" || t.ID == "tax" || t.ID == "renewals" || t.ID == "bookkeeping" {
 			return "/manage/settings/" + t.ID
 		}
 		return "/manage/settings"
@@ -110,6 +110,8 @@ func activityHref(t audit.Target) string {
 		return "/manage/invoices/" + t.ID
 	case "service":
 		return "/manage/services/" + t.ID
+	case "gift_codes":
+		return giftPath
 	case "coupon":
 		return "/manage/coupons/codes/" + t.ID
 	case "twin":
@@ -128,6 +130,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 		{identity.DashboardRead, surface.NavItem{Label: "Overview", Href: "/manage", Icon: "layout-dashboard"}},
 		{identity.ReportsRead, surface.NavItem{Label: "Reports", Href: "/manage/reports", Icon: "chart-bar"}},
 		{identity.ReportsRead, surface.NavItem{Label: "Twins", Href: "/manage/twins", Icon: "hourglass"}},
+		{identity.ReportsRead, surface.NavItem{Label: "Books", Href: booksPath, Icon: "book"}},
 		{identity.CustomersRead, surface.NavItem{Label: "Customers", Href: "/manage/customers", Icon: "users"}},
 		{identity.ServicesRead, surface.NavItem{Label: "Services", Href: "/manage/services", Icon: "server"}},
 		{identity.SalesRead, surface.NavItem{Label: "Invoices", Href: "/manage/invoices", Icon: "file-invoice"}},
@@ -135,6 +138,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 		{identity.SalesRead, surface.NavItem{Label: "Orders", Href: "/manage/orders", Icon: "shopping-cart"}},
 		{identity.CatalogRead, surface.NavItem{Label: "Catalog", Href: "/manage/catalog", Icon: "package"}},
 		{identity.CatalogRead, surface.NavItem{Label: "Coupons", Href: "/manage/coupons", Icon: "tags"}},
+		{identity.SalesRead, surface.NavItem{Label: "Gift codes", Href: giftPath, Icon: "gift"}},
 		{identity.SalesRead, surface.NavItem{Label: "Payments", Href: "/manage/payments", Icon: "credit-card"}},
 		{identity.BrandRead, surface.NavItem{Label: "Brand", Href: "/manage/brand", Icon: "palette", Group: "Your shop"}},
 		{identity.SiteDomains, surface.NavItem{Label: "Domains", Href: "/manage/domains", Icon: "world", Group: "Your shop"}},

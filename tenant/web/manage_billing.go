@@ -33,6 +33,7 @@ func settingsTabs(c *fiber.Ctx) []settingsTab {
 		{identity.SiteSettings, "/manage/settings/billing", "Invoices and tax"},
 		{identity.SiteSettings, ratesPath, "Tax rates"},
 		{identity.SiteSettings, renewalsPath, "Renewals"},
+		{identity.SiteSettings, bookkeepingPath, "Bookkeeping"},
 	} {
 		if p.May(t.needs) {
 			tabs = append(tabs, settingsTab{t.href, t.label, c.Path() == t.href})

@@ -103,6 +103,7 @@ func (v *invoiceView) read(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (e
 		return err
 	}
 	v.Payments, v.Disputes = paymentRows(all), disputeRows(all)
+	v.MayRefund = v.X.ByCredit.Minor > 0
 	refunded := false
 	for _, p := range all {
 		v.MayRefund = v.MayRefund || p.Left().Minor > 0
@@ -166,10 +167,10 @@ func (s *Site) refundInvoice(c *fiber.Ctx) error {
 	v, q, err := s.readMoneyForm(c, "refund")
 	v.Refund = q.typed
 	if err == nil {
-		v.Payment, v.Note = table.Text(c.FormValue("payment"), 40), c.FormValue("credit_note") != ""
+		v.Payment, v.Note, v.ToCredit = table.Text(c.FormValue("payment"), 40), c.FormValue("credit_note") != "", c.FormValue("to") == "credit"
 		err = v.refund(c, s.Payments, q)
 		if err == nil {
-			return surface.Redirect(c, v.Base+"/"+v.X.ID.String(), q.amount.Format(v.Paper.Locale)+" are being given back.")
+			return surface.Redirect(c, v.Base+"/"+v.X.ID.String(), v.refunded(q.amount))
 		}
 	}
 	return surface.FormError(c, atForm(err, v.Form), "manage", "manage/invoice", "Invoice "+v.X.Number, v)
@@ -196,15 +197,29 @@ func (v *invoiceView) refund(c *fiber.Ctx, desk *payment.Desk, q moneyForm) erro
 	if q.amount == (billing.Money{}) {
 		return fault.Field("amount", "invoice.bad_form", "Give the amount to give back.")
 	}
+	if v.Payment == byCredit && v.X.ByCredit.Minor > 0 {
+		r := payment.RefundRequest{Key: q.key, Amount: q.amount, Reason: q.reason, CreditNote: v.Note}
+		return payment.ReturnCredit(c.UserContext(), surface.DB(c), v.X.ID, r, office.By(c))
+	}
 	for _, p := range v.Payments {
 		if p.ID.String() == v.Payment {
 			_, err := desk.GiveBack(c.UserContext(), surface.DB(c), payment.RefundRequest{
-				Key: "form/" + q.key, PaymentID: p.ID, Amount: q.amount, Reason: q.reason, CreditNote: v.Note,
+				Key: "form/" + q.key, PaymentID: p.ID, Amount: q.amount, Reason: q.reason, CreditNote: v.Note, ToCredit: v.ToCredit,
 			}, office.By(c))
 			return err
 		}
 	}
 	return fault.Field("payment", "invoice.bad_form", "Choose one of the payments.")
+}
+
+// byCredit is the payment of a refund form that was credit, and goes back to it.
+const byCredit = "credit"
+
+func (v *invoiceView) refunded(amount billing.Money) string {
+	if v.ToCredit || v.Payment == byCredit {
+		return amount.Format(v.Paper.Locale) + " went to the customer's credit."
+	}
+	return amount.Format(v.Paper.Locale) + " are being given back."
 }
 
 // moneyForm is what the forms about an amount send.

@@ -81,6 +81,9 @@ func (s *Site) readPayLink(c *fiber.Ctx) (v linkPay, err error) {
 		if v.Week, err = renewal.WeekOf(c.UserContext(), tx, inv); err != nil {
 			return err
 		}
+		if err := v.owes(c, tx); err != nil {
+			return err
+		}
 		v.Choices, err = s.Payments.Choices(c.UserContext(), db, tx, inv.AccountID)
 		return err
 	})
@@ -89,7 +92,7 @@ func (s *Site) readPayLink(c *fiber.Ctx) (v linkPay, err error) {
 	}
 	v.Choices.Methods = nil
 	v.Path = "/pay/" + c.Params("token")
-	v.Minor, v.Code = v.Invoice.Due().Minor, strings.ToLower(v.Invoice.Currency)
+	v.Minor, v.Code = v.Due.Minor, strings.ToLower(v.Invoice.Currency)
 	if v.With = c.FormValue("with"); v.With == "" {
 		v.With = v.first()
 	}
@@ -130,6 +133,8 @@ func (s *Site) payByLink(c *fiber.Ctx) error {
 	r.ReturnURL = surface.BaseURL(c) + v.Path + "/payments/{payment}"
 	p, gp, err := s.Payments.Begin(c.UserContext(), surface.DB(c), r)
 	switch {
+	case fault.Is(err, "payment.nothing_due") && v.Credit.Minor > 0:
+		return surface.Redirect(c, "/", "Thank you. Invoice "+v.Invoice.Number+" is paid from credit.")
 	case fault.Is(err, "payment.nothing_due"):
 		return payment.ErrLink()
 	case err != nil && surface.AsksJSON(c):

@@ -48,6 +48,7 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.clientRoutes()...)
 	all = append(all, s.accountsRoutes()...)
 	all = append(all, s.accountRoutes()...)
+	all = append(all, s.statementRoutes()...) // before those whose paths they would match
 	all = append(all, s.clientInvoiceRoutes()...)
 	all = append(all, s.clientServiceRoutes()...)
 	all = append(all, s.manageServiceRoutes()...)
@@ -74,6 +75,10 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.mailTextRoutes()...)
 	all = append(all, s.couponRoutes()...)
 	all = append(all, s.twinRoutes()...)
+	all = append(all, s.clientCreditRoutes()...)
+	all = append(all, s.manageCreditRoutes()...)
+	all = append(all, s.giftRoutes()...)
+	all = append(all, s.booksRoutes()...)
 	var glances *Glances
 	if s.Office != nil {
 		glances = s.Office.Glances

@@ -103,6 +103,9 @@ type line struct {
 
 // modelOf reads a document, or answers with *Incomplete.
 func modelOf(d document.Document) (invoice, error) {
+	if d.Kind != document.Invoice && d.Kind != document.CreditNote {
+		return invoice{}, &Incomplete{Missing: []string{"a sale"}}
+	}
 	m := invoice{
 		credit: d.Kind == document.CreditNote, typeCode: typeInvoice, number: d.Number, issued: d.DayIn(d.IssuedAt), currency: d.Currency,
 		buyerRef: d.BuyerRef, account: d.Account, net: d.Net().Decimal(), tax: d.TaxTotal().Decimal(), total: d.Total().Decimal(),

@@ -1,0 +1,15 @@
+package main
+
+import (
+	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/tenancy/queue"
+	"github.com/ezscale/ezscale/tenant/credit"
+	"github.com/ezscale/ezscale/tenant/invoicing"
+)
+
+// creditJobs registers what is due of customers' credit, and the letters about it.
+func (a *app) creditJobs(w *queue.Workers) {
+	queue.Due(w, credit.Agenda, credit.Expire)
+	queue.Due(w, invoicing.TopUpAgenda, invoicing.LapseTopUps)
+	queue.Handle(w, credit.Letters{Mail: mail.NewOutbox(a.ring)}.Write)
+}
