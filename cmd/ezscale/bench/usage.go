@@ -190,6 +190,7 @@ func post(ctx context.Context, url, token string, body []byte) (told, known int6
 	if err != nil {
 		return 0, 0, err
 	}
+	req.Host = "bench.test"
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/json")
 	res, err := http.DefaultClient.Do(req)
