@@ -13,7 +13,7 @@ import (
 func TestPayingAhead(t *testing.T) {
 	berlin := zoneOf(t, "Europe/Berlin")
 	anchor := time.Date(2027, 8, 31, 10, 0, 0, 0, berlin)
-	a := billing.Ahead{Anchor: anchor, Zone: berlin, First: 1, Cycles: 6, Terms: terms("monthly", plan("S", 1000, "EUR"), billing.Part{Kind: "option", Code: "ipv4", Label: "Addresses: 2", Quantity: 2, Price: eur(333)}), Invoice: 2}
+	a := billing.Ahead{Anchor: anchor, Zone: berlin, First: 1, Discounts: make([]*billing.Discount, 6), Terms: terms("monthly", plan("S", 1000, "EUR"), billing.Part{Kind: "option", Code: "ipv4", Label: "Addresses: 2", Quantity: 2, Price: eur(333)})}
 	r, err := a.Price()
 	if err != nil || r.Net != eur(6*1333) || len(r.Lines) != 12 || r.Amount != eur(1333) {
 		t.Fatalf("%+v, %v", r, err)
@@ -27,19 +27,22 @@ func TestPayingAhead(t *testing.T) {
 		t.Errorf("the last begins on %s", feb.From)
 	}
 	half := &billing.Discount{Code: "HALF", Ppm: 500_000}
-	a.Discount, a.Running = half, half
+	for i := range a.Discounts {
+		a.Discounts[i] = half
+	}
+	a.Running = &billing.Discount{Code: "HALF", Ppm: 500_000}
 	if r, err = a.Price(); err != nil || r.Net != eur(6*(500+166)) { // 166.5 is taken off 333, rounded away from zero
 		t.Errorf("at half the price: %+v, %v", r.Net, err)
 	}
-	a.Discount = &billing.Discount{Code: "HALF", Ppm: 500_000, Cycles: 4}
+	a.Discounts[4] = nil
 	if _, err = a.Price(); !errors.Is(err, billing.ErrUneven) {
 		t.Errorf("a code that ends in between: %v", err)
 	}
-	a.Discount = nil
+	a.Discounts = a.Discounts[4:]
 	if _, err = a.Price(); !errors.Is(err, billing.ErrUneven) {
 		t.Errorf("a code that has just ended: %v", err)
 	}
-	for _, wrong := range []billing.Ahead{{}, {Zone: berlin, Terms: a.Terms}, {Zone: berlin, Cycles: 1, Terms: terms("one_time", plan("S", 1, "EUR"))}, {Zone: berlin, Cycles: 1, First: -1, Terms: a.Terms}} {
+	for _, wrong := range []billing.Ahead{{}, {Zone: berlin, Terms: a.Terms}, {Zone: berlin, Discounts: a.Discounts, Terms: terms("one_time", plan("S", 1, "EUR"))}, {Zone: berlin, Discounts: a.Discounts, First: -1, Terms: a.Terms}} {
 		if _, err := wrong.Price(); !errors.Is(err, billing.ErrPeriod) {
 			t.Errorf("%+v: %v", wrong, err)
 		}
@@ -53,22 +56,24 @@ func TestPayingAheadIsPayingInTurn(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := billing.Ahead{
 			Anchor: time.Unix(rapid.Int64Range(1.7e9, 1.9e9).Draw(t, "anchor"), 0), Zone: rapid.SampledFrom(zones).Draw(t, "zone"),
-			First: rapid.IntRange(0, 30).Draw(t, "first"), Cycles: rapid.IntRange(1, 24).Draw(t, "cycles"), Invoice: rapid.IntRange(1, 30).Draw(t, "invoice"),
+			First: rapid.IntRange(0, 30).Draw(t, "first"), Discounts: make([]*billing.Discount, rapid.IntRange(1, 24).Draw(t, "cycles")),
 			Terms: terms(rapid.SampledFrom([]billing.Cycle{billing.Monthly, billing.Quarterly, billing.Annual}).Draw(t, "cycle"),
 				plan("S", rapid.Int64Range(0, 1e9).Draw(t, "plan"), "EUR"), plan("X", rapid.Int64Range(0, 1e9).Draw(t, "option"), "EUR")),
 		}
 		if rapid.Bool().Draw(t, "code") {
-			a.Discount = &billing.Discount{Code: "C", Ppm: rapid.Int64Range(1, billing.PpmWhole).Draw(t, "ppm")}
-			a.Running = a.Discount
+			a.Running = &billing.Discount{Code: "C", Ppm: rapid.Int64Range(1, billing.PpmWhole).Draw(t, "ppm")}
+			for i := range a.Discounts {
+				a.Discounts[i] = a.Running
+			}
 		}
 		whole, err := a.Price()
 		if err != nil {
 			t.Fatal(err)
 		}
 		sum, until := int64(0), whole.From
-		for n := range a.Cycles {
+		for n := range a.Discounts {
 			one := a
-			one.First, one.Invoice, one.Cycles = a.First+n, a.Invoice+n, 1
+			one.First, one.Discounts = a.First+n, a.Discounts[n:n+1]
 			r, err := one.Price()
 			if err != nil || !r.From.Equal(until) {
 				t.Fatalf("period %d begins on %s and not on %s, %v", n, r.From, until, err)

@@ -77,7 +77,9 @@ func (c changing) discounts(old, now *billing.Terms, at time.Time) (err error) {
 		}
 	}
 	if old.Cycle != now.Cycle || c.upgrade == billing.UpgradeFullPrice {
-		d = c.s.restarted()
+		if !loyal(d) {
+			d = c.s.restarted()
+		}
 	}
 	if d != nil {
 		now.Parts, err = less(now.Parts, d)
@@ -85,10 +87,15 @@ func (c changing) discounts(old, now *billing.Terms, at time.Time) (err error) {
 	return err
 }
 
-// discountAt is what a code took off the period that runs at a time; nil: nothing.
+// discountAt is what was taken off the period that runs at a time; nil: nothing.
 func (s Subscription) discountAt(at time.Time) *billing.Discount {
 	if s.moved(at) {
 		return s.Pause.Discount
+	}
+	for _, t := range s.Taken {
+		if t.Period.Contains(at) {
+			return t.Discount
+		}
 	}
 	if s.Discount == nil {
 		return nil

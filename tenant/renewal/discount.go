@@ -1,23 +1,78 @@
 package renewal
 
-import "github.com/ezscale/ezscale/billing"
+import (
+	"time"
 
-// discounted are the lines of the next period as they are invoiced, and what a code takes
-// off them. What counts is which invoice of the subscription it is, which is how many
-// there were: nothing is counted down that could be counted twice.
+	"github.com/ezscale/ezscale/billing"
+)
+
+// Taken is what was taken off a period.
+type Taken struct {
+	Period   billing.Period    `json:"period"`
+	Discount *billing.Discount `json:"discount,omitempty"` // nil: nothing
+}
+
+// note keeps what was taken off a period, in place of what was kept of the same time, and
+// forgets what is over.
+func (s *Subscription) note(p billing.Period, d *billing.Discount, now time.Time) {
+	kept := []Taken{}
+	for _, t := range s.Taken {
+		if t.Period.To.After(now) && (!t.Period.From.Before(p.To) || !p.From.Before(t.Period.To)) {
+			kept = append(kept, t)
+		}
+	}
+	s.Taken = append(kept, Taken{p, d})
+}
+
+func loyal(d *billing.Discount) bool { return d != nil && d.Code == billing.LoyaltyCode }
+
+// CustomerSince is from when loyalty counts: the account's first paid order.
+func (s Subscription) CustomerSince() time.Time {
+	if s.Since.IsZero() {
+		return s.CreatedAt
+	}
+	return s.Since
+}
+
+// discountFor is what is taken off the next period: the better of the subscription's code
+// and of loyalty. Which invoice of the subscription it is, is how many there were:
+// nothing is counted down that could be counted twice.
+func (s Subscription) discountFor(next billing.Period) (*billing.Discount, error) {
+	var code *billing.Discount
+	if s.Discount != nil && s.Discount.Counts(s.nextInvoice()) {
+		code = s.Discount
+	}
+	return billing.Better(s.lines(next), code, s.Loyalty.At(s.CustomerSince(), next.From, s.Zone()))
+}
+
+// discounted are the lines of the next period as they are invoiced, and what is taken off
+// them.
 func (s Subscription) discounted(next billing.Period) ([]billing.Line, billing.Money, error) {
 	lines, none := s.lines(next), billing.Money{Currency: s.Amount.Currency}
-	if s.Discount == nil || !s.Discount.Counts(s.nextInvoice()) {
-		return lines, none, nil
+	d, err := s.discountFor(next)
+	if err != nil || d == nil {
+		return lines, none, err
 	}
-	return s.Discount.Apply(lines)
+	return d.Apply(lines)
+}
+
+// LoyaltyOff is the share that loyalty takes off the next invoice, in words; empty:
+// nothing, or a code takes more.
+func (s Subscription) LoyaltyOff() string {
+	if !s.Runs() || s.Cycle.Months() == 0 {
+		return ""
+	}
+	if d, err := s.discountFor(s.Next()); err == nil && loyal(d) {
+		return billing.Percent(d.Ppm)
+	}
+	return ""
 }
 
 // nextInvoice is the number of the next invoice of the subscription; that of its order
 // was the first.
 func (s Subscription) nextInvoice() int { return s.Renewals + 2 }
 
-// NextAmount is what the next invoice comes to before tax, with what a code takes off.
+// NextAmount is what the next invoice comes to before tax, with what is taken off.
 func (s Subscription) NextAmount() billing.Money {
 	_, off, err := s.discounted(s.Next())
 	if err != nil {

@@ -173,7 +173,7 @@ func (s Subscription) continued(at time.Time) Subscription {
 		s.Period = next.Moved[n-1]
 	}
 	s.Discount = s.restarted()
-	s.AnchorAt, s.Renewals = s.Period.To, -1
+	s.AnchorAt, s.Renewals, s.Taken = s.Period.To, -1, nil
 	return s
 }
 

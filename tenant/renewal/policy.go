@@ -22,6 +22,7 @@ type Policy struct {
 	Dunning    billing.Dunning
 	Week       bool            // customers may give themselves a week more, once a period
 	Fee        billing.LateFee // for invoices of renewals that are paid late; zero: none
+	Loyalty    billing.Loyalty // taken off renewals by tenure; nil: nothing is
 	FeeSince   time.Time       // invoices issued earlier have no fee: nobody was told of one
 }
 
@@ -47,11 +48,12 @@ type stored struct {
 	FeePpm     int64            `json:"fee_ppm"`
 	FeeAmounts map[string]int64 `json:"fee_amounts"` // by currency
 	FeeSince   time.Time        `json:"fee_since"`
+	Loyalty    billing.Loyalty  `json:"loyalty"` // read with every subscription, too
 }
 
 func (p Policy) stored() stored {
 	x := stored{Lead: p.LeadDays, Remind: p.RemindDays, Suspend: Days(p.Dunning.SuspendAfter), End: Days(p.Dunning.EndAfter), Notice: Days(p.Dunning.NoticeBefore),
-		Week: p.Week, FeeDays: Days(p.Fee.After), FeePpm: p.Fee.Ppm, FeeAmounts: map[string]int64{}, FeeSince: p.FeeSince}
+		Week: p.Week, FeeDays: Days(p.Fee.After), FeePpm: p.Fee.Ppm, FeeAmounts: map[string]int64{}, FeeSince: p.FeeSince, Loyalty: p.Loyalty}
 	for _, a := range p.Fee.Amounts {
 		x.FeeAmounts[a.Currency] = a.Minor
 	}
@@ -64,7 +66,7 @@ func (p Policy) stored() stored {
 func (x stored) policy() Policy {
 	p := Policy{LeadDays: min(max(x.Lead, 0), mostLead), RemindDays: min(max(x.Remind, 0), mostRemind),
 		Dunning: billing.Dunning{SuspendAfter: time.Duration(x.Suspend) * day, EndAfter: time.Duration(x.End) * day, NoticeBefore: time.Duration(x.Notice) * day},
-		Week:    x.Week, FeeSince: x.FeeSince, Fee: billing.LateFee{After: time.Duration(x.FeeDays) * day, Ppm: x.FeePpm}}
+		Week:    x.Week, FeeSince: x.FeeSince, Loyalty: x.Loyalty, Fee: billing.LateFee{After: time.Duration(x.FeeDays) * day, Ppm: x.FeePpm}}
 	for _, currency := range slices.Sorted(maps.Keys(x.FeeAmounts)) {
 		p.Fee.Amounts = append(p.Fee.Amounts, billing.Money{Minor: x.FeeAmounts[currency], Currency: currency})
 	}
@@ -118,6 +120,9 @@ func (p Policy) check() error {
 	}
 	between("notice_days", x.Notice, 0, mostNotice)
 	p.checkFee(x, wrong)
+	if p.Loyalty.Check() != nil {
+		wrong["loyalty"] = fmt.Sprintf("Give at most %d steps whose months and percentages grow, such as 12: 5, 24: 10.", billing.MostLoyalty)
+	}
 	for i, t := range x.Tries {
 		if t < 0 || t > x.End || i > 0 && t <= x.Tries[i-1] {
 			wrong["try_days"] = "Give days that grow, such as 0, 1, 3, and none after the service has ended."
@@ -160,7 +165,7 @@ func SavePolicy(ctx context.Context, db *tenancy.DB, p Policy, by audit.Origin) 
 		}
 		return by.Record(ctx, tx, "settings.renewals_changed", audit.Target{Kind: "settings", ID: "renewals"}, map[string]any{
 			"lead_days": x.Lead, "remind_days": x.Remind, "try_days": x.Tries, "suspend_days": x.Suspend, "end_days": x.End,
-			"notice_days": x.Notice, "week": x.Week, "fee_days": x.FeeDays, "fee_ppm": x.FeePpm, "fee_amounts": x.FeeAmounts,
+			"notice_days": x.Notice, "week": x.Week, "fee_days": x.FeeDays, "fee_ppm": x.FeePpm, "fee_amounts": x.FeeAmounts, "loyalty": x.Loyalty,
 		})
 	})
 }

@@ -45,7 +45,14 @@ func (c changing) prepay(ctx context.Context, tx *tenancy.Tx, a ChangeAsk, at ti
 	}
 	q := ChangeQuote{SubscriptionID: s.ID, AccountID: s.AccountID, At: at, Was: s.Label, Ask: a, Amount: s.Amount}
 	q.Terms = Terms{PlanID: s.PlanID, Label: s.Label, Cycle: s.Cycle, AmountMinor: s.Amount.Minor, Items: s.Items, Picked: s.Picked}
-	ahead := billing.Ahead{Anchor: s.AnchorAt, Zone: s.Zone(), First: s.Renewals + 1, Cycles: a.Prepay, Terms: s.terms(), Discount: s.Discount, Invoice: s.nextInvoice(), Running: s.discountAt(at)}
+	ahead := billing.Ahead{Anchor: s.AnchorAt, Zone: s.Zone(), First: s.Renewals + 1, Terms: s.terms(), Running: s.discountAt(at)}
+	for x := s; len(ahead.Discounts) < a.Prepay; x.Renewals++ {
+		d, err := x.discountFor(x.Next())
+		if err != nil {
+			return q, err
+		}
+		ahead.Discounts = append(ahead.Discounts, d)
+	}
 	for i := range ahead.Terms.Parts { // as the renewal's own lines say it
 		ahead.Terms.Parts[i].Label = s.lines(billing.Period{})[i].Description
 	}
@@ -53,16 +60,22 @@ func (c changing) prepay(ctx context.Context, tx *tenancy.Tx, a ChangeAsk, at ti
 	q.Price, err = ahead.Price()
 	switch {
 	case errors.Is(err, billing.ErrUneven):
-		return q, fault.New(fault.Conflict, "prepay.code_ends", "The code of this subscription ends within these periods. Please pay ahead for fewer, or once it has ended.")
+		return q, fault.New(fault.Conflict, "prepay.code_ends", "What is taken off changes within these periods. Please pay ahead for fewer, or once it has changed.")
 	case err != nil:
 		return q, fault.Wrap(err, fault.Invalid, "change.too_much", "This comes to more than we can calculate.")
 	}
 	return q, q.tax(ctx, tx)
 }
 
-// prepaid gives a subscription the periods that were paid ahead.
-func (s *Subscription) prepaid(cycles int) {
+// prepaid gives a subscription the periods that were paid ahead, by an offer made at a
+// time.
+func (s *Subscription) prepaid(cycles int, asked time.Time) {
 	*s = s.unmade()
+	if d := s.discountAt(asked); loyal(d) || len(s.Taken) > 0 {
+		for n := range cycles {
+			s.note(s.Cycle.Period(s.AnchorAt, s.Renewals+1+n, s.Zone()), d, asked)
+		}
+	}
 	s.Renewals += cycles
 	s.Period = s.Cycle.Period(s.AnchorAt, s.Renewals, s.Zone())
 }

@@ -65,6 +65,7 @@ func (l *life) live(steps int) {
 	l.declines = func(uuid.UUID) bool { return l.rnd.IntN(3) == 0 }
 	l.exec("UPDATE plans SET pause_days = 60")
 	l.policy(func(p *renewal.Policy) {
+		p.Loyalty = billing.Loyalty{{Months: 1, Ppm: 100_000}, {Months: 2, Ppm: 200_000}}
 		p.Fee = billing.LateFee{After: 3 * day, Ppm: 33_333, Amounts: []billing.Money{{Minor: 777, Currency: "USD"}}}
 	})
 	l.accounts = []uuid.UUID{l.customer("ida", true), l.customer("otto", false)}

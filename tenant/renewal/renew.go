@@ -175,6 +175,7 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 	}
 	now, drafts := w.tx.Now(), make([]invoicing.Draft, len(subs))
 	taken, credits := make([]*Change, len(subs)), make([]int64, len(subs)) // changes that begin with the period, and credit that is used
+	noted := make([]bool, len(subs))                                       // what was taken off is kept
 	for i, s := range subs {
 		was := s.PlanID
 		if change := s.Change; s.takeScheduled() {
@@ -188,6 +189,14 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 		lines, used, err := s.credited(next)
 		if err != nil {
 			return fmt.Errorf("renew subscription %s: %w", s.ID, err)
+		}
+		if len(s.Loyalty) > 0 || len(s.Taken) > 0 {
+			d, err := s.discountFor(next)
+			if err != nil {
+				return fmt.Errorf("renew subscription %s: %w", s.ID, err)
+			}
+			s.note(next, d, now)
+			subs[i], noted[i] = s, true
 		}
 		credits[i] = used
 		drafts[i] = invoicing.Draft{Key: periodKey(s, next), AccountID: s.AccountID, Currency: s.Amount.Currency, Lines: lines, DueAt: next.From, CollectAt: next.From}
@@ -209,7 +218,7 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 	for i, s := range subs {
 		next, inv := s.Next(), made[i]
 		s.Renewals++
-		if taken[i] != nil || credits[i] > 0 {
+		if taken[i] != nil || credits[i] > 0 || noted[i] {
 			s.RenewsAt = w.policy.look(s, now)
 			if !inv.IssuedAt.Before(now) {
 				s.Credit.Minor -= credits[i]

@@ -76,9 +76,12 @@ type Subscription struct {
 	Picked       catalog.Picked // by the last change; zero: as ordered
 	Credit       billing.Money  // net, to be taken off the next invoices
 	Pause        *Pause         // its pauses; nil: never paused
-	PlanPause    int            // days a year for which the plan lets its customer pause it
-	MeteredTo    time.Time      // end of the month whose usage is invoiced next; zero: nothing is metered
-	Total        int            // of the whole list
+	Taken        []Taken        // what was taken off periods that are invoiced and not over, where loyalty counts
+	Loyalty      billing.Loyalty
+	Since        time.Time // of the account's first paid order; zero: none is known
+	PlanPause    int       // days a year for which the plan lets its customer pause it
+	MeteredTo    time.Time // end of the month whose usage is invoiced next; zero: nothing is metered
+	Total        int       // of the whole list
 }
 
 // Zone is the time zone that decides on which day a period begins.
@@ -170,9 +173,9 @@ func Drop(ctx context.Context, tx *tenancy.Tx, order uuid.UUID) error {
 type row struct {
 	ID, AccountID, OrderID, PlanID, MethodID, ServiceID                            uuid.UUID
 	AccountName, Label, State, Cycle, Currency, CancelReason, CancelNote, TimeZone string
-	ServiceName, Items, Discount, Change, Picked, Pause                            string
+	ServiceName, Items, Discount, Change, Picked, Pause, Taken, Loyalty            string
 	AmountMinor, CreditMinor                                                       int64
-	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt         time.Time
+	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt, Since  time.Time
 	MeteredTo                                                                      time.Time
 	Renewals, Total, PlanPause                                                     int
 	HasMethod                                                                      bool
@@ -180,7 +183,8 @@ type row struct {
 
 const columns = `s.id, s.account_id, a.name AS account_name, a.time_zone, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
 	s.items::text AS items, coalesce(s.discount::text, '') AS discount, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
-	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.pause::text, '') AS pause, (SELECT coalesce(pl.pause_days, 0) FROM plans pl WHERE pl.id = s.plan_id) AS plan_pause, coalesce(s.credit_minor, 0) AS credit_minor, s.metered_to, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
+	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.pause::text, '') AS pause, coalesce(s.taken::text, '') AS taken,
+	coalesce((SELECT x.value->'loyalty' FROM shop_settings x WHERE x.name = 'renewal')::text, '') AS loyalty, (SELECT min(o.paid_at) FROM orders o WHERE o.account_id = s.account_id) AS since, (SELECT coalesce(pl.pause_days, 0) FROM plans pl WHERE pl.id = s.plan_id) AS plan_pause, coalesce(s.credit_minor, 0) AS credit_minor, s.metered_to, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
 	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name,
 	EXISTS (SELECT FROM payment_methods m WHERE m.id IN (a.default_method_id, s.method_id) AND m.account_id = a.id AND m.state = 'active') AS has_method`
 
@@ -192,13 +196,13 @@ func (r row) subscription() (Subscription, error) {
 		Cycle: billing.Cycle(r.Cycle), Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, MethodID: r.MethodID, AnchorAt: r.AnchorAt,
 		Period: billing.Period{From: r.PeriodFrom, To: r.PeriodTo}, Renewals: r.Renewals, RenewsAt: r.RenewsAt, CancelAt: r.CancelAt,
 		CancelReason: r.CancelReason, CancelNote: r.CancelNote, EndedAt: r.EndedAt, CreatedAt: r.CreatedAt,
-		ServiceID: r.ServiceID, ServiceName: r.ServiceName, TimeZone: r.TimeZone, HasMethod: r.HasMethod, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause,
+		ServiceID: r.ServiceID, ServiceName: r.ServiceName, TimeZone: r.TimeZone, HasMethod: r.HasMethod, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause, Since: r.Since,
 	}
 	s.Credit = billing.Money{Minor: r.CreditMinor, Currency: r.Currency}
 	for _, x := range []struct {
 		text string
 		into any
-	}{{r.Items, &s.Items}, {r.Change, &s.Change}, {r.Picked, &s.Picked}, {r.Discount, &s.Discount}, {r.Pause, &s.Pause}} {
+	}{{r.Items, &s.Items}, {r.Change, &s.Change}, {r.Picked, &s.Picked}, {r.Discount, &s.Discount}, {r.Pause, &s.Pause}, {r.Taken, &s.Taken}, {r.Loyalty, &s.Loyalty}} {
 		if x.text == "" {
 			continue
 		}

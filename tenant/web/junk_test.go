@@ -20,7 +20,7 @@ func formFields() []string {
 		item go edit slug summary type description position visibility facts sku recommended stock kind quote ssh_keys terms show help label resource minimum maximum step choices
 		upgrade downgrade cycle plan product hostname account account_name billing_email services_admin money_owner lead_days remind_days try_days suspend_days end_days percent
 		coupon remove to code kind cycles setup countries new_customers max_uses max_per_account starts ends note amount.EUR
-		notice_days week fee_days fee_percent fee.EUR days pause_days
+		notice_days week fee_days fee_percent fee.EUR days pause_days loyal loyalty cycles
 		expires gift_amount count chart consultant client year_begins account.revenue as`)
 }
 

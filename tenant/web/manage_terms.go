@@ -47,7 +47,8 @@ type renewalsView struct {
 	Lead, Remind, Tries, Suspend, End string
 	Notice, FeeDays, FeePercent       string
 	Fees                              []amountCell // one a currency
-	Week                              bool
+	Week, Loyal                       bool
+	Loyalty                           string
 }
 
 func newRenewalsView(c *fiber.Ctx, p renewal.Policy) renewalsView {
@@ -58,6 +59,10 @@ func newRenewalsView(c *fiber.Ctx, p renewal.Policy) renewalsView {
 		tries = append(tries, strconv.Itoa(renewal.Days(t)))
 	}
 	v.Tries, v.Week, v.Notice = strings.Join(tries, ", "), p.Week, strconv.Itoa(renewal.Days(p.Dunning.NoticeBefore))
+	v.Loyal, v.Loyalty = len(p.Loyalty) > 0, loyaltyText(p.Loyalty)
+	if !v.Loyal {
+		v.Loyalty = loyaltyText(billing.DefaultLoyalty())
+	}
 	typed := map[string]string{}
 	if p.Fee.On() {
 		v.FeeDays = strconv.Itoa(renewal.Days(p.Fee.After))
@@ -71,6 +76,35 @@ func newRenewalsView(c *fiber.Ctx, p renewal.Policy) renewalsView {
 	t, _ := surface.Tenant(c)
 	v.Fees = feeCells(t.Currency, typed)
 	return v
+}
+
+// loyaltyText writes steps as they are typed: "12: 5, 24: 10".
+func loyaltyText(l billing.Loyalty) string {
+	steps := make([]string, len(l))
+	for i, s := range l {
+		steps[i] = strconv.Itoa(s.Months) + ": " + strings.TrimSuffix(billing.Percent(s.Ppm), " %")
+	}
+	return strings.Join(steps, ", ")
+}
+
+// readLoyalty reads what loyaltyText wrote; what cannot be read becomes a step that is
+// refused later.
+func readLoyalty(typed string) (l billing.Loyalty) {
+	for _, step := range strings.Split(typed, ",") {
+		months, percent, _ := strings.Cut(step, ":")
+		n, err := strconv.Atoi(strings.TrimSpace(months))
+		if err != nil {
+			n = 0
+		}
+		ppm, err := billing.ParsePercent(percent)
+		if err != nil {
+			ppm = 0
+		}
+		if l = append(l, billing.LoyaltyStep{Months: n, Ppm: ppm}); len(l) > billing.MostLoyalty {
+			break
+		}
+	}
+	return l
 }
 
 // feeCells are a field for the shop's currency, and one for each in which there is a fee.
@@ -140,6 +174,9 @@ func (s *Site) saveRenewals(c *fiber.Ctx) error {
 	}
 	v.Notice, v.Week = table.Text(c.FormValue("notice_days"), 10), c.FormValue("week") != ""
 	p.Dunning.NoticeBefore, p.Week = daysLong(v.Notice), v.Week
+	if v.Loyal, v.Loyalty = c.FormValue("loyal") != "", table.Text(c.FormValue("loyalty"), 200); v.Loyal {
+		p.Loyalty = readLoyalty(v.Loyalty)
+	}
 	var err error
 	if p.Fee, err = v.readFee(c); err == nil {
 		err = renewal.SavePolicy(c.UserContext(), surface.DB(c), p, office.By(c))

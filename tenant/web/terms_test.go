@@ -29,16 +29,22 @@ func TestRenewalSettings(t *testing.T) {
 		v.Set(field, value)
 		return v
 	}
+	with := func(field, value string) url.Values {
+		v := but("loyal", "on")
+		v.Set(field, value)
+		return v
+	}
 	for _, wrong := range []url.Values{
 		form("15", "14", "0, 1", "7", "21"), form("-1", "14", "0", "7", "21"), form("3", "x", "0", "7", "21"), form("3", "14", "", "7", "21"),
 		form("3", "14", "3, 1", "7", "21"), form("3", "14", "0, 22", "7", "21"), form("3", "14", "0", "7", "7"), form("3", "14", "0", "99999999999999999999", "21"),
 		form("3", "14", "0,1,2,3,4,5,6,7,8", "7", "21"), form("1e1", "14", "0", "7", "21"),
-		but("notice_days", "31"), but("notice_days", ""), but("fee_days", "0"), but("fee_days", "22"), but("fee_days", ""), but("fee_percent", "26"), but("fee_percent", "x"), but("fee.EUR", "5,00"), but("fee.EUR", "-5"),
+		but("notice_days", "31"), but("notice_days", ""), with("loyalty", "12"), with("loyalty", "12: 5, 12: 10"), with("loyalty", "12: 101"), with("loyalty", ""),
+		but("fee_days", "0"), but("fee_days", "22"), but("fee_days", ""), but("fee_percent", "26"), but("fee_percent", "x"), but("fee.EUR", "5,00"), but("fee.EUR", "-5"),
 	} {
 		says(t, wrong.Encode(), c.Send(t, "POST", at, wrong), 422, `aria-invalid="true"`)
 	}
 	says(t, "saved", c.Send(t, "POST", at, form("5", "0", "0, 2 4", "10", "30")), 303)
-	says(t, "as it is now", c.Send(t, "GET", at, nil), 200, "0, 2, 4", `value="30"`)
+	says(t, "as it is now", c.Send(t, "GET", at, nil), 200, "0, 2, 4", `value="30"`, "12: 5, 24: 10, 36: 15, 60: 20")
 	must(t, e.DB(e.A).View(t.Context(), func(tx *tenancy.Tx) error {
 		p, err := renewal.PolicyOf(t.Context(), tx)
 		const day = 24 * time.Hour
