@@ -29,7 +29,7 @@ func taken() []string {
 	return []string{
 		"people", "accounts", "memberships", "mails", "brand_versions", "products", "plans", "prices", "options", "shop_settings", "mail_texts", "timeline",
 		"quotes", "orders", "subscriptions", "services", "number_series", "tax_rates", "invoices", "invoice_lines", "gateways", "payment_methods", "payments",
-		"refunds", "ledger_postings", "coupons",
+		"refunds", "ledger_postings", "coupons", "credit_grants", "credit_moves", "gift_codes",
 	}
 }
 
@@ -83,6 +83,9 @@ func (m Making) rules() map[string]shaped {
 		"gateways": {columns: map[string]string{
 			"state": "'off'", "sealed_settings": "NULL::bytea", "public_settings": "'{}'::jsonb", "checked_at": "NULL::timestamptz", "check_error": "''",
 		}, where: "code <> 'sandbox'"},
+		"credit_grants":  {columns: map[string]string{"created_by": "'somebody'"}},
+		"credit_moves":   {columns: map[string]string{"actor": "'somebody'"}},
+		"gift_codes":     {columns: map[string]string{"created_by": "'somebody'", "batch": "CASE WHEN batch <> '' THEN 'A batch' ELSE '' END"}},
 		"orders":         {columns: map[string]string{"ip": "''", "evidence": "evidence - 'ip'"}},
 		"quotes":         {where: "accepted_at IS NOT NULL"},
 		"mails":          {columns: map[string]string{"sealed_body": "NULL", "last_error": "NULL"}, where: "key LIKE 'invoice/%' AND state = 'sent' AND created_at > now() - interval '60 days'"},
@@ -119,6 +122,7 @@ func nameless() map[string]shaped {
 		"mails":         {columns: map[string]string{"to_address": "'customer@example.invalid'", "subject": "''"}},
 		"timeline":      {columns: map[string]string{"text": "kind"}},
 		"subscriptions": {columns: map[string]string{"cancel_note": "''"}},
+		"credit_grants": {columns: map[string]string{"note": "''"}},
 	}
 }
 

@@ -142,11 +142,12 @@ func (d *running) start() (err error) {
 		return err
 	}
 	cmd.Env = append(cmd.Env, "EZSCALE_DEMO_MONTHS=1", "EZSCALE_DEMO_DIR="+filepath.Join(d.dir, "demo"), "EZSCALE_DEMO_DATA="+filepath.Join(d.data, "pg"))
-	ports, err := freePorts(9)
+	listeners := []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS", "VIRTFUSION", "STRIPE", "PAYPAL", "VIES"}
+	ports, err := freePorts(len(listeners))
 	if err != nil {
 		return err
 	}
-	for i, name := range []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS", "VIRTFUSION", "STRIPE", "PAYPAL", "VIES"} {
+	for i, name := range listeners {
 		cmd.Env = append(cmd.Env, "EZSCALE_DEMO_"+name+"="+strconv.Itoa(ports[i]))
 	}
 	cmd.Stdout, cmd.Stderr = &d.said, &d.said
