@@ -261,6 +261,9 @@ func (s *Site) advanceTwin(c *fiber.Ctx) error {
 	steps := map[string][3]int{"due": {}, "day": {0, 0, 1}, "month": {0, 1, 0}, "year": {1, 0, 0}}
 	step, known := steps[by]
 	if !known {
+		if _, err := kept.Get(c.UserContext(), t.ID, id); err != nil {
+			return err // another shop's is unknown whatever is asked of it
+		}
 		return fault.New(fault.Invalid, "twin.bad_step", "Advance a twin by a day, a month or a year.")
 	}
 	to := func(now time.Time) time.Time { return now.AddDate(step[0], step[1], step[2]) }
