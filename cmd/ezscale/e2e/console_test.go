@@ -93,7 +93,7 @@ func life(t *testing.T, g guide, drive *browser.Browser, tab *browser.Page, cons
 func facts(t *testing.T, tab *browser.Page) {
 	t.Helper()
 	said := tab.Text("main")
-	for _, want := range []string{"Data", "KiB", "Schema", "version", "lane", "Trial ends", "ada@"} {
+	for _, want := range []string{"Data", "iB", "Schema", "version", "lane", "Trial ends", "ada@"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("the reseller's page does not tell %q:\n%s", want, said)
 		}

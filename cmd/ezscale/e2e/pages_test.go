@@ -17,7 +17,7 @@ import (
 const officeOf = "nimbus"
 
 // maxPages bounds what one person's walk looks at.
-const maxPages = 60
+const maxPages = 80
 
 // TestScreenshots walks every page that a visitor, a customer, a reseller and staff
 // can reach by links, at each width and in each scheme, and judges each. Offices look
@@ -30,7 +30,7 @@ func TestScreenshots(t *testing.T) {
 		if s.Slug == "" {
 			continue
 		}
-		t.Run("visitor of "+s.Slug, func(t *testing.T) { walk(t, drive, nil, s.HTTP, "visitor_"+s.Slug) })
+		t.Run("visitor of "+s.Slug, func(t *testing.T) { walk(t, drive, nil, s.HTTP, "", "visitor_"+s.Slug) })
 	}
 	seen := map[string]bool{}
 	for _, l := range g.Logins {
@@ -42,7 +42,7 @@ func TestScreenshots(t *testing.T) {
 		seen[kind] = true
 		t.Run(kind, func(t *testing.T) {
 			tab := enter(t, drive, l)
-			walk(t, drive, tab, tab.MustInfo().URL, strings.ReplaceAll(strings.TrimSpace(kind), " ", "_"))
+			walk(t, drive, tab, tab.MustInfo().URL, map[string]string{"reseller": "/manage", "customer": "/client"}[l.World], strings.ReplaceAll(strings.TrimSpace(kind), " ", "_"))
 		})
 	}
 }
@@ -108,9 +108,9 @@ func pattern(path string) string {
 	return bare
 }
 
-// walk looks at every page that can be reached from start. tab carries the session;
-// nil is a visitor.
-func walk(t *testing.T, drive *browser.Browser, tab *browser.Page, start, name string) {
+// walk looks at every page below a path that can be reached from start: what else there is
+// of a shop, its visitors' walk sees. tab carries the session; nil is a visitor.
+func walk(t *testing.T, drive *browser.Browser, tab *browser.Page, start, below, name string) {
 	t.Helper()
 	if tab == nil {
 		tab = drive.Page(t, start, browser.Desktop)
@@ -130,7 +130,7 @@ func walk(t *testing.T, drive *browser.Browser, tab *browser.Page, start, name s
 		var paths []string
 		must(t, json.Unmarshal([]byte(found.Value.Str()), &paths))
 		for _, p := range paths {
-			if !notPages.MatchString(p) && !known[pattern(p)] {
+			if strings.HasPrefix(p, below) && !notPages.MatchString(p) && !known[pattern(p)] {
 				known[pattern(p)] = true
 				queue = append(queue, p)
 			}
