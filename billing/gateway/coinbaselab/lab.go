@@ -4,7 +4,6 @@
 package coinbaselab
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -25,6 +24,7 @@ import (
 	"time"
 
 	"github.com/ezscale/ezscale/billing/gateway/coinbase"
+	"github.com/ezscale/ezscale/billing/gateway/labhooks"
 )
 
 //go:embed pay.html
@@ -46,15 +46,14 @@ type Faults struct {
 
 // Lab is the simulator. It is safe for concurrent use.
 type Lab struct {
-	opts Options
-	mux  *http.ServeMux
-	wake chan struct{}
+	opts  Options
+	mux   *http.ServeMux
+	hooks *labhooks.Post
 
 	mu       sync.Mutex
 	faults   Faults
 	accounts map[string]*account // by the key's id
 	nonces   map[string]bool
-	waiting  []*delivery
 }
 
 type account struct {
@@ -71,12 +70,6 @@ type checkout struct {
 	asked   string
 }
 
-type delivery struct {
-	url, secret string
-	body        []byte
-	tries       int
-}
-
 // New makes a Lab without accounts.
 func New(o Options) *Lab {
 	if o.Clock == nil {
@@ -85,7 +78,7 @@ func New(o Options) *Lab {
 	if o.Client == nil {
 		o.Client = &http.Client{Timeout: 10 * time.Second}
 	}
-	l := &Lab{opts: o, wake: make(chan struct{}, 1), accounts: map[string]*account{}, nonces: map[string]bool{}, mux: http.NewServeMux()}
+	l := &Lab{opts: o, hooks: labhooks.New(o.Client, o.Clock, 0), accounts: map[string]*account{}, nonces: map[string]bool{}, mux: http.NewServeMux()}
 	on := func(pattern string, f func(*Lab, *account, *http.Request, []byte) (int, any)) {
 		l.mux.HandleFunc(pattern, l.api(f))
 	}
@@ -130,6 +123,7 @@ func (l *Lab) SetFaults(f Faults) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.faults = f
+	l.hooks.SetFaults(labhooks.Faults{Lose: f.LoseHooks, Double: f.DoubleHooks})
 }
 
 // Taken is what all paid checkouts of an account came to, less what was given back, in
@@ -172,7 +166,7 @@ func (l *Lab) api(f func(*Lab, *account, *http.Request, []byte) (int, any)) http
 		}
 		text, err := json.Marshal(answer)
 		l.mu.Unlock()
-		l.stir()
+		l.hooks.Stir()
 		if err != nil || faults.LoseAnswers && r.Method != http.MethodGet {
 			panic(http.ErrAbortHandler) // the connection breaks
 		}
@@ -322,7 +316,11 @@ func (l *Lab) tell(a *account, c *checkout, kind string) {
 	if err != nil {
 		panic(err) // what the simulator makes is JSON
 	}
-	l.waiting = append(l.waiting, &delivery{url: a.hook, secret: a.secret, body: text})
+	secret := a.secret
+	l.hooks.Add(labhooks.Hook{URL: a.hook, Body: text, Sign: func(h http.Header, now time.Time) {
+		const names = "content-type"
+		h.Set("X-Hook0-Signature", fmt.Sprintf("t=%d,v0=,h=%s,v1=%s", now.Unix(), names, coinbase.Sign(secret, now, names, h, text)))
+	}})
 }
 
 var errNot = errors.New("coinbaselab: no such checkout, or not one that waits")
@@ -332,7 +330,7 @@ var errNot = errors.New("coinbaselab: no such checkout, or not one that waits")
 func (l *Lab) Pay(id string, paid int64) (back string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer l.stir()
+	defer l.hooks.Stir()
 	for _, a := range l.accounts {
 		c := a.checkouts[id]
 		if c == nil || c.body["status"] != "ACTIVE" {
@@ -354,7 +352,7 @@ func (l *Lab) Pay(id string, paid int64) (back string, err error) {
 func (l *Lab) Expire(id, status string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer l.stir()
+	defer l.hooks.Stir()
 	for _, a := range l.accounts {
 		if c := a.checkouts[id]; c != nil && c.body["status"] == "ACTIVE" {
 			c.body["status"] = status
@@ -365,67 +363,11 @@ func (l *Lab) Expire(id, status string) error {
 	return errNot
 }
 
-func (l *Lab) stir() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
-
 // Run delivers webhooks until ctx ends. What is not taken is tried again.
-func (l *Lab) Run(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		l.Deliver(ctx)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-l.wake:
-		case <-tick.C:
-		}
-	}
-}
+func (l *Lab) Run(ctx context.Context) error { return l.hooks.Run(ctx) }
 
-// maxTries is when an event is given up.
-const maxTries = 20
-
-// Deliver delivers the webhooks that wait.
-func (l *Lab) Deliver(ctx context.Context) {
-	l.mu.Lock()
-	due, faults := l.waiting, l.faults
-	l.waiting = nil
-	l.mu.Unlock()
-	for _, d := range due {
-		if faults.LoseHooks {
-			continue
-		}
-		if faults.DoubleHooks {
-			l.send(ctx, d)
-		}
-		if d.tries++; !l.send(ctx, d) && d.tries < maxTries {
-			l.mu.Lock()
-			l.waiting = append(l.waiting, d)
-			l.mu.Unlock()
-		}
-	}
-}
-
-func (l *Lab) send(ctx context.Context, d *delivery) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url, bytes.NewReader(d.body))
-	if err != nil {
-		return false
-	}
-	req.Header.Set("Content-Type", "application/json")
-	now, names := l.opts.Clock(), "content-type"
-	req.Header.Set("X-Hook0-Signature", fmt.Sprintf("t=%d,v0=,h=%s,v1=%s", now.Unix(), names, coinbase.Sign(d.secret, now, names, req.Header, d.body)))
-	res, err := l.opts.Client.Do(req)
-	if err != nil {
-		return false
-	}
-	_ = res.Body.Close()
-	return res.StatusCode >= 200 && res.StatusCode < 300
-}
+// Deliver delivers the webhooks that wait and returns how many were taken.
+func (l *Lab) Deliver(ctx context.Context) (taken int) { return l.hooks.Deliver(ctx) }
 
 func (l *Lab) payPage(w http.ResponseWriter, r *http.Request) {
 	view := struct {

@@ -170,7 +170,7 @@ func (l *Lab) api(pattern string, f func(*call) answer) http.HandlerFunc {
 		}
 		c := &call{lab: l, id: r.PathValue("id"), base: baseOf(r), body: body, req: r.Header.Get("PayPal-Request-Id")}
 		a := l.answer(c, r, faults, f)
-		l.stir()
+		l.hooks.Stir()
 		if faults.LoseAnswers && r.Method != http.MethodGet {
 			panic(http.ErrAbortHandler) // the connection breaks
 		}

@@ -1,7 +1,6 @@
 package paypallab
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -14,11 +13,14 @@ import (
 	"encoding/pem"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"math/big"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ezscale/ezscale/billing/gateway/labhooks"
 )
 
 type endpoint struct {
@@ -37,17 +39,6 @@ func (e *endpoint) json() object {
 	}
 	return object{"id": e.id, "url": e.url, "event_types": types}
 }
-
-// delivery is an event on its way to an endpoint.
-type delivery struct {
-	to    *endpoint
-	body  []byte
-	tries int
-	at    time.Time
-}
-
-// maxTries is when an event is given up.
-const maxTries = 12
 
 func (c *call) newEndpoint() answer {
 	var ask struct {
@@ -91,88 +82,20 @@ func (c *call) tell(kind, resource string, o object) {
 	}
 	for _, to := range c.a.endpoints {
 		if to.wants(kind) {
-			c.lab.waiting = append(c.lab.waiting, &delivery{to: to, body: body, at: c.lab.opts.Clock()})
+			l := c.lab
+			l.hooks.Add(labhooks.Hook{URL: to.url, Body: body, Sign: func(h http.Header, _ time.Time) {
+				maps.Copy(h, l.Sign(body, to.id, to.base))
+				h.Set("User-Agent", "PayPal/AUHD-1.0 (simulated)")
+			}})
 		}
-	}
-}
-
-func (l *Lab) stir() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
 	}
 }
 
 // Run delivers webhooks until ctx ends. What is not taken is tried again.
-func (l *Lab) Run(ctx context.Context) error {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		l.Deliver(ctx)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-l.wake:
-		case <-tick.C:
-		}
-	}
-}
+func (l *Lab) Run(ctx context.Context) error { return l.hooks.Run(ctx) }
 
 // Deliver delivers the webhooks that are due and returns how many were taken.
-func (l *Lab) Deliver(ctx context.Context) (taken int) {
-	l.hooks.Lock()
-	defer l.hooks.Unlock()
-	l.mu.Lock()
-	faults, now := l.faults, l.opts.Clock()
-	var due, later []*delivery
-	for _, d := range l.waiting {
-		if d.at.After(now) {
-			later = append(later, d)
-		} else {
-			due = append(due, d)
-		}
-	}
-	l.waiting = later
-	l.mu.Unlock()
-	if faults.LoseHooks {
-		return 0
-	}
-	if faults.TurnHooks {
-		slices.Reverse(due)
-	}
-	for _, d := range due {
-		if faults.DoubleHooks {
-			l.send(ctx, d)
-		}
-		if l.send(ctx, d) {
-			taken++
-			continue
-		}
-		if d.tries++; d.tries < maxTries {
-			d.at = l.opts.Clock().Add(l.opts.Retry * time.Duration(d.tries*d.tries))
-			l.mu.Lock()
-			l.waiting = append(l.waiting, d)
-			l.mu.Unlock()
-		}
-	}
-	return taken
-}
-
-func (l *Lab) send(ctx context.Context, d *delivery) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.to.url, bytes.NewReader(d.body))
-	if err != nil {
-		return false
-	}
-	req.Header = l.Sign(d.body, d.to.id, d.to.base)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "PayPal/AUHD-1.0 (simulated)")
-	res, err := l.opts.Client.Do(req)
-	if err != nil {
-		return false
-	}
-	_ = res.Body.Close()
-	return res.StatusCode >= 200 && res.StatusCode < 300
-}
+func (l *Lab) Deliver(ctx context.Context) (taken int) { return l.hooks.Deliver(ctx) }
 
 // signed is what PayPal signs of a notification.
 func signed(transmission, at, webhookID string, body []byte) []byte {

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/ezscale/ezscale/billing/gateway/labhooks"
 )
 
 // Options make a Lab. Zero fields have a usual value.
@@ -37,15 +39,13 @@ type Faults struct {
 type Lab struct {
 	opts  Options
 	mux   *http.ServeMux
-	wake  chan struct{}
-	hooks sync.Mutex             // one delivery pass at a time
+	hooks *labhooks.Post
 	sign  func() (signer, error) // made when it is first needed
 
 	mu       sync.Mutex
 	faults   Faults
 	accounts []*account
 	tokens   map[string]access
-	waiting  []*delivery
 	calls    map[string]int // how often each call was made: "POST /v2/checkout/orders"
 }
 
@@ -79,7 +79,7 @@ func New(o Options) *Lab {
 	if o.Retry <= 0 {
 		o.Retry = time.Second
 	}
-	l := &Lab{opts: o, wake: make(chan struct{}, 1), calls: map[string]int{}, tokens: map[string]access{}}
+	l := &Lab{opts: o, hooks: labhooks.New(o.Client, o.Clock, o.Retry), calls: map[string]int{}, tokens: map[string]access{}}
 	l.sign = sync.OnceValues(l.newSigner)
 	l.mux = l.routes()
 	return l
@@ -105,7 +105,8 @@ func (l *Lab) SetFaults(f Faults) {
 	l.mu.Lock()
 	l.faults = f
 	l.mu.Unlock()
-	l.stir()
+	l.hooks.SetFaults(labhooks.Faults{Lose: f.LoseHooks, Double: f.DoubleHooks, Turn: f.TurnHooks})
+	l.hooks.Stir()
 }
 
 // Calls is how often a call was made, such as "POST /v2/checkout/orders"; "{id}" stands

@@ -141,7 +141,7 @@ func (l *Lab) holding(has func(*account) bool) *call {
 func (l *Lab) SetCapture(orderID, status string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer l.stir()
+	defer l.hooks.Stir()
 	c := l.holding(func(a *account) bool { return a.orders[orderID] != nil })
 	if c == nil || c.a.orders[orderID].capture == nil || c.a.orders[orderID].capture.status != pending || status != completed && status != declined {
 		return errNothing
@@ -157,7 +157,7 @@ func (l *Lab) SetCapture(orderID, status string) error {
 func (l *Lab) RefundByHand(orderID, value string) (string, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer l.stir()
+	defer l.hooks.Stir()
 	c := l.holding(func(a *account) bool { return a.orders[orderID] != nil })
 	if c == nil {
 		return "", errNothing
@@ -179,7 +179,7 @@ func (l *Lab) RefundByHand(orderID, value string) (string, error) {
 func (l *Lab) Dispute(orderID, reason string, due time.Time) (string, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer l.stir()
+	defer l.hooks.Stir()
 	c := l.holding(func(a *account) bool { return a.orders[orderID] != nil && a.orders[orderID].capture != nil })
 	if c == nil {
 		return "", errNothing
@@ -196,7 +196,7 @@ func (l *Lab) Dispute(orderID, reason string, due time.Time) (string, error) {
 func (l *Lab) SetDispute(id, to string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer l.stir()
+	defer l.hooks.Stir()
 	c := l.holding(func(a *account) bool { return a.disputes[id] != nil })
 	if c == nil {
 		return errNothing

@@ -46,7 +46,7 @@ var errNotAsked = errors.New("paypallab: nothing to agree to")
 func (l *Lab) Approve(id string, with Payer) (back string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer l.stir()
+	defer l.hooks.Stir()
 	a, ok := l.asked(id)
 	if !ok || a.Done {
 		return "", errNotAsked

@@ -153,7 +153,7 @@ func (l *Lab) api(pattern string, browsers bool, f func(*call) answer) http.Hand
 		}
 		c := &call{lab: l, id: r.PathValue("id"), form: form, base: baseOf(r)}
 		a := l.answer(c, r, browsers, f)
-		l.stir()
+		l.hooks.Stir()
 		if faults.LoseAnswers && write && !c.public {
 			panic(http.ErrAbortHandler) // the connection breaks
 		}

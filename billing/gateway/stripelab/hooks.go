@@ -1,7 +1,6 @@
 package stripelab
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -11,6 +10,8 @@ import (
 
 	stripego "github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/webhook"
+
+	"github.com/ezscale/ezscale/billing/gateway/labhooks"
 )
 
 type endpoint struct {
@@ -31,17 +32,6 @@ type event struct {
 	id, kind string
 	body     []byte
 }
-
-// delivery is an event on its way to an endpoint.
-type delivery struct {
-	to    *endpoint
-	what  *event
-	tries int
-	at    time.Time
-}
-
-// maxTries is when an event is given up.
-const maxTries = 12
 
 func (c *call) newEndpoint() answer {
 	e := &endpoint{id: newID("we"), url: c.form.Get("url"), secret: newID("whsec"), created: c.lab.now()}
@@ -106,89 +96,20 @@ func (c *call) tell(kind string, o object) {
 	c.a.events = append(c.a.events, e)
 	for _, to := range c.a.endpoints {
 		if to.wants(kind) {
-			c.lab.waiting = append(c.lab.waiting, &delivery{to: to, what: e, at: c.lab.opts.Clock()})
+			c.lab.hooks.Add(labhooks.Hook{URL: to.url, Body: e.body, Sign: func(h http.Header, now time.Time) {
+				h.Set("Content-Type", "application/json; charset=utf-8")
+				h.Set("User-Agent", "Stripe/1.0 (simulated)")
+				h.Set("Stripe-Signature", Sign(e.body, to.secret, now))
+			}})
 		}
-	}
-}
-
-func (l *Lab) stir() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
 	}
 }
 
 // Run delivers webhooks until ctx ends. What is not taken is tried again.
-func (l *Lab) Run(ctx context.Context) error {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		l.Deliver(ctx)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-l.wake:
-		case <-tick.C:
-		}
-	}
-}
+func (l *Lab) Run(ctx context.Context) error { return l.hooks.Run(ctx) }
 
 // Deliver delivers the webhooks that are due and returns how many were taken.
-func (l *Lab) Deliver(ctx context.Context) (taken int) {
-	l.hooks.Lock()
-	defer l.hooks.Unlock()
-	l.mu.Lock()
-	faults, now := l.faults, l.opts.Clock()
-	var due, later []*delivery
-	for _, d := range l.waiting {
-		if d.at.After(now) {
-			later = append(later, d)
-		} else {
-			due = append(due, d)
-		}
-	}
-	l.waiting = later
-	l.mu.Unlock()
-	if faults.LoseHooks {
-		return 0
-	}
-	if faults.TurnHooks {
-		slices.Reverse(due)
-	}
-	for _, d := range due {
-		if faults.DoubleHooks {
-			l.send(ctx, d)
-		}
-		if l.send(ctx, d) {
-			taken++
-			continue
-		}
-		if d.tries++; d.tries < maxTries {
-			d.at = l.opts.Clock().Add(l.opts.Retry * time.Duration(d.tries*d.tries))
-			l.mu.Lock()
-			l.waiting = append(l.waiting, d)
-			l.mu.Unlock()
-		}
-	}
-	return taken
-}
-
-// send makes one delivery, signed now.
-func (l *Lab) send(ctx context.Context, d *delivery) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.to.url, bytes.NewReader(d.what.body))
-	if err != nil {
-		return false
-	}
-	req.Header.Set("Content-Type", "application/json; charset=utf-8")
-	req.Header.Set("User-Agent", "Stripe/1.0 (simulated)")
-	req.Header.Set("Stripe-Signature", Sign(d.what.body, d.to.secret, l.opts.Clock()))
-	res, err := l.opts.Client.Do(req)
-	if err != nil {
-		return false
-	}
-	_ = res.Body.Close()
-	return res.StatusCode >= 200 && res.StatusCode < 300
-}
+func (l *Lab) Deliver(ctx context.Context) (taken int) { return l.hooks.Deliver(ctx) }
 
 // Sign is the header that proves where a body comes from.
 func Sign(body []byte, secret string, at time.Time) string {

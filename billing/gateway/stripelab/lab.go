@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/ezscale/ezscale/billing/gateway/labhooks"
 )
 
 // Options make a Lab. Zero fields have a usual value.
@@ -36,13 +38,11 @@ type Faults struct {
 type Lab struct {
 	opts  Options
 	mux   *http.ServeMux
-	wake  chan struct{}
-	hooks sync.Mutex // one delivery pass at a time
+	hooks *labhooks.Post
 
 	mu       sync.Mutex
 	faults   Faults
 	accounts []*account
-	waiting  []*delivery
 	calls    map[string]int // how often each call was made: "POST /v1/refunds"
 }
 
@@ -71,7 +71,7 @@ func New(o Options) *Lab {
 	if o.Retry <= 0 {
 		o.Retry = time.Second
 	}
-	l := &Lab{opts: o, wake: make(chan struct{}, 1), calls: map[string]int{}}
+	l := &Lab{opts: o, hooks: labhooks.New(o.Client, o.Clock, o.Retry), calls: map[string]int{}}
 	l.mux = l.routes()
 	return l
 }
@@ -97,7 +97,8 @@ func (l *Lab) SetFaults(f Faults) {
 	l.mu.Lock()
 	l.faults = f
 	l.mu.Unlock()
-	l.stir()
+	l.hooks.SetFaults(labhooks.Faults{Lose: f.LoseHooks, Double: f.DoubleHooks, Turn: f.TurnHooks})
+	l.hooks.Stir()
 }
 
 // Calls is how often a call was made, such as "POST /v1/refunds"; "/{id}" stands for ids.

@@ -61,7 +61,7 @@ func (l *Lab) holding(has func(*account) bool) *call {
 func (l *Lab) RefundByHand(intent string, amount int64) (string, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer l.stir()
+	defer l.hooks.Stir()
 	c := l.holding(func(a *account) bool { return a.intents[intent] != nil })
 	if c == nil {
 		return "", errNoPayment
@@ -83,7 +83,7 @@ func (l *Lab) RefundByHand(intent string, amount int64) (string, error) {
 func (l *Lab) SetRefund(id, status string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer l.stir()
+	defer l.hooks.Stir()
 	c := l.holding(func(a *account) bool { return a.refunds[id] != nil })
 	if c == nil {
 		return errNoRefund
@@ -105,7 +105,7 @@ func (l *Lab) SetRefund(id, status string) error {
 func (l *Lab) Dispute(intent string, amount int64, reason string, due time.Time, inquiry bool) (string, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer l.stir()
+	defer l.hooks.Stir()
 	c := l.holding(func(a *account) bool { return a.intents[intent] != nil })
 	if c == nil || c.a.intents[intent].status != succeeded {
 		return "", errNoPayment
@@ -132,7 +132,7 @@ func (l *Lab) Dispute(intent string, amount int64, reason string, due time.Time,
 func (l *Lab) SetDispute(id, status string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer l.stir()
+	defer l.hooks.Stir()
 	c := l.holding(func(a *account) bool { return a.disputes[id] != nil })
 	if c == nil {
 		return errNoDispute

@@ -96,7 +96,7 @@ func (l *Lab) bankAnswer(w http.ResponseWriter, r *http.Request) {
 	q.Set(name+"_client_secret", i.clientSecret)
 	q.Set("redirect_status", status)
 	l.mu.Unlock()
-	l.stir()
+	l.hooks.Stir()
 	if err != nil || back.Host == "" {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte("You may go back to the shop.\n"))
