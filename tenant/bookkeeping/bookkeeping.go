@@ -116,33 +116,37 @@ type Owing struct {
 	Days60    billing.Money // 31 to 60
 	Days90    billing.Money // 61 to 90
 	Older     billing.Money
+	GivenUp   billing.Money // uncollectible: no longer asked for, and still on the books until it is credited
 }
 
-// Total is all of it.
+// Total is all of it: the part of the account of receivables that is this customer's, but
+// for what was paid too much.
 func (o Owing) Total() billing.Money {
-	return billing.Money{Minor: o.NotDue.Minor + o.Days30.Minor + o.Days60.Minor + o.Days90.Minor + o.Older.Minor, Currency: o.Currency}
+	return billing.Money{Minor: o.NotDue.Minor + o.Days30.Minor + o.Days60.Minor + o.Days90.Minor + o.Older.Minor + o.GivenUp.Minor, Currency: o.Currency}
 }
 
-// Aged lists what customers owe now, the most first. What was given up, and what was paid
-// too much, is not in it.
+// Aged lists what customers owe now, the most first. What was paid too much is not in it.
 func Aged(ctx context.Context, tx *tenancy.Tx) ([]Owing, error) {
 	var rows []struct {
 		AccountID                             uuid.UUID
 		Account, Currency                     string
 		NotDue, Days30, Days60, Days90, Older int64
+		GivenUp                               int64
 	}
-	err := tx.NewRaw(`SELECT account_id, account, currency, coalesce(sum(open) FILTER (WHERE days < 0), 0)::bigint AS not_due, coalesce(sum(open) FILTER (WHERE days >= 0 AND days < 30), 0)::bigint AS days30,
-			coalesce(sum(open) FILTER (WHERE days >= 30 AND days < 60), 0)::bigint AS days60, coalesce(sum(open) FILTER (WHERE days >= 60 AND days < 90), 0)::bigint AS days90,
-			coalesce(sum(open) FILTER (WHERE days >= 90), 0)::bigint AS older
-		FROM (SELECT i.account_id, a.name AS account, i.currency, i.total_minor - i.paid_minor - i.credited_minor AS open, extract(epoch FROM ?::timestamptz - i.due_at) / 86400 AS days
-			FROM invoices i JOIN accounts a ON a.id = i.account_id WHERE i.kind = 'invoice' AND i.state = 'open') o GROUP BY 1, 2, 3 ORDER BY sum(open) DESC, 2, 1`, tx.Now()).Scan(ctx, &rows)
+	err := tx.NewRaw(`SELECT account_id, account, currency, coalesce(sum(open) FILTER (WHERE asked AND days < 0), 0)::bigint AS not_due,
+			coalesce(sum(open) FILTER (WHERE asked AND days >= 0 AND days < 30), 0)::bigint AS days30, coalesce(sum(open) FILTER (WHERE asked AND days >= 30 AND days < 60), 0)::bigint AS days60,
+			coalesce(sum(open) FILTER (WHERE asked AND days >= 60 AND days < 90), 0)::bigint AS days90, coalesce(sum(open) FILTER (WHERE asked AND days >= 90), 0)::bigint AS older,
+			coalesce(sum(open) FILTER (WHERE NOT asked), 0)::bigint AS given_up
+		FROM (SELECT i.account_id, a.name AS account, i.currency, i.state = 'open' AS asked, i.total_minor - i.paid_minor - i.credited_minor AS open, extract(epoch FROM ?::timestamptz - i.due_at) / 86400 AS days
+			FROM invoices i JOIN accounts a ON a.id = i.account_id WHERE i.kind = 'invoice' AND i.state IN ('open', 'uncollectible') AND i.total_minor > i.paid_minor + i.credited_minor) o
+		GROUP BY 1, 2, 3 ORDER BY sum(open) DESC, 2, 1`, tx.Now()).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("read what is owed: %w", err)
 	}
 	all := make([]Owing, len(rows))
 	for i, r := range rows {
 		m := func(n int64) billing.Money { return billing.Money{Minor: n, Currency: r.Currency} }
-		all[i] = Owing{AccountID: r.AccountID, Account: r.Account, Currency: r.Currency, NotDue: m(r.NotDue), Days30: m(r.Days30), Days60: m(r.Days60), Days90: m(r.Days90), Older: m(r.Older)}
+		all[i] = Owing{AccountID: r.AccountID, Account: r.Account, Currency: r.Currency, NotDue: m(r.NotDue), Days30: m(r.Days30), Days60: m(r.Days60), Days90: m(r.Days90), Older: m(r.Older), GivenUp: m(r.GivenUp)}
 	}
 	return all, nil
 }

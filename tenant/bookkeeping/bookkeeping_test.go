@@ -114,6 +114,24 @@ func TestJournalTrialAndAged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Given up, it is asked for no more, and is still the account's balance.
+	err = db.Update(t.Context(), func(tx *tenancy.Tx) error {
+		var open uuid.UUID
+		if err := tx.NewRaw(`SELECT id FROM invoices WHERE state = 'open'`).Scan(t.Context(), &open); err != nil {
+			return err
+		}
+		if err := invoicing.GiveUp(t.Context(), tx, open); err != nil {
+			return err
+		}
+		aged, err := bookkeeping.Aged(t.Context(), tx)
+		if err == nil && (len(aged) != 1 || aged[0].GivenUp != eur(1000) || aged[0].Days60 != eur(0) || aged[0].Total() != eur(1000)) {
+			t.Errorf("given up: %+v", aged)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := w.DB(w.B).View(t.Context(), func(tx *tenancy.Tx) error {
 		return bookkeeping.Journal(t.Context(), tx, october(), func(m bookkeeping.Movement) error {
 			t.Errorf("the neighbour has %+v", m)

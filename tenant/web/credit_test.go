@@ -75,7 +75,7 @@ func TestCreditFromTheTeamToTheInvoice(t *testing.T) {
 		t.Errorf("the rest is not what is charged")
 	}
 	a := buyer.Send(t, "GET", "/client/credit", nil)
-	for _, want := range []string{"for the outage", "Paid an invoice", "Use it by itself", "$5.00"} {
+	for _, want := range []string{"for the outage", "Paid an invoice", "Pay invoices with it automatically", "$5.00"} {
 		if !strings.Contains(a.Page, want) {
 			t.Errorf("the credit page does not say %q", want)
 		}

@@ -168,14 +168,14 @@ func (s *Site) agedCSV(c *fiber.Ctx) error {
 	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
 		all, err := bookkeeping.Aged(c.UserContext(), tx)
 		for _, o := range all {
-			rows = append(rows, []string{o.Account, o.Currency, o.NotDue.Decimal(), o.Days30.Decimal(), o.Days60.Decimal(), o.Days90.Decimal(), o.Older.Decimal(), o.Total().Decimal()})
+			rows = append(rows, []string{o.Account, o.Currency, o.NotDue.Decimal(), o.Days30.Decimal(), o.Days60.Decimal(), o.Days90.Decimal(), o.Older.Decimal(), o.GivenUp.Decimal(), o.Total().Decimal()})
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return table.CSV(c, "receivables", []string{"customer", "currency", "not due", "due up to 30 days", "31 to 60", "61 to 90", "over 90", "total"}, rows)
+	return table.CSV(c, "receivables", []string{"customer", "currency", "not due", "due up to 30 days", "31 to 60", "61 to 90", "over 90", "given up", "total"}, rows)
 }
 
 // mostJournal is how many movements one file holds.
