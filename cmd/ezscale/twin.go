@@ -46,6 +46,7 @@ func withHouse(ctx context.Context, t *terminal, f func(*app, *twinhouse.House) 
 	if err != nil {
 		return err
 	}
+	cfg.Metrics.Addr = "off" // a server beside it has the port
 	a, err := newApp(ctx, cfg, newLogger(cfg.Log, t.err))
 	if err != nil {
 		return err
