@@ -113,8 +113,10 @@ type twinsView struct {
 	Rows    []twinRow
 	Form    TwinAsked
 	MayEdit bool
-	Waiting bool // one is being made or removed, or lives ahead
-	Ready   int
+	Waiting bool     // one is being made or removed, or lives ahead
+	Ready   []option // to be compared; the first two of them at first
+	First   string
+	Second  string
 	Sandbox bool // this shop is itself a twin
 }
 
@@ -141,8 +143,11 @@ func (s *Site) twinsView(c *fiber.Ctx, f TwinAsked) (v twinsView, err error) {
 		v.Rows = append(v.Rows, r)
 		v.Waiting = v.Waiting || x.Moving || !x.Ready && x.State != "failed"
 		if x.Ready {
-			v.Ready++
+			v.Ready = append(v.Ready, option{x.ID.String(), x.Name})
 		}
+	}
+	if len(v.Ready) >= 2 {
+		v.First, v.Second = v.Ready[0].Value, v.Ready[1].Value
 	}
 	return v, err
 }
@@ -190,6 +195,7 @@ type twinView struct {
 	Report  *twin.Report
 	Points  []branding.Point // received
 	Margins []branding.Point
+	Ended   string // how subscriptions did, beside their number
 }
 
 // showTwin handles GET /manage/twins/one/:twin.
@@ -215,6 +221,9 @@ func (s *Site) showTwin(c *fiber.Ctx) error {
 			return err
 		}
 		v.Report, v.Points, v.Margins = &r, pointsOfTwin(r, receivedOf), pointsOfTwin(r, marginOf)
+		if v.Ended = strconv.Itoa(r.Sum.Ended) + " ended"; r.Sum.Unpaid > 0 {
+			v.Ended += ", " + strconv.Itoa(r.Sum.Unpaid) + " of them unpaid"
+		}
 		v.URL = besides(c, x.Host)
 	}
 	return surface.Render(c, "manage", "manage/twin", x.Name, v)
@@ -241,7 +250,7 @@ func pointsOfTwin(r twin.Report, of func(twin.Month) (int64, bool)) []branding.P
 		if !known {
 			return nil
 		}
-		points = append(points, branding.Point{Label: m.From.Format("Jan 06"), Value: max(v, 0)})
+		points = append(points, branding.Point{Label: m.From.Format("Jan 06"), Value: v})
 	}
 	return points
 }
@@ -296,151 +305,4 @@ func (s *Site) changeTwin(said string, do func(Twins, context.Context, tenancy.I
 		}
 		return surface.Redirect(c, "/manage/twins", said)
 	}
-}
-
-type comparedView struct {
-	A, B       twinRow
-	AR, BR     twin.Report
-	Rows       []comparedRow
-	Sum        comparedRow
-	AP, BP     []branding.Point
-	Comparable bool // of one currency and time
-}
-
-type comparedRow struct {
-	Label string
-	A, B  twin.Month
-}
-
-// compareTwins handles GET /manage/twins/compare?a=…&b=….
-func (s *Site) compareTwins(c *fiber.Ctx) error {
-	t, _ := surface.Tenant(c)
-	kept, err := s.twins()
-	if err != nil {
-		return err
-	}
-	var v comparedView
-	if c.Query("a") == "" || c.Query("b") == "" {
-		return surface.Redirect(c, "/manage/twins", "Choose two twins to compare.")
-	}
-	for _, side := range []struct {
-		param  string
-		row    *twinRow
-		report *twin.Report
-	}{{"a", &v.A, &v.AR}, {"b", &v.B, &v.BR}} {
-		id, err := uuid.Parse(c.Query(side.param))
-		if err != nil {
-			return fault.New(fault.NotFound, "twin.unknown", "There is no such twin.")
-		}
-		x, err := kept.Get(c.UserContext(), t.ID, id)
-		if err != nil {
-			return err
-		}
-		*side.row = rowOf(x)
-		if *side.report, err = kept.Report(c.UserContext(), t.ID, id); err != nil {
-			return err
-		}
-	}
-	months := map[string]*comparedRow{}
-	for i, r := range []twin.Report{v.AR, v.BR} {
-		for _, m := range r.Months {
-			label := m.From.Format("January 2006")
-			row := months[label]
-			if row == nil {
-				v.Rows = append(v.Rows, comparedRow{Label: label})
-				row = &v.Rows[len(v.Rows)-1]
-				months = rowsByLabel(v.Rows)
-			}
-			if i == 0 {
-				row.A = m
-			} else {
-				row.B = m
-			}
-		}
-	}
-	v.Sum = comparedRow{"Together", v.AR.Sum, v.BR.Sum}
-	v.AP, v.BP = pointsOfTwin(v.AR, receivedOf), pointsOfTwin(v.BR, receivedOf)
-	v.Comparable = v.A.Now.Equal(v.B.Now) && v.AR.Currency == v.BR.Currency
-	return surface.Render(c, "manage", "manage/twins-compare", "Two twins", v)
-}
-
-// rowsByLabel finds rows by their label, where they are now.
-func rowsByLabel(rows []comparedRow) map[string]*comparedRow {
-	all := make(map[string]*comparedRow, len(rows))
-	for i := range rows {
-		all[rows[i].Label] = &rows[i]
-	}
-	return all
-}
-
-type twinMailsView struct {
-	T                TwinShown
-	Rows             []mail.Logged
-	All              int
-	Q                string
-	Page, Prev, Next int
-}
-
-const twinMailsPage = 50
-
-// listTwinMails handles GET /manage/twins/one/:twin/mails: the trap.
-func (s *Site) listTwinMails(c *fiber.Ctx) error {
-	t, _ := surface.Tenant(c)
-	kept, err := s.twins()
-	if err != nil {
-		return err
-	}
-	id, err := twinParam(c, "twin")
-	if err != nil {
-		return err
-	}
-	v := twinMailsView{Q: strings.ToValidUTF8(c.Query("q"), ""), Page: max(1, min(c.QueryInt("page", 1), 10_000))}
-	if v.T, err = kept.Get(c.UserContext(), t.ID, id); err != nil {
-		return err
-	}
-	v.Rows, v.All, err = kept.Mails(c.UserContext(), t.ID, id, mail.LogFilter{Text: v.Q, Offset: (v.Page - 1) * twinMailsPage, Limit: twinMailsPage})
-	if err != nil {
-		return err
-	}
-	if v.Page > 1 {
-		v.Prev = v.Page - 1
-	}
-	if v.Page*twinMailsPage < v.All {
-		v.Next = v.Page + 1
-	}
-	return surface.Render(c, "manage", "manage/twin-mails", "Mails of "+v.T.Name, v)
-}
-
-type twinMailView struct {
-	T     TwinShown
-	M     mail.Logged
-	Text  string
-	Title string
-}
-
-// showTwinMail handles GET /manage/twins/one/:twin/mails/:mail.
-func (s *Site) showTwinMail(c *fiber.Ctx) error {
-	t, _ := surface.Tenant(c)
-	kept, err := s.twins()
-	if err != nil {
-		return err
-	}
-	id, err := twinParam(c, "twin")
-	if err != nil {
-		return err
-	}
-	letter, err := uuid.Parse(c.Params("letter"))
-	if err != nil {
-		return fault.New(fault.NotFound, "mail.not_found", "There is no such mail.")
-	}
-	var v twinMailView
-	if v.T, err = kept.Get(c.UserContext(), t.ID, id); err != nil {
-		return err
-	}
-	var said mail.Letter
-	if v.M, said, err = kept.Mail(c.UserContext(), t.ID, id, letter); err != nil {
-		return err
-	}
-	v.Title, v.Text = said.Subject, said.Text
-	return surface.Render(c, "manage", "manage/twin-mail", said.Subject, v)
 }

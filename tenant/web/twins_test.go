@@ -100,7 +100,7 @@ func TestTwinsAtTheOffice(t *testing.T) {
 	for path, says := range map[string]string{
 		"/manage/twins": "Try it in a twin", own: "A year ahead", own + "/mails": "owner@example.test",
 		own + "/mails/" + twinOf(e.A.ID).String():                                              "Follow the link",
-		"/manage/twins/compare?a=" + twinOf(e.A.ID).String() + "&b=" + twinOf(e.A.ID).String(): "Received: Twin of " + e.A.Slug,
+		"/manage/twins/compare?a=" + twinOf(e.A.ID).String() + "&b=" + twinOf(e.A.ID).String(): "Twin of " + e.A.Slug + ": received",
 	} {
 		if a := c.Send(t, "GET", path, nil); a.Status != 200 || !strings.Contains(a.Page, says) {
 			t.Errorf("GET %s: %d, without %q", path, a.Status, says)
