@@ -33,6 +33,7 @@ func Stylesheet(b Brand) (css []byte, hash string) {
 		fmt.Fprintf(&s, ":root{%s:%s}\n", p[0], p[1])
 	}
 	s.WriteString(schemes(b.Tokens))
+	s.WriteString(only(Scheme(b.Tokens.Scheme), b.LogoDarkURL != ""))
 	// What is stored passed ScopeCSS when it was saved. If the lists have grown
 	// stricter since, the page goes without it rather than with it.
 	if scoped, err := ScopeCSS(b.CustomCSS); err == nil {
@@ -62,6 +63,21 @@ func schemes(t Tokens) string {
 	return ":root{" + light + "}\n" +
 		"@media (prefers-color-scheme:dark){:root:not([data-theme=light]){" + dark + "}}\n" +
 		":root[data-theme=dark]{" + dark + "}\n"
+}
+
+// only is what a brand of one scheme needs besides its colours: the logo of that scheme,
+// whatever the visitor's system prefers, and no switch that would change nothing.
+func only(s Scheme, darkLogo bool) string {
+	show, hide := ".logo-dark", ".logo-light"
+	switch {
+	case s != Light && s != Dark:
+		return ""
+	case !darkLogo:
+		return ".theme-toggle{display:none}\n"
+	case s == Light:
+		show, hide = hide, show
+	}
+	return ".theme-toggle," + hide + "{display:none}\n.has-dark " + show + "{display:block}\n"
 }
 
 // shape is what was chosen about the brand that no scheme changes.

@@ -22,6 +22,17 @@ func TestStylesheetSaysOnlyWhatWasChosen(t *testing.T) {
 	if css, _ := Stylesheet(Brand{Tokens: Tokens{Brand: "#336699", Scheme: "dark"}}); strings.Contains(string(css), "@media") || !strings.Contains(string(css), "color-scheme:dark") {
 		t.Errorf("always dark gives %s", css)
 	}
+	for scheme, want := range map[string]string{
+		"dark": ".theme-toggle,.logo-light{display:none}\n.has-dark .logo-dark{display:block}", "light": ".theme-toggle,.logo-dark{display:none}\n.has-dark .logo-light{display:block}",
+	} {
+		css, _ := Stylesheet(Brand{Tokens: Tokens{Brand: "#336699", Scheme: scheme}, LogoURL: "/a", LogoDarkURL: "/b"})
+		if strings.Contains(string(css), "@media") || !strings.Contains(string(css), want) {
+			t.Errorf("always %s gives %s", scheme, css)
+		}
+	}
+	if css, _ := Stylesheet(Brand{Tokens: Tokens{Scheme: "auto"}, LogoURL: "/a", LogoDarkURL: "/b"}); len(css) != 0 {
+		t.Errorf("both schemes give %s", css)
+	}
 	if css, _ := Stylesheet(Brand{CustomCSS: "@import 'x'"}); len(css) != 0 {
 		t.Errorf("CSS that would be refused today is served: %s", css)
 	}

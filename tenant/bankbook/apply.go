@@ -39,7 +39,7 @@ func Suggest(ctx context.Context, tx *tenancy.Tx, lines []Line) ([]Fit, error) {
 		Minor                  int64
 	}
 	err := tx.NewRaw(`SELECT i.number, a.name, i.currency, i.total_minor - i.paid_minor - i.credited_minor AS minor FROM invoices i JOIN accounts a ON a.id = i.account_id
-		WHERE i.kind = 'invoice' AND i.state = 'open' AND i.total_minor > i.paid_minor + i.credited_minor ORDER BY i.issued_at, i.id LIMIT ?`, mostOpen).Scan(ctx, &rows)
+		WHERE i.kind IN ('invoice', 'top_up') AND i.state = 'open' AND i.total_minor > i.paid_minor + i.credited_minor ORDER BY i.issued_at, i.id LIMIT ?`, mostOpen).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("look for open invoices: %w", err)
 	}
@@ -112,7 +112,7 @@ func (c Choice) numbers() (all []string) {
 	return all
 }
 
-// owed is an invoice that is to be paid.
+// owed is an invoice, or credit to be paid ahead, that is to be paid.
 type owed struct {
 	ID               uuid.UUID
 	Number, Currency string
@@ -182,7 +182,7 @@ func invoices(ctx context.Context, tx *tenancy.Tx, numbers []string) ([]owed, er
 	}
 	var rows []owed
 	err := tx.NewRaw(`SELECT id, number, currency, total_minor - paid_minor - credited_minor AS minor FROM invoices
-		WHERE number IN (?) AND kind = 'invoice' AND state <> 'draft' ORDER BY id FOR UPDATE`, bun.List(numbers)).Scan(ctx, &rows)
+		WHERE number IN (?) AND kind IN ('invoice', 'top_up') AND state <> 'draft' ORDER BY id FOR UPDATE`, bun.List(numbers)).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("look for invoices: %w", err)
 	}

@@ -241,6 +241,24 @@ func TestPartsAndMore(t *testing.T) {
 	s.balanced()
 }
 
+// TestCreditIsPaidAheadByTransfer: a top-up is found by its number like an invoice, and what
+// comes is credit.
+func TestCreditIsPaidAheadByTransfer(t *testing.T) {
+	w := tenancytest.New(t)
+	s := open(t, w, w.A)
+	s.transfers()
+	asked, err := invoicing.AskTopUp(t.Context(), s.db, invoicing.TopUp{Key: "k", AccountID: s.account, Amount: eur(2500)}, olga)
+	s.must(err)
+	s.hand("for "+asked.Number+";25,00")
+	if out := s.apply(); out.Applied != 1 || len(out.Refused) != 0 {
+		t.Fatalf("%+v", out)
+	}
+	if state, minor := s.paid(asked.ID); state != invoicing.Paid || minor != 2500 {
+		t.Errorf("it is %s with %d", state, minor)
+	}
+	s.balanced()
+}
+
 // TestWhatCannotBeApplied says why, and changes nothing.
 func TestWhatCannotBeApplied(t *testing.T) {
 	w := tenancytest.New(t)

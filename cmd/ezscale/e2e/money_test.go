@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/ezscale/ezscale/branding/surface/browser"
+)
+
+// TestMoney is a customer who pays ahead by PayPal, gets a gift and buys one by bank
+// transfer, and the shop, which makes the gift and finds the transfer in its bank's list.
+func TestMoney(t *testing.T) {
+	g := demo(t)
+	drive := browser.Open(t)
+	tab, shop := come(t, g, drive, "customer", "pixelforge")
+	desk, manage := come(t, g, drive, "reseller", "pixelforge")
+	tab.Look(browser.Phone)
+
+	tab.Go(shop + "/client/credit")
+	had := pence(t, tab)
+	tab.Fill("amount", "20.00")
+	tab.Follow(`form[action="/client/credit/top-up"] button`)
+	tab.ClickText(".choice", "PayPal")
+	both(tab, "pay_ahead")
+	agree(t, tab)
+	tab.Go(shop + "/client/credit")
+	if now := pence(t, tab); now != had+2000 {
+		t.Fatalf("%d pence of credit became %d by 20.00", had, now)
+	}
+
+	desk.Go(manage + "/gift-codes")
+	desk.Fill("name", "For the outage")
+	desk.Fill("amount", "5.00")
+	desk.Follow(`form[action="/manage/gift-codes"] button`)
+	both(desk, "gift_codes_made")
+	tab.Fill("code", codes.FindString(desk.MustElement("textarea").MustText()))
+	tab.Follow(`form[action="/client/credit/redeem"] button`)
+	if now := pence(t, tab); now != had+2500 {
+		t.Fatalf("%d pence of credit became %d by a gift of 5.00", had+2000, now)
+	}
+
+	tab.Fill("gift_amount", "7.50")
+	tab.Follow(`form[action="/client/credit/gifts"] button`)
+	tab.ClickText(".choice", "Bank transfer")
+	tab.Follow(`form[data-pay] button[type="submit"]`)
+	both(tab, "transfer_asked")
+	reference := references.FindString(tab.Text("main"))
+	if reference == "" {
+		t.Fatalf("no reference to write on the transfer:\n%s", tab.Text("main"))
+	}
+	handIn(t, desk, manage, "Date;Amount;Currency;Name;Reference\n"+time.Now().Format(time.DateOnly)+";7.50;GBP;C Doyle;Gift "+reference+"\n")
+	both(desk, "bank_matched")
+	desk.Follow(`form[action="/manage/payments/bank/apply"] button[type="submit"]:not([formaction])`)
+	desk.Go(manage + "/payments/bank?state=applied")
+	desk.Wait("tbody", "C Doyle")
+	both(desk, "bank_applied")
+
+	tab.Go(shop + "/client/credit")
+	tab.Follow(`form[action$="/show"] button`)
+	tab.Wait("main", codes.String())
+	both(tab, "gift_bought")
+}
+
+var (
+	codes      = regexp.MustCompile(`[0-9A-Z]{4}(-[0-9A-Z]{4}){3}`)
+	references = regexp.MustCompile(`[A-Z]+-\d{4}-\d{5}`)
+)
+
+// pence is the credit the page shows.
+func pence(t *testing.T, tab *browser.Page) int {
+	t.Helper()
+	digits := strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return r
+		}
+		return -1
+	}, tab.Text(".figures dd"))
+	n, err := strconv.Atoi(digits)
+	must(t, err)
+	return n
+}
+
+// agree presses the pay button and agrees at the simulated PayPal.
+func agree(t *testing.T, tab *browser.Page) {
+	t.Helper()
+	tab.Click(`form[data-pay] button[type="submit"]`)
+	await(t, tab, "#pays", "Agree")
+	tab.Follow("#pays")
+	await(t, tab, "main", "[Pp]aid|[Rr]eceived|[Cc]redit")
+}
+
+// handIn uploads a bank's list.
+func handIn(t *testing.T, desk *browser.Page, manage, list string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "bank.csv")
+	must(t, os.WriteFile(file, []byte(list), 0o600))
+	desk.Go(manage + "/payments/bank")
+	desk.MustElement(`input[name="file"]`).MustSetFiles(file)
+	desk.Follow(`form[enctype] button[type="submit"]`)
+}
