@@ -26,6 +26,7 @@ type Line struct {
 	SubscriptionID string // empty: none
 	Description    string
 	Period         Period // zero: none
+	Awaits         bool   // it is for a time that begins with its payment; no document says it
 	Quantity       int64
 	UnitCode       string // of UN/ECE Recommendation 20; empty: pieces, C62
 	Unit           Money

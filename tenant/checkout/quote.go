@@ -228,7 +228,7 @@ func (x Item) lines() (all []billing.Line) {
 				words += ", " + x.RegionName
 			}
 		}
-		all = append(all, billing.Line{Kind: part.Kind, SubscriptionID: sub, Description: words, Quantity: part.Quantity, Unit: part.Unit})
+		all = append(all, billing.Line{Kind: part.Kind, SubscriptionID: sub, Description: words, Quantity: part.Quantity, Unit: part.Unit, Awaits: x.Picked.Cycle.Months() > 0})
 	}
 	if !x.Setup.IsZero() {
 		all = append(all, billing.Line{Kind: "setup", SubscriptionID: sub, Description: "Setting up " + x.Label, Quantity: 1, Unit: x.Setup})

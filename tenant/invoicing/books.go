@@ -57,12 +57,19 @@ var bookChecks = []string{
 		WHERE coalesce(i.credit_minor, 0) <> coalesce(m.minor, 0) LIMIT 20`,
 	`SELECT number || ': it is ' || state || ' and ' || (total_minor - paid_minor - credited_minor) || ' are open' FROM invoices
 		WHERE kind = 'invoice' AND state <> 'draft' AND ((total_minor - paid_minor - credited_minor > 0) <> (state IN ('open', 'uncollectible'))) LIMIT 20`,
+	// What is deferred of a line is no more than the line, and of its sign.
+	`SELECT i.number || ': ' || (r.net_minor - r.done_minor) || ' of line ' || r.position || ' are deferred, and it is over ' || coalesce(l.net_minor, 0) FROM recognitions r JOIN invoices i ON i.id = r.invoice_id
+		LEFT JOIN invoice_lines l ON l.invoice_id = r.invoice_id AND l.position = r.position
+		WHERE r.net_minor - r.done_minor NOT BETWEEN least(coalesce(l.net_minor, 0), 0) AND greatest(coalesce(l.net_minor, 0), 0) LIMIT 20`,
 	// The books say what the documents say, customer by customer. What banks hold back or
 	// took for good was paid all the same, and so was what credit paid; what became credit
 	// was paid no longer.
 	`SELECT 'customer ' || coalesce(account_id::text, 'nobody') || ': ' || what || ' is ' || coalesce(books, 0) || ' ' || currency || ' in the books and ' || coalesce(papers, 0) || ' by the documents' FROM (
 		SELECT account_id, currency, 'receivable' AS what, sum(total_minor - paid_minor - credited_minor) AS papers FROM invoices WHERE kind = 'invoice' AND state <> 'draft' GROUP BY 1, 2
-		UNION ALL SELECT account_id, currency, 'revenue', -sum(CASE kind WHEN 'invoice' THEN net_minor ELSE -net_minor END) FROM invoices WHERE kind IN ('invoice', 'credit_note') AND state <> 'draft' GROUP BY 1, 2
+		UNION ALL SELECT account_id, currency, 'revenue', -sum(minor) FROM (
+			SELECT account_id, currency, CASE kind WHEN 'invoice' THEN net_minor ELSE -net_minor END AS minor FROM invoices WHERE kind IN ('invoice', 'credit_note') AND state <> 'draft'
+			UNION ALL SELECT account_id, currency, done_minor - net_minor FROM recognitions) e GROUP BY 1, 2
+		UNION ALL SELECT account_id, currency, 'deferred_revenue', sum(done_minor - net_minor) FROM recognitions GROUP BY 1, 2
 		UNION ALL SELECT account_id, currency, 'tax_payable', -sum(CASE kind WHEN 'invoice' THEN tax_minor ELSE -tax_minor END) FROM invoices WHERE kind IN ('invoice', 'credit_note') AND state <> 'draft' GROUP BY 1, 2
 		UNION ALL SELECT account_id, currency, 'paid', sum(paid_minor) FROM invoices WHERE kind IN ('invoice', 'top_up') AND state <> 'draft' GROUP BY 1, 2
 		UNION ALL SELECT account_id, currency, CASE WHEN bought THEN 'customer_credit' ELSE 'promotional_credit' END, -sum(left_minor) FROM credit_grants GROUP BY 1, 2, 3
@@ -85,7 +92,7 @@ var bookChecks = []string{
 
 // Books audits what the shop invoiced: every series without a gap and with its chain of
 // hashes whole, rows that say what their documents say, and books in which what is
-// receivable, earned, owed to the state and received is what the documents come to.
+// receivable, earned, not earned yet, owed to the state and received is what the documents come to.
 // What is wrong is in the Report and not an error.
 func Books(ctx context.Context, tx *tenancy.Tx) (r Report, err error) {
 	err = tx.NewRaw(`SELECT (SELECT count(*) FROM invoices WHERE state <> 'draft') AS documents, (SELECT count(*) FROM ledger_postings) AS postings`).Scan(ctx, &r.Documents, &r.Postings)

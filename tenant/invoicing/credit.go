@@ -14,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/recognition"
 	"github.com/ezscale/ezscale/tenant/settings"
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
@@ -186,6 +187,18 @@ func (r CreditRequest) byLines(original document.Document, left []billing.TaxSum
 	return lines, sums, nil
 }
 
+// nets are what is credited of each line; nil: lines are not named.
+func (r CreditRequest) nets() map[int]int64 {
+	if len(r.Lines) == 0 {
+		return nil
+	}
+	of := map[int]int64{}
+	for _, l := range r.Lines {
+		of[l.Position] += l.Net.Minor
+	}
+	return of
+}
+
 // issue keeps the note.
 func (r CreditRequest) issue(ctx context.Context, tx *tenancy.Tx, inv Invoice, original document.Document, lines []billing.Line, sums []billing.TaxSum) (Invoice, error) {
 	series, err := lockSeries(ctx, tx, SeriesCreditNote)
@@ -217,7 +230,13 @@ func (r CreditRequest) issue(ctx context.Context, tx *tenancy.Tx, inv Invoice, o
 	doc.Reason, doc.IssuedAt, doc.DueAt = clean(r.Reason), note.IssuedAt, note.IssuedAt
 	doc.NetMinor, doc.TaxMinor, doc.TotalMinor = net.Minor, tax.Minor, note.Total.Minor
 	doc.Put(lines, sums)
-	n := issued{Invoice: note, sequence: series.Next, doc: doc, ledger: billing.PostCredit(net, tax), ledgerKey: "credit/" + id.String()}
+	ahead, err := recognition.Credit(ctx, tx, recognition.Credited{
+		InvoiceID: inv.ID, NoteID: id, Net: net, Lines: r.nets(), Whole: inv.Credited.Minor+note.Total.Minor == inv.Total.Minor,
+	})
+	if err != nil {
+		return Invoice{}, err
+	}
+	n := issued{Invoice: note, sequence: series.Next, doc: doc, ledger: billing.PostCreditAhead(net, ahead, tax), ledgerKey: "credit/" + id.String()}
 	return note, store(ctx, tx, book{code: SeriesCreditNote, pattern: seller.Pattern(SeriesCreditNote), seriesRow: series}, []issued{n})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/recognition"
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
@@ -100,6 +101,11 @@ func issueFresh(ctx context.Context, tx *tenancy.Tx, series seriesRow, seller te
 	if err := store(ctx, tx, book{code: SeriesInvoice, pattern: seller.Pattern(SeriesInvoice), seriesRow: series}, docs); err != nil {
 		return nil, err
 	}
+	if slices.ContainsFunc(docs, func(n issued) bool { return slices.ContainsFunc(n.ahead, recognition.Row.Begun) }) {
+		if err := recognition.Issued(ctx, tx); err != nil {
+			return nil, err
+		}
+	}
 	if err := spendOn(ctx, tx, news, buyers); err != nil {
 		return nil, err
 	}
@@ -135,7 +141,10 @@ func (d Draft) issued(seller terms, buyer buyer, sequence int64, now time.Time) 
 		BuyerRef: buyer.reference, Account: seller.account,
 	}
 	doc.Put(p.Lines, p.Taxes)
-	n := issued{Invoice: inv, sequence: sequence, doc: doc, ledger: billing.PostInvoice(p.Net, p.Tax), ledgerKey: "invoice/" + inv.ID.String()}
+	n := issued{Invoice: inv, sequence: sequence, doc: doc, ledgerKey: "invoice/" + inv.ID.String()}
+	var ahead billing.Money
+	n.ahead, ahead = recognition.Rows(p.Lines, inv.IssuedAt)
+	n.ledger = billing.PostInvoiceAhead(p.Net, ahead, p.Tax)
 	if inv.State == Open {
 		n.collectAt = d.CollectAt
 	}

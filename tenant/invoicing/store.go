@@ -12,6 +12,7 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/recognition"
 )
 
 // book is a series documents are about to be added to.
@@ -28,6 +29,7 @@ type issued struct {
 	doc       document.Document
 	ledger    []billing.Posting
 	ledgerKey string
+	ahead     []recognition.Row // lines that are earned later
 }
 
 // issuedRow is one as the statement takes it.
@@ -53,6 +55,7 @@ type issuedRow struct {
 	LedgerKey  string            `json:"ledger_key"`
 	Lines      []lineRow         `json:"lines"`
 	Postings   []postingRow      `json:"postings"`
+	Ahead      []recognition.Row `json:"ahead,omitempty"`
 }
 
 func (n issued) row(place int) issuedRow {
@@ -60,7 +63,7 @@ func (n issued) row(place int) issuedRow {
 		Place: place, ID: n.ID, Key: n.Key, Kind: n.Kind, CorrectsID: orNull(n.CorrectsID), AccountID: n.AccountID, State: string(n.State),
 		Sequence: n.sequence, Number: n.Number, Currency: n.Currency, NetMinor: n.Net.Minor, TaxMinor: n.Tax.Minor, TotalMinor: n.Total.Minor,
 		Document: n.doc, IssuedAt: n.IssuedAt, DueAt: whenSet(n.DueAt), PaidAt: whenSet(n.PaidAt), NextTryAt: whenSet(n.collectAt),
-		LedgerKey: n.ledgerKey, Lines: lineRows(n.doc), Postings: postingRows(n.ledger),
+		LedgerKey: n.ledgerKey, Lines: lineRows(n.doc), Postings: postingRows(n.ledger), Ahead: n.ahead,
 	}
 }
 
@@ -72,7 +75,7 @@ func (n issued) row(place int) issuedRow {
 const storeStatement = `WITH RECURSIVE n AS MATERIALIZED (
 		SELECT * FROM jsonb_to_recordset(?::jsonb) AS n(place int, id uuid, key text, kind text, corrects_id uuid, account_id uuid, state text, sequence bigint, number text,
 			currency text, net_minor bigint, tax_minor bigint, total_minor bigint, document jsonb, issued_at timestamptz, due_at timestamptz, paid_at timestamptz,
-			next_try_at timestamptz, ledger_key text, lines jsonb, postings jsonb)),
+			next_try_at timestamptz, ledger_key text, lines jsonb, postings jsonb, ahead jsonb)),
 	chain AS (
 		SELECT 0 AS place, ''::bytea AS prev, ?::bytea AS hash
 		UNION ALL SELECT n.place, c.hash, sha256('ezscale invoice 1'::bytea || c.hash || convert_to(? || ' ' || n.sequence || ' ' || n.document::text, 'UTF8'))
@@ -87,7 +90,10 @@ const storeStatement = `WITH RECURSIVE n AS MATERIALIZED (
 			period_to timestamptz, quantity bigint, unit_minor bigint, net_minor bigint, tax_ppm bigint, tax_note text, meter_id uuid, usage_round int)),
 	posts AS (INSERT INTO ledger_postings (key, position, at, debit, credit, account_id, amount_minor, currency, source_kind, source_id, note)
 		SELECT n.ledger_key, r.position, ?, r.debit, r.credit, n.account_id, r.amount, n.currency, n.kind, n.id, r.note
-		FROM n, jsonb_to_recordset(n.postings) AS r(position int, debit text, credit text, amount bigint, note text))
+		FROM n, jsonb_to_recordset(n.postings) AS r(position int, debit text, credit text, amount bigint, note text)),
+	ahead AS (INSERT INTO recognitions (invoice_id, position, account_id, subscription_id, currency, net_minor, done_minor, done_to, period_from, period_to, held)
+		SELECT n.id, r.position, n.account_id, r.subscription_id, n.currency, r.net, 0, r.done_to, r.period_from, r.period_to, false
+		FROM n, jsonb_to_recordset(n.ahead) AS r(position int, subscription_id uuid, net bigint, done_to timestamptz, period_from timestamptz, period_to timestamptz))
 	UPDATE number_series SET next = ?, pattern = ?, last_hash = (SELECT hash FROM chain ORDER BY place DESC LIMIT 1) WHERE code = ?`
 
 // store keeps documents, in their order, whose numbers go on from the book's next.

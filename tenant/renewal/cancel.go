@@ -14,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/recognition"
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
@@ -218,6 +219,9 @@ func (d *Desk) end(ctx context.Context, tx *tenancy.Tx, s Subscription, why endi
 		}
 	}
 	if err := save(ctx, tx, s); err != nil {
+		return err
+	}
+	if err := recognition.Finish(ctx, tx, s.ID); err != nil {
 		return err
 	}
 	text, reason := s.Label+" ended.", "it was cancelled"

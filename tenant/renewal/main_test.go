@@ -17,6 +17,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/recognition"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
@@ -121,7 +122,7 @@ func (s *shop) sell(account uuid.UUID, cycle billing.Cycle, minor int64) uuid.UU
 			return err
 		}
 		inv, err = invoicing.Issue(ctx, tx, invoicing.Draft{Key: "order/" + order.String(), AccountID: account, Currency: "EUR",
-			Lines: []billing.Line{{Kind: "plan", SubscriptionID: sub.String(), Description: "VPS Small", Quantity: 1, Unit: amount}}})
+			Lines: []billing.Line{{Kind: "plan", SubscriptionID: sub.String(), Description: "VPS Small", Quantity: 1, Unit: amount, Awaits: cycle.Months() > 0}}})
 		return err
 	})
 	s.pay(inv.ID)
@@ -165,7 +166,7 @@ func (s *shop) tick() {
 	for _, k := range []struct {
 		kind string
 		do   func(context.Context, *tenancy.DB, time.Time) error
-	}{{renewal.AgendaRenewal, s.desk.Renew}, {renewal.AgendaCollection, s.desk.Collect}} {
+	}{{renewal.AgendaRenewal, s.desk.Renew}, {renewal.AgendaCollection, s.desk.Collect}, {recognition.Agenda, recognition.Recognise}} {
 		var due time.Time
 		err := s.Owner.QueryRow(ctx, "SELECT due_at FROM central.agenda WHERE tenant_id = $1 AND kind = $2", s.who.ID.Number(), k.kind).Scan(&due)
 		if errors.Is(err, pgx.ErrNoRows) || due.After(s.Clock.Now()) {

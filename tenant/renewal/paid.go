@@ -16,6 +16,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/metering"
 	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/recognition"
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
@@ -112,6 +113,9 @@ func begin(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription) error 
 	}
 	s.RenewsAt = p.look(s, tx.Now())
 	if err := save(ctx, tx, s); err != nil {
+		return err
+	}
+	if err := recognition.Begin(ctx, tx, s.ID, s.Period); err != nil {
 		return err
 	}
 	return put(ctx, tx, s, "begun", activity.Event{Text: s.Label + " began.", CustomerSees: true, Programs: news(s, webhook.SubscriptionStarted)})

@@ -15,6 +15,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/metering"
+	"github.com/ezscale/ezscale/tenant/recognition"
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
@@ -117,6 +118,9 @@ func (d *Desk) pause(ctx context.Context, tx *tenancy.Tx, s *Subscription, r Pau
 	if err := keepChange(ctx, tx, *s); err != nil {
 		return err
 	}
+	if err := recognition.Hold(ctx, tx, s.ID, now); err != nil {
+		return err
+	}
 	if s.ServiceID != uuid.Nil {
 		if err := hosting.Suspend(ctx, tx, s.ServiceID, hosting.HoldPause, "It is paused until "+s.date(p.Until)+"."); err != nil {
 			return err
@@ -180,6 +184,9 @@ func (s Subscription) continued(at time.Time) Subscription {
 // resume ends a pause now.
 func (d *Desk) resume(ctx context.Context, tx *tenancy.Tx, p Policy, s *Subscription, actor string) error {
 	now := tx.Now().Truncate(time.Microsecond)
+	if err := recognition.Continue(ctx, tx, s.ID, now.Sub(s.Pause.At)); err != nil {
+		return err
+	}
 	*s = s.continued(now)
 	if !s.MeteredTo.IsZero() { // months of usage are counted from the new anchor
 		if err := metering.Reanchor(ctx, tx, s.ID, billing.UsagePeriod(s.AnchorAt, now, s.Zone()).From); err != nil {

@@ -29,7 +29,7 @@ func taken() []string {
 	return []string{
 		"people", "accounts", "memberships", "mails", "brand_versions", "products", "plans", "prices", "options", "shop_settings", "mail_texts", "timeline",
 		"quotes", "orders", "subscriptions", "services", "number_series", "tax_rates", "invoices", "invoice_lines", "gateways", "payment_methods", "payments",
-		"refunds", "ledger_postings", "coupons", "credit_grants", "credit_moves", "gift_codes",
+		"refunds", "ledger_postings", "recognitions", "coupons", "credit_grants", "credit_moves", "gift_codes",
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/recognition"
 	"github.com/ezscale/ezscale/tenant/renewal"
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
@@ -41,6 +42,7 @@ func Works(ring *secrets.Keyring, singly bool) *queue.Workers {
 	queue.Due(w, payment.Agenda, pay.Sweep)
 	queue.Due(w, renewal.AgendaRenewal, renewals.Renew)
 	queue.Due(w, renewal.AgendaCollection, renewals.Collect)
+	queue.Due(w, recognition.Agenda, recognition.Recognise)
 	queue.Handle(w, renewals.Apply)
 	queue.Handle(w, renewals.Resized)
 	queue.Handle(w, renewals.GiveBack)
