@@ -84,6 +84,7 @@ func RefusalOf(code string) Refusal {
 		"test_mode_live_card", "testmode_decline", "transaction_not_allowed",
 		"agreement_already_cancelled", "billing_agreement_not_found", "compliance_violation", "decimal_precision", "domestic_transaction_required", "invalid_currency_code",
 		"payer_account_locked_or_closed", "payer_account_restricted", "payer_cannot_pay", "referenced_card_expired", "token_id_not_found", "transaction_blocked_by_payee",
+		"account_closed", "no_account", "bank_account_restricted", "bank_ownership_changed", "debit_not_authorized", "recipient_deceased", // of bank accounts: the debit would come back again
 		"method_gone", "unknown_there": // ours: the gateway does not keep the method any more
 		return RefusedHard
 	}

@@ -124,7 +124,9 @@ var reasons = map[string]string{ //nolint:gochecknoglobals // a constant table
 	"fraudulent": "the cardholder does not recognise the payment as theirs", "unrecognized": "the cardholder does not recognise the payment",
 	"duplicate": "it was charged twice", "product_not_received": "what was paid for was not received", "product_unacceptable": "what was received is not what was sold",
 	"subscription_canceled": "the subscription had been cancelled", "credit_not_processed": "a refund was promised and did not come",
-	"general": "no particular reason was given",
+	"general":              "no particular reason was given",
+	"debit_not_authorized": "the account's owner says they allowed no debit", "customer_initiated": "the account's owner sent the debit back",
+	"insufficient_funds": "there was not enough money on the account", "incorrect_account_details": "the account is not right", "bank_cannot_process": "the bank could not carry the debit out",
 }
 
 // Why is the reason of a dispute in words.

@@ -78,6 +78,7 @@ type Charge struct {
 	Amount      billing.Money
 	Customer    Customer
 	Method      string // saved method's ref; empty: the customer chooses
+	Kind        string // of the method, as Method has it; empty: a card
 	OnSession   bool
 	Save        bool   // keep the method for later charges
 	Description string // on the gateway's side
@@ -112,9 +113,39 @@ type Instruction struct{ Label, Value string }
 type Method struct {
 	Ref         string
 	CustomerRef string    // whose it is kept for; empty: it is not kept for later
-	Kind        string    // card, paypal
+	Kind        string    // card, paypal, DirectDebit
 	Label       string    // Visa •••• 4242, PayPal ida@example.com
 	ExpiresOn   time.Time // first day of which it is of no use; zero: never
+	Mandate     *Mandate  // of a bank account, once its owner gave one
+}
+
+// DirectDebit is the kind of a bank account that is collected from by a SEPA mandate.
+// Such a payment is Processing for days.
+const DirectDebit = "sepa_debit"
+
+// Mandate is what the owner of a bank account agreed to.
+type Mandate struct {
+	Ref       string `json:"ref"`       // the gateway's
+	Reference string `json:"reference"` // what the owner's bank writes beside each debit
+	URL       string `json:"url,omitempty"`
+	Bank      string `json:"bank,omitempty"`    // the bank's country and code
+	Account   string `json:"account,omitempty"` // the same of one and the same account
+}
+
+// Agreement is the owner of a bank account agreeing to be collected from.
+type Agreement struct {
+	Key          string // the same key makes one mandate
+	Customer     Customer
+	Holder, IBAN string
+	IP, Browser  string // of whoever agreed
+	At           time.Time
+}
+
+// Debitor is a gateway that collects from bank accounts, in EUR.
+type Debitor interface {
+	// Agree has a mandate made and the account kept. An account that cannot be is a Setup
+	// that failed.
+	Agree(ctx context.Context, a Agreement) (Setup, error)
 }
 
 // Setup is a method being saved without a payment.

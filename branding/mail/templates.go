@@ -39,6 +39,8 @@ const (
 	RenewalUpcoming        = "renewal_upcoming" // of a year's cycle
 	InvoiceDue             = "invoice_due"      // to who has no payment method
 	PaymentFailed          = "payment_failed"
+	DebitAnnounced         = "debit_announced" // before a bank account is collected from
+	DebitMandate           = "debit_mandate"   // what the owner of a bank account agreed to
 	ServiceSuspendedUnpaid = "service_suspended_unpaid"
 	SubscriptionCancelled  = "subscription_cancelled"
 	SubscriptionEnding     = "subscription_ending" // of what is off because it is not paid
@@ -105,7 +107,9 @@ var Templates = map[string][]string{
 	RenewalUpcoming:        {"name", "what", "amount", "on", "until", "link"},                                 // amount: net; on, until: dates; link: the subscription's page
 	InvoiceDue:             {"name", "what", "number", "open", "due", "off", "fee", "fee_on", "week", "link"}, // off: when it is turned off; fee, fee_on: what is added then, empty: nothing; week: yes when a week more can be had; link: to pay
 	PaymentFailed:          {"name", "what", "number", "amount", "reason", "next", "ask", "week", "link"},     // next: a date, empty: it is not tried again; ask: replace (the method), confirm (with the bank), or empty
-	ServiceSuspendedUnpaid: {"name", "what", "number", "open", "ends", "link"},                                // ends: when it is deleted
+	DebitAnnounced:         {"name", "number", "amount", "on", "method", "reference", "link"},                 // on: the date; reference: of the mandate
+	DebitMandate:           {"name", "method", "reference", "text", "link"},
+	ServiceSuspendedUnpaid: {"name", "what", "number", "open", "ends", "link"}, // ends: when it is deleted
 	SubscriptionCancelled:  {"name", "what", "ends", "link"},
 	SubscriptionEnding:     {"name", "what", "number", "open", "ends", "link"},                    // ends: when it is deleted
 	MoreTime:               {"name", "what", "number", "open", "next", "off", "link"},             // next: when it is charged, empty: it is not; off: when it is turned off

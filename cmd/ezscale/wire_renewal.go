@@ -43,6 +43,12 @@ func handleRenewals(w *queue.Workers, d *renewal.Desk, orders *checkout.Desk) {
 		}
 		return nil
 	})
+	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job payment.UnderWayJob) error {
+		if err := orders.Trust(ctx, db, job.InvoiceID); err != nil {
+			return err
+		}
+		return d.Trust(ctx, db, job.InvoiceID)
+	})
 	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job invoicing.PaidJob) error {
 		for _, do := range []func(context.Context, *tenancy.DB, uuid.UUID) error{orders.Paid, d.Paid} {
 			if err := do(ctx, db, job.InvoiceID); err != nil {

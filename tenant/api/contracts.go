@@ -166,12 +166,16 @@ type method struct {
 	Kind      string    `json:"kind"`
 	Label     string    `json:"label"`
 	ExpiresOn *string   `json:"expires_on"` // first day of which it is of no use
+	Mandate   *string   `json:"mandate"`    // reference of what the owner of a bank account agreed to
 	Default   bool      `json:"default"`
 	CreatedAt time.Time `json:"created_at"`
 }
 
 func methodOf(m payment.Method) method {
 	out := method{ID: m.ID, Kind: m.Kind, Label: m.Label, Default: m.IsDefault, CreatedAt: m.CreatedAt.UTC()}
+	if m.Mandate != nil {
+		out.Mandate = &m.Mandate.Reference
+	}
 	if !m.ExpiresOn.IsZero() {
 		day := m.ExpiresOn.UTC().Format(time.DateOnly)
 		out.ExpiresOn = &day

@@ -174,11 +174,12 @@ func (d *Desk) Due(ctx context.Context, db *tenancy.DB, _ time.Time) error {
 		return err
 	}
 	var failed error
+	later := false
 	for _, o := range waiting {
 		if now.Before(o.PlacedAt.Add(LapseAfter)) {
-			err = d.keepRoom(ctx, db.Tenant().ID, o)
-		} else {
-			err = d.lapse(ctx, db, o)
+			err = d.keepRoom(ctx, db.Tenant().ID, o, o.PlacedAt.Add(LapseAfter+time.Hour))
+		} else if err = d.lapse(ctx, db, o); fault.Is(err, "order.being_paid") { // a debit takes its bank two weeks at most
+			later, err = true, d.keepRoom(ctx, db.Tenant().ID, o, now.Add(24*time.Hour))
 		}
 		failed = errors.Join(failed, err)
 	}
@@ -187,15 +188,15 @@ func (d *Desk) Due(ctx context.Context, db *tenancy.DB, _ time.Time) error {
 		if err != nil {
 			return fmt.Errorf("forget old quotes: %w", err)
 		}
-		return d.next(ctx, tx, failed)
+		return d.next(ctx, tx, later || failed != nil)
 	})
 	return errors.Join(failed, err)
 }
 
 // next says when to look again. What could not be done now waits an hour, or the scan
 // would ask without a pause.
-func (d *Desk) next(ctx context.Context, tx *tenancy.Tx, failed error) error {
-	if failed != nil {
+func (d *Desk) next(ctx context.Context, tx *tenancy.Tx, later bool) error {
+	if later {
 		return tx.SetAgenda(ctx, AgendaKind, tx.Now().Add(time.Hour))
 	}
 	return reschedule(ctx, tx)
@@ -203,12 +204,12 @@ func (d *Desk) next(ctx context.Context, tx *tenancy.Tx, failed error) error {
 
 // keepRoom keeps the room of an order that waits; that there is none any more is found
 // out when it is paid.
-func (d *Desk) keepRoom(ctx context.Context, t tenancy.ID, o Order) error {
+func (d *Desk) keepRoom(ctx context.Context, t tenancy.ID, o Order, until time.Time) error {
 	for i, x := range o.Items {
 		if x.SKU == "" {
 			continue
 		}
-		_, err := d.Supply.Hold(ctx, t, HoldRequest{Key: holdKey(o.QuoteID, i), SKU: x.SKU, Region: x.Picked.Region, Until: o.PlacedAt.Add(LapseAfter + time.Hour)})
+		_, err := d.Supply.Hold(ctx, t, HoldRequest{Key: holdKey(o.QuoteID, i), SKU: x.SKU, Region: x.Picked.Region, Until: until})
 		if err != nil && fault.From(err).Kind == fault.Internal {
 			return err
 		}

@@ -23,6 +23,10 @@ func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f payment.FailedTr
 		return nil // there was nothing to charge
 	}
 	ask := map[billing.Refusal]string{billing.RefusedHard: "replace", billing.RefusedUnconfirmed: "confirm"}[f.Decline]
+	try := strconv.Itoa(f.Try)
+	if f.MethodID != uuid.Nil { // outside of the schedule
+		try = f.PaymentID.String()
+	}
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
 		o, found, err := byInvoice(ctx, tx, f.InvoiceID)
 		if err != nil || !found || o.State != AwaitingPayment {
@@ -43,7 +47,7 @@ func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f payment.FailedTr
 		all = append([]account.Reader{{ID: o.PersonID, Name: to.Name, Email: to.Email}}, all...)
 		for _, r := range all {
 			err := d.Mail.Enqueue(ctx, tx, mail.Message{
-				Key: "invoice/" + f.InvoiceID.String() + "/failed/" + strconv.Itoa(f.Try) + "/" + r.ID.String(), Template: mail.PaymentFailed, To: r.Email,
+				Key: "invoice/" + f.InvoiceID.String() + "/failed/" + try + "/" + r.ID.String(), Template: mail.PaymentFailed, To: r.Email,
 				Data: map[string]string{"name": r.Name, "what": What(o.Items), "number": p.Invoice, "amount": p.Amount.Format("en"), "reason": p.DeclineText, "next": "", "week": "", "ask": ask, "link": "/client/invoices/" + f.InvoiceID.String() + "/pay"},
 			})
 			if err != nil && !fault.Is(err, "mail.bad_address") {

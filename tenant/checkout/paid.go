@@ -43,13 +43,38 @@ func (d *Desk) Paid(ctx context.Context, db *tenancy.DB, invoiceID uuid.UUID) er
 		case Cancelled:
 			return paidTooLate(ctx, tx, o)
 		}
-		return nil
+		return tellPaid(ctx, tx, o, "Order "+o.Name()+" is paid.") // what was delivered before is paid now
 	})
 	if err != nil || !found || o.State == Cancelled {
 		return err
 	}
-	// After the commit, and again when it is called again: the platform counts the
-	// service itself from now on.
+	return d.useRoom(ctx, db, o)
+}
+
+// Trust has delivered what an order is over whose debit is under way, before it came: the
+// shop decided so. It may be repeated.
+func (d *Desk) Trust(ctx context.Context, db *tenancy.DB, invoiceID uuid.UUID) error {
+	var o Order
+	found := false
+	err := db.Update(ctx, func(tx *tenancy.Tx) (err error) {
+		if o, found, err = byInvoice(ctx, tx, invoiceID); err != nil || !found || o.State != AwaitingPayment {
+			return err
+		}
+		if err := d.deliver(ctx, tx, &o); err != nil {
+			return err
+		}
+		return activity.Tell(ctx, tx, activity.Event{Key: "order/" + o.ID.String() + "/trusted", AccountID: o.AccountID, SubjectKind: activity.Order, SubjectID: o.ID,
+			Kind: "order.trusted", Text: "Order " + o.Name() + " is set up while your bank account is collected from.", CustomerSees: true})
+	})
+	if err != nil || !found || o.State == Cancelled {
+		return err
+	}
+	return d.useRoom(ctx, db, o)
+}
+
+// useRoom tells the platforms that what an order holds is used: they count the service
+// themselves from now on. It is done after the commit, and again when it is called again.
+func (d *Desk) useRoom(ctx context.Context, db *tenancy.DB, o Order) error {
 	for i, x := range o.Items {
 		if x.SKU == "" {
 			continue
@@ -62,6 +87,18 @@ func (d *Desk) Paid(ctx context.Context, db *tenancy.DB, invoiceID uuid.UUID) er
 }
 
 func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, o *Order) error {
+	if err := d.deliver(ctx, tx, o); err != nil {
+		return err
+	}
+	says := "Order " + o.Name() + " is paid. What you ordered is being set up."
+	if o.State == Fulfilled {
+		says = "Order " + o.Name() + " is paid."
+	}
+	return tellPaid(ctx, tx, *o, says)
+}
+
+// deliver orders the services an order is over.
+func (d *Desk) deliver(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 	o.State, o.PaidAt, o.ChangedAt = PaidState, tx.Now(), tx.Now()
 	delivered := 0
 	for _, x := range o.Items {
@@ -77,15 +114,18 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 			return err
 		}
 	}
-	says := "Order " + o.Name() + " is paid. What you ordered is being set up."
 	if delivered == 0 {
 		o.State = Fulfilled
-		says = "Order " + o.Name() + " is paid."
 	}
 	_, err := tx.NewRaw("UPDATE orders SET state = ?, paid_at = ?, changed_at = ? WHERE id = ?", o.State, o.PaidAt, o.ChangedAt, o.ID).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("mark order %s paid: %w", o.ID, err)
 	}
+	return nil
+}
+
+// tellPaid tells of an order that is paid, once.
+func tellPaid(ctx context.Context, tx *tenancy.Tx, o Order, says string) error {
 	news := o.news(webhook.OrderPaid)
 	if o.State == Fulfilled {
 		news = o.news(webhook.OrderPaid, webhook.OrderFulfilled)

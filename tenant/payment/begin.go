@@ -59,8 +59,10 @@ func (d *Desk) Begin(ctx context.Context, db *tenancy.DB, r BeginRequest) (Payme
 		var p Payment
 		var inTheWay bool
 		err := db.Update(ctx, func(tx *tenancy.Tx) (err error) {
-			p, inTheWay, err = claim(ctx, tx, r)
-			return err
+			if p, inTheWay, err = claim(ctx, tx, r); err != nil || inTheWay {
+				return err
+			}
+			return d.announceNow(ctx, tx, p)
 		})
 		if err != nil {
 			return p, gateway.Payment{}, err
@@ -129,13 +131,20 @@ func claim(ctx context.Context, tx *tenancy.Tx, r BeginRequest) (Payment, bool, 
 		return Payment{}, false, fault.New(fault.Conflict, "payment.nothing_due", "Nothing is owed on this invoice any more.")
 	}
 	if r.MethodID != nil {
-		if _, err := usable(ctx, tx, inv.AccountID, *r.MethodID, r.Gateway); err != nil {
+		m, err := usable(ctx, tx, inv.AccountID, *r.MethodID, r.Gateway)
+		if err != nil {
 			return Payment{}, false, err
+		}
+		if m.Kind == gateway.DirectDebit && inv.Currency != debitCurrency {
+			return Payment{}, false, fault.Field("with", "debit.not_offered", "A bank account is collected from in euros only. Please pay in another way.")
 		}
 	}
 	p, ok, err := find(ctx, tx, "p.invoice_id = ? AND "+underWay, inv.ID)
 	if err != nil {
 		return p, false, err
+	}
+	if ok && p.State == gateway.Processing && p.MethodKind == gateway.DirectDebit && !r.goesOnWith(p, inv.DueMinor, tx.Now()) {
+		return p, false, errDebitUnderWay(p) // a bank that was told takes nothing back
 	}
 	if !ok {
 		if p, err = insert(ctx, tx, inv, r.Gateway, r.MethodID, newKey(r), r.OnSession); err == nil && r.Via != "" {
@@ -241,7 +250,7 @@ func (d *Desk) ask(ctx context.Context, db *tenancy.DB, gw gateway.Gateway, p Pa
 			return nil
 		}
 		m, err := methodByID(ctx, tx, p.MethodID)
-		c.Method, c.Customer.Ref = m.Ref, m.CustomerRef
+		c.Method, c.Kind, c.Customer.Ref = m.Ref, m.Kind, m.CustomerRef
 		return err
 	})
 	if err != nil {

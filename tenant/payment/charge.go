@@ -186,6 +186,11 @@ func (d *Desk) claimTry(ctx context.Context, db *tenancy.DB, job ChargeJob) (p P
 		if m.ID == uuid.Nil {
 			return tellFailedTry(ctx, tx, job, gateway.Hard, NoMethod)
 		}
+		if m.Mandate != nil {
+			if waits, err := d.waitsForNotice(ctx, tx, inv, m, job); err != nil || waits {
+				return err
+			}
+		}
 		p, err = insert(ctx, tx, inv, m.Gateway, &m.ID, func(uuid.UUID) string { return key }, false)
 		return err
 	})
@@ -208,6 +213,8 @@ func (p Payment) yields(ctx context.Context, tx *tenancy.Tx, job ChargeJob) (Pay
 	switch {
 	case p.Gateway == "transfer":
 		return Payment{}, false, tellFailedTry(ctx, tx, job, gateway.Soft, ByTransfer)
+	case p.State == gateway.Processing && p.MethodKind == gateway.DirectDebit:
+		return Payment{}, false, nil // it stands for the try; should it fail, that is told
 	case p.State == gateway.Processing:
 		return Payment{}, false, queue.Retry(customerWait, errCustomerPays)
 	case tx.Now().Sub(p.ChangedAt) < customerWait:
@@ -252,7 +259,7 @@ func (d *Desk) Sweep(ctx context.Context, db *tenancy.DB, _ time.Time) error {
 	err := db.Update(ctx, func(tx *tenancy.Tx) error {
 		now = tx.Now()
 		var rows []paymentRow
-		err := tx.NewRaw("SELECT "+paymentColumns+paymentTables+" WHERE p.gateway <> 'transfer' AND p.changed_at <= ? AND "+underWay+" ORDER BY p.changed_at, p.id LIMIT 100", tx.Now().Add(-lookAfter)).Scan(ctx, &rows)
+		err := tx.NewRaw("SELECT "+paymentColumns+paymentTables+" WHERE p.gateway <> 'transfer' AND "+lookFrom+" <= ? AND "+underWay+" ORDER BY p.changed_at, p.id LIMIT 100", tx.Now()).Scan(ctx, &rows)
 		if err != nil {
 			return fmt.Errorf("look for payments under way: %w", err)
 		}

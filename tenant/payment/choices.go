@@ -14,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/settings"
 )
 
 // Choices are the ways an account can pay now.
@@ -24,6 +25,13 @@ type Choices struct {
 	Away     []Away   // where the customer can be sent to pay
 	Transfer bool
 	Sandbox  bool
+	Debit    *DebitChoice // from a bank account that is entered
+}
+
+// DebitChoice is what a page says to who pays from a bank account.
+type DebitChoice struct {
+	Code    string // of the gateway
+	Mandate string // what they agree to
 }
 
 // Away is a gateway at whose own pages customers pay.
@@ -38,7 +46,7 @@ type Script struct {
 	Origins  []string
 }
 
-// Choices reads them in two statements. A gateway that does not open is not offered.
+// Choices reads them in two statements, three where bank accounts are collected from. A gateway that does not open is not offered.
 func (d *Desk) Choices(ctx context.Context, db *tenancy.DB, tx *tenancy.Tx, account uuid.UUID) (c Choices, err error) {
 	var rows []gatewayRow
 	if err := tx.NewRaw("SELECT "+gatewayColumns+" FROM gateways WHERE state = 'on' ORDER BY position, code").Scan(ctx, &rows); err != nil {
@@ -46,11 +54,16 @@ func (d *Desk) Choices(ctx context.Context, db *tenancy.DB, tx *tenancy.Tx, acco
 	}
 	on := map[string]bool{}
 	for _, r := range rows {
-		gw, err := d.openRow(db.Tenant(), r)
-		if err != nil {
+		gw, closed := d.openRow(db.Tenant(), r)
+		if closed != nil {
 			continue
 		}
 		on[r.Code] = true
+		if c.Debit == nil {
+			if c.Debit, err = debitChoice(ctx, tx, gw, r, account); err != nil {
+				return c, err
+			}
+		}
 		if b, ok := gw.(gateway.Browser); ok && c.Script == nil {
 			url, key, origins := b.Script()
 			c.Script, c.Card = &Script{url, key, origins}, r.Code
@@ -72,6 +85,27 @@ func (d *Desk) Choices(ctx context.Context, db *tenancy.DB, tx *tenancy.Tx, acco
 		}
 	}
 	return c, err
+}
+
+// debitChoice is how an account is collected from by a mandate; nil: it cannot be.
+func debitChoice(ctx context.Context, tx *tenancy.Tx, gw gateway.Gateway, r gatewayRow, account uuid.UUID) (*DebitChoice, error) {
+	g, err := r.configured()
+	if err != nil {
+		return nil, err
+	}
+	terms := debitsOf(g)
+	if _, can := gw.(gateway.Debitor); !can || !terms.On {
+		return nil, nil
+	}
+	var row struct{ Currency, Company string }
+	err = tx.NewRaw("SELECT a.currency, coalesce((SELECT s.value->>'company' FROM shop_settings s WHERE s.name = ?), '') AS company FROM accounts a WHERE a.id = ?", settings.BillingName, account).Scan(ctx, &row)
+	if err != nil {
+		return nil, fmt.Errorf("read who is collected from: %w", err)
+	}
+	if row.Currency != debitCurrency {
+		return nil, nil
+	}
+	return &DebitChoice{Code: r.Code, Mandate: MandateText(row.Company, terms.NoticeDays)}, nil
 }
 
 // openRow opens the driver of a gateway's row.

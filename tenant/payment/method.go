@@ -27,10 +27,11 @@ type Method struct {
 	State       string    // active, failing, removed
 	IsDefault   bool
 	CreatedAt   time.Time
+	Mandate     *Mandate // of a bank account
 }
 
 const methodColumns = `m.id, m.account_id, m.gateway, m.customer_ref, m.ref, m.kind, m.label, m.expires_on, m.state, m.created_at,
-	coalesce(a.default_method_id = m.id, false) AS is_default`
+	coalesce(a.default_method_id = m.id, false) AS is_default, m.mandate`
 
 const methodTables = " FROM payment_methods m JOIN accounts a ON a.id = m.account_id"
 

@@ -51,6 +51,7 @@ type Payment struct {
 	Gateway     string
 	MethodID    uuid.UUID // uuid.Nil: none of the saved ones
 	Method      string    // Visa •••• 4242; empty: not known
+	MethodKind  string    // of a saved one; see gateway.Method
 	Amount      billing.Money
 	Refunded    billing.Money // given back or being given back
 	State       gateway.State
@@ -74,18 +75,18 @@ func (p Payment) Left() billing.Money {
 }
 
 type paymentRow struct {
-	ID, InvoiceID, AccountID, MethodID                               uuid.UUID
-	Key, Invoice, AccountName, Gateway, Method, Currency, State, Ref string
-	DeclineCode, DeclineText                                         string
-	AmountMinor, RefundedMinor                                       int64
-	OnSession, TopUp                                                 bool
-	CreatedAt, SettledAt, ChangedAt                                  time.Time
-	Disputes                                                         string
-	Total                                                            int
+	ID, InvoiceID, AccountID, MethodID                                           uuid.UUID
+	Key, Invoice, AccountName, Gateway, Method, MethodKind, Currency, State, Ref string
+	DeclineCode, DeclineText                                                     string
+	AmountMinor, RefundedMinor                                                   int64
+	OnSession, TopUp                                                             bool
+	CreatedAt, SettledAt, ChangedAt                                              time.Time
+	Disputes                                                                     string
+	Total                                                                        int
 }
 
 const paymentColumns = `p.id, p.key, p.invoice_id, coalesce(i.number, '') AS invoice, i.kind = 'top_up' AS top_up, p.account_id, a.name AS account_name, p.gateway,
-	coalesce(p.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, coalesce(m.label, '') AS method,
+	coalesce(p.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, coalesce(m.label, '') AS method, coalesce(m.kind, '') AS method_kind,
 	p.currency, p.amount_minor, p.refunded_minor, p.state, coalesce(p.ref, '') AS ref, p.decline_code, p.decline_text,
 	p.on_session, p.created_at, p.settled_at, p.changed_at, coalesce(p.disputes::text, '') AS disputes`
 
@@ -96,7 +97,7 @@ func (r paymentRow) payment() Payment {
 	m := func(n int64) billing.Money { return billing.Money{Minor: n, Currency: r.Currency} }
 	return Payment{
 		ID: r.ID, Key: r.Key, InvoiceID: r.InvoiceID, Invoice: r.Invoice, TopUp: r.TopUp, AccountID: r.AccountID, AccountName: r.AccountName,
-		Gateway: r.Gateway, MethodID: r.MethodID, Method: r.Method, Amount: m(r.AmountMinor), Refunded: m(r.RefundedMinor),
+		Gateway: r.Gateway, MethodID: r.MethodID, Method: r.Method, MethodKind: r.MethodKind, Amount: m(r.AmountMinor), Refunded: m(r.RefundedMinor),
 		State: gateway.State(r.State), Ref: r.Ref, DeclineCode: r.DeclineCode, DeclineText: r.DeclineText, OnSession: r.OnSession,
 		CreatedAt: r.CreatedAt, SettledAt: r.SettledAt, ChangedAt: r.ChangedAt, Disputes: disputesOf(r.Disputes), Total: r.Total,
 	}

@@ -113,6 +113,8 @@ func follow(ctx context.Context, tx *tenancy.Tx, p Payment, gp gateway.Payment) 
 	switch p.State {
 	case gateway.Succeeded:
 		return invoicing.Applied(ctx, tx, invoicing.Application{InvoiceID: p.InvoiceID, PaymentID: p.ID, Gateway: p.Gateway, Amount: p.Amount, At: tx.Now()})
+	case gateway.Processing:
+		return sent(ctx, tx, p)
 	case gateway.Failed:
 		if p.DeclineCode == gateway.Unknown && p.Ref == "" { // not the payment, which there never was
 			if err := forgetUnknown(ctx, tx, p); err != nil {
@@ -159,12 +161,15 @@ func failed(ctx context.Context, tx *tenancy.Tx, p Payment, gp gateway.Payment) 
 	// Once an invoice: however often it is tried, staff hear of it at the first time.
 	_, err = tx.RaiseAlert(ctx, tenancy.Alert{Key: "invoice/" + p.InvoiceID.String() + "/payment.failed", Kind: "payment.failed",
 		Text: p.Amount.Format("en") + " for invoice " + p.Invoice + " could not be collected.", Detail: map[string]any{"invoice": p.Invoice, "gateway": p.Gateway, "code": p.DeclineCode}})
-	if err != nil || p.OnSession {
+	if err != nil || p.OnSession && p.MethodKind != gateway.DirectDebit {
 		return err
 	}
 	job := FailedTry{InvoiceID: p.InvoiceID, PaymentID: p.ID, Try: tryOf(p.Key), MethodID: methodOfTry(p.Key), Decline: gateway.Soft, Code: p.DeclineCode}
 	if gp.Decline != nil {
 		job.Decline = gp.Decline.Kind
+	}
+	if p.OnSession { // days ago: it is no try of the schedule, and the customer is not there any more
+		job.MethodID = p.MethodID
 	}
 	_, err = tx.Enqueue(ctx, job, tenancy.JobOptions{Key: p.Key})
 	return err
@@ -215,22 +220,23 @@ func (d *Desk) Refresh(ctx context.Context, db *tenancy.DB, id uuid.UUID) (p Pay
 // Agenda is the kind under which a shop says when payments under way are to be looked at.
 const Agenda = "payments"
 
-// lookAfter is when a payment under way is looked at without anybody's asking, and
-// dropAfter when one that waits for its customer is ended.
-const (
-	lookAfter = 30 * time.Minute
-	dropAfter = 24 * time.Hour
-)
+// dropAfter is when a payment that waits for its customer is ended.
+const dropAfter = 24 * time.Hour
+
+// lookFrom is when a payment under way is looked at without anybody's asking. A debit,
+// which its bank has for days, is so twice a day.
+const lookFrom = `(p.changed_at + CASE WHEN p.state = 'processing' AND EXISTS (SELECT FROM payment_methods d WHERE d.id = p.method_id AND d.kind = 'sepa_debit')
+	THEN interval '12 hours' ELSE interval '30 minutes' END)`
 
 // watch puts the look at payments under way on the agenda.
 func watch(ctx context.Context, tx *tenancy.Tx) error {
-	var row struct{ Oldest time.Time }
-	err := tx.NewRaw("SELECT min(p.changed_at) AS oldest FROM payments p WHERE p.gateway <> 'transfer' AND "+underWay).Scan(ctx, &row)
+	var row struct{ First time.Time }
+	err := tx.NewRaw("SELECT min("+lookFrom+") AS first FROM payments p WHERE p.gateway <> 'transfer' AND "+underWay).Scan(ctx, &row)
 	if err != nil {
 		return fmt.Errorf("look for payments under way: %w", err)
 	}
-	if row.Oldest.IsZero() {
+	if row.First.IsZero() {
 		return tx.SetAgenda(ctx, Agenda, time.Time{})
 	}
-	return tx.SetAgenda(ctx, Agenda, row.Oldest.Add(lookAfter))
+	return tx.SetAgenda(ctx, Agenda, row.First)
 }

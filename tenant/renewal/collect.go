@@ -77,7 +77,8 @@ func forget(ctx context.Context, tx *tenancy.Tx, ids []uuid.UUID, collected []bi
 // invoices, each in the order of their ids. It leaves out any other invoice, and any
 // that is not open.
 func take(ctx context.Context, tx *tenancy.Tx, ids []uuid.UUID) (map[uuid.UUID]Subscription, []bill, error) {
-	const renewals = "i.id IN (?) AND i.key LIKE 'renewal/%'"
+	// Of orders those whose subscriptions began before they were paid; see Trust.
+	const renewals = "i.id IN (?) AND (i.key LIKE 'renewal/%' OR i.key LIKE 'order/%' AND EXISTS (SELECT FROM subscriptions b WHERE b.id = l.subscription_id AND b.state NOT IN ('pending', 'ended')))"
 	bills, err := billsOf(ctx, tx, renewals, bun.List(ids))
 	if err != nil || len(bills) == 0 {
 		return nil, nil, err
@@ -107,6 +108,10 @@ func (d *Desk) chase(ctx context.Context, w *work, s Subscription, b bill) error
 	now, p := w.tx.Now(), w.policy
 	if now.Before(b.DueAt) {
 		w.schedule(b.InvoiceID, b.DueAt)
+		return nil
+	}
+	if b.UnderWay { // a bank has it for days: nobody is written to, and nothing is turned off
+		w.schedule(b.InvoiceID, now.Add(day))
 		return nil
 	}
 	alone := s.HasMethod && b.AskedAt.IsZero() // it can be charged without the customer
@@ -234,7 +239,7 @@ func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f payment.FailedTr
 		if err == nil && len(bills) == 0 {
 			return d.changeTryFailed(ctx, tx, f)
 		}
-		if err != nil || len(bills) != 1 || !awaited(bills[0], f) {
+		if err != nil || len(bills) > 1 && !isOrder(bills[0]) || !awaited(bills[0], f) {
 			return err
 		}
 		b := bills[0]

@@ -66,6 +66,7 @@ type bill struct {
 	AskedAt                              time.Time // the bank wants the customer since; zero: it does not
 	WeekAt                               time.Time // the customer asked for a week more; zero: they have not
 	HasFee                               bool      // a late fee is invoiced
+	UnderWay                             bool      // a bank is collecting it
 }
 
 // base is the moment from which the days of the schedule count.
@@ -78,7 +79,8 @@ func billsOf(ctx context.Context, tx *tenancy.Tx, where string, args ...any) (fo
 	err = tx.NewRaw(`SELECT i.id AS invoice_id, i.account_id, l.subscription_id, coalesce(i.number, '') AS number, i.state, i.key, i.currency,
 		min(l.period_from) FILTER (WHERE l.meter_id IS NULL) AS period_from, max(l.period_to) FILTER (WHERE l.meter_id IS NULL) AS period_to, i.due_at, i.issued_at, i.next_try_at,
 		i.total_minor - i.paid_minor - i.credited_minor AS due_minor, i.tries, i.asked_at, i.week_at,
-		EXISTS (SELECT FROM invoices f WHERE f.key = 'late_fee/' || i.id) AS has_fee
+		EXISTS (SELECT FROM invoices f WHERE f.key = 'late_fee/' || i.id) AS has_fee,
+		EXISTS (SELECT FROM payments p WHERE p.invoice_id = i.id AND p.state = 'processing' AND p.gateway <> 'transfer') AS under_way
 		FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id AND l.subscription_id IS NOT NULL
 		WHERE i.kind = 'invoice' AND `+where+` GROUP BY i.id, l.subscription_id ORDER BY l.subscription_id, i.due_at, i.id`, args...).Scan(ctx, &found)
 	if err != nil {
@@ -97,7 +99,7 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscriptio
 		return nil
 	case s.State == Ended:
 		return d.paidTooLate(ctx, tx, s, b)
-	case b.PeriodFrom.IsZero() && !isUsage(b.Key): // the first invoice once more
+	case b.PeriodFrom.IsZero() && !isUsage(b.Key) && (s.State == Active || s.State == Paused): // the first invoice once more
 		return nil
 	}
 	return d.extend(ctx, tx, p, s, b)

@@ -232,6 +232,9 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 			continue
 		}
 		if now.Before(inv.DueAt) {
+			if s.Debit { // announced now, and collected when it is due
+				w.charge(bill{InvoiceID: inv.ID, Tries: inv.Tries})
+			}
 			if inv.IssuedAt.Before(now) { // it was made before, whatever became of it since
 				w.schedule(inv.ID, inv.DueAt)
 			}

@@ -72,6 +72,7 @@ type Subscription struct {
 	ServiceName  string
 	TimeZone     string         // of the account
 	HasMethod    bool           // it or its account has a method that can be charged
+	Debit        bool           // what it is collected with is a bank account: it is announced before
 	Change       *Change        // under way; nil: none
 	Picked       catalog.Picked // by the last change; zero: as ordered
 	Credit       billing.Money  // net, to be taken off the next invoices
@@ -178,7 +179,7 @@ type row struct {
 	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt, Since  time.Time
 	MeteredTo                                                                      time.Time
 	Renewals, Total, PlanPause                                                     int
-	HasMethod                                                                      bool
+	HasMethod, Debit                                                               bool
 }
 
 const columns = `s.id, s.account_id, a.name AS account_name, a.time_zone, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
@@ -186,7 +187,8 @@ const columns = `s.id, s.account_id, a.name AS account_name, a.time_zone, s.orde
 	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.pause::text, '') AS pause, coalesce(s.taken::text, '') AS taken,
 	coalesce((SELECT x.value->'loyalty' FROM shop_settings x WHERE x.name = 'renewal')::text, '') AS loyalty, (SELECT min(o.paid_at) FROM orders o WHERE o.account_id = s.account_id) AS since, (SELECT coalesce(pl.pause_days, 0) FROM plans pl WHERE pl.id = s.plan_id) AS plan_pause, coalesce(s.credit_minor, 0) AS credit_minor, s.metered_to, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
 	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name,
-	EXISTS (SELECT FROM payment_methods m WHERE m.id IN (a.default_method_id, s.method_id) AND m.account_id = a.id AND m.state = 'active') AS has_method`
+	EXISTS (SELECT FROM payment_methods m WHERE m.id IN (a.default_method_id, s.method_id) AND m.account_id = a.id AND m.state = 'active') AS has_method,
+	EXISTS (SELECT FROM payment_methods m WHERE m.id = coalesce(s.method_id, a.default_method_id) AND m.kind = 'sepa_debit' AND m.state = 'active') AS debit`
 
 const tables = ` FROM subscriptions s JOIN accounts a ON a.id = s.account_id LEFT JOIN services v ON v.subscription_id = s.id`
 
@@ -196,7 +198,7 @@ func (r row) subscription() (Subscription, error) {
 		Cycle: billing.Cycle(r.Cycle), Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, MethodID: r.MethodID, AnchorAt: r.AnchorAt,
 		Period: billing.Period{From: r.PeriodFrom, To: r.PeriodTo}, Renewals: r.Renewals, RenewsAt: r.RenewsAt, CancelAt: r.CancelAt,
 		CancelReason: r.CancelReason, CancelNote: r.CancelNote, EndedAt: r.EndedAt, CreatedAt: r.CreatedAt,
-		ServiceID: r.ServiceID, ServiceName: r.ServiceName, TimeZone: r.TimeZone, HasMethod: r.HasMethod, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause, Since: r.Since,
+		ServiceID: r.ServiceID, ServiceName: r.ServiceName, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Debit: r.Debit, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause, Since: r.Since,
 	}
 	s.Credit = billing.Money{Minor: r.CreditMinor, Currency: r.Currency}
 	for _, x := range []struct {

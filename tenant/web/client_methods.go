@@ -38,6 +38,7 @@ type methodsView struct {
 	Account account.Acting
 	Choices payment.Choices
 	MayEdit bool
+	debitTyped
 }
 
 // acting is the account the customer acts for, with the right to pay for it.
@@ -93,6 +94,14 @@ func (s *Site) addMethod(c *fiber.Ctx) error {
 	}
 	if err != nil {
 		return err
+	}
+	if c.FormValue("with") == debitKind && v.Choices.Debit != nil {
+		_, charged, err := s.agree(c, v.Account.AccountID, v.Choices.Debit)
+		if err != nil {
+			v.typed(c)
+			return renderMethods(c, v, err)
+		}
+		return surface.Redirect(c, methodsPath, withCharges("Your bank account is saved. We wrote to you what you agreed to.", charged))
 	}
 	code := v.Choices.Card
 	if v.Choices.Script == nil {

@@ -45,6 +45,7 @@ type payView struct {
 	Keep    bool   // where the customer is sent to another page
 	Next    string // where to go when it is paid
 	Declare string // what became of the last attempt; empty: nothing bad
+	debitTyped
 }
 
 // pathID reads an id of a path; what is none belongs to nobody.
@@ -130,6 +131,8 @@ func (v payView) first() string {
 		return "method:" + v.Choices.Methods[0].ID.String()
 	case v.Choices.Script != nil:
 		return "card"
+	case v.Choices.Debit != nil:
+		return debitKind
 	case len(v.Choices.Away) > 0:
 		return awayKind + ":" + v.Choices.Away[0].Code
 	case v.Choices.Sandbox:
@@ -168,6 +171,11 @@ func (s *Site) pay(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if v.With == debitKind && v.Choices.Debit != nil {
+		if err := s.payByDebit(c, &v); err != nil {
+			return s.renderPay(c, v, err)
+		}
+	}
 	r, err := v.request(c)
 	if err != nil {
 		return s.renderPay(c, v, err)
@@ -197,6 +205,18 @@ func (s *Site) pay(c *fiber.Ctx) error {
 		return s.renderPay(c, v, fault.Field("with", "payment.needs_script", "Entering a card needs JavaScript. Please allow it for this page, or choose another way to pay."))
 	}
 	return surface.Redirect(c, state, "")
+}
+
+// payByDebit keeps the bank account that was entered, and chooses it.
+func (s *Site) payByDebit(c *fiber.Ctx, v *payView) error {
+	v.typed(c)
+	m, _, err := s.agree(c, v.Invoice.AccountID, v.Choices.Debit)
+	if err != nil {
+		return err
+	}
+	v.Choices.Methods = append(v.Choices.Methods, m)
+	v.With = "method:" + m.ID.String()
+	return nil
 }
 
 // paid leads on from a page whose invoice is paid.

@@ -1,10 +1,12 @@
 package web
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/billing/gateway/sandbox"
 	"github.com/ezscale/ezscale/billing/gateway/transfer"
 	"github.com/ezscale/ezscale/branding/office"
@@ -29,7 +31,7 @@ func (s *Site) gatewayRoutes() []surface.Route {
 	}
 	return []surface.Route{
 		at("GET", "", s.showGateways),
-		at("POST", "/stripe", s.saveGateway(stripeCode, []string{"publishable_key"}, []string{"secret_key", "webhook_secret"})),
+		at("POST", "/stripe", s.saveGateway(stripeCode, []string{"publishable_key", "debits", "debit_notice", "debit_start"}, []string{"secret_key", "webhook_secret"})),
 		at("POST", "/stripe/check", s.checkGateway(stripeCode)),
 		at("POST", "/stripe/webhook", s.listenGateway(stripeCode, "Stripe")),
 		at("POST", "/paypal", s.saveGateway(paypalCode, []string{"client_id", "sandbox"}, []string{"client_secret", "webhook_secret"})),
@@ -53,12 +55,14 @@ type gatewaysView struct {
 	PayPalStatus                                map[string]any
 	CoinbaseHook                                string
 	CoinbaseStatus                              map[string]any
+	DebitStarts                                 []option
 }
 
 func (s *Site) readGateways(c *fiber.Ctx) (v gatewaysView, err error) {
 	t, _ := surface.Tenant(c)
 	v.MayTest, v.Trial, v.Hook = t.MayTest(), !t.Sandbox, canonical(c, "/hooks/"+stripeCode)
 	v.PayPalHook, v.CoinbaseHook = canonical(c, "/hooks/"+paypalCode), canonical(c, "/hooks/"+coinbaseCode)
+	v.DebitStarts = []option{{"", "when the money came"}, {"at_once", "at once, while the bank is asked"}}
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
 		all, err := payment.Configurations(c.UserContext(), tx)
 		for _, g := range all {
@@ -161,15 +165,21 @@ func checkTyped(ch payment.Change) error {
 	}
 	switch ch.Code {
 	case stripeCode:
+		if s := ch.Public["debit_start"]; s != "" && s != "at_once" {
+			wrong["stripe_debit_start"] = "Choose one of the two."
+		}
 		looks("stripe_publishable_key", ch.Public["publishable_key"], "A publishable key begins with pk_live_ or pk_test_.", "pk_")
 		looks("stripe_secret_key", ch.Secret["secret_key"], "A secret key begins with sk_ or rk_.", "sk_", "rk_")
 		looks("stripe_webhook_secret", ch.Secret["webhook_secret"], "A signing secret begins with whsec_.", "whsec_")
+		if n, err := strconv.Atoi(ch.Public["debit_notice"]); ch.Public["debit_notice"] != "" && (err != nil || n < 1 || n > 14) {
+			wrong["stripe_debit_notice"] = "Give a number of days from 1 to 14."
+		}
 	case paypalCode:
 		looks("paypal_client_id", ch.Public["client_id"], "A client ID is about 80 letters and digits. Copy it from PayPal's developer pages.", "")
 		looks("paypal_client_secret", ch.Secret["client_secret"], "A client secret is about 80 letters and digits. Copy it from PayPal's developer pages.", "")
 		looks("paypal_webhook_secret", ch.Secret["webhook_secret"], "A webhook ID is 17 letters and digits.", "")
 	case transfer.Code:
-		if iban := ch.Public["iban"]; iban != "" && !validIBAN(iban) {
+		if iban := ch.Public["iban"]; iban != "" && !billing.IsIBAN(iban) {
 			wrong["transfer_iban"] = "This is not a valid IBAN. Please look at it again."
 		}
 	}
@@ -177,23 +187,6 @@ func checkTyped(ch payment.Change) error {
 }
 
 const keyLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-
-// validIBAN checks length and check digits.
-func validIBAN(s string) bool {
-	s = strings.ToUpper(strings.ReplaceAll(s, " ", ""))
-	if len(s) < 15 || len(s) > 34 || strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "" {
-		return false
-	}
-	rest := 0
-	for _, r := range s[4:] + s[:4] {
-		if r >= 'A' {
-			rest = (rest*100 + int(r-'A') + 10) % 97
-		} else {
-			rest = (rest*10 + int(r-'0')) % 97
-		}
-	}
-	return rest == 1
-}
 
 // checkGateway handles POST /manage/settings/payments/<gateway>/check.
 func (s *Site) checkGateway(code string) fiber.Handler {

@@ -90,7 +90,7 @@ func (s *Site) readPayLink(c *fiber.Ctx) (v linkPay, err error) {
 	if err != nil {
 		return v, err
 	}
-	v.Choices.Methods = nil
+	v.Choices.Methods, v.Choices.Debit = nil, nil // whoever holds the link gives nobody's mandate
 	v.Path = "/pay/" + c.Params("token")
 	v.Minor, v.Code = v.Due.Minor, strings.ToLower(v.Invoice.Currency)
 	if v.With = c.FormValue("with"); v.With == "" {

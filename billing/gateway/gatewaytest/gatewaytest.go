@@ -21,6 +21,8 @@ type Rig struct {
 	ByHand   bool             // payments stay under way until somebody confirms them
 	Down     func(bool)       // makes it unreachable; nil: it cannot be
 	Later    gateway.State    // of a charge without a method; empty: Succeeded
+	Kind     string           // of the methods; empty: cards
+	Settle   func(ref string) // brings a payment to its end, where one of a saved method is under way for days
 	Pay      func(ref string) // has the customer pay, where a charge without a method waits for that and none is saved
 }
 
@@ -39,7 +41,7 @@ func Run(t *testing.T, make func(t *testing.T) Rig) {
 func (r Rig) charge(t *testing.T, key, method string) gateway.Payment {
 	t.Helper()
 	p, err := r.Gateway.Charge(t.Context(), gateway.Charge{
-		Key: key, Amount: eur(1999), Customer: r.Customer, Method: method, Description: "Invoice INV-1", Reference: "INV-1", ReturnURL: "https://shop.example/back",
+		Key: key, Amount: eur(1999), Customer: r.Customer, Method: method, Kind: r.kind(method), Description: "Invoice INV-1", Reference: "INV-1", ReturnURL: "https://shop.example/back",
 	})
 	if err != nil {
 		t.Fatalf("charge %s: %v", key, err)
@@ -48,6 +50,34 @@ func (r Rig) charge(t *testing.T, key, method string) gateway.Payment {
 		t.Errorf("charge %s: %+v", key, p)
 	}
 	return p
+}
+
+func (r Rig) kind(method string) string {
+	if method == "" {
+		return ""
+	}
+	return r.Kind
+}
+
+// first is the state of a charge of a saved method that works.
+func (r Rig) first() gateway.State {
+	if r.Settle != nil {
+		return gateway.Processing
+	}
+	return gateway.Succeeded
+}
+
+// settled is a payment of a saved method at its end.
+func (r Rig) settled(t *testing.T, p gateway.Payment) gateway.Payment {
+	t.Helper()
+	if r.Settle == nil {
+		return p
+	}
+	if p.State != gateway.Processing || p.Decline != nil || p.Received.Minor != 0 {
+		t.Errorf("under way: %+v", p)
+	}
+	r.Settle(p.Ref)
+	return r.payment(t, p.Ref)
 }
 
 func (r Rig) payment(t *testing.T, ref string) gateway.Payment {
@@ -70,7 +100,10 @@ func once(t *testing.T, r Rig) {
 	if found := r.payment(t, first.Ref); found.State != first.State || found.Key != "k1" {
 		t.Errorf("found %+v of %+v", found, first)
 	}
-	if r.Good != "" && (first.State != gateway.Succeeded || first.Received != eur(1999) || first.Decline != nil) {
+	if r.Good == "" {
+		return
+	}
+	if first = r.settled(t, first); first.State != gateway.Succeeded || first.Received != eur(1999) || first.Decline != nil {
 		t.Errorf("a method that works: %+v", first)
 	}
 }
@@ -79,11 +112,11 @@ func declined(t *testing.T, r Rig) {
 	if r.Bad == "" {
 		return
 	}
-	p := r.charge(t, "k1", r.Bad)
+	p := r.settled(t, r.charge(t, "k1", r.Bad))
 	if p.State != gateway.Failed || p.Decline == nil || p.Decline.Code == "" || p.Decline.Text == "" || p.Decline.Kind == "" || p.Received.Minor != 0 {
 		t.Errorf("%+v", p)
 	}
-	if again := r.charge(t, "k1", r.Bad); again.State != gateway.Failed {
+	if again := r.charge(t, "k1", r.Bad); again.Ref != p.Ref || r.Settle == nil && again.State != gateway.Failed {
 		t.Errorf("asked again: %+v", again)
 	}
 	if found := r.payment(t, p.Ref); found.State != gateway.Failed || found.Decline == nil {
@@ -120,13 +153,16 @@ func cancelled(t *testing.T, r Rig) {
 		return
 	}
 	done := r.charge(t, "k2", r.Good)
-	if p, err := r.Gateway.Cancel(t.Context(), done.Ref); err != nil || p.State != gateway.Succeeded {
+	if p, err := r.Gateway.Cancel(t.Context(), done.Ref); err != nil || p.State != r.first() {
 		t.Errorf("too late: %+v %v", p, err)
 	}
 }
 
 func refunded(t *testing.T, r Rig) {
 	p := r.charge(t, "k1", r.Good)
+	if r.Good != "" {
+		p = r.settled(t, p)
+	}
 	if r.Pay != nil {
 		r.Pay(p.Ref)
 		p = r.payment(t, p.Ref)
@@ -177,7 +213,7 @@ func down(t *testing.T, r Rig) {
 		return
 	}
 	r.Down(true)
-	c := gateway.Charge{Key: "k1", Amount: eur(1999), Customer: r.Customer, Method: r.Good, Reference: "INV-1"}
+	c := gateway.Charge{Key: "k1", Amount: eur(1999), Customer: r.Customer, Method: r.Good, Kind: r.kind(r.Good), Reference: "INV-1"}
 	if _, err := r.Gateway.Charge(t.Context(), c); !errors.Is(err, gateway.ErrUnavailable) {
 		t.Errorf("charging: %v", err)
 	}
@@ -185,7 +221,7 @@ func down(t *testing.T, r Rig) {
 		t.Errorf("asking who we are: %v", err)
 	}
 	r.Down(false)
-	want := gateway.Succeeded
+	want := r.first()
 	if r.Pay != nil {
 		want = r.Later
 	}

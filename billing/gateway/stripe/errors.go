@@ -49,7 +49,7 @@ func declineOf(se *stripego.Error) *gateway.Decline {
 // other: who holds it need not know that we know.
 var texts = map[string]string{ //nolint:gochecknoglobals // a constant table
 	"generic_decline":                       "Your bank declined this card. Please try another one, or ask your bank.",
-	"insufficient_funds":                    "There is not enough money on this card's account. Please try another card.",
+	"insufficient_funds":                    "There is not enough money on the account. Please try another way to pay.",
 	"expired_card":                          "This card has expired. Please use another one.",
 	"incorrect_cvc":                         "The security code is wrong. Please look at the card and try again.",
 	"incorrect_number":                      "The card number is wrong. Please look at the card and try again.",
@@ -61,5 +61,11 @@ var texts = map[string]string{ //nolint:gochecknoglobals // a constant table
 	"currency_not_supported":                "This card cannot pay in this currency. Please try another one.",
 	"processing_error":                      "Something went wrong at the bank. Nothing was charged: please try again in a moment.",
 	"try_again_later":                       "The bank could not decide just now. Please try again in a few minutes.",
+	"invalid_bank_account_iban":             "This is not an account that can be collected from. Please look at the IBAN again.",
+	"debit_not_authorized":                  "The bank says that this debit was not allowed. Please pay in another way.",
+	"account_closed":                        "This bank account is closed. Please use another one.",
+	"no_account":                            "The bank does not know this account. Please use another one.",
+	"bank_account_restricted":               "This bank account does not allow debits. Please use another one.",
+	"refer_to_customer":                     "The bank did not carry the debit out and gives no reason. Please ask your bank, or pay in another way.",
 	"method_gone":                           "This card is no longer saved. Please choose another one.",
 }

@@ -104,6 +104,7 @@ func (g *Gateway) SetupState(ctx context.Context, ref string) (gateway.Setup, er
 	p := &stripego.SetupIntentParams{}
 	p.Context = ctx
 	p.AddExpand("payment_method")
+	p.AddExpand("mandate")
 	s, err := g.api.SetupIntents.Get(ref, p)
 	if err != nil {
 		return gateway.Setup{}, translate("read the saving of a card", err)
@@ -112,7 +113,7 @@ func (g *Gateway) SetupState(ctx context.Context, ref string) (gateway.Setup, er
 }
 
 func setupOf(s *stripego.SetupIntent) gateway.Setup {
-	out := gateway.Setup{Ref: s.ID, Key: s.Metadata[metaKey], State: gateway.RequiresAction, ClientSecret: s.ClientSecret, Method: methodOf(s.PaymentMethod), Decline: declineOf(s.LastSetupError)}
+	out := gateway.Setup{Ref: s.ID, Key: s.Metadata[metaKey], State: gateway.RequiresAction, ClientSecret: s.ClientSecret, Method: withMandate(methodOf(s.PaymentMethod), s.PaymentMethod, s.Mandate), Decline: declineOf(s.LastSetupError)}
 	if s.Customer != nil {
 		out.CustomerRef = s.Customer.ID
 	}
@@ -186,6 +187,8 @@ func eventOf(body []byte) (gateway.Event, error) {
 			Object struct {
 				ID            string          `json:"id"`
 				PaymentIntent json.RawMessage `json:"payment_intent"`
+				Status        string          `json:"status"`
+				PaymentMethod json.RawMessage `json:"payment_method"`
 			} `json:"object"`
 		} `json:"data"`
 	}
@@ -197,24 +200,26 @@ func eventOf(body []byte) (gateway.Event, error) {
 	case strings.HasPrefix(e.Type, "payment_intent."):
 		out.Kind = gateway.PaymentChanged
 	case strings.HasPrefix(e.Type, "refund."), strings.HasPrefix(e.Type, "charge.refund."):
-		out.Kind, out.Payment = gateway.RefundChanged, paymentIn(e.Data.Object.PaymentIntent)
+		out.Kind, out.Payment = gateway.RefundChanged, idIn(e.Data.Object.PaymentIntent)
 	case e.Type == "charge.refunded": // the object is the charge
-		out.Kind, out.Ref, out.Payment = gateway.RefundChanged, "", paymentIn(e.Data.Object.PaymentIntent)
+		out.Kind, out.Ref, out.Payment = gateway.RefundChanged, "", idIn(e.Data.Object.PaymentIntent)
 		if out.Payment == "" {
 			out.Kind = gateway.OtherEvent // of a charge without a PaymentIntent, which we do not make
 		}
 	case strings.HasPrefix(e.Type, "charge.dispute."):
-		out.Kind, out.Payment = gateway.DisputeChanged, paymentIn(e.Data.Object.PaymentIntent)
+		out.Kind, out.Payment = gateway.DisputeChanged, idIn(e.Data.Object.PaymentIntent)
 	case strings.HasPrefix(e.Type, "setup_intent."):
 		out.Kind = gateway.SetupChanged
+	case e.Type == "mandate.updated" && e.Data.Object.Status == "inactive": // its owner took it back at the bank
+		out.Kind, out.Ref = gateway.MethodGone, idIn(e.Data.Object.PaymentMethod)
 	case strings.HasPrefix(e.Type, "payment_method."):
 		out.Kind = gateway.MethodChanged
 	}
 	return out, nil
 }
 
-// paymentIn is the PaymentIntent an object names, by its id or in full.
-func paymentIn(raw json.RawMessage) string {
+// idIn is what an object names, by its id or in full.
+func idIn(raw json.RawMessage) string {
 	var full struct {
 		ID string `json:"id"`
 	}

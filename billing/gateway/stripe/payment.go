@@ -33,6 +33,12 @@ func (g *Gateway) Charge(ctx context.Context, c gateway.Charge) (gateway.Payment
 		Amount: stripego.Int64(c.Amount.Minor), Currency: stripego.String(strings.ToLower(c.Amount.Currency)),
 		Description: optional(c.Description), PaymentMethodTypes: stripego.StringSlice([]string{"card"}),
 	}
+	if c.Kind == gateway.DirectDebit {
+		if c.Amount.Currency != debitCurrency {
+			return notInEuro(c), nil
+		}
+		p.PaymentMethodTypes = stripego.StringSlice([]string{gateway.DirectDebit})
+	}
 	p.Context = ctx
 	p.SetIdempotencyKey(c.Key)
 	p.AddMetadata(metaKey, c.Key)
@@ -191,6 +197,9 @@ func methodOf(pm *stripego.PaymentMethod) *gateway.Method {
 	m := &gateway.Method{Ref: pm.ID, Kind: string(pm.Type), Label: strings.ToUpper(string(pm.Type)[:1]) + string(pm.Type)[1:]}
 	if pm.Customer != nil {
 		m.CustomerRef = pm.Customer.ID
+	}
+	if d := pm.SEPADebit; d != nil {
+		m.Label = "Bank account " + d.Country + " •••• " + d.Last4
 	}
 	if c := pm.Card; c != nil {
 		m.Label = brand(c.Brand) + " •••• " + c.Last4

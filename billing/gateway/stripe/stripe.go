@@ -45,6 +45,7 @@ type Gateway struct {
 var (
 	_ gateway.Gateway  = (*Gateway)(nil)
 	_ gateway.Saver    = (*Gateway)(nil)
+	_ gateway.Debitor  = (*Gateway)(nil)
 	_ gateway.Browser  = (*Gateway)(nil)
 	_ gateway.Listener = (*Gateway)(nil)
 	_ gateway.Overseer = (*Gateway)(nil)
@@ -127,7 +128,7 @@ var listened = []string{ //nolint:gochecknoglobals // a constant list
 	"payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.canceled", "payment_intent.processing", "payment_intent.requires_action",
 	"setup_intent.succeeded", "setup_intent.setup_failed", "charge.refunded", "charge.refund.updated", "refund.created", "refund.updated",
 	"charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed", "charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated",
-	"payment_method.detached", "payment_method.updated", "payment_method.automatically_updated",
+	"payment_method.detached", "payment_method.updated", "payment_method.automatically_updated", "mandate.updated",
 }
 
 // Listen registers a webhook endpoint of the version this client speaks.

@@ -76,13 +76,16 @@ func checked(t *testing.T, next http.Handler) http.Handler {
 type world struct {
 	lab *stripelab.Lab
 	url string
-	gw  *stripe.Gateway
-	api *client.API // what the seller's own program or the browser would do
+	// turn moves the simulator's clock.
+	turn func(time.Duration)
+	gw   *stripe.Gateway
+	api  *client.API // what the seller's own program or the browser would do
 }
 
 func newWorld(t *testing.T, webhooks ...string) world {
 	t.Helper()
-	lab := stripelab.New(stripelab.Options{})
+	now := time.Now()
+	lab := stripelab.New(stripelab.Options{Clock: func() time.Time { return now }})
 	lab.AddAccount(secret, publishable)
 	lab.AddAccount("sk_test_two", "pk_test_two")
 	srv := httptest.NewServer(checked(t, lab.Handler()))
@@ -92,7 +95,7 @@ func newWorld(t *testing.T, webhooks ...string) world {
 		t.Fatal(err)
 	}
 	b := stripego.GetBackendWithConfig(stripego.APIBackend, &stripego.BackendConfig{URL: &srv.URL, MaxNetworkRetries: stripego.Int64(0), LeveledLogger: &stripego.LeveledLogger{}})
-	return world{lab, srv.URL, gw, client.New(secret, &stripego.Backends{API: b, Uploads: b, Connect: b})}
+	return world{lab, srv.URL, func(d time.Duration) { now = now.Add(d) }, gw, client.New(secret, &stripego.Backends{API: b, Uploads: b, Connect: b})}
 }
 
 // card saves a test card for a customer.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -172,6 +173,7 @@ func baseOf(r *http.Request) string {
 func (l *Lab) answer(c *call, r *http.Request, browsers bool, f func(*call) answer) answer {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.settleDebits()
 	key, _, basic := r.BasicAuth()
 	if !basic {
 		key = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -243,18 +245,19 @@ func (c *call) metadata() map[string]string {
 	return m
 }
 
-// expands reports whether a field was asked for in full.
-func (c *call) expands(field string) bool {
+// list is what stands in name[…], in any order.
+func (c *call) list(name string) (all []string) {
 	for k, v := range c.form {
-		if strings.HasPrefix(k, "expand[") {
-			for _, x := range v {
-				if x == field {
-					return true
-				}
-			}
+		if strings.HasPrefix(k, name+"[") {
+			all = append(all, v...)
 		}
 	}
-	return false
+	return all
+}
+
+// expands reports whether a field was asked for in full.
+func (c *call) expands(field string) bool {
+	return slices.Contains(c.list("expand"), field)
 }
 
 func list(path string, data []any) answer {

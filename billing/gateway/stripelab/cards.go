@@ -42,9 +42,10 @@ func (c *call) changeCustomer() answer {
 	return ok(x.json())
 }
 
-// method is a card.
+// method is a card or a bank account.
 type method struct {
 	id, customer, number string
+	kind                 string // empty: a card
 	month, year          int64
 	behaviour            behaviour
 	authenticated        bool // it was set up with its owner there
@@ -83,10 +84,21 @@ func cards() map[string]behaviour {
 	}
 }
 
+func (m *method) of() string {
+	if m.kind == "" {
+		return cardKind
+	}
+	return m.kind
+}
+
 func (m *method) json() object {
 	o := object{
-		"id": m.id, "object": "payment_method", "type": "card", "created": m.created, "livemode": false, "metadata": object{}, "customer": nil,
-		"billing_details": object{}, "card": object{"brand": m.behaviour.brand, "last4": m.number[len(m.number)-4:], "exp_month": m.month, "exp_year": m.year, "funding": "credit"},
+		"id": m.id, "object": "payment_method", "type": m.of(), "created": m.created, "livemode": false, "metadata": object{}, "customer": nil, "billing_details": object{},
+	}
+	if m.kind == sepaDebit {
+		o[sepaDebit] = object{"bank_code": m.number[4:12], "branch_code": "", "country": m.number[:2], "fingerprint": m.number[2:4] + m.number[len(m.number)-8:], "last4": m.number[len(m.number)-4:]}
+	} else {
+		o["card"] = object{"brand": m.behaviour.brand, "last4": m.number[len(m.number)-4:], "exp_month": m.month, "exp_year": m.year, "funding": "credit"}
 	}
 	if m.customer != "" {
 		o["customer"] = m.customer
@@ -132,10 +144,11 @@ func (c *call) makeMethod(prefix string) (*method, *answer) {
 }
 
 func (c *call) newMethod() answer {
-	if c.form.Get("type") != "card" {
-		return invalid("type", "The simulator knows cards only.")
+	make := map[string]func(string) (*method, *answer){cardKind: c.makeMethod, sepaDebit: c.makeAccount}[c.form.Get("type")]
+	if make == nil {
+		return invalid("type", "The simulator knows cards and bank accounts only.")
 	}
-	m, bad := c.makeMethod("")
+	m, bad := make("")
 	if bad != nil {
 		return *bad
 	}

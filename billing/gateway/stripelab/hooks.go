@@ -35,11 +35,7 @@ type event struct {
 
 func (c *call) newEndpoint() answer {
 	e := &endpoint{id: newID("we"), url: c.form.Get("url"), secret: newID("whsec"), created: c.lab.now()}
-	for k, v := range c.form {
-		if strings.HasPrefix(k, "enabled_events[") {
-			e.events = append(e.events, v...)
-		}
-	}
+	e.events = c.list("enabled_events")
 	if !strings.HasPrefix(e.url, "http://") && !strings.HasPrefix(e.url, "https://") {
 		return invalid("url", "Not a valid URL")
 	}
@@ -106,10 +102,34 @@ func (c *call) tell(kind string, o object) {
 }
 
 // Run delivers webhooks until ctx ends. What is not taken is tried again.
-func (l *Lab) Run(ctx context.Context) error { return l.hooks.Run(ctx) }
+func (l *Lab) Run(ctx context.Context) error {
+	go l.settle(ctx)
+	return l.hooks.Run(ctx)
+}
+
+// settle looks at debits until ctx ends, so that they end though nobody asks.
+func (l *Lab) settle(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			l.mu.Lock()
+			l.settleDebits()
+			l.mu.Unlock()
+		}
+	}
+}
 
 // Deliver delivers the webhooks that are due and returns how many were taken.
-func (l *Lab) Deliver(ctx context.Context) (taken int) { return l.hooks.Deliver(ctx) }
+func (l *Lab) Deliver(ctx context.Context) (taken int) {
+	l.mu.Lock()
+	l.settleDebits()
+	l.mu.Unlock()
+	return l.hooks.Deliver(ctx)
+}
 
 // Sign is the header that proves where a body comes from.
 func Sign(body []byte, secret string, at time.Time) string {

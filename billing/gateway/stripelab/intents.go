@@ -3,7 +3,9 @@ package stripelab
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 )
 
 // The statuses of intents and refunds.
@@ -22,6 +24,9 @@ type intent struct {
 	amount, received                     int64
 	currency, customer, method, describe string
 	future                               string // setup_future_usage
+	types                                []string
+	mandate                              string
+	until                                time.Time // when a debit that is under way ends
 	returnURL                            string
 	failure                              object // last_payment_error
 	meta                                 map[string]string
@@ -31,13 +36,19 @@ type intent struct {
 func (i *intent) json(c *call) object {
 	o := object{
 		"id": i.id, "client_secret": i.clientSecret, "status": i.status, "created": i.created, "livemode": false, "metadata": i.meta,
-		"customer": orNil(i.customer), "description": orNil(i.describe), "payment_method": orNil(i.method), "payment_method_types": []string{"card"}, "next_action": nil,
+		"customer": orNil(i.customer), "description": orNil(i.describe), "payment_method": orNil(i.method), "payment_method_types": i.types, "next_action": nil,
 	}
 	if i.setup {
 		o["object"], o["usage"], o["last_setup_error"] = "setup_intent", "off_session", i.failure
 	} else {
 		o["object"], o["amount"], o["amount_received"], o["currency"], o["last_payment_error"] = "payment_intent", i.amount, i.received, i.currency, i.failure
 		o["setup_future_usage"] = orNil(i.future)
+	}
+	if x := c.a.mandates[i.mandate]; x != nil && i.setup {
+		o["mandate"] = x.id
+		if c.expands("mandate") {
+			o["mandate"] = x.json()
+		}
 	}
 	if m := c.a.methods[i.method]; m != nil && c.expands("payment_method") {
 		o["payment_method"] = m.json()
@@ -81,6 +92,9 @@ func (c *call) newSetup() answer { return c.newIntent(&intent{setup: true, id: n
 func (c *call) newIntent(i *intent) answer {
 	i.status, i.meta, i.created, i.customer = needsMethod, c.metadata(), c.lab.now(), c.form.Get("customer")
 	i.clientSecret = i.id + "_secret_" + newID("k")[2:]
+	if i.types = c.list("payment_method_types"); len(i.types) == 0 {
+		i.types = []string{cardKind}
+	}
 	if i.customer != "" && c.a.customers[i.customer] == nil {
 		return refuse(http.StatusBadRequest, "invalid_request_error", "resource_missing", "customer", "No such customer: '"+i.customer+"'", nil)
 	}
@@ -89,6 +103,11 @@ func (c *call) newIntent(i *intent) answer {
 			return refuse(http.StatusBadRequest, "invalid_request_error", "resource_missing", "payment_method", "No such PaymentMethod: '"+id+"'", nil)
 		}
 		i.method, i.status = id, needsConfirm
+	}
+	if c.form.Get("payment_method_data[type]") != "" {
+		if bad := c.enter(i); bad != nil {
+			return *bad
+		}
 	}
 	c.a.intents[i.id], c.a.order = i, append(c.a.order, i.id)
 	c.tell(i.event("created"), i.json(c))
@@ -134,12 +153,10 @@ func (c *call) confirmIntent(setup bool) answer {
 	if i.status != needsMethod && i.status != needsConfirm && i.status != needsAction {
 		return c.unexpected(i, "confirm")
 	}
-	if c.form.Get("payment_method_data[type]") == "card" {
-		m, bad := c.makeMethod("payment_method_data")
-		if bad != nil {
+	if c.form.Get("payment_method_data[type]") != "" {
+		if bad := c.enter(i); bad != nil {
 			return *bad
 		}
-		i.method = m.id
 	} else if id := c.form.Get("payment_method"); id != "" {
 		if c.a.methods[id] == nil {
 			return missing("PaymentMethod", id)
@@ -147,6 +164,20 @@ func (c *call) confirmIntent(setup bool) answer {
 		i.method = id
 	}
 	return c.confirm(i)
+}
+
+// enter makes the method of an intent from what was typed.
+func (c *call) enter(i *intent) *answer {
+	const in = "payment_method_data"
+	make := c.makeMethod
+	if c.form.Get(in+"[type]") == sepaDebit {
+		make = c.makeAccount
+	}
+	m, bad := make(in)
+	if bad == nil {
+		i.method, i.status = m.id, needsConfirm
+	}
+	return bad
 }
 
 func (c *call) unexpected(i *intent, doing string) answer {
@@ -166,8 +197,14 @@ func (c *call) confirm(i *intent) answer {
 	if m.customer != "" && m.customer != i.customer {
 		return refuse(http.StatusBadRequest, "invalid_request_error", "resource_missing", "payment_method", "The payment method belongs to another customer.", nil)
 	}
+	if !slices.Contains(i.types, m.of()) {
+		return invalid("payment_method", "The PaymentMethod provided ("+m.of()+") is not allowed for this intent.")
+	}
 	if r := c.form.Get("return_url"); r != "" {
 		i.returnURL = r
+	}
+	if m.kind == sepaDebit {
+		return c.debit(i, m)
 	}
 	absent := c.form.Get("off_session") == "true"
 	b := m.behaviour
@@ -213,7 +250,7 @@ func (c *call) cancel(setup bool) answer {
 	if bad != nil {
 		return *bad
 	}
-	if i.status == succeeded || i.status == canceled {
+	if i.status == succeeded || i.status == canceled || i.status == processing {
 		return c.unexpected(i, "cancel")
 	}
 	i.status = canceled

@@ -21,6 +21,8 @@ type Options struct {
 	// Retry is how long after a failed delivery the next one is tried, growing with each;
 	// zero: a second.
 	Retry time.Duration
+	// Debit is how long a debit of a bank account is under way; zero: five days.
+	Debit time.Duration
 }
 
 // Faults are what goes wrong.
@@ -51,6 +53,7 @@ type account struct {
 	id, secret, publishable string
 	customers               map[string]*customer
 	methods                 map[string]*method
+	mandates                map[string]*mandate
 	intents                 map[string]*intent // payment and setup intents
 	order                   []string           // of the intents, oldest first
 	refunds                 map[string]*refund
@@ -71,6 +74,9 @@ func New(o Options) *Lab {
 	if o.Retry <= 0 {
 		o.Retry = time.Second
 	}
+	if o.Debit <= 0 {
+		o.Debit = 5 * 24 * time.Hour
+	}
 	l := &Lab{opts: o, hooks: labhooks.New(o.Client, o.Clock, o.Retry), calls: map[string]int{}}
 	l.mux = l.routes()
 	return l
@@ -87,7 +93,7 @@ func (l *Lab) AddAccount(secretKey, publishableKey string) {
 		}
 	}
 	l.accounts = append(l.accounts, &account{
-		id: newID("acct"), secret: secretKey, publishable: publishableKey, customers: map[string]*customer{}, methods: map[string]*method{},
+		id: newID("acct"), secret: secretKey, publishable: publishableKey, customers: map[string]*customer{}, methods: map[string]*method{}, mandates: map[string]*mandate{},
 		intents: map[string]*intent{}, refunds: map[string]*refund{}, disputes: map[string]*dispute{}, idempotent: map[string]kept{},
 	})
 }

@@ -1,6 +1,7 @@
 package stripelab
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -191,7 +192,8 @@ func (c *call) listRefunds() answer {
 // officePage does from outside what happens at the dashboard and at banks, for a person
 // at the demo: POST /lab/refund (payment_intent, amount), /lab/refund/{id} (status),
 // /lab/dispute (payment_intent, amount, reason, days, inquiry=on), /lab/dispute/{id}
-// (status). It answers with the id.
+// (status), /lab/debit/{id} (status: succeeded, failed, returned; code), /lab/mandate/{id}
+// of a payment method. It answers with the id.
 func (l *Lab) officePage(do func(r *http.Request) (string, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -224,6 +226,21 @@ func (l *Lab) officeRoutes(m *http.ServeMux) {
 			days = 9
 		}
 		return l.Dispute(r.FormValue("payment_intent"), number(r, "amount"), reason, l.opts.Clock().AddDate(0, 0, int(days)), r.FormValue("inquiry") == "on")
+	}))
+	m.HandleFunc("POST /lab/debit/{id}", l.officePage(func(r *http.Request) (string, error) {
+		id, code := r.PathValue("id"), r.FormValue("code")
+		switch r.FormValue("status") {
+		case succeeded:
+			return id, l.SettleDebit(id, "")
+		case "failed":
+			return id, l.SettleDebit(id, cmp.Or(code, notEnough))
+		case "returned":
+			return l.ReturnDebit(id, cmp.Or(code, notAllowed))
+		}
+		return id, errNotAStatus
+	}))
+	m.HandleFunc("POST /lab/mandate/{id}", l.officePage(func(r *http.Request) (string, error) {
+		return r.PathValue("id"), l.RevokeMandate(r.PathValue("id"))
 	}))
 	m.HandleFunc("POST /lab/dispute/{id}", l.officePage(func(r *http.Request) (string, error) {
 		return r.PathValue("id"), l.SetDispute(r.PathValue("id"), r.FormValue("status"))

@@ -46,6 +46,8 @@ function start(form) {
   };
   const show = () => {
     box.hidden = !wantsCard();
+    const debit = form.querySelector("[data-pay-debit]");
+    if (debit) debit.hidden = form.elements.with.value !== "debit";
     if (wantsCard()) mount();
   };
   form.addEventListener("change", () => {
