@@ -204,9 +204,9 @@ func (n *node) listen(plain, ln net.Listener) {
 		go func() { _ = n.front.ServeHTTP(plain) }()
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 		defer cancel()
-		_ = n.front.Shutdown(ctx)
+		_ = n.front.Shutdown(ctx) // visitors who stay do not hold the test up
 		_ = ln.Close()
 	})
 }

@@ -116,7 +116,9 @@ func (l *Lab) serveACME(o Options) error {
 			return fmt.Errorf("acmelab: %w", err)
 		}
 	}
-	front := wfe.New(logger, store, validator, authority, []string{Identity}, false, bound, 1, 1)
+	// No Retry-After where an order is only waited for: it is there in milliseconds, and
+	// the header's least is a second.
+	front := wfe.New(logger, store, validator, authority, []string{Identity}, false, bound, 0, 0)
 	l.root = rootOf(&front)
 	if l.root == nil {
 		return errors.New("acmelab: the authority has no root certificate")

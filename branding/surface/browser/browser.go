@@ -80,7 +80,9 @@ func Open(t testing.TB) *Browser {
 		t.Fatalf("the accessibility rules are missing: run npm ci (%v)", err)
 	}
 	l := launcher.New().Bin(path).Leakless(false).Headless(true).NoSandbox(true)
-	for _, flag := range []flags.Flag{"disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync", "disable-dev-shm-usage", "hide-scrollbars", "ignore-certificate-errors"} {
+	// What is painted is painted in the browser's own process, and nothing is started for
+	// a window nobody sees: an eighth of a walk's processor time went there.
+	for _, flag := range []flags.Flag{"disable-gpu", "in-process-gpu", "disable-extensions", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync", "disable-dev-shm-usage", "hide-scrollbars", "ignore-certificate-errors"} {
 		l = l.Set(flag)
 	}
 	l = l.Set("host-resolver-rules", "MAP *.localhost 127.0.0.1, MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost").

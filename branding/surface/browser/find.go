@@ -14,7 +14,8 @@ var ErrNone = errors.New("browser tests need Chromium or Chrome: install one (De
 	"or name its program in EZSCALE_CHROMIUM")
 
 // Find is the path of a Chromium, Chrome or Edge: the one EZSCALE_CHROMIUM names, one
-// on the PATH, or one in the usual place of the system.
+// on the PATH, or one in the usual place of the system. Debian's program on the PATH is a
+// script that adds extensions and settings for people: the program behind it is taken.
 func Find() (string, error) {
 	if named := os.Getenv("EZSCALE_CHROMIUM"); named != "" {
 		if _, err := os.Stat(named); err != nil {
@@ -24,6 +25,9 @@ func Find() (string, error) {
 	}
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge"} {
 		if path, err := exec.LookPath(name); err == nil {
+			if _, err := os.Stat(behind); path == script && err == nil {
+				return behind, nil
+			}
 			return path, nil
 		}
 	}
@@ -35,9 +39,15 @@ func Find() (string, error) {
 	return "", ErrNone
 }
 
+// Debian's script and the program it starts.
+const (
+	script = "/usr/bin/chromium"
+	behind = "/usr/lib/chromium/chromium"
+)
+
 func usualPlaces() []string {
 	if runtime.GOOS != "darwin" {
-		return []string{"/usr/lib/chromium/chromium", "/snap/bin/chromium", "/opt/google/chrome/chrome"}
+		return []string{behind, "/snap/bin/chromium", "/opt/google/chrome/chrome"}
 	}
 	var places []string
 	home, _ := os.UserHomeDir()

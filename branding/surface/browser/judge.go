@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/go-rod/rod"
@@ -36,13 +37,25 @@ func (p *Page) Check(what string) {
 // are made of the same parts. With pictures they are asked in all.
 func (p *Page) CheckViews(name string) {
 	p.t.Helper()
-	p.turn++
 	defer p.Look(p.view)
+	p.CheckNext(name)
+}
+
+// CheckNext is CheckViews of one page of many: the last view it is looked at in is kept for
+// the next, so that pages are opened in each of them in turn.
+func (p *Page) CheckNext(name string) {
+	p.t.Helper()
+	p.turn++
 	views := Views()
+	if p.view == views[len(views)-1] {
+		slices.Reverse(views)
+	}
 	for i, view := range views {
-		p.Look(view)
+		if view != p.view {
+			p.Look(view)
+		}
 		var trouble []string
-		if len(views) > 2 || (i+p.turn)%len(views) == 0 {
+		if len(views) > 2 || (i+p.turn/2)%len(views) == 0 {
 			trouble = p.Trouble()
 		} else {
 			trouble = p.unsightly()

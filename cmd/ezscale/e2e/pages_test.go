@@ -124,7 +124,7 @@ func walk(t *testing.T, drive *browser.Browser, tab *browser.Page, start, below,
 		}
 		path := queue[n]
 		tab.Go(at.Scheme + "://" + at.Host + path)
-		tab.CheckViews(name + strings.TrimSuffix(strings.ReplaceAll(pattern(path), "/", "_"), "_"))
+		tab.CheckNext(name + strings.TrimSuffix(strings.ReplaceAll(pattern(path), "/", "_"), "_"))
 		found, err := tab.Eval(links)
 		must(t, err)
 		var paths []string

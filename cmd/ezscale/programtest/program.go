@@ -20,6 +20,10 @@ import (
 var dir string
 
 var build = sync.OnceValues(func() (path string, err error) {
+	if path = os.Getenv("EZSCALE_TEST_PROGRAM"); path != "" {
+		_, err = os.Stat(path) // also tells go test that what it remembers depends on it
+		return path, err
+	}
 	if dir, err = os.MkdirTemp("", "ezscale-program"); err != nil {
 		return "", err
 	}
@@ -31,7 +35,8 @@ var build = sync.OnceValues(func() (path string, err error) {
 	return path, nil
 })
 
-// Binary is the path of the program, built at the first call.
+// Binary is the path of the program: the one EZSCALE_TEST_PROGRAM names, or one built at
+// the first call.
 func Binary() (string, error) { return build() }
 
 // Environ is the environment the program is started with: none of the tests' own
