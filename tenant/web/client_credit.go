@@ -198,9 +198,14 @@ func (s *Site) showGift(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if v.Shown, err = credit.Show(c.UserContext(), surface.DB(c), v.Account.AccountID, id, office.By(c)); err != nil {
+	code, err := credit.Show(c.UserContext(), surface.DB(c), v.Account.AccountID, id, office.By(c))
+	if err != nil {
 		return err
 	}
+	if v, err = s.readCredit(c); err != nil { // the list says now which code this is
+		return err
+	}
+	v.Shown = code
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	return surface.Render(c, "client", "client/credit", "Credit", v)
 }

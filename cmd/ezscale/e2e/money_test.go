@@ -63,7 +63,10 @@ func TestMoney(t *testing.T) {
 
 	tab.Go(shop + "/client/credit")
 	tab.Follow(`form[action$="/show"] button`)
-	tab.Wait("main", codes.String())
+	code := codes.FindString(tab.Text("section[aria-labelledby='h-code']"))
+	if len(code) < 4 || !strings.Contains(tab.Text("section[aria-labelledby='h-gifts']"), "… "+code[len(code)-4:]) {
+		t.Errorf("the code %q is not the one the list names:\n%s", code, tab.Text("main"))
+	}
 	both(tab, "gift_bought")
 }
 
