@@ -45,12 +45,16 @@ func enter(t *testing.T, drive *browser.Browser, who login) *browser.Page {
 	return tab
 }
 
-// await is for what a platform has to do first.
+// await is for what a platform has to do first. The page may go on to another meanwhile.
 func await(t *testing.T, tab *browser.Page, selector, text string) {
 	t.Helper()
-	if _, err := tab.Timeout(patience).ElementR(selector, text); err != nil {
-		t.Fatalf("%s never says %s: %v\n%s", selector, text, err, tab.Text("main"))
+	var err error
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		if _, err = tab.Timeout(time.Until(end)).ElementR(selector, text); err == nil {
+			return
+		}
 	}
+	t.Fatalf("%s never says %s: %v\n%s", selector, text, err, tab.Text("main"))
 }
 
 // choose picks an option of a select by its value.
