@@ -34,6 +34,7 @@ type Line struct {
 	Tax            TaxRule
 	MeterID        string // whose usage it is; empty: no meter's
 	Round          int    // which of its month's invoices it stands on, from 0
+	PriceID        string // of what set its price after it was sold; empty: nothing did
 }
 
 // TaxSum is what lines of one rule come to.

@@ -86,6 +86,7 @@ type Line struct {
 	Tax            int        `json:"tax"`                // position in Taxes
 	MeterID        string     `json:"meter_id,omitempty"` // whose usage it is
 	Round          int        `json:"round,omitempty"`    // which of its month's invoices this is, from 0
+	PriceID        string     `json:"price_id,omitempty"` // of what set its price after it was sold
 }
 
 // Tax is what lines of one rule come to, with what it rests on.
@@ -121,7 +122,7 @@ func (d *Document) Put(lines []billing.Line, sums []billing.TaxSum) {
 	for i, l := range lines {
 		d.Lines[i] = Line{
 			Kind: l.Kind, SubscriptionID: l.SubscriptionID, Description: l.Description, Quantity: l.Quantity,
-			UnitCode: l.UnitCode, UnitMinor: l.Unit.Minor, NetMinor: l.Net.Minor, MeterID: l.MeterID, Round: l.Round,
+			UnitCode: l.UnitCode, UnitMinor: l.Unit.Minor, NetMinor: l.Net.Minor, MeterID: l.MeterID, Round: l.Round, PriceID: l.PriceID,
 			Tax: slices.IndexFunc(sums, func(s billing.TaxSum) bool { return s.Rule == l.Tax }),
 		}
 		if !l.Period.From.IsZero() {

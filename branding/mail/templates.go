@@ -50,6 +50,8 @@ const (
 	SubscriptionContinued  = "subscription_continued"
 	PlanChanged            = "plan_changed"
 	ChangeFailed           = "change_failed"
+	PriceChange            = "price_change" // a new price is coming
+	PriceChangeCancelled   = "price_change_cancelled"
 	SpendLimit             = "spend_limit" // usage comes near what a customer wants to spend
 )
 
@@ -118,5 +120,7 @@ var Templates = map[string][]string{
 	SubscriptionEnded:      {"name", "what", "reason", "link"},                                    // reason: cancelled or unpaid
 	PlanChanged:            {"name", "what", "amount", "every", "next", "link"},                   // amount: net, a cycle; next: the date of the next invoice
 	ChangeFailed:           {"name", "what", "wanted", "paid", "link"},                            // paid: yes when money goes back; empty: nothing was paid
+	PriceChange:            {"name", "subject", "list", "first", "link"},                          // list: a line each, with the price until then, the new one and its day; first: the first of the days
+	PriceChangeCancelled:   {"name", "subject", "list", "link"},                                   // list: a line each, with what it goes on costing
 	SpendLimit:             {"name", "what", "percent", "spent", "limit", "until", "off", "link"}, // spent, limit: net; until: a date; off: yes when it was turned off, otherwise empty
 }

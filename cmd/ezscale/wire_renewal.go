@@ -32,6 +32,7 @@ func (a *app) payLinks() *payment.Links {
 func handleRenewals(w *queue.Workers, d *renewal.Desk, orders *checkout.Desk) {
 	queue.Due(w, renewal.AgendaRenewal, d.Renew)
 	queue.Due(w, renewal.AgendaCollection, d.Collect)
+	queue.Due(w, renewal.AgendaPrices, d.Prices)
 	queue.Handle(w, d.Apply)
 	queue.Handle(w, d.Resized)
 	queue.Handle(w, d.GiveBack)

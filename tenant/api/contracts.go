@@ -23,6 +23,11 @@ type contractItem struct {
 	Amount   amount `json:"amount"`
 }
 
+type priceFrom struct {
+	Price amount    `json:"price"`
+	From  time.Time `json:"from"`
+}
+
 type subscription struct {
 	ID         uuid.UUID      `json:"id"`
 	Label      string         `json:"label"`
@@ -30,6 +35,7 @@ type subscription struct {
 	Cycle      string         `json:"cycle"`
 	Price      amount         `json:"price"` // net of tax, a cycle
 	Items      []contractItem `json:"items"`
+	NextPrice  *priceFrom     `json:"next_price"` // that waits for its first period
 	PeriodFrom *time.Time     `json:"period_from"`
 	PeriodTo   *time.Time     `json:"period_to"`
 	CancelAt   *time.Time     `json:"cancel_at"`
@@ -47,6 +53,9 @@ func subscriptionOf(s renewal.Subscription) subscription {
 	}
 	for _, i := range s.Items {
 		out.Items = append(out.Items, contractItem{i.Kind, i.Label, i.Quantity, amountOf(billing.Money{Minor: i.AmountMinor, Currency: s.Amount.Currency})})
+	}
+	if price, from, waits := s.NextPrice(); waits {
+		out.NextPrice = &priceFrom{amountOf(price), from.UTC()}
 	}
 	if s.State == renewal.Paused {
 		out.PauseUntil = moment(s.Pause.Until)

@@ -253,8 +253,8 @@ type PlanForm struct {
 // EditCycles are the cycles prices are entered for.
 func EditCycles() []Cycle { return []Cycle{Monthly, Quarterly, SemiAnnual, Annual, OneTime} }
 
-// maxPrice is the highest price that can be entered, in minor units.
-const maxPrice = 10_000_000_00
+// MaxPrice is the highest price that can be entered, in minor units.
+const MaxPrice = 10_000_000_00
 
 // ReadPrices reads what was typed, strictly: a plain amount with at most the currency's
 // decimals. What is wrong stands at price.<currency>.<cycle> and setup.<currency>.
@@ -291,7 +291,7 @@ func (f form) amount(field, typed, currency string) int64 {
 		f[field] = "Please enter an amount such as 12.50."
 	case m.Minor < 0:
 		f[field] = "A price is not less than nothing."
-	case m.Minor > maxPrice:
+	case m.Minor > MaxPrice:
 		f[field] = "This is more than can be charged."
 	}
 	return m.Minor

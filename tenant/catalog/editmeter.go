@@ -192,7 +192,7 @@ func readTiers(text, currency string) (upTo []string, prices []MeterPrice, bad s
 		p := MeterPrice{Unit: rate.Minor()}
 		if len(parts) == 3 && parts[2] != "" {
 			flat, err := billing.Parse(parts[2], currency)
-			if err != nil || flat.Minor < 0 || flat.Minor > maxPrice {
+			if err != nil || flat.Minor < 0 || flat.Minor > MaxPrice {
 				return nil, nil, say
 			}
 			p.Flat = flat.Minor

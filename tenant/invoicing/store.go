@@ -84,10 +84,10 @@ const storeStatement = `WITH RECURSIVE n AS MATERIALIZED (
 			paid_minor, credited_minor, document, prev_hash, hash, issued_at, due_at, paid_at, tries, next_try_at, created_at, changed_at)
 		SELECT n.id, n.key, n.kind, n.corrects_id, n.account_id, n.state, ?, n.sequence, n.number, n.currency, n.net_minor, n.tax_minor, n.total_minor,
 			0, 0, n.document, c.prev, c.hash, n.issued_at, n.due_at, n.paid_at, 0, n.next_try_at, ?, ? FROM n JOIN chain c USING (place)),
-	lines AS (INSERT INTO invoice_lines (invoice_id, position, kind, subscription_id, description, period_from, period_to, quantity, unit_minor, net_minor, tax_percent, tax_note, meter_id, usage_round)
-		SELECT n.id, r.position, r.kind, r.subscription_id, r.description, r.period_from, r.period_to, r.quantity, r.unit_minor, r.net_minor, r.tax_ppm / 10000.0, r.tax_note, r.meter_id, r.usage_round
+	lines AS (INSERT INTO invoice_lines (invoice_id, position, kind, subscription_id, description, period_from, period_to, quantity, unit_minor, net_minor, tax_percent, tax_note, meter_id, usage_round, price_id)
+		SELECT n.id, r.position, r.kind, r.subscription_id, r.description, r.period_from, r.period_to, r.quantity, r.unit_minor, r.net_minor, r.tax_ppm / 10000.0, r.tax_note, r.meter_id, r.usage_round, r.price_id
 		FROM n, jsonb_to_recordset(n.lines) AS r(position int, kind text, subscription_id uuid, description text, period_from timestamptz,
-			period_to timestamptz, quantity bigint, unit_minor bigint, net_minor bigint, tax_ppm bigint, tax_note text, meter_id uuid, usage_round int)),
+			period_to timestamptz, quantity bigint, unit_minor bigint, net_minor bigint, tax_ppm bigint, tax_note text, meter_id uuid, usage_round int, price_id uuid)),
 	posts AS (INSERT INTO ledger_postings (key, position, at, debit, credit, account_id, amount_minor, currency, source_kind, source_id, note)
 		SELECT n.ledger_key, r.position, ?, r.debit, r.credit, n.account_id, r.amount, n.currency, n.kind, n.id, r.note
 		FROM n, jsonb_to_recordset(n.postings) AS r(position int, debit text, credit text, amount bigint, note text)),
@@ -129,6 +129,7 @@ type lineRow struct {
 	TaxNote        string     `json:"tax_note"`
 	MeterID        *string    `json:"meter_id,omitempty"`
 	UsageRound     *int       `json:"usage_round,omitempty"`
+	PriceID        *string    `json:"price_id,omitempty"`
 }
 
 func lineRows(d document.Document) []lineRow {
@@ -143,6 +144,9 @@ func lineRows(d document.Document) []lineRow {
 		}
 		if l.MeterID != "" {
 			rows[i].MeterID, rows[i].UsageRound = &l.MeterID, &l.Round
+		}
+		if l.PriceID != "" {
+			rows[i].PriceID = &l.PriceID
 		}
 	}
 	return rows

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -71,7 +72,15 @@ func (ChangeJob) Kind() string { return "subscription.change" }
 
 // keepChange writes what a change or a pause touches of a subscription, and what save does.
 func keepChange(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
-	var change, picked, discount, pause, taken any
+	var change, picked, discount, pause, taken, reprices any
+	s.Reprices = slices.DeleteFunc(slices.Clone(s.Reprices), func(r Repricing) bool { return r.PlanID != s.PlanID })
+	if len(s.Reprices) > 0 {
+		text, err := json.Marshal(s.Reprices)
+		if err != nil {
+			return err
+		}
+		reprices = string(text)
+	}
 	if len(s.Taken) > 0 {
 		text, err := json.Marshal(s.Taken)
 		if err != nil {
@@ -118,8 +127,8 @@ func keepChange(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
 	// What another plan is billed by counts from now on.
 	_, err = tx.NewRaw(`UPDATE subscriptions SET metered_at = CASE WHEN plan_id = ? THEN metered_at ELSE ?::timestamptz END,
 		metered_to = coalesce(metered_to, CASE WHEN plan_id <> ? AND EXISTS (SELECT FROM meters m WHERE m.plan_id = ? AND m.retired_at IS NULL) THEN ?::timestamptz END),
-		plan_id = ?, label = ?, cycle = ?, amount_minor = ?, items = ?::jsonb, change = ?::jsonb, picked = ?::jsonb, discount = ?::jsonb, pause = ?::jsonb, taken = ?::jsonb, credit_minor = nullif(?::bigint, 0) WHERE id = ?`,
-		s.PlanID, tx.Now(), s.PlanID, s.PlanID, metered, s.PlanID, s.Label, string(s.Cycle), s.Amount.Minor, string(items), change, picked, discount, pause, taken, s.Credit.Minor, s.ID).Exec(ctx)
+		plan_id = ?, label = ?, cycle = ?, amount_minor = ?, items = ?::jsonb, change = ?::jsonb, picked = ?::jsonb, discount = ?::jsonb, pause = ?::jsonb, taken = ?::jsonb, reprices = ?::jsonb, credit_minor = nullif(?::bigint, 0) WHERE id = ?`,
+		s.PlanID, tx.Now(), s.PlanID, s.PlanID, metered, s.PlanID, s.Label, string(s.Cycle), s.Amount.Minor, string(items), change, picked, discount, pause, taken, reprices, s.Credit.Minor, s.ID).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("keep the change of subscription %s: %w", s.ID, err)
 	}

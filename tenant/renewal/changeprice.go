@@ -153,6 +153,11 @@ func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Of
 	now := billing.Terms{Cycle: got.Picked.Cycle}
 	for _, it := range got.Items {
 		mine := Item{Kind: it.Kind, Code: it.Code, Label: it.Label, Quantity: it.Quantity, AmountMinor: it.Amount.Minor}
+		for _, had := range s.Items { // what stays as it was keeps what set its price
+			if had.Kind == it.Kind && had.Code == it.Code && had.Label == it.Label && had.AmountMinor == it.Amount.Minor {
+				mine.PriceID = had.PriceID
+			}
+		}
 		q.Terms.Items = append(q.Terms.Items, mine)
 		now.Parts = append(now.Parts, billing.Part{Kind: it.Kind, Code: it.Code, Label: mine.words(q.Terms.Label), Quantity: it.Quantity, Price: it.Amount})
 	}

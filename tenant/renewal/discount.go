@@ -74,13 +74,14 @@ func (s Subscription) nextInvoice() int { return s.Renewals + 2 }
 
 // NextAmount is what the next invoice comes to before tax, with what is taken off.
 func (s Subscription) NextAmount() billing.Money {
+	amount := s.pricedFor(s.Next().From).Amount
 	_, off, err := s.discounted(s.Next())
 	if err != nil {
-		return s.Amount
+		return amount
 	}
-	left, err := s.Amount.Sub(off)
+	left, err := amount.Sub(off)
 	if err != nil {
-		return s.Amount
+		return amount
 	}
 	return left
 }

@@ -188,7 +188,7 @@ func (p Policy) look(s Subscription, now time.Time) time.Time {
 	if !s.Runs() || s.AnchorAt.IsZero() {
 		return at
 	}
-	return sooner(at, s.MeteredTo)
+	return sooner(at, s.MeteredTo, s.foldAt(now))
 }
 
 // lookAt is look, but for what was used.

@@ -43,6 +43,9 @@ func (c changing) prepay(ctx context.Context, tx *tenancy.Tx, a ChangeAsk, at ti
 	if a.Prepay < 1 || a.Prepay > most {
 		return ChangeQuote{}, fault.Field("cycles", "prepay.bad_cycles", fmt.Sprintf("Give a number of periods from 1 to %d.", most))
 	}
+	if last := s.Cycle.Period(s.AnchorAt, s.Renewals+a.Prepay, s.Zone()); s.pricedFor(last.From).Amount != s.Amount {
+		return ChangeQuote{}, fault.New(fault.Conflict, "prepay.price_changes", "The price changes within these periods. Please pay ahead for fewer, or once it has changed.")
+	}
 	q := ChangeQuote{SubscriptionID: s.ID, AccountID: s.AccountID, At: at, Was: s.Label, Ask: a, Amount: s.Amount}
 	q.Terms = Terms{PlanID: s.PlanID, Label: s.Label, Cycle: s.Cycle, AmountMinor: s.Amount.Minor, Items: s.Items, Picked: s.Picked}
 	ahead := billing.Ahead{Anchor: s.AnchorAt, Zone: s.Zone(), First: s.Renewals + 1, Terms: s.terms(), Running: s.discountAt(at)}

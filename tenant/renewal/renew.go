@@ -114,6 +114,11 @@ func (d *Desk) renewAll(ctx context.Context, w *work, ids []uuid.UUID) error {
 	}
 	var due, used []Subscription
 	for _, s := range subs {
+		if len(s.folded) > 0 {
+			if err := keepFolded(ctx, w.tx, &s); err != nil {
+				return err
+			}
+		}
 		now, at := w.tx.Now(), w.policy.lookAt(s, w.tx.Now())
 		switch {
 		case s.RenewsAt.IsZero() || s.RenewsAt.After(now): // somebody was faster
@@ -146,7 +151,7 @@ func (d *Desk) renewAll(ctx context.Context, w *work, ids []uuid.UUID) error {
 			if err := d.remind(ctx, w.tx, w.policy, s); err != nil {
 				return err
 			}
-			w.advance(s, sooner(at, s.MeteredTo))
+			w.advance(s, sooner(at, s.MeteredTo, s.foldAt(now)))
 		default:
 			due = append(due, s)
 		}
@@ -176,6 +181,10 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 	now, drafts := w.tx.Now(), make([]invoicing.Draft, len(subs))
 	taken, credits := make([]*Change, len(subs)), make([]int64, len(subs)) // changes that begin with the period, and credit that is used
 	noted := make([]bool, len(subs))                                       // what was taken off is kept
+	moved, err := wentOut(ctx, w.tx, subs)
+	if err != nil {
+		return err
+	}
 	for i, s := range subs {
 		was := s.PlanID
 		if change := s.Change; s.takeScheduled() {
@@ -218,7 +227,7 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 	for i, s := range subs {
 		next, inv := s.Next(), made[i]
 		s.Renewals++
-		if taken[i] != nil || credits[i] > 0 || noted[i] {
+		if taken[i] != nil || credits[i] > 0 || noted[i] || moved[s.ID] {
 			s.RenewsAt = w.policy.look(s, now)
 			if !inv.IssuedAt.Before(now) {
 				s.Credit.Minor -= credits[i]
@@ -279,6 +288,7 @@ func issueAll(ctx context.Context, tx *tenancy.Tx, drafts []invoicing.Draft) ([]
 // lines are what a period costs: what was sold, item by item, as long as the items add
 // up to the amount.
 func (s Subscription) lines(p billing.Period) []billing.Line {
+	s = s.pricedFor(p.From)
 	name := s.Label
 	if s.ServiceName != "" && s.ServiceName != s.Label {
 		name += " (" + s.ServiceName + ")"
@@ -296,6 +306,9 @@ func (s Subscription) lines(p billing.Period) []billing.Line {
 			text = s.Label + ": " + it.Label
 		}
 		l := one(it.Kind, text, it.AmountMinor)
+		if it.PriceID != uuid.Nil {
+			l.PriceID = it.PriceID.String()
+		}
 		if it.Quantity > 1 && it.AmountMinor%it.Quantity == 0 {
 			l.Quantity, l.Unit.Minor = it.Quantity, it.AmountMinor/it.Quantity
 		}

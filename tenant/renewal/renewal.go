@@ -38,11 +38,12 @@ const (
 
 // Item is one part of what a cycle costs, as it was sold.
 type Item struct {
-	Kind        string `json:"kind"` // plan, option
-	Code        string `json:"code"`
-	Label       string `json:"label"`
-	Quantity    int64  `json:"quantity"`
-	AmountMinor int64  `json:"amount_minor"` // of all of them
+	Kind        string    `json:"kind"` // plan, option
+	Code        string    `json:"code"`
+	Label       string    `json:"label"`
+	Quantity    int64     `json:"quantity"`
+	AmountMinor int64     `json:"amount_minor"`      // of all of them
+	PriceID     uuid.UUID `json:"price_id,omitzero"` // of the change of prices, or the agreed price, that set it; zero: as it was sold
 }
 
 // Subscription is what is paid for again and again, at the price it was sold for.
@@ -79,10 +80,12 @@ type Subscription struct {
 	Pause        *Pause         // its pauses; nil: never paused
 	Taken        []Taken        // what was taken off periods that are invoiced and not over, where loyalty counts
 	Loyalty      billing.Loyalty
-	Since        time.Time // of the account's first paid order; zero: none is known
-	PlanPause    int       // days a year for which the plan lets its customer pause it
-	MeteredTo    time.Time // end of the month whose usage is invoiced next; zero: nothing is metered
-	Total        int       // of the whole list
+	Since        time.Time   // of the account's first paid order; zero: none is known
+	PlanPause    int         // days a year for which the plan lets its customer pause it
+	MeteredTo    time.Time   // end of the month whose usage is invoiced next; zero: nothing is metered
+	Reprices     []Repricing // prices that wait for its next periods, the soonest first
+	Total        int         // of the whole list
+	folded       []folded
 }
 
 // Zone is the time zone that decides on which day a period begins.
@@ -174,7 +177,7 @@ func Drop(ctx context.Context, tx *tenancy.Tx, order uuid.UUID) error {
 type row struct {
 	ID, AccountID, OrderID, PlanID, MethodID, ServiceID                            uuid.UUID
 	AccountName, Label, State, Cycle, Currency, CancelReason, CancelNote, TimeZone string
-	ServiceName, Items, Discount, Change, Picked, Pause, Taken, Loyalty            string
+	ServiceName, Items, Discount, Change, Picked, Pause, Taken, Loyalty, Reprices  string
 	AmountMinor, CreditMinor                                                       int64
 	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt, Since  time.Time
 	MeteredTo                                                                      time.Time
@@ -184,7 +187,7 @@ type row struct {
 
 const columns = `s.id, s.account_id, a.name AS account_name, a.time_zone, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
 	s.items::text AS items, coalesce(s.discount::text, '') AS discount, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
-	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.pause::text, '') AS pause, coalesce(s.taken::text, '') AS taken,
+	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.pause::text, '') AS pause, coalesce(s.taken::text, '') AS taken, coalesce(s.reprices::text, '') AS reprices,
 	coalesce((SELECT x.value->'loyalty' FROM shop_settings x WHERE x.name = 'renewal')::text, '') AS loyalty, (SELECT min(o.paid_at) FROM orders o WHERE o.account_id = s.account_id) AS since, (SELECT coalesce(pl.pause_days, 0) FROM plans pl WHERE pl.id = s.plan_id) AS plan_pause, coalesce(s.credit_minor, 0) AS credit_minor, s.metered_to, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
 	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name,
 	EXISTS (SELECT FROM payment_methods m WHERE m.id IN (a.default_method_id, s.method_id) AND m.account_id = a.id AND m.state = 'active') AS has_method,
@@ -204,7 +207,7 @@ func (r row) subscription() (Subscription, error) {
 	for _, x := range []struct {
 		text string
 		into any
-	}{{r.Items, &s.Items}, {r.Change, &s.Change}, {r.Picked, &s.Picked}, {r.Discount, &s.Discount}, {r.Pause, &s.Pause}, {r.Taken, &s.Taken}, {r.Loyalty, &s.Loyalty}} {
+	}{{r.Items, &s.Items}, {r.Change, &s.Change}, {r.Picked, &s.Picked}, {r.Discount, &s.Discount}, {r.Pause, &s.Pause}, {r.Taken, &s.Taken}, {r.Reprices, &s.Reprices}, {r.Loyalty, &s.Loyalty}} {
 		if x.text == "" {
 			continue
 		}
@@ -254,6 +257,7 @@ func read(ctx context.Context, tx *tenancy.Tx, query string, args ...any) ([]Sub
 		if err != nil {
 			return nil, err
 		}
+		s.fold(tx.Now())
 		found[i] = s
 	}
 	return found, nil

@@ -29,7 +29,7 @@ func taken() []string {
 	return []string{
 		"people", "accounts", "memberships", "mails", "brand_versions", "products", "plans", "prices", "options", "shop_settings", "mail_texts", "timeline",
 		"quotes", "orders", "subscriptions", "services", "number_series", "tax_rates", "invoices", "invoice_lines", "gateways", "payment_methods", "payments",
-		"refunds", "ledger_postings", "recognitions", "coupons", "credit_grants", "credit_moves", "gift_codes",
+		"refunds", "ledger_postings", "recognitions", "coupons", "price_changes", "agreed_prices", "credit_grants", "credit_moves", "gift_codes",
 	}
 }
 
@@ -88,10 +88,11 @@ func (m Making) rules() map[string]shaped {
 		"gift_codes":     {columns: map[string]string{"created_by": "'somebody'", "batch": "CASE WHEN batch <> '' THEN 'A batch' ELSE '' END"}},
 		"orders":         {columns: map[string]string{"ip": "''", "evidence": "evidence - 'ip'"}},
 		"quotes":         {where: "accepted_at IS NOT NULL"},
-		"mails":          {columns: map[string]string{"sealed_body": "NULL", "last_error": "NULL"}, where: "key LIKE 'invoice/%' AND state = 'sent' AND created_at > now() - interval '60 days'"},
+		"mails":          {columns: map[string]string{"sealed_body": "NULL", "last_error": "NULL"}, where: "state = 'sent' AND (key LIKE 'invoice/%' AND created_at > now() - interval '60 days' OR key LIKE 'price_change/%')"},
 		"brand_versions": {columns: map[string]string{"tokens": "tokens - '{logo,logo_dark,favicon}'::text[]", "preview_hash": "NULL", "preview_expires_at": "NULL", "created_by": "'somebody'", "published_by": "CASE WHEN published_by IS NOT NULL THEN 'somebody' END"}},
 		"timeline":       {columns: map[string]string{"actor": "CASE WHEN actor = 'system' THEN actor ELSE 'somebody' END"}},
 		"mail_texts":     {columns: map[string]string{"changed_by": "'somebody'"}},
+		"agreed_prices":  {columns: map[string]string{"note": "''"}},
 	}
 }
 

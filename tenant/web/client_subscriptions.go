@@ -1,6 +1,8 @@
 package web
 
 import (
+	"time"
+
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
@@ -184,9 +186,12 @@ type subscriptionView struct {
 	Note      string
 	Picked    string
 	When      string
-	Ahead     int        // cycles that can be paid ahead; 0: none
-	PauseDays int        // for which it may be paused by whoever looks, if they may cancel; 0: it may not
-	Continues bool       // whoever looks may end the pause, if they may cancel
+	Ahead     int           // cycles that can be paid ahead; 0: none
+	PauseDays int           // for which it may be paused by whoever looks, if they may cancel; 0: it may not
+	Continues bool          // whoever looks may end the pause, if they may cancel
+	NewPrice  billing.Money // a cycle, from NewFrom on
+	NewFrom   time.Time     // zero: no other price waits
+	Raised    bool
 	Usage     *usageView // this month, on its own page; nil: nothing is billed by use
 }
 
@@ -236,6 +241,9 @@ func (s *Site) subscriptionView(c *fiber.Ctx, tx *tenancy.Tx, x renewal.Subscrip
 	}
 	v.Changes, v.Droppable = changeUnderWay(x)
 	v.Ahead = x.MayPrepay(tx.Now())
+	if price, from, waits := x.NextPrice(); waits && x.CancelAt.IsZero() {
+		v.NewPrice, v.NewFrom, v.Raised = price, from, price.Minor > x.Amount.Minor
+	}
 	v.Continues = x.State == renewal.Paused && (!customer || !x.Pause.Team)
 	if x.Pausable(tx.Now()) == nil {
 		v.PauseDays = x.PauseDays(tx.Now(), !customer)

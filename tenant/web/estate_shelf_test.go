@@ -43,7 +43,7 @@ func sellingOf(box *mail.Outbox) *web.Selling {
 // catalog and the order it came from.
 func (e *estate) furnishShelf(t testing.TB, of tenancy.Tenant) {
 	t.Helper()
-	ctx, extra := t.Context(), uuid.New()
+	ctx, extra, change := t.Context(), uuid.New(), uuid.New()
 	code := "CODE-" + strings.ToUpper(of.Slug)
 	var shelf, size, order uuid.UUID
 	must(t, e.DB(of).Update(ctx, func(tx *tenancy.Tx) error {
@@ -54,10 +54,14 @@ func (e *estate) furnishShelf(t testing.TB, of tenancy.Tenant) {
 			VALUES (?, 'amount', '{"EUR":500}', 3, false, '[]', '[]', false, 10, 0, 'active', '', now(), now())`, code); err != nil {
 			return err
 		}
+		if err := exec(ctx, tx, `INSERT INTO price_changes (id, plan_id, from_at, prices, running, notice_days, state, created_at)
+			VALUES (?, ?, '2090-01-01', '[{"currency":"EUR","cycle":"monthly","was":1000,"minor":1200}]', true, 30, 'cancelled', now())`, change, size); err != nil {
+			return err
+		}
 		return exec(ctx, tx, `INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, created_at, changed_at) VALUES
 			(?, ?, 'ips', 'More addresses', '', 'quantity', 'ipv4', 0, 4, 2, '[{"code":"each","label":"Two addresses","amount":2,"prices":{"EUR":{"monthly":200}}}]', 1, 'public', now(), now())`, extra, shelf)
 	}))
 	things := e.things[of.ID]
 	things[":order"], things[":shelf"], things[":size"], things[":extra"] = order.String(), shelf.String(), size.String(), extra.String()
-	things[":coupon"] = code
+	things[":coupon"], things[":pricechange"] = code, change.String()
 }

@@ -24,11 +24,12 @@ type optionEdit struct {
 	Visibilities []place.Choice
 	Action       string
 	MayEdit      bool
+	Saved        bool // it is one that there is
 }
 
 func (s *Site) optionEdit(c *fiber.Ctx, product catalog.Shelf, f catalog.OptionForm) optionEdit {
 	who, _ := surface.Principal(c)
-	return optionEdit{Form: f, Product: product, Resources: pairs(catalog.Resources()), Visibilities: visibilities, Action: c.Path(), MayEdit: who.May(identity.CatalogWrite),
+	return optionEdit{Form: f, Product: product, Resources: pairs(catalog.Resources()), Visibilities: visibilities, Action: c.Path(), MayEdit: who.May(identity.CatalogWrite), Saved: f.ID != uuid.Nil,
 		Kinds: []place.Choice{{Value: catalog.OneOf, Label: "One of several"}, {Value: catalog.Quantity, Label: "A number"}}}
 }
 

@@ -58,6 +58,7 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.brandFileRoutes()...)
 	all = append(all, s.officeRoutes()...)
 	all = append(all, s.catalogRoutes()...)
+	all = append(all, s.priceRoutes()...)
 	all = append(all, s.manageInvoiceRoutes()...)
 	all = append(all, s.billingSettingsRoutes()...)
 	all = append(all, s.termsRoutes()...)

@@ -43,6 +43,7 @@ func Works(ring *secrets.Keyring, singly bool) *queue.Workers {
 	queue.Due(w, renewal.AgendaRenewal, renewals.Renew)
 	queue.Due(w, renewal.AgendaCollection, renewals.Collect)
 	queue.Due(w, recognition.Agenda, recognition.Recognise)
+	queue.Due(w, renewal.AgendaPrices, renewals.Prices)
 	queue.Handle(w, renewals.Apply)
 	queue.Handle(w, renewals.Resized)
 	queue.Handle(w, renewals.GiveBack)
