@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -173,10 +172,16 @@ func StartServer(t testing.TB, set map[string]string) *pgembed.Server {
 	return s
 }
 
-// Root is the directory of the checkout.
+// Root is the directory of the checkout: the one of go.mod, above the package under test.
+// A program built with -trimpath does not know where its source was.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	dir, err := os.Getwd()
+	for ; err == nil && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, missing := os.Stat(filepath.Join(dir, "go.mod")); missing == nil {
+			return dir
+		}
+	}
+	return "."
 }
 
 func startServer() error {

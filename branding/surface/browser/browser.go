@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +18,8 @@ import (
 	"github.com/go-rod/rod/lib/launcher/flags"
 	"github.com/go-rod/rod/lib/proto"
 	"github.com/go-rod/rod/lib/utils"
+
+	"github.com/ezscale/ezscale/tenancy/tenancytest"
 )
 
 // View is how a page is looked at.
@@ -75,7 +76,7 @@ func Open(t testing.TB) *Browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	axe, err := os.ReadFile(filepath.Join(root(), "node_modules", "axe-core", "axe.min.js"))
+	axe, err := os.ReadFile(filepath.Join(tenancytest.Root(), "node_modules", "axe-core", "axe.min.js"))
 	if err != nil {
 		t.Fatalf("the accessibility rules are missing: run npm ci (%v)", err)
 	}
@@ -102,12 +103,6 @@ func Open(t testing.TB) *Browser {
 		l.Cleanup()
 	})
 	return &Browser{rod: b, axe: string(axe)}
-}
-
-// root is the folder of go.mod, above this file.
-func root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..", "..")
 }
 
 // Page is one tab, with everything that went wrong in it.
