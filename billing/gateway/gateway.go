@@ -117,6 +117,7 @@ type Method struct {
 	Label       string    // Visa •••• 4242, PayPal ida@example.com
 	ExpiresOn   time.Time // first day of which it is of no use; zero: never
 	Mandate     *Mandate  // of a bank account, once its owner gave one
+	Fingerprint string    // tells the same card from another one; empty: the gateway does not say
 }
 
 // DirectDebit is the kind of a bank account that is collected from by a SEPA mandate.

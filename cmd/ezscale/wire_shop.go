@@ -28,10 +28,14 @@ func (a *app) checkoutDesk(offers catalog.Wholesale) *checkout.Desk {
 }
 
 // checkoutJobs are what follows of orders: when one is running, and when nobody pays.
-// That one is paid follows with the invoice; see handleRenewals.
+// That one is paid follows with the invoice (see handleRenewals), and of one that begins
+// with trials there is none.
 func checkoutJobs(w *queue.Workers, d *checkout.Desk) {
 	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job hosting.ActiveJob) error {
 		return d.ServiceActive(ctx, db, job.ServiceID)
+	})
+	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job checkout.BeginJob) error {
+		return d.Begin(ctx, db, job.OrderID)
 	})
 	queue.Due(w, checkout.AgendaKind, d.Due)
 }

@@ -21,6 +21,7 @@ type plan struct {
 	Summary string   `json:"summary"`
 	Facts   []fact   `json:"facts"`
 	Prices  []price  `json:"prices"`
+	Trial   int      `json:"trial_days"` // 0: there is no trial
 	Options []option `json:"options,omitempty"`
 	Regions []region `json:"regions,omitempty"`
 }
@@ -125,7 +126,7 @@ func (a *API) getProduct(c call) (int, any, error) {
 func productOf(p catalog.Product) product {
 	out := product{ID: p.Slug, Type: string(p.Type), Name: p.Name, Summary: p.Summary, Plans: []plan{}}
 	for _, pl := range p.Plans {
-		v := plan{ID: p.Slug + "/" + pl.Slug, Name: pl.Name, Summary: pl.Summary, Facts: []fact{}, Prices: []price{}}
+		v := plan{ID: p.Slug + "/" + pl.Slug, Name: pl.Name, Summary: pl.Summary, Facts: []fact{}, Prices: []price{}, Trial: pl.TrialDays}
 		for _, f := range pl.Facts {
 			v.Facts = append(v.Facts, fact{f.Label, f.Value})
 		}

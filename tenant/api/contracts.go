@@ -40,6 +40,7 @@ type subscription struct {
 	PeriodTo   *time.Time     `json:"period_to"`
 	CancelAt   *time.Time     `json:"cancel_at"`
 	PauseUntil *time.Time     `json:"paused_until"`
+	TrialUntil *time.Time     `json:"trial_until"`
 	EndedAt    *time.Time     `json:"ended_at"`
 	OrderID    uuid.UUID      `json:"order_id"`
 	ServiceID  *uuid.UUID     `json:"service_id"`
@@ -59,6 +60,9 @@ func subscriptionOf(s renewal.Subscription) subscription {
 	}
 	if s.State == renewal.Paused {
 		out.PauseUntil = moment(s.Pause.Until)
+	}
+	if s.Trying() {
+		out.TrialUntil = moment(s.Trial.Until)
 	}
 	if s.ServiceID != uuid.Nil {
 		out.ServiceID = &s.ServiceID

@@ -28,6 +28,7 @@ type item struct {
 	Options        map[string]string `json:"options"`
 	Price          amount            `json:"price"` // net of tax, a cycle
 	Setup          amount            `json:"setup"` // once
+	TrialDays      int               `json:"trial_days"` // nothing of it is due before they are over
 	SubscriptionID *uuid.UUID        `json:"subscription_id"`
 }
 
@@ -37,6 +38,9 @@ func itemsOf(items []checkout.Item) []item {
 		v := item{
 			Plan: x.Picked.Product + "/" + x.Picked.Plan, Label: x.Label, Cycle: string(x.Picked.Cycle), Region: x.Picked.Region, Image: x.Picked.Image,
 			Hostname: x.Picked.Hostname, Options: x.Picked.Options, Price: amountOf(x.Amount), Setup: amountOf(x.Setup),
+		}
+		if x.Trial != nil {
+			v.TrialDays = x.Trial.Days
 		}
 		if v.Options == nil {
 			v.Options = map[string]string{}

@@ -58,6 +58,7 @@ type Plan struct {
 	Facts       []Fact // what a customer compares, in order
 	Recommended bool
 	Prices      []Price // in the asked currency, the shortest cycle first
+	TrialDays   int     // for which it can be tried; 0: it cannot
 }
 
 // Fact is one line of a comparison: "Memory", "4 GB".

@@ -38,6 +38,8 @@ type Configured struct {
 	Chosen     []Fact            // what was chosen, in words: "Location", "Amsterdam"
 	Amount     billing.Money     // a cycle
 	Setup      billing.Money     // once
+	TrialDays  int               // for which it can be tried, so paid; 0: it cannot
+	TrialCard  bool              // a card is saved before it is
 }
 
 // Item is one part of what a cycle costs.
@@ -150,6 +152,9 @@ func Configure(p FullPlan, offers []Offer, currency string, in Picked) (Configur
 	var err error
 	if c.Amount, err = c.sum(currency); err != nil {
 		return Configured{}, fault.Wrap(err, fault.Invalid, "configuration.too_much", "This comes to more than we can calculate.")
+	}
+	if c.Picked.Cycle.Months() > 0 && !c.Amount.IsZero() {
+		c.TrialDays, c.TrialCard = p.TrialDays, p.TrialCard
 	}
 	return c, nil
 }

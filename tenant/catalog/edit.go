@@ -244,6 +244,8 @@ type PlanForm struct {
 	Upgrade     string // how it changes to something dearer; empty: prorated
 	Downgrade   string // and to something cheaper; empty: at the renewal
 	PauseDays   string // a customer may pause it so long within a year; empty: not at all
+	TrialDays   string // it may be tried so long; empty: not at all
+	TrialCard   bool   // and a card is saved first
 	Regions     []string
 	Images      []string
 	Prices      map[string]map[Cycle]string // typed amounts by currency and cycle; empty: not sold so
@@ -252,6 +254,9 @@ type PlanForm struct {
 
 // EditCycles are the cycles prices are entered for.
 func EditCycles() []Cycle { return []Cycle{Monthly, Quarterly, SemiAnnual, Annual, OneTime} }
+
+// mostTrialDays is the longest trial a plan may have; a code may add to it.
+const mostTrialDays = 90
 
 // MaxPrice is the highest price that can be entered, in minor units.
 const MaxPrice = 10_000_000_00
@@ -311,6 +316,9 @@ func (in *PlanForm) check(offers []Offer) (plan FullPlan, err error) {
 	}
 	if line(in.PauseDays) != "" {
 		plan.PauseDays = wrong.number("pause_days", in.PauseDays, 0, 365)
+	}
+	if line(in.TrialDays) != "" {
+		plan.TrialDays, plan.TrialCard = wrong.number("trial_days", in.TrialDays, 0, mostTrialDays), in.TrialCard
 	}
 	if !plan.Upgrade.Valid() {
 		wrong["upgrade"] = "Please choose one of these."
@@ -393,7 +401,7 @@ func SavePlan(ctx context.Context, db *tenancy.DB, offers []Offer, in PlanForm, 
 		if err := p.write(ctx, tx, action == "plan.added"); err != nil {
 			return err
 		}
-		return changed(ctx, tx, by, action, audit.Target{Kind: "plan", ID: p.ID.String()}, map[string]any{"name": p.Name, "sku": p.SKU, "visibility": p.Visibility, "prices": p.Prices})
+		return changed(ctx, tx, by, action, audit.Target{Kind: "plan", ID: p.ID.String()}, map[string]any{"name": p.Name, "sku": p.SKU, "visibility": p.Visibility, "prices": p.Prices, "trial_days": p.TrialDays})
 	})
 	if tenancy.IsTaken(err, "plans_product_id_slug_key") {
 		err = fault.Field("slug", "plan.slug_taken", "Another plan of this product has this address.")
@@ -436,6 +444,9 @@ func (p FullPlan) write(ctx context.Context, tx *tenancy.Tx, fresh bool) error {
 			return err
 		}
 	}
+	if err := p.writeTrial(ctx, tx); err != nil {
+		return err
+	}
 	_, err = tx.NewRaw(`WITH want AS (SELECT * FROM jsonb_to_recordset(?1::jsonb) AS r(currency text, cycle text, amount bigint, setup bigint)),
 		gone AS (DELETE FROM prices x WHERE x.plan_id = ?0 AND x.cycle IN (?2) AND NOT EXISTS (SELECT FROM want w WHERE w.currency = x.currency AND w.cycle = x.cycle))
 		INSERT INTO prices (plan_id, currency, cycle, amount_minor, setup_minor) SELECT ?0, currency, cycle, amount, setup FROM want
@@ -443,6 +454,14 @@ func (p FullPlan) write(ctx context.Context, tx *tenancy.Tx, fresh bool) error {
 		p.ID, string(prices), bun.List(EditCycles())).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("save prices: %w", err)
+	}
+	return nil
+}
+
+func (p FullPlan) writeTrial(ctx context.Context, tx *tenancy.Tx) error {
+	_, err := tx.NewRaw("UPDATE plans SET trial_days = ?, trial_card = ? WHERE id = ?", bun.NullZero(p.TrialDays), bun.NullZero(p.TrialCard && p.TrialDays > 0), p.ID).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("save the trial of a plan: %w", err)
 	}
 	return nil
 }

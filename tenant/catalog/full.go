@@ -46,6 +46,8 @@ type FullPlan struct {
 	Upgrade           billing.UpgradeMode   // how somebody who has it changes to something dearer
 	Downgrade         billing.DowngradeMode // and to something cheaper
 	PauseDays         int                   // a customer may pause it so long within a year; 0: not at all
+	TrialDays         int                   // a customer may try it so long; 0: not at all
+	TrialCard         bool                  // and saves a card first
 	Prices            []FullPrice           // all currencies, the shortest cycle first
 	Options           []Option              // of the product, in order, without the archived
 	Meters            []Meter               // it is billed by, in order, without the retired
@@ -164,6 +166,8 @@ type fullRow struct {
 	Upgrade           billing.UpgradeMode
 	Downgrade         billing.DowngradeMode
 	PauseDays         int
+	TrialDays         int
+	TrialCard         bool
 	Prices            []byte
 	Options           []byte
 	Meters            []byte
@@ -175,6 +179,7 @@ const fullRows = `
 SELECT pl.id, pl.product_id, p.slug AS product, p.name AS product_name, p.type, p.visibility AS product_visibility,
        pl.slug, pl.name, pl.summary, pl.facts, pl.recommended, pl.position, pl.visibility, pl.sku, pl.stock, pl.delivery,
        coalesce(pl.upgrade, 'prorate') AS upgrade, coalesce(pl.downgrade, 'at_renewal') AS downgrade, coalesce(pl.pause_days, 0) AS pause_days,
+       coalesce(pl.trial_days, 0) AS trial_days, coalesce(pl.trial_card, false) AS trial_card,
        greatest(p.changed_at, pl.changed_at) AS changed_at,
        (SELECT jsonb_agg(jsonb_build_object('currency', pr.currency, 'cycle', pr.cycle, 'amount', pr.amount_minor, 'setup', pr.setup_minor)
           ORDER BY pr.currency, array_position(ARRAY['hourly','monthly','quarterly','semi_annual','annual','biennial','triennial','one_time'], pr.cycle))
@@ -205,7 +210,7 @@ func (r fullRow) plan() (FullPlan, error) {
 	p := FullPlan{
 		ID: r.ID, ProductID: r.ProductID, Product: r.Product, ProductName: r.ProductName, Type: r.Type, ProductVisibility: r.ProductVisibility,
 		Slug: r.Slug, Name: r.Name, Summary: r.Summary, Recommended: r.Recommended, Position: r.Position, Visibility: r.Visibility,
-		Stock: r.Stock, Upgrade: r.Upgrade, Downgrade: r.Downgrade, PauseDays: r.PauseDays, ChangedAt: r.ChangedAt,
+		Stock: r.Stock, Upgrade: r.Upgrade, Downgrade: r.Downgrade, PauseDays: r.PauseDays, TrialDays: r.TrialDays, TrialCard: r.TrialCard, ChangedAt: r.ChangedAt,
 	}
 	if r.SKU != nil {
 		p.SKU = *r.SKU

@@ -28,6 +28,7 @@ type productRow struct {
 	PlanSummary *string   `bun:"plan_summary"`
 	Facts       []byte    `bun:"facts"`
 	Recommended *bool     `bun:"recommended"`
+	TrialDays   *int      `bun:"trial_days"`
 	Cycle       *Cycle    `bun:"cycle"`
 	Currency    *string   `bun:"currency"`
 	Amount      *int64    `bun:"amount_minor"`
@@ -38,7 +39,7 @@ type productRow struct {
 const publicRows = `
 SELECT p.slug AS product_slug, p.type, p.name AS product_name, p.summary AS product_summary,
        greatest(p.changed_at, pl.changed_at) AS changed_at,
-       pl.slug AS plan_slug, pl.name AS plan_name, pl.summary AS plan_summary, pl.facts, pl.recommended,
+       pl.slug AS plan_slug, pl.name AS plan_name, pl.summary AS plan_summary, pl.facts, pl.recommended, pl.trial_days,
        pr.cycle, pr.currency, pr.amount_minor, pr.setup_minor
 FROM products p
 LEFT JOIN plans pl ON pl.product_id = p.id AND pl.visibility = 'public'
@@ -98,6 +99,9 @@ func (p *Product) take(r productRow) error {
 		plan := Plan{Slug: *r.PlanSlug, Name: *r.PlanName, Summary: *r.PlanSummary, Recommended: *r.Recommended}
 		if err := json.Unmarshal(r.Facts, &plan.Facts); err != nil {
 			return fmt.Errorf("facts of plan %s: %w", plan.Slug, err)
+		}
+		if r.TrialDays != nil {
+			plan.TrialDays = *r.TrialDays
 		}
 		p.Plans = append(p.Plans, plan)
 	}

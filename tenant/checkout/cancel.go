@@ -72,6 +72,9 @@ func (d *Desk) cancel(ctx context.Context, tx *tenancy.Tx, o *Order, reason, act
 			return err
 		}
 	}
+	if err := forgetTrials(ctx, tx, *o); err != nil {
+		return err
+	}
 	if err := renewal.Drop(ctx, tx, o.ID); err != nil {
 		return err
 	}

@@ -86,6 +86,8 @@ type Item struct {
 	Setup      billing.Money     `json:"setup"`
 	// What the order's code takes off this thing, now and at its renewals; nil: nothing.
 	Discount *billing.Discount `json:"discount,omitempty"`
+	// It is tried first, and nothing of it is due before that is over; nil: it is not.
+	Trial *Trial `json:"trial,omitempty"`
 
 	SubscriptionID uuid.UUID `json:"subscription_id,omitzero"`
 	PlatformID     uuid.UUID `json:"platform_id,omitzero"`

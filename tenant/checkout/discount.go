@@ -108,7 +108,7 @@ func Recurring(items []Item) []Again {
 		if err != nil {
 			continue
 		}
-		i := slices.IndexFunc(all, func(a Again) bool { return a.Cycle == one.Cycle && a.Times == one.Times })
+		i := slices.IndexFunc(all, func(a Again) bool { return a.Cycle == one.Cycle && a.Times == one.Times && a.Free == one.Free })
 		if i < 0 {
 			all = append(all, one)
 			continue
@@ -126,7 +126,11 @@ func Recurring(items []Item) []Again {
 
 func again(x Item) (Again, error) {
 	a := Again{Cycle: x.Picked.Cycle, Net: x.Amount, Full: x.Amount}
-	if x.Discount == nil || !x.Discount.Counts(2) {
+	first := 2 // the number of the next invoice: today's is the first
+	if x.Trial != nil {
+		a.Free, first = x.Trial.Days, 1
+	}
+	if x.Discount == nil || !x.Discount.Counts(first) {
 		return a, nil
 	}
 	x.Setup = billing.Money{Currency: x.Setup.Currency} // once
@@ -135,7 +139,7 @@ func again(x Item) (Again, error) {
 		return a, err
 	}
 	if x.Discount.Cycles > 0 {
-		a.Times = x.Discount.Cycles - 1
+		a.Times = x.Discount.Cycles - first + 1
 	}
 	a.Net, err = x.Amount.Sub(off)
 	if a.Times == 0 {
@@ -152,17 +156,25 @@ type Again struct {
 	Net   billing.Money
 	Times int
 	Full  billing.Money
+	Free  int // days that are tried first; 0: it was paid for today
 }
 
-// Next is when a cycle that begins at from is due again; zero when never.
+// Next is when a cycle that begins at from is due again, or due first after a trial; zero
+// when never.
 func (a Again) Next(from time.Time, zone *time.Location) time.Time {
+	if a.Free > 0 {
+		return billing.BeginTrial(from, a.Free, zone).Until
+	}
 	return a.Cycle.Period(from, 0, zone).To
 }
 
 // FullFrom is when the full price is due first; zero when it is due next.
 func (a Again) FullFrom(from time.Time, zone *time.Location) time.Time {
-	if a.Times == 0 {
+	switch {
+	case a.Times == 0:
 		return time.Time{}
+	case a.Free > 0:
+		return a.Cycle.Period(a.Next(from, zone), a.Times, zone).From
 	}
 	return a.Cycle.Period(from, a.Times, zone).To
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/hosting"
+	"github.com/ezscale/ezscale/tenant/renewal"
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
@@ -90,9 +91,12 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 	if err := d.deliver(ctx, tx, o); err != nil {
 		return err
 	}
-	says := "Order " + o.Name() + " is paid. What you ordered is being set up."
-	if o.State == Fulfilled {
-		says = "Order " + o.Name() + " is paid."
+	says := "Order " + o.Name() + " is paid."
+	if o.InvoiceID == nil {
+		says = "Order " + o.Name() + " begins with a trial: nothing is due today."
+	}
+	if o.State != Fulfilled {
+		says += " What you ordered is being set up."
 	}
 	return tellPaid(ctx, tx, *o, says)
 }
@@ -100,6 +104,9 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 // deliver orders the services an order is over.
 func (d *Desk) deliver(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 	o.State, o.PaidAt, o.ChangedAt = PaidState, tx.Now(), tx.Now()
+	if err := renewal.BeginTrials(ctx, tx, o.ID); err != nil {
+		return err
+	}
 	delivered := 0
 	for _, x := range o.Items {
 		if x.SKU == "" {

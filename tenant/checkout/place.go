@@ -84,7 +84,13 @@ func (d *Desk) Place(ctx context.Context, db *tenancy.DB, r PlaceRequest) (Order
 	if refused(err) {
 		err = errors.Join(err, d.free(context.WithoutCancel(ctx), db.Tenant().ID, q.ID, len(q.items)))
 	}
-	return o, err
+	if err != nil || o.InvoiceID != nil {
+		return o, err
+	}
+	if err := d.Begin(ctx, db, o.ID); err != nil { // the job does it then
+		return o, nil //nolint:nilerr // the order is placed
+	}
+	return d.Get(ctx, db, o.ID, r.AccountID)
 }
 
 // refused reports whether an order was refused for what it is, and would be again.
@@ -240,6 +246,9 @@ func (d *Desk) place(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, r Pl
 	if err := d.open(ctx, tx, &o, q, r, places); err != nil {
 		return Order{}, err
 	}
+	if err := trials(ctx, tx, &o); err != nil {
+		return Order{}, err
+	}
 	if err := d.invoice(ctx, tx, &o, q); err != nil {
 		return Order{}, err
 	}
@@ -265,7 +274,11 @@ func unchanged(ctx context.Context, tx *tenancy.Tx, q quoteRow, offers []catalog
 		if now.Amount != x.Amount || now.Setup != x.Setup || !slices.Equal(now.Parts, x.Parts) || now.SKU != x.SKU || now.PlanID != x.PlanID {
 			return errPriceChanged
 		}
-		if p, _ := catalog.Find(plans, picked[i].Path()); p.Stock != nil {
+		p, _ := catalog.Find(plans, picked[i].Path())
+		if !x.sameTrial(p) {
+			return errPriceChanged
+		}
+		if p.Stock != nil {
 			wanted[p.ID]++
 		}
 	}
@@ -305,7 +318,7 @@ func (d *Desk) open(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow, r
 		if x.SKU != "" {
 			x.PlatformID, x.SSHKeys = places[i].PlatformID, r.SSHKeys
 		}
-		n := renewal.New{AccountID: o.AccountID, OrderID: o.ID, PlanID: x.PlanID, Label: x.Label, Cycle: x.Picked.Cycle, Currency: o.Currency, Amount: x.Amount, Discount: x.Discount}
+		n := renewal.New{AccountID: o.AccountID, OrderID: o.ID, PlanID: x.PlanID, Label: x.Label, Cycle: x.Picked.Cycle, Currency: o.Currency, Amount: x.Amount, Discount: x.Discount, Trial: x.tried()}
 		for _, part := range x.Parts {
 			n.Items = append(n.Items, renewal.Item{Kind: part.Kind, Code: part.Code, Label: part.Label, Quantity: part.Quantity, AmountMinor: part.Amount.Minor})
 		}
@@ -324,6 +337,12 @@ func (d *Desk) invoice(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow
 	if err != nil {
 		return err
 	}
+	if len(all) == 0 { // nothing is due today, and so there is nothing to wait for
+		if _, err := tx.Enqueue(ctx, BeginJob{OrderID: o.ID}, tenancy.JobOptions{Key: o.ID.String()}); err != nil {
+			return err
+		}
+		return o.accept(ctx, tx, q)
+	}
 	inv, err := invoicing.Issue(ctx, tx, invoicing.Draft{Key: "order/" + o.ID.String(), AccountID: o.AccountID, Currency: o.Currency, Lines: all})
 	if err != nil {
 		return err
@@ -332,6 +351,11 @@ func (d *Desk) invoice(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow
 		return errPriceChanged
 	}
 	o.InvoiceID = &inv.ID
+	return o.accept(ctx, tx, q)
+}
+
+// accept keeps what became of the quote.
+func (o *Order) accept(ctx context.Context, tx *tenancy.Tx, q quoteRow) error {
 	var b body
 	if err := json.Unmarshal(q.Body, &b); err != nil {
 		return err
@@ -342,7 +366,7 @@ func (d *Desk) invoice(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow
 		return err
 	}
 	_, err = tx.NewRaw(`WITH o AS (UPDATE orders SET invoice_id = ? WHERE id = ?)
-		UPDATE quotes SET accepted_at = ?, body = ?::jsonb WHERE id = ?`, inv.ID, o.ID, tx.Now(), string(raw), q.ID).Exec(ctx)
+		UPDATE quotes SET accepted_at = ?, body = ?::jsonb WHERE id = ?`, o.InvoiceID, o.ID, tx.Now(), string(raw), q.ID).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("accept the quote: %w", err)
 	}

@@ -131,6 +131,9 @@ func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catal
 	if len(q.Items) == 0 {
 		return q, nil
 	}
+	if err := q.try(ctx, tx, plans); err != nil {
+		return Quote{}, err
+	}
 	if err := q.discount(ctx, tx, a.Coupon); err != nil {
 		return Quote{}, err
 	}
@@ -140,6 +143,9 @@ func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catal
 	}
 	if q.Off = off; off.Currency == "" {
 		q.Off = none
+	}
+	if len(all) == 0 { // everything is tried first
+		return q, nil
 	}
 	taxed, err := account.TaxedOf(q.Country, who.Postcode, text(who.TaxID), who.TaxCheck, who.TaxExemption, tx.Now())
 	if err != nil {
@@ -195,9 +201,13 @@ func outOfStock(label string) error {
 	return fault.New(fault.Conflict, "checkout.out_of_stock", label+" is sold out. Please choose another plan, or come back later.")
 }
 
-// lines are what an invoice over the items says, and what codes take off them.
+// lines are what an invoice over what is due today of the items says, and what codes take
+// off them.
 func lines(items []Item) (all []billing.Line, off billing.Money, err error) {
 	for _, x := range items {
+		if x.Trial != nil {
+			continue
+		}
 		own := x.lines()
 		if x.Discount != nil {
 			var less billing.Money
@@ -229,6 +239,15 @@ func (x Item) lines() (all []billing.Line) {
 			}
 		}
 		all = append(all, billing.Line{Kind: part.Kind, SubscriptionID: sub, Description: words, Quantity: part.Quantity, Unit: part.Unit, Awaits: x.Picked.Cycle.Months() > 0})
+	}
+	return append(all, x.once()...)
+}
+
+// once is what is asked for once, with the first invoice.
+func (x Item) once() (all []billing.Line) {
+	sub := ""
+	if x.SubscriptionID != uuid.Nil {
+		sub = x.SubscriptionID.String()
 	}
 	if !x.Setup.IsZero() {
 		all = append(all, billing.Line{Kind: "setup", SubscriptionID: sub, Description: "Setting up " + x.Label, Quantity: 1, Unit: x.Setup})

@@ -88,7 +88,7 @@ func (d *Desk) Cancel(ctx context.Context, db *tenancy.DB, r CancelRequest, by a
 		switch {
 		case s.State == Paused && !r.Now:
 			return fault.New(fault.Conflict, "subscription.paused", "This subscription is paused: end it now, or continue it and end it with what is paid.")
-		case !s.Runs() && s.State != Paused:
+		case !s.Runs() && s.State != Paused && s.State != InTrial:
 			return fault.New(fault.Conflict, "subscription.not_running", "This subscription does not run, so there is nothing to cancel.")
 		}
 		if s.Change != nil && s.Change.State != ChangeInvoiced {
@@ -153,7 +153,7 @@ func (d *Desk) Resume(ctx context.Context, db *tenancy.DB, id, account uuid.UUID
 		if s, err = theirs(ctx, tx, id, account); err != nil {
 			return err
 		}
-		if !s.Runs() || s.CancelAt.IsZero() || !s.CancelAt.After(tx.Now()) {
+		if !s.Runs() && s.State != InTrial || s.CancelAt.IsZero() || !s.CancelAt.After(tx.Now()) {
 			return fault.New(fault.Conflict, "subscription.not_cancelled", "There is no cancellation to take back.")
 		}
 		p, err := PolicyOf(ctx, tx)

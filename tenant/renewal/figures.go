@@ -18,7 +18,8 @@ func settle(ctx context.Context, tx *tenancy.Tx) error {
 }
 
 // setFigures tells the platform what runs, what it is worth a month, net, and what is
-// overdue, in each currency the shop has ever sold in.
+// overdue, in each currency the shop has ever sold in. What was never paid after its trial is
+// worth nothing yet.
 func setFigures(ctx context.Context, tx *tenancy.Tx) error {
 	var rows []struct {
 		Currency    string
@@ -27,7 +28,7 @@ func setFigures(ctx context.Context, tx *tenancy.Tx) error {
 		AmountMinor int64
 		N           int64
 	}
-	err := tx.NewRaw(`SELECT currency, cycle, state IN ('active', 'past_due', 'suspended') AS runs, sum(amount_minor)::bigint AS amount_minor, count(*) AS n
+	err := tx.NewRaw(`SELECT currency, cycle, state IN ('active', 'past_due', 'suspended') AND (trial IS NULL OR trial->>'paid_at' IS NOT NULL) AS runs, sum(amount_minor)::bigint AS amount_minor, count(*) AS n
 		FROM subscriptions GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`).Scan(ctx, &rows)
 	if err != nil {
 		return fmt.Errorf("read figures: %w", err)

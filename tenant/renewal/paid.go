@@ -93,7 +93,7 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscriptio
 	switch {
 	case strings.HasPrefix(b.Key, "change/"):
 		return d.changePaid(ctx, tx, s, b)
-	case s.State == Pending:
+	case s.State == Pending && s.Trial == nil: // a trial begins with its order
 		return begin(ctx, tx, p, s)
 	case s.State == Ended && isUsage(b.Key): // it was used
 		return nil
@@ -127,6 +127,9 @@ func begin(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription) error 
 // else is overdue.
 func (d *Desk) extend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill) error {
 	was := s
+	if err := s.convert(ctx, tx); err != nil {
+		return err
+	}
 	if b.PeriodTo.After(s.Period.To) {
 		s.Period = billing.Period{From: b.PeriodFrom, To: b.PeriodTo}
 		if !s.CancelAt.IsZero() && s.CancelAt.Before(b.PeriodTo) {

@@ -39,7 +39,7 @@ func (d *Desk) PaidMany(ctx context.Context, db *tenancy.DB, invoices []uuid.UUI
 		for _, b := range bills {
 			s, once := subs[b.SubscriptionID]
 			delete(subs, b.SubscriptionID)
-			if !once || late[s.ID] || b.State != "paid" || s.State != Active || !strings.HasPrefix(b.Key, "renewal/") || !s.CancelAt.IsZero() || s.Change != nil || s.Pause != nil || b.Tries > 0 || !b.PeriodTo.After(s.Period.To) {
+			if !once || late[s.ID] || b.State != "paid" || s.State != Active || !strings.HasPrefix(b.Key, "renewal/") || !s.CancelAt.IsZero() || s.Change != nil || s.Pause != nil || s.Trial != nil || b.Tries > 0 || !b.PeriodTo.After(s.Period.To) {
 				others = append(others, b.InvoiceID)
 				continue
 			}

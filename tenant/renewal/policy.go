@@ -196,6 +196,9 @@ func (p Policy) lookAt(s Subscription, now time.Time) time.Time {
 	if s.State == Paused && s.Pause != nil {
 		return s.Pause.Until
 	}
+	if s.State == InTrial {
+		return s.trialAt(now)
+	}
 	if !s.Runs() || s.AnchorAt.IsZero() {
 		return time.Time{}
 	}
@@ -226,9 +229,9 @@ func (p Policy) lookAt(s Subscription, now time.Time) time.Time {
 }
 
 // leadOf is how long before a period of a subscription its invoice is made: what is
-// billed by use is known only when the time is over.
+// billed by use is known only when the time is over, and a trial owes nothing before it is.
 func (p Policy) leadOf(s Subscription, next billing.Period) time.Duration {
-	if !s.MeteredTo.IsZero() {
+	if !s.MeteredTo.IsZero() || s.firstAfterTrial(next) {
 		return 0
 	}
 	return p.lead(next)

@@ -147,6 +147,14 @@ func (d *Desk) renewAll(ctx context.Context, w *work, ids []uuid.UUID) error {
 			if err := d.end(ctx, w.tx, s, cancelled); err != nil {
 				return err
 			}
+		case s.State == InTrial:
+			over, err := d.trial(ctx, w, &s)
+			if err != nil {
+				return err
+			}
+			if over {
+				due = append(due, s)
+			}
 		case at.After(now): // not yet; where a year's invoice is announced, it is due
 			if err := d.remind(ctx, w.tx, w.policy, s); err != nil {
 				return err
@@ -315,7 +323,7 @@ func (s Subscription) lines(p billing.Period) []billing.Line {
 		lines = append(lines, l)
 	}
 	if len(lines) == 0 || sum != s.Amount.Minor {
-		return []billing.Line{one("plan", name, s.Amount.Minor)}
+		lines = []billing.Line{one("plan", name, s.Amount.Minor)}
 	}
-	return lines
+	return append(lines, s.afterTrial(p)...)
 }

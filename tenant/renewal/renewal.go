@@ -29,6 +29,7 @@ type State string
 // The states of a subscription.
 const (
 	Pending   State = "pending"   // its order is not paid
+	InTrial   State = "trial"     // it runs, and nothing is owed yet
 	Active    State = "active"    //
 	PastDue   State = "past_due"  // an invoice should have been paid; it runs on
 	Suspended State = "suspended" // its service is off until it is paid
@@ -78,6 +79,7 @@ type Subscription struct {
 	Picked       catalog.Picked // by the last change; zero: as ordered
 	Credit       billing.Money  // net, to be taken off the next invoices
 	Pause        *Pause         // its pauses; nil: never paused
+	Trial        *Trial         // it began with, also once it is over; nil: none
 	Taken        []Taken        // what was taken off periods that are invoiced and not over, where loyalty counts
 	Loyalty      billing.Loyalty
 	Since        time.Time   // of the account's first paid order; zero: none is known
@@ -96,7 +98,8 @@ func (s Subscription) Next() billing.Period {
 	return s.Cycle.Period(s.AnchorAt, s.Renewals+1, s.Zone())
 }
 
-// Runs reports whether the subscription has begun and not ended.
+// Runs reports whether the subscription is paid for: it has begun, is in no trial and has
+// not ended.
 func (s Subscription) Runs() bool {
 	return s.State == Active || s.State == PastDue || s.State == Suspended
 }
@@ -121,6 +124,7 @@ type New struct {
 	Amount    billing.Money // a cycle, net
 	Items     []Item
 	Discount  *billing.Discount // nil: none
+	Trial     *Trial            // it begins with; nil: none
 }
 
 // Open keeps a subscription that begins when its order is paid (see Paid).
@@ -142,19 +146,18 @@ func Open(ctx context.Context, tx *tenancy.Tx, n New) (Subscription, error) {
 	if n.Items == nil {
 		items = []byte("[]")
 	}
-	var discount *string
-	if n.Discount != nil {
-		raw, err := json.Marshal(n.Discount)
-		if err != nil {
-			return Subscription{}, err
-		}
-		text := string(raw)
-		discount = &text
+	discount, err := orNull(n.Discount)
+	if err != nil {
+		return Subscription{}, err
 	}
-	opened, err := read(ctx, tx, `WITH s AS (INSERT INTO subscriptions (id, account_id, order_id, plan_id, label, state, cycle, currency, amount_minor, items, discount, renewals, cancel_reason, cancel_note, created_at, changed_at)
-		VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?::jsonb, ?::jsonb, 0, '', '', ?, ?) ON CONFLICT (id) DO NOTHING RETURNING *)
+	trial, err := orNull(n.Trial)
+	if err != nil {
+		return Subscription{}, err
+	}
+	opened, err := read(ctx, tx, `WITH s AS (INSERT INTO subscriptions (id, account_id, order_id, plan_id, label, state, cycle, currency, amount_minor, items, discount, trial, renewals, cancel_reason, cancel_note, created_at, changed_at)
+		VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?::jsonb, ?::jsonb, ?::jsonb, 0, '', '', ?, ?) ON CONFLICT (id) DO NOTHING RETURNING *)
 		SELECT `+columns+` FROM s JOIN accounts a ON a.id = s.account_id LEFT JOIN services v ON v.subscription_id = s.id`,
-		n.ID, n.AccountID, n.OrderID, n.PlanID, n.Label, string(n.Cycle), n.Currency, n.Amount.Minor, string(items), discount, tx.Now(), tx.Now())
+		n.ID, n.AccountID, n.OrderID, n.PlanID, n.Label, string(n.Cycle), n.Currency, n.Amount.Minor, string(items), discount, trial, tx.Now(), tx.Now())
 	if err != nil {
 		return Subscription{}, fmt.Errorf("open a subscription: %w", err)
 	}
@@ -162,6 +165,16 @@ func Open(ctx context.Context, tx *tenancy.Tx, n New) (Subscription, error) {
 		return Get(ctx, tx, n.ID)
 	}
 	return opened[0], nil
+}
+
+// orNull is a value as JSON; nil: NULL.
+func orNull[T any](v *T) (*string, error) {
+	if v == nil {
+		return nil, nil
+	}
+	raw, err := json.Marshal(v)
+	text := string(raw)
+	return &text, err
 }
 
 // Drop ends the subscriptions of an order that was never paid. It does nothing to those
@@ -175,19 +188,19 @@ func Drop(ctx context.Context, tx *tenancy.Tx, order uuid.UUID) error {
 }
 
 type row struct {
-	ID, AccountID, OrderID, PlanID, MethodID, ServiceID                            uuid.UUID
-	AccountName, Label, State, Cycle, Currency, CancelReason, CancelNote, TimeZone string
-	ServiceName, Items, Discount, Change, Picked, Pause, Taken, Loyalty, Reprices  string
-	AmountMinor, CreditMinor                                                       int64
-	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt, Since  time.Time
-	MeteredTo                                                                      time.Time
-	Renewals, Total, PlanPause                                                     int
-	HasMethod, Debit                                                               bool
+	ID, AccountID, OrderID, PlanID, MethodID, ServiceID                                  uuid.UUID
+	AccountName, Label, State, Cycle, Currency, CancelReason, CancelNote, TimeZone       string
+	ServiceName, Items, Discount, Change, Picked, Pause, Trial, Taken, Loyalty, Reprices string
+	AmountMinor, CreditMinor                                                             int64
+	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt, Since        time.Time
+	MeteredTo                                                                            time.Time
+	Renewals, Total, PlanPause                                                           int
+	HasMethod, Debit                                                                     bool
 }
 
 const columns = `s.id, s.account_id, a.name AS account_name, a.time_zone, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
 	s.items::text AS items, coalesce(s.discount::text, '') AS discount, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
-	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.pause::text, '') AS pause, coalesce(s.taken::text, '') AS taken, coalesce(s.reprices::text, '') AS reprices,
+	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.pause::text, '') AS pause, coalesce(s.taken::text, '') AS taken, coalesce(s.trial::text, '') AS trial, coalesce(s.reprices::text, '') AS reprices,
 	coalesce((SELECT x.value->'loyalty' FROM shop_settings x WHERE x.name = 'renewal')::text, '') AS loyalty, (SELECT min(o.paid_at) FROM orders o WHERE o.account_id = s.account_id) AS since, (SELECT coalesce(pl.pause_days, 0) FROM plans pl WHERE pl.id = s.plan_id) AS plan_pause, coalesce(s.credit_minor, 0) AS credit_minor, s.metered_to, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
 	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name,
 	EXISTS (SELECT FROM payment_methods m WHERE m.id IN (a.default_method_id, s.method_id) AND m.account_id = a.id AND m.state = 'active') AS has_method,
@@ -207,7 +220,7 @@ func (r row) subscription() (Subscription, error) {
 	for _, x := range []struct {
 		text string
 		into any
-	}{{r.Items, &s.Items}, {r.Change, &s.Change}, {r.Picked, &s.Picked}, {r.Discount, &s.Discount}, {r.Pause, &s.Pause}, {r.Taken, &s.Taken}, {r.Reprices, &s.Reprices}, {r.Loyalty, &s.Loyalty}} {
+	}{{r.Items, &s.Items}, {r.Change, &s.Change}, {r.Picked, &s.Picked}, {r.Discount, &s.Discount}, {r.Pause, &s.Pause}, {r.Trial, &s.Trial}, {r.Taken, &s.Taken}, {r.Reprices, &s.Reprices}, {r.Loyalty, &s.Loyalty}} {
 		if x.text == "" {
 			continue
 		}

@@ -30,7 +30,7 @@ type Foreseen struct {
 // made. They come from the rules the renewal itself follows: the same periods, lines,
 // changes and credit, and the tax of today. Invoices that are made are not among them.
 func Upcoming(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, n int) ([]Foreseen, error) {
-	subs, err := read(ctx, tx, "SELECT "+columns+tables+" WHERE s.account_id = ? AND s.state IN ('active', 'past_due', 'suspended', 'paused') ORDER BY s.id", id)
+	subs, err := read(ctx, tx, "SELECT "+columns+tables+" WHERE s.account_id = ? AND s.state IN ('trial', 'active', 'past_due', 'suspended', 'paused') ORDER BY s.id", id)
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +48,9 @@ func UpcomingOf(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscr
 	for _, s := range subs {
 		if s.State == Paused { // as it will be when it continues by itself
 			s = s.continued(s.Pause.Until)
+		}
+		if s.State == InTrial { // as it will be when the trial is over
+			s = s.begun()
 		}
 		if !s.Runs() {
 			continue

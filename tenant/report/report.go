@@ -93,7 +93,7 @@ func (f *Figures) recurring(ctx context.Context, tx *tenancy.Tx) error {
 	}
 	month := tx.Now().AddDate(0, 0, -30)
 	err := tx.NewRaw(`SELECT currency, cycle, sum(amount_minor) AS amount_minor, count(*) AS n, count(*) FILTER (WHERE anchor_at > ?) AS begun
-		FROM subscriptions WHERE state IN ('active', 'past_due', 'suspended') GROUP BY currency, cycle ORDER BY currency, cycle`, month).Scan(ctx, &rows)
+		FROM subscriptions WHERE state IN ('active', 'past_due', 'suspended') AND (trial IS NULL OR trial->>'paid_at' IS NOT NULL) GROUP BY currency, cycle ORDER BY currency, cycle`, month).Scan(ctx, &rows)
 	if err != nil {
 		return fmt.Errorf("recurring revenue: %w", err)
 	}

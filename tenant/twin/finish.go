@@ -36,7 +36,7 @@ func (m Making) servers(ctx context.Context, tx *tenancy.Tx) error {
 func (m Making) cards(ctx context.Context, tx *tenancy.Tx) error {
 	_, err := tx.NewRaw(`INSERT INTO payment_methods (id, account_id, gateway, customer_ref, ref, kind, label, state, created_at, changed_at)
 		SELECT md5('twin ' || a.id)::uuid, a.id, 'sandbox', a.id::text, ? || md5('twin ' || a.id)::uuid, 'card', 'Test card', 'active', ?, ?
-		FROM accounts a WHERE EXISTS (SELECT FROM subscriptions s WHERE s.account_id = a.id AND s.state IN ('pending', 'active', 'past_due', 'suspended'))
+		FROM accounts a WHERE EXISTS (SELECT FROM subscriptions s WHERE s.account_id = a.id AND s.state IN ('pending', 'trial', 'active', 'past_due', 'suspended'))
 		AND NOT EXISTS (SELECT FROM payment_methods p WHERE p.account_id = a.id AND p.state <> 'removed')`,
 		m.Cards.Choice()+"/", tx.Now(), tx.Now()).Exec(ctx)
 	if err != nil {

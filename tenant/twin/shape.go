@@ -67,7 +67,7 @@ func (m Making) rules() map[string]shaped {
 			"next_at": "CASE WHEN operation = 'create' OR desired::text <> observed::text AND observed <> 'gone' THEN changed_at END",
 		}},
 		"payment_methods": {columns: map[string]string{
-			"gateway": "'sandbox'", "customer_ref": "account_id::text", "ref": choice + " || id", "label": "'Test card'", "kind": "'card'", "expires_on": "NULL::date",
+			"gateway": "'sandbox'", "customer_ref": "account_id::text", "ref": choice + " || id", "label": "'Test card'", "kind": "'card'", "fingerprint": "NULL", "expires_on": "NULL::date",
 			"state": "CASE WHEN state = 'removed' THEN state ELSE 'active' END",
 		}},
 		"payments": {columns: map[string]string{

@@ -17,6 +17,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/checkout"
 	"github.com/ezscale/ezscale/tenant/coupon"
+	"github.com/ezscale/ezscale/tenant/payment"
 )
 
 // sells says whether anything can be ordered.
@@ -65,11 +66,13 @@ type quoteItem struct {
 	Amount   billing.Money
 	Setup    billing.Money
 	Per      string
+	Trial    string // "14 days free"; empty: it is paid at once
 	Problem  string
 }
 
 // againView is what is due again.
 type againView struct {
+	Free      bool // nothing of it was due today: it is tried first
 	BeforeTax bool
 	Amount    billing.Money
 	Per       string
@@ -134,12 +137,9 @@ func viewQuote(t tenancy.Tenant, k cart, q checkout.Quote) quoteView {
 			next++
 		}
 	}
-	zone, err := time.LoadLocation(t.TimeZone)
-	if err != nil {
-		zone = time.UTC
-	}
+	zone := zoneOf(t)
 	for _, again := range checkout.Recurring(q.Items) {
-		one := againView{BeforeTax: !q.TaxIn, Amount: again.Net, Per: perWords[again.Cycle][0], From: again.Next(q.CreatedAt, zone), Full: again.Full, FullFrom: again.FullFrom(q.CreatedAt, zone)}
+		one := againView{Free: again.Free > 0, BeforeTax: !q.TaxIn, Amount: again.Net, Per: perWords[again.Cycle][0], From: again.Next(q.CreatedAt, zone), Full: again.Full, FullFrom: again.FullFrom(q.CreatedAt, zone)}
 		if again.Times > 0 {
 			one.Times = timesWords(again.Times)
 		}
@@ -159,6 +159,9 @@ func words(err error) string {
 
 func viewItem(x checkout.Item) quoteItem {
 	v := quoteItem{Label: x.Label, Chosen: x.Chosen, Amount: x.Amount, Setup: x.Setup, Per: perWords[x.Picked.Cycle][0]}
+	if x.Trial != nil {
+		v.Trial = trialWords(x.Trial.Days)
+	}
 	for _, part := range x.Parts {
 		v.Lines = append(v.Lines, lineView{Label: part.Label, Amount: part.Amount})
 	}
@@ -183,6 +186,10 @@ type checkoutView struct {
 	Privacy   bool
 	SSHKeys   string
 	Why       string // why nothing can be ordered
+	Tries     bool   // something of it begins with a trial
+	NeedsCard bool   // a card has to be saved first
+	HasCard   string // the one that is; empty: none
+	Choices   payment.Choices
 }
 
 const checkoutTitle = "Checkout"
@@ -262,7 +269,30 @@ func (s *Site) checkoutPage(c *fiber.Ctx, k cart, edit bool) (checkoutView, erro
 	}
 	v.Cart = viewQuote(db.Tenant(), k, q)
 	v.QuoteID, v.Pay, v.Free = q.ID, q.Total.Format(db.Tenant().Locale), q.Total.IsZero()
-	return v, nil
+	return v, s.cardFirst(c, &v, q)
+}
+
+// cardFirst opens the step of the card, where something is tried that needs one.
+func (s *Site) cardFirst(c *fiber.Ctx, v *checkoutView, q checkout.Quote) error {
+	needed := false
+	for _, x := range q.Items {
+		v.Tries = v.Tries || x.Trial != nil
+		needed = needed || x.Trial != nil && x.Trial.Card
+	}
+	if !v.Tries {
+		return nil
+	}
+	return surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		m, err := payment.DefaultMethod(c.UserContext(), tx, q.AccountID)
+		if v.HasCard = m.Label; err != nil || !needed || m.Label != "" || s.Payments == nil {
+			return err
+		}
+		v.NeedsCard = true
+		if v.Choices, err = s.Payments.Choices(c.UserContext(), surface.DB(c), tx, q.AccountID); err == nil && v.Choices.Script != nil {
+			surface.AllowOrigins(c, v.Choices.Script.Origins...)
+		}
+		return err
+	})
 }
 
 // address opens the step of the address.
@@ -416,7 +446,7 @@ func (s *Site) notPlaced(c *fiber.Ctx, err error) error {
 	switch {
 	case coupon.Is(err): // the page says what is wrong with the code, beside the new total
 		return surface.RedirectFlash(c, "/checkout", surface.Flash{Kind: "warn", Text: words(err) + " Please look at the new total and order again."})
-	case fault.Is(err, "checkout.quote_expired"), fault.Is(err, "checkout.price_changed"), fault.Is(err, "checkout.quote_unknown"):
+	case fault.Is(err, "checkout.quote_expired"), fault.Is(err, "checkout.price_changed"), fault.Is(err, "checkout.quote_unknown"), fault.Is(err, "checkout.trial_used"), fault.Is(err, "checkout.card_needed"), fault.Is(err, "checkout.unverified"):
 		return surface.RedirectFlash(c, "/checkout", surface.Flash{Kind: "warn", Text: fault.From(err).Message})
 	}
 	return office.Refused(c, err, "/cart")

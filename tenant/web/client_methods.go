@@ -110,7 +110,7 @@ func (s *Site) addMethod(c *fiber.Ctx) error {
 	if kind, rest, _ := strings.Cut(c.FormValue("with"), ":"); kind == awayKind {
 		code = rest // one that is not offered is not known either
 	}
-	st, id, charged, err := s.Payments.AddMethod(c.UserContext(), surface.DB(c), v.Account.AccountID, code, surface.BaseURL(c)+savedPath(payment.SetupHole))
+	st, id, charged, err := s.Payments.AddMethod(c.UserContext(), surface.DB(c), v.Account.AccountID, code, surface.BaseURL(c)+savedPath(c, payment.SetupHole))
 	if err != nil {
 		if surface.AsksJSON(c) {
 			return err
@@ -118,20 +118,38 @@ func (s *Site) addMethod(c *fiber.Ctx) error {
 		return renderMethods(c, v, err)
 	}
 	if surface.AsksJSON(c) {
-		return c.JSON(surface.CardAnswer{State: string(st.State), ClientSecret: st.ClientSecret, Next: methodsPath + "/saved?setup_intent=" + url.QueryEscape(st.Ref)})
+		return c.JSON(surface.CardAnswer{State: string(st.State), ClientSecret: st.ClientSecret, Next: methodsPath + "/saved?setup_intent=" + url.QueryEscape(st.Ref) + nextQuery(c)})
 	}
 	switch {
 	case st.State == gateway.RequiresAction && st.ActionURL != "":
-		return surface.Redirect(c, savedPath(id.String()), "")
+		return surface.Redirect(c, savedPath(c, id.String()), "")
 	case st.State != gateway.Succeeded:
 		return renderMethods(c, v, fault.Field("with", "payment.needs_script", "Entering a card needs JavaScript. Please allow it for this page, or choose another way to pay."))
 	}
-	return surface.Redirect(c, methodsPath, withCharges("The card is saved.", charged))
+	return surface.Redirect(c, afterSaving(c), withCharges("The card is saved.", charged))
 }
 
 // savedPath is where the customer comes back to from the pages of a gateway that keeps a
 // method.
-func savedPath(setup string) string { return methodsPath + "/saved?setup=" + setup }
+func savedPath(c *fiber.Ctx, setup string) string {
+	return methodsPath + "/saved?setup=" + setup + nextQuery(c)
+}
+
+// nextQuery keeps in an address that the customer came from the checkout.
+func nextQuery(c *fiber.Ctx) string {
+	if c.Query("next") == "checkout" {
+		return "&next=checkout"
+	}
+	return ""
+}
+
+// afterSaving is where a customer goes on who has saved a method, or has not.
+func afterSaving(c *fiber.Ctx) string {
+	if c.Query("next") == "checkout" {
+		return "/checkout"
+	}
+	return methodsPath
+}
 
 // goView sends a customer to the pages of a gateway.
 type goView struct{ URL, Where, Back string }
@@ -147,11 +165,11 @@ func (s *Site) setupDone(c *fiber.Ctx, of uuid.UUID) error {
 	case err != nil:
 		return err
 	case st.State == gateway.Succeeded:
-		return surface.Redirect(c, methodsPath, withCharges("It is saved.", charged))
+		return surface.Redirect(c, afterSaving(c), withCharges("It is saved.", charged))
 	case st.State == gateway.RequiresAction && st.ActionURL != "" && !gaveUp(c):
-		return surface.Render(c, "client", "client/go", "Payment methods", goView{st.ActionURL, "PayPal", methodsPath})
+		return surface.Render(c, "client", "client/go", "Payment methods", goView{st.ActionURL, "PayPal", afterSaving(c)})
 	}
-	return surface.RedirectFlash(c, methodsPath, surface.Flash{Kind: "info", Text: "You came back without agreeing. Nothing was saved."})
+	return surface.RedirectFlash(c, afterSaving(c), surface.Flash{Kind: "info", Text: "You came back without agreeing. Nothing was saved."})
 }
 
 // withCharges adds to a message which invoices are charged now.
@@ -181,11 +199,11 @@ func (s *Site) methodSaved(c *fiber.Ctx) error {
 	case err != nil:
 		return err
 	case st.State == gateway.Succeeded:
-		return surface.Redirect(c, methodsPath, withCharges("The card is saved.", charged))
+		return surface.Redirect(c, afterSaving(c), withCharges("The card is saved.", charged))
 	case st.Decline != nil:
-		return surface.RedirectFlash(c, methodsPath, surface.Flash{Kind: "bad", Text: st.Decline.Text})
+		return surface.RedirectFlash(c, afterSaving(c), surface.Flash{Kind: "bad", Text: st.Decline.Text})
 	}
-	return surface.RedirectFlash(c, methodsPath, surface.Flash{Kind: "info", Text: "The card is not saved yet."})
+	return surface.RedirectFlash(c, afterSaving(c), surface.Flash{Kind: "info", Text: "The card is not saved yet."})
 }
 
 var errNoMethod = fault.New(fault.NotFound, "method.not_found", "There is no such payment method.")

@@ -247,6 +247,9 @@ func orderSteps(o checkout.Order, running, delivered int) []stepView {
 		return nil
 	}
 	steps := []stepView{{Label: "Ordered", Class: "is-done"}, {Label: "Paid"}, {Label: "Set up"}, {Label: "Ready"}}
+	if o.InvoiceID == nil {
+		steps[1] = stepView{Label: "Trial begun"}
+	}
 	switch o.State {
 	case checkout.AwaitingPayment:
 		steps[1] = stepView{Label: "Payment", Note: "We set everything up as soon as it is paid.", Class: "is-now"}

@@ -30,7 +30,7 @@ func (s *Site) clientSubscriptionRoutes() []surface.Route {
 		at("POST", "/:subscription/cancel", s.cancelSubscription),
 		at("POST", "/:subscription/resume", s.resumeSubscription),
 		at("POST", "/:subscription/method", s.methodOfSubscription),
-	}, append(s.changeRoutes("/client/subscriptions", identity.SignedIn), s.pauseRoutes("/client/subscriptions", identity.SignedIn)...)...)
+	}, append(s.changeRoutes("/client/subscriptions", identity.SignedIn), append(s.pauseRoutes("/client/subscriptions", identity.SignedIn), s.trialRoutes("/client/subscriptions", identity.SignedIn)...)...)...)
 }
 
 func (s *Site) renewalDesk() *renewal.Desk {
@@ -45,6 +45,10 @@ func subscriptionStatus(x renewal.Subscription) map[string]any {
 	switch x.State {
 	case renewal.Pending:
 		return office.Status("info", "Waits for the payment")
+	case renewal.InTrial:
+		if x.CancelAt.IsZero() {
+			return office.Status("info", "Trial")
+		}
 	case renewal.PastDue:
 		return office.Status("warn", "Payment overdue")
 	case renewal.Suspended:
@@ -192,7 +196,9 @@ type subscriptionView struct {
 	NewPrice  billing.Money // a cycle, from NewFrom on
 	NewFrom   time.Time     // zero: no other price waits
 	Raised    bool
-	Usage     *usageView // this month, on its own page; nil: nothing is billed by use
+	TryNext   billing.Money // the first invoice after a trial, before tax
+	TryUntil  time.Time     // when a trial ends; zero: it is in none
+	Usage     *usageView    // this month, on its own page; nil: nothing is billed by use
 }
 
 func subscriptionID(c *fiber.Ctx) (uuid.UUID, error) {
@@ -238,6 +244,9 @@ func (s *Site) subscriptionView(c *fiber.Ctx, tx *tenancy.Tx, x renewal.Subscrip
 	v.Reason = renewal.ReasonLabel(x.CancelReason)
 	if x.Runs() && x.CancelAt.IsZero() && x.Cycle.Months() > 0 {
 		v.Next = x.Next()
+	}
+	if x.Trying() {
+		v.TryNext, v.TryUntil = x.AfterTrial()
 	}
 	v.Changes, v.Droppable = changeUnderWay(x)
 	v.Ahead = x.MayPrepay(tx.Now())
@@ -303,7 +312,7 @@ func (s *Site) askToCancel(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if !v.X.Runs() && v.X.State != renewal.Paused || !v.X.CancelAt.IsZero() {
+	if !v.X.Runs() && !v.X.Trying() && v.X.State != renewal.Paused || !v.X.CancelAt.IsZero() {
 		return surface.Redirect(c, v.At, "")
 	}
 	return surface.Render(c, "client", "client/subscription_cancel", "Cancel "+v.X.Label, v)

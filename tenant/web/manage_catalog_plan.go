@@ -67,7 +67,7 @@ type priceCell struct {
 func planForm(c *fiber.Ctx) catalog.PlanForm {
 	f := catalog.PlanForm{
 		SKU: c.FormValue("sku"), Slug: c.FormValue("slug"), Name: c.FormValue("name"), Summary: c.FormValue("summary"), Facts: strings.ReplaceAll(c.FormValue("facts"), "\r", ""),
-		Recommended: c.FormValue("recommended") != "", Position: c.FormValue("position"), Visibility: c.FormValue("visibility"), Stock: c.FormValue("stock"), Upgrade: c.FormValue("upgrade"), Downgrade: c.FormValue("downgrade"), PauseDays: c.FormValue("pause_days"),
+		Recommended: c.FormValue("recommended") != "", Position: c.FormValue("position"), Visibility: c.FormValue("visibility"), Stock: c.FormValue("stock"), Upgrade: c.FormValue("upgrade"), Downgrade: c.FormValue("downgrade"), PauseDays: c.FormValue("pause_days"), TrialDays: c.FormValue("trial_days"), TrialCard: c.FormValue("trial_card") != "",
 		Prices: map[string]map[catalog.Cycle]string{}, Setup: map[string]string{},
 	}
 	c.Request().PostArgs().VisitAll(func(k, v []byte) {
@@ -111,6 +111,9 @@ func formOf(p catalog.FullPlan) catalog.PlanForm {
 	}
 	if p.PauseDays > 0 {
 		f.PauseDays = strconv.Itoa(p.PauseDays)
+	}
+	if f.TrialCard = p.TrialCard; p.TrialDays > 0 {
+		f.TrialDays = strconv.Itoa(p.TrialDays)
 	}
 	for _, x := range p.Prices {
 		if f.Prices[x.Currency] == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenant/overview"
+	"github.com/ezscale/ezscale/tenant/renewal"
 	"github.com/ezscale/ezscale/tenant/report"
 )
 
@@ -186,6 +187,7 @@ type reportView struct {
 	Recovered []report.Recovery
 	Days      int // back to which Recovered reaches
 	Spans     []int
+	Trials    []renewal.Tried
 }
 
 // recoveredSpans are the days the report of what was recovered can reach back to.
@@ -219,6 +221,9 @@ func (s *Site) showReport(c *fiber.Ctx) error {
 		v.Recovered, err = report.Recovered(c.UserContext(), tx, tx.Now().AddDate(0, 0, -v.Days), tx.Now())
 		if err == nil && format != "recovered" {
 			v.Figures, err = report.Gather(c.UserContext(), tx, t.Currency, s.Office.Months)
+		}
+		if err == nil && format == "" {
+			v.Trials, err = renewal.Trials(c.UserContext(), tx)
 		}
 		return err
 	})

@@ -23,7 +23,7 @@ func (s *Site) manageSubscriptionRoutes() []surface.Route {
 		at("GET", "/:subscription", identity.SalesRead, s.showSubscription),
 		at("POST", "/:subscription/cancel", identity.SalesWrite, s.teamCancels),
 		at("POST", "/:subscription/resume", identity.SalesWrite, s.teamResumes),
-	}, append(s.changeRoutes("/manage/subscriptions", identity.SalesWrite), s.pauseRoutes("/manage/subscriptions", identity.SalesWrite)...)...)
+	}, append(s.changeRoutes("/manage/subscriptions", identity.SalesWrite), append(s.pauseRoutes("/manage/subscriptions", identity.SalesWrite), s.trialRoutes("/manage/subscriptions", identity.SalesWrite)...)...)...)
 }
 
 type subscriptionsView struct {

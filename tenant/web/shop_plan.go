@@ -3,6 +3,7 @@ package web
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -120,6 +121,9 @@ type configuredView struct {
 	Setup         billing.Money
 	Amount, Today billing.Money
 	Per           string
+	Trial         string    // "14 days free"; empty: it is paid at once
+	TrialUntil    time.Time // when it is due first, if it is ordered now
+	TrialCard     bool      // a card has to be saved first
 }
 
 type lineView struct {
@@ -136,7 +140,7 @@ func (s *Site) configurator(c *fiber.Ctx, p planRead, in catalog.Picked) planPag
 	v := planPage{
 		Product: product, Action: product.Href + "/" + p.plan.Slug, Item: c.FormValue("item", c.Query("item")), SupportEmail: p.brand.Texts.SupportEmail,
 		Description: p.plan.Summary, Hostname: in.Hostname, Hidden: p.plan.Visibility != catalog.Shown || p.plan.ProductVisibility != catalog.Shown,
-		Plan: viewPlan(catalog.Plan{Slug: p.plan.Slug, Name: p.plan.Name, Summary: p.plan.Summary, Facts: p.plan.Facts, Prices: p.plan.InCurrency(p.currency)}, product),
+		Plan: viewPlan(catalog.Plan{Slug: p.plan.Slug, Name: p.plan.Name, Summary: p.plan.Summary, Facts: p.plan.Facts, Prices: p.plan.InCurrency(p.currency), TrialDays: p.plan.TrialDays}, product),
 	}
 	v.Canonical = canonical(c, v.Action)
 	locale := surface.DB(c).Tenant().Locale
@@ -162,6 +166,12 @@ func (s *Site) configurator(c *fiber.Ctx, p planRead, in catalog.Picked) planPag
 		return v
 	}
 	v.Summary = viewConfigured(configured)
+	if days := configured.TrialDays; days > 0 {
+		t := checkout.Trial{Days: days}
+		v.Summary.Trial, v.Summary.TrialCard = trialWords(days), configured.TrialCard
+		v.Summary.TrialUntil = t.Until(surface.DB(c).Now(), zoneOf(surface.DB(c).Tenant()))
+		v.Summary.Today = billing.Money{Currency: p.currency}
+	}
 	return v
 }
 

@@ -2,6 +2,7 @@ package web
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding"
@@ -33,6 +34,7 @@ type planView struct {
 	Name, Summary, Href string
 	Slug                string
 	Recommended         bool
+	Trial               string // "14 days free"; empty: there is no trial
 	Facts               []catalog.Fact
 	Values              []string // of the facts, in the order of the product's labels; "" where there is none
 	Price               *priceView
@@ -158,7 +160,7 @@ func viewProduct(p catalog.Product) productView {
 }
 
 func viewPlan(p catalog.Plan, of productView) planView {
-	v := planView{Slug: p.Slug, Name: p.Name, Summary: p.Summary, Href: of.Href + "/" + p.Slug, Recommended: p.Recommended, Facts: p.Facts}
+	v := planView{Slug: p.Slug, Name: p.Name, Summary: p.Summary, Href: of.Href + "/" + p.Slug, Recommended: p.Recommended, Facts: p.Facts, Trial: trialWords(p.TrialDays)}
 	if from, ok := p.From(); ok {
 		view := viewPrice(from)
 		v.Price = &view
@@ -177,6 +179,17 @@ func viewPlan(p catalog.Plan, of productView) planView {
 		v.Values = append(v.Values, value)
 	}
 	return v
+}
+
+// trialWords is a plan's trial in words.
+func trialWords(days int) string {
+	switch days {
+	case 0:
+		return ""
+	case 1:
+		return "1 day free"
+	}
+	return strconv.Itoa(days) + " days free"
 }
 
 func viewPrice(p catalog.Price) priceView {

@@ -1,6 +1,9 @@
 package paypal
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
 	"time"
 
 	"github.com/ezscale/ezscale/billing"
@@ -107,6 +110,8 @@ func methodOf(ref, customer, email string) *gateway.Method {
 	}
 	if email != "" {
 		m.Label = "PayPal " + short(email, 120)
+		sum := sha256.Sum256([]byte(strings.ToLower(email)))
+		m.Fingerprint = hex.EncodeToString(sum[:8])
 	}
 	return m
 }

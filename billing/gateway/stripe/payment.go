@@ -202,7 +202,7 @@ func methodOf(pm *stripego.PaymentMethod) *gateway.Method {
 		m.Label = "Bank account " + d.Country + " •••• " + d.Last4
 	}
 	if c := pm.Card; c != nil {
-		m.Label = brand(c.Brand) + " •••• " + c.Last4
+		m.Label, m.Fingerprint = brand(c.Brand)+" •••• "+c.Last4, c.Fingerprint
 		if c.ExpYear > 0 && c.ExpMonth >= 1 && c.ExpMonth <= 12 {
 			m.ExpiresOn = time.Date(int(c.ExpYear), time.Month(c.ExpMonth)+1, 1, 0, 0, 0, 0, time.UTC)
 		}

@@ -1,6 +1,8 @@
 package stripelab
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 	"strings"
 )
@@ -98,12 +100,18 @@ func (m *method) json() object {
 	if m.kind == sepaDebit {
 		o[sepaDebit] = object{"bank_code": m.number[4:12], "branch_code": "", "country": m.number[:2], "fingerprint": m.number[2:4] + m.number[len(m.number)-8:], "last4": m.number[len(m.number)-4:]}
 	} else {
-		o["card"] = object{"brand": m.behaviour.brand, "last4": m.number[len(m.number)-4:], "exp_month": m.month, "exp_year": m.year, "funding": "credit"}
+		o["card"] = object{"brand": m.behaviour.brand, "last4": m.number[len(m.number)-4:], "exp_month": m.month, "exp_year": m.year, "funding": "credit", "fingerprint": fingerprint(m.number)}
 	}
 	if m.customer != "" {
 		o["customer"] = m.customer
 	}
 	return o
+}
+
+// fingerprint is the same for the same number, and tells nothing of it.
+func fingerprint(number string) string {
+	sum := sha256.Sum256([]byte("fingerprint " + number))
+	return hex.EncodeToString(sum[:8])
 }
 
 // makeMethod reads a card from fields that begin with prefix. Numbers are only ever
