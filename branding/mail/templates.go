@@ -38,7 +38,7 @@ const (
 
 	RenewalUpcoming        = "renewal_upcoming" // of a year's cycle
 	TrialEnding            = "trial_ending"
-	InvoiceDue             = "invoice_due"      // to who has no payment method
+	InvoiceDue             = "invoice_due" // to who has no payment method
 	PaymentFailed          = "payment_failed"
 	DebitAnnounced         = "debit_announced" // before a bank account is collected from
 	DebitMandate           = "debit_mandate"   // what the owner of a bank account agreed to
@@ -108,7 +108,7 @@ var Templates = map[string][]string{
 	WholesaleFailed:  {"name", "number", "amount", "reason", "next", "link"},        // next: when it is tried again, empty: it is not
 
 	RenewalUpcoming:        {"name", "what", "amount", "on", "until", "link"},                                 // amount: net; on, until: dates; link: the subscription's page
-	TrialEnding:            {"name", "what", "amount", "every", "on", "card", "link"}, // amount: net; card: yes when it is paid by itself, otherwise empty
+	TrialEnding:            {"name", "what", "amount", "every", "on", "card", "link"},                         // amount: net; card: yes when it is paid by itself, otherwise empty
 	InvoiceDue:             {"name", "what", "number", "open", "due", "off", "fee", "fee_on", "week", "link"}, // off: when it is turned off; fee, fee_on: what is added then, empty: nothing; week: yes when a week more can be had; link: to pay
 	PaymentFailed:          {"name", "what", "number", "amount", "reason", "next", "ask", "week", "link"},     // next: a date, empty: it is not tried again; ask: replace (the method), confirm (with the bank), or empty
 	DebitAnnounced:         {"name", "number", "amount", "on", "method", "reference", "link"},                 // on: the date; reference: of the mandate

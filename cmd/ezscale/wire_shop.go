@@ -24,7 +24,7 @@ func (a *app) selling() *tenantweb.Selling {
 
 // checkoutDesk is where orders are made.
 func (a *app) checkoutDesk(offers catalog.Wholesale) *checkout.Desk {
-	return &checkout.Desk{Offers: offers, Supply: supply{a.platforms(), a.isSandbox}, Mail: mail.NewOutbox(a.ring)}
+	return &checkout.Desk{Offers: offers, Supply: supply{a.platforms(), a.isSandbox}, Mail: mail.NewOutbox(a.ring), Links: a.payLinks()}
 }
 
 // checkoutJobs are what follows of orders: when one is running, and when nobody pays.

@@ -26,8 +26,8 @@ type item struct {
 	Image          string            `json:"image"`
 	Hostname       string            `json:"hostname"`
 	Options        map[string]string `json:"options"`
-	Price          amount            `json:"price"` // net of tax, a cycle
-	Setup          amount            `json:"setup"` // once
+	Price          amount            `json:"price"`      // net of tax, a cycle
+	Setup          amount            `json:"setup"`      // once
 	TrialDays      int               `json:"trial_days"` // nothing of it is due before they are over
 	SubscriptionID *uuid.UUID        `json:"subscription_id"`
 }

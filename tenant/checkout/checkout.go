@@ -16,6 +16,7 @@ import (
 	"github.com/ezscale/ezscale/provisioners"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/payment"
 )
 
 // Supply keeps room at platforms for what is ordered. Each call is idempotent in the key
@@ -49,6 +50,7 @@ type Desk struct {
 	Offers catalog.Wholesale
 	Supply Supply
 	Mail   Mailer
+	Links  *payment.Links // in letters about a payment that failed; nil: they lead to the page that asks to sign in
 }
 
 // Mailer takes letters within a transaction; mail.Outbox does.

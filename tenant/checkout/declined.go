@@ -16,8 +16,8 @@ import (
 )
 
 // TryFailed writes to who ordered, once a try, when an order could not be charged without
-// them: the card was declined, or the bank wants them to confirm. The link leads to the
-// page on which it is paid, to which they sign in. Nothing is done for what is no order's.
+// them: the card was declined, or the bank wants them to confirm. The link leads to paying
+// without signing in. Nothing is done for what is no order's.
 func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f payment.FailedTry) error {
 	if f.PaymentID == uuid.Nil {
 		return nil // there was nothing to charge
@@ -48,7 +48,7 @@ func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f payment.FailedTr
 		for _, r := range all {
 			err := d.Mail.Enqueue(ctx, tx, mail.Message{
 				Key: "invoice/" + f.InvoiceID.String() + "/failed/" + try + "/" + r.ID.String(), Template: mail.PaymentFailed, To: r.Email,
-				Data: map[string]string{"name": r.Name, "what": What(o.Items), "number": p.Invoice, "amount": p.Amount.Format("en"), "reason": p.DeclineText, "next": "", "week": "", "ask": ask, "link": "/client/invoices/" + f.InvoiceID.String() + "/pay"},
+				Data: map[string]string{"name": r.Name, "what": What(o.Items), "number": p.Invoice, "amount": p.Amount.Format("en"), "reason": p.DeclineText, "next": "", "week": "", "ask": ask, "link": d.payLink(tx, f.InvoiceID)},
 			})
 			if err != nil && !fault.Is(err, "mail.bad_address") {
 				return err
@@ -56,4 +56,12 @@ func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f payment.FailedTr
 		}
 		return nil
 	})
+}
+
+// payLink is where a letter leads to: to paying without signing in.
+func (d *Desk) payLink(tx *tenancy.Tx, invoice uuid.UUID) string {
+	if d.Links == nil {
+		return "/client/invoices/" + invoice.String() + "/pay"
+	}
+	return d.Links.Path(tx.TenantID(), invoice, payment.LetterFailed, tx.Now().Add(payment.LinkHolds))
 }

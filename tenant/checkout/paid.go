@@ -3,6 +3,7 @@ package checkout
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -104,8 +105,10 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 // deliver orders the services an order is over.
 func (d *Desk) deliver(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 	o.State, o.PaidAt, o.ChangedAt = PaidState, tx.Now(), tx.Now()
-	if err := renewal.BeginTrials(ctx, tx, o.ID); err != nil {
-		return err
+	if slices.ContainsFunc(o.Items, func(x Item) bool { return x.Trial != nil }) {
+		if err := renewal.BeginTrials(ctx, tx, o.ID); err != nil {
+			return err
+		}
 	}
 	delivered := 0
 	for _, x := range o.Items {

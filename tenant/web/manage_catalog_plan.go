@@ -216,7 +216,8 @@ func (s *Site) product1(c *fiber.Ctx, id uuid.UUID) (x catalog.Shelf, err error)
 	return x, err
 }
 
-// newPlan handles GET /manage/catalog/products/:shelf/plans/new. ?sku= begins from an offer.
+// newPlan handles GET /manage/catalog/products/:shelf/plans/new. ?sku= begins from an offer, or with
+// "none" from nothing; without it from the first there is of the product's type.
 func (s *Site) newPlan(c *fiber.Ctx) error {
 	id, err := idParam(c, "shelf")
 	if err != nil {
@@ -231,6 +232,12 @@ func (s *Site) newPlan(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	switch f.SKU {
+	case "": // what the platform delivers comes first
+		f.SKU = firstOffer(offers, product.Type)
+	case "none":
+		f.SKU = ""
+	}
 	for _, o := range offers {
 		if o.SKU == f.SKU {
 			f.Name, f.Slug, f.Summary, f.Facts = o.Name, slugOf(o.Name), o.Summary, factLines(o)
@@ -241,6 +248,17 @@ func (s *Site) newPlan(c *fiber.Ctx) error {
 		return err
 	}
 	return surface.Render(c, "manage", "manage/plan", "New plan", v)
+}
+
+// firstOffer is the wholesale product a new plan of a type of product begins with; empty:
+// there is none of that type.
+func firstOffer(offers []catalog.Offer, of catalog.Type) string {
+	for _, o := range offers {
+		if o.Available && o.Type == of {
+			return o.SKU
+		}
+	}
+	return ""
 }
 
 // slugOf is an address made of a name.
