@@ -276,6 +276,12 @@ type Browser interface {
 	Script() (url, publicKey string, origins []string)
 }
 
+// OnBehalf is a Browser whose form may be opened in the name of a connected account.
+type OnBehalf interface {
+	// OnBehalf is the account; empty: the keys' own.
+	OnBehalf() string
+}
+
 // Listener is a gateway that can be told where to send its notifications.
 type Listener interface {
 	// Listen registers an address and returns what notifications are verified with.

@@ -1,6 +1,9 @@
 package web
 
 import (
+	"context"
+	"net/http"
+
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/ezscale/ezscale/branding/signin"
@@ -17,7 +20,9 @@ type Partner struct {
 	Central   *tenancy.Central
 	SignIn    signin.Parts
 	Wholesale *wholesale.Desk
-	Shops     *partner.Desk                          // where a business opens its shop
+	Shops     *partner.Desk // where a business opens its shop
+	// Connected takes what the gateway tells of resellers' connected accounts; nil: nothing.
+	Connected func(ctx context.Context, header http.Header, body []byte) error
 	SiteURL   func(c *fiber.Ctx, host string) string // where a shop is, seen from here; nil: https
 }
 

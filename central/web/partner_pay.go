@@ -40,9 +40,18 @@ func (s *Partner) payRoutes() []surface.Route {
 	}
 }
 
+// connectHook is where the gateway tells of accounts that resellers connected.
+const connectHook = "connect"
+
 // hook handles POST /hooks/:gateway: what the gateway tells of the platform's own account.
 // The signature over the bytes as they came is the only proof.
 func (s *Partner) hook(c *fiber.Ctx) error {
+	if c.Params("gateway") == connectHook && s.Connected != nil {
+		if err := s.Connected(c.UserContext(), surface.Header(c), c.Body()); err != nil {
+			return err
+		}
+		return c.SendStatus(fiber.StatusNoContent)
+	}
 	if err := s.Wholesale.Receive(c.UserContext(), c.Params("gateway"), surface.Header(c), c.Body()); err != nil {
 		return err
 	}

@@ -257,6 +257,7 @@ func (d *Desk) FormScript() *FormScript {
 // page must allow.
 type FormScript struct {
 	URL, Key string
+	Account  string // never any: the platform's own account
 	Origins  []string
 }
 

@@ -274,6 +274,9 @@ type paymentsConfig struct {
 	Publishable string `env:"STRIPE_PUBLISHABLE_KEY" about:"Publishable key of the same account: pk_…."`
 	Webhook     string `env:"STRIPE_WEBHOOK_SECRET" secret:"true" about:"Signing secret of that account's webhook, whose address is https://<partner host>/hooks/stripe; two, with a comma, while one is exchanged."`
 
+	ConnectWebhook string  `env:"STRIPE_CONNECT_WEBHOOK_SECRET" secret:"true" about:"Signing secret of that account's Connect webhook (events of connected accounts), whose address is https://<partner host>/hooks/connect. With it resellers may connect Stripe accounts of their own in place of entering keys."`
+	ConnectFee     float64 `env:"STRIPE_CONNECT_FEE" envDefault:"0" about:"Percentage of what connected accounts take that stays with the platform, such as 0.5."`
+
 	StripeAPI   string `env:"STRIPE_API_URL" envDefault:"https://api.stripe.com" about:"Where Stripe's API is; another one for a simulator."`
 	PayPalAPI   string `env:"PAYPAL_API_URL" about:"Where PayPal's API is, for a simulator. Empty: PayPal's own, and its sandbox for shops with keys of that."`
 	CoinbaseAPI string `env:"COINBASE_API_URL" envDefault:"https://business.coinbase.com/api/v1" about:"Where Coinbase Business's API is; another one for a simulator."`
@@ -283,6 +286,9 @@ type paymentsConfig struct {
 // Validate checks what the types cannot.
 func (c *paymentsConfig) Validate() error {
 	var keys error
+	if c.ConnectFee < 0 || c.ConnectFee > 50 {
+		return setting.Problem{Name: "EZSCALE_STRIPE_CONNECT_FEE", Text: "must be a percentage from 0 to 50"}
+	}
 	if _, err := newTaker(*c); err != nil {
 		keys = setting.Problem{Name: "EZSCALE_STRIPE_SECRET_KEY and EZSCALE_STRIPE_PUBLISHABLE_KEY", Text: "must be the two keys of one Stripe account"}
 	}

@@ -73,7 +73,7 @@ func (a *app) openSites(ctx context.Context, t trust) (*sites, error) {
 	}
 	s.tenant = &tenantweb.Site{
 		Webhooks: a.webhooks(), Office: a.teamOffice(outbox, letters, s.desk), SignIn: s.signIn, Brands: s.desk, Media: s.media, Domains: s.domains.Desk,
-		Services: a.serviceDesk(), Payments: newPayments(a.ring, a.cfg.Payments), Links: a.payLinks(), Selling: a.selling(), AsksRegister: a.cfg.Tax.VIES != "",
+		Services: a.serviceDesk(), Payments: a.connecting(newPayments(a.ring, a.cfg.Payments)), Links: a.payLinks(), Selling: a.selling(), AsksRegister: a.cfg.Tax.VIES != "",
 	}
 	tenants, err := surface.New(a.tenantSurface(s))
 	if err != nil {
@@ -142,7 +142,11 @@ func (a *app) partnerSurface(s *sites) surface.Config {
 		{Name: "hooks", Prefix: "/hooks", World: identity.Partner, Machines: true},
 		{Name: "partner", World: identity.Partner, SignIn: "/sign-in", Nav: centralweb.PartnerNav},
 	}
-	c.Routes = (&centralweb.Partner{Central: a.central, SignIn: s.signIn, Wholesale: a.wholesaleDesk(), Shops: a.partnerDesk(), SiteURL: siteURL}).Routes()
+	p := &centralweb.Partner{Central: a.central, SignIn: s.signIn, Wholesale: a.wholesaleDesk(), Shops: a.partnerDesk(), SiteURL: siteURL}
+	if d := a.connects(); d != nil {
+		p.Connected = d.Receive
+	}
+	c.Routes = p.Routes()
 	c.Site = func(context.Context, *tenancy.DB) (surface.Site, error) {
 		return surface.Site{Name: "EZSCALE", Theme: "base"}, nil
 	}

@@ -43,6 +43,7 @@ type Away struct {
 // Script is what a page with a card form loads.
 type Script struct {
 	URL, Key string
+	Account  string // connected, in whose name the form is opened; empty: the key's own
 	Origins  []string
 }
 
@@ -66,7 +67,10 @@ func (d *Desk) Choices(ctx context.Context, db *tenancy.DB, tx *tenancy.Tx, acco
 		}
 		if b, ok := gw.(gateway.Browser); ok && c.Script == nil {
 			url, key, origins := b.Script()
-			c.Script, c.Card = &Script{url, key, origins}, r.Code
+			c.Script, c.Card = &Script{URL: url, Key: key, Origins: origins}, r.Code
+			if of, ok := gw.(gateway.OnBehalf); ok {
+				c.Script.Account = of.OnBehalf()
+			}
 		}
 		if to, ok := gw.(gateway.Redirector); ok {
 			away := Away{Code: r.Code}

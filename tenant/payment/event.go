@@ -72,6 +72,11 @@ func (d *Desk) HandleEvent(ctx context.Context, db *tenancy.DB, job EventJob) er
 	if err != nil {
 		return d.noteRefusedKeys(ctx, db, job.Gateway, err)
 	}
+	if e.Kind == gateway.AccountChanged {
+		if _, err := d.RefreshConnect(ctx, db); err != nil {
+			return err
+		}
+	}
 	keep, err := d.news(ctx, db, gw, job.Gateway, e) // asks; nothing is kept yet
 	switch {
 	case errors.Is(err, gateway.ErrNotFound):

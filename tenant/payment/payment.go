@@ -36,6 +36,7 @@ type Sealer interface {
 type Desk struct {
 	Gateways Gateways
 	Keys     Sealer
+	Connect  Connect      // opens accounts of shops at the platform's gateway; nil: shops take money with keys of their own alone
 	Mail     *mail.Outbox // tells the reseller's team of refunds and disputes; nil: nobody is told
 }
 

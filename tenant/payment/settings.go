@@ -33,6 +33,7 @@ type Configured struct {
 	CheckedAt  time.Time // zero: never
 	CheckError string    // what the last connection test found; empty: it works
 	Position   int
+	Connected  Connection // of a connected account; zero: none
 }
 
 type gatewayRow struct {
@@ -42,14 +43,20 @@ type gatewayRow struct {
 	CheckedAt      time.Time
 	CheckError     string
 	Position       int
+	Connected      []byte
 }
 
-const gatewayColumns = "code, state, sealed_settings, public_settings, checked_at, check_error, position"
+const gatewayColumns = "code, state, sealed_settings, public_settings, checked_at, check_error, position, connected"
 
 func (r gatewayRow) configured() (Configured, error) {
 	g := Configured{Code: r.Code, On: r.State == "on", HasSecrets: len(r.SealedSettings) > 0, CheckedAt: r.CheckedAt, CheckError: r.CheckError, Position: r.Position, Public: map[string]string{}}
 	if err := json.Unmarshal(r.PublicSettings, &g.Public); err != nil {
 		return g, fmt.Errorf("read gateway %s: %w", r.Code, err)
+	}
+	if len(r.Connected) > 0 {
+		if err := json.Unmarshal(r.Connected, &g.Connected); err != nil {
+			return g, fmt.Errorf("read gateway %s: %w", r.Code, err)
+		}
 	}
 	return g, nil
 }

@@ -34,6 +34,10 @@ func (s *Site) gatewayRoutes() []surface.Route {
 		at("POST", "/stripe", s.saveGateway(stripeCode, []string{"publishable_key", "debits", "debit_notice", "debit_start"}, []string{"secret_key", "webhook_secret"})),
 		at("POST", "/stripe/check", s.checkGateway(stripeCode)),
 		at("POST", "/stripe/webhook", s.listenGateway(stripeCode, "Stripe")),
+		at("POST", "/stripe/connect", s.beginConnect),
+		at("GET", "/stripe/connect", s.goConnect),
+		at("GET", "/stripe/connected", s.connected),
+		at("POST", "/stripe/disconnect", s.disconnect),
 		at("POST", "/paypal", s.saveGateway(paypalCode, []string{"client_id", "sandbox"}, []string{"client_secret", "webhook_secret"})),
 		at("POST", "/paypal/check", s.checkGateway(paypalCode)),
 		at("POST", "/paypal/webhook", s.listenGateway(paypalCode, "PayPal")),
@@ -56,12 +60,14 @@ type gatewaysView struct {
 	CoinbaseHook                                string
 	CoinbaseStatus                              map[string]any
 	DebitStarts                                 []option
+	Connects                                    bool // an account can be connected in place of keys
 }
 
 func (s *Site) readGateways(c *fiber.Ctx) (v gatewaysView, err error) {
 	t, _ := surface.Tenant(c)
 	v.MayTest, v.Trial, v.Hook = t.MayTest(), !t.Sandbox, canonical(c, "/hooks/"+stripeCode)
 	v.PayPalHook, v.CoinbaseHook = canonical(c, "/hooks/"+paypalCode), canonical(c, "/hooks/"+coinbaseCode)
+	v.Connects = s.Payments.Connect != nil && !t.Sandbox
 	v.DebitStarts = []option{{"", "when the money came"}, {"at_once", "at once, while the bank is asked"}}
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
 		all, err := payment.Configurations(c.UserContext(), tx)
@@ -97,7 +103,13 @@ func (v *gatewaysView) all() map[string]*payment.Configured {
 
 func gatewayStatus(g payment.Configured) map[string]any {
 	var m map[string]any
-	switch {
+	switch c := g.Connected; {
+	case c.Account != "" && !c.Charges:
+		return office.Status("warn", "Connected, not finished at Stripe")
+	case c.Account != "" && !g.On:
+		return office.Status("idle", "Connected, switched off")
+	case c.Account != "":
+		return office.Status("good", "Connected")
 	case !g.HasSecrets:
 		return office.Status("idle", "Not set up")
 	case g.CheckError != "":

@@ -32,6 +32,9 @@ func (g *Gateway) Refund(ctx context.Context, r gateway.Refund) (gateway.Refunde
 	p.Context = ctx
 	p.SetIdempotencyKey(r.Key)
 	p.AddMetadata(metaKey, r.Key)
+	if g.cfg.Account != "" && g.cfg.FeePpm > 0 {
+		p.RefundApplicationFee = stripego.Bool(true) // in proportion
+	}
 	if r.Reason != "" {
 		p.AddMetadata("reason", short(r.Reason, 400))
 	}
@@ -154,19 +157,32 @@ func (g *Gateway) Forget(ctx context.Context, ref string) error {
 // tolerance is how old a signature may be; Stripe signs each delivery anew.
 const tolerance = 5 * time.Minute
 
-// Event verifies a webhook with any of the account's secrets.
+// Event verifies a webhook with any of the account's secrets. Of a connected account's only
+// those about itself are taken, and none of any connected account with the account's own
+// keys: whoever may speak of one may not speak of another.
 func (g *Gateway) Event(_ context.Context, header http.Header, body []byte, now time.Time) (gateway.Event, error) {
+	if err := g.proves(header, body, now); err != nil {
+		return gateway.Event{}, err
+	}
+	if accountIn(body) != g.cfg.Account {
+		return gateway.Event{}, fmt.Errorf("stripe: %w: of another account", gateway.ErrSignature)
+	}
+	return eventOf(body)
+}
+
+// proves checks that one of the secrets signed a body just now.
+func (g *Gateway) proves(header http.Header, body []byte, now time.Time) error {
 	signature := header.Get("Stripe-Signature")
 	at, ok := signedAt(signature)
 	if age := now.Sub(at); !ok || age > tolerance || age < -tolerance {
-		return gateway.Event{}, fmt.Errorf("stripe: %w: signed at another time", gateway.ErrSignature)
+		return fmt.Errorf("stripe: %w: signed at another time", gateway.ErrSignature)
 	}
 	for _, secret := range g.cfg.WebhookSecrets {
 		if secret != "" && webhook.ValidatePayloadIgnoringTolerance(body, signature, secret) == nil {
-			return eventOf(body)
+			return nil
 		}
 	}
-	return gateway.Event{}, fmt.Errorf("stripe: %w", gateway.ErrSignature)
+	return fmt.Errorf("stripe: %w", gateway.ErrSignature)
 }
 
 func signedAt(signature string) (time.Time, bool) {
@@ -197,6 +213,8 @@ func eventOf(body []byte) (gateway.Event, error) {
 	}
 	out := gateway.Event{ID: e.ID, Type: e.Type, Kind: gateway.OtherEvent, Ref: e.Data.Object.ID, Body: body}
 	switch {
+	case aboutAccountItself(e.Type):
+		out.Kind = gateway.AccountChanged
 	case strings.HasPrefix(e.Type, "payment_intent."):
 		out.Kind = gateway.PaymentChanged
 	case strings.HasPrefix(e.Type, "refund."), strings.HasPrefix(e.Type, "charge.refund."):

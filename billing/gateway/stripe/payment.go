@@ -33,6 +33,7 @@ func (g *Gateway) Charge(ctx context.Context, c gateway.Charge) (gateway.Payment
 		Amount: stripego.Int64(c.Amount.Minor), Currency: stripego.String(strings.ToLower(c.Amount.Currency)),
 		Description: optional(c.Description), PaymentMethodTypes: stripego.StringSlice([]string{"card"}),
 	}
+	p.ApplicationFeeAmount = g.fee(c.Amount)
 	if c.Kind == gateway.DirectDebit {
 		if c.Amount.Currency != debitCurrency {
 			return notInEuro(c), nil

@@ -34,6 +34,8 @@ type Config struct {
 	ScriptURL      string       // empty: Stripe's own
 	Shop           string       // kept with what is made, for people who look at Stripe's pages
 	HTTP           *http.Client // empty: stripe-go's
+	Account        string       // a connected account in whose name everything is done; empty: the keys' own
+	FeePpm         int64        // of a connected account's payments, that stays with the keys' account; in millionths
 }
 
 // Gateway is one Stripe account. It is safe for concurrent use.
@@ -43,12 +45,13 @@ type Gateway struct {
 }
 
 var (
-	_ gateway.Gateway  = (*Gateway)(nil)
-	_ gateway.Saver    = (*Gateway)(nil)
-	_ gateway.Debitor  = (*Gateway)(nil)
-	_ gateway.Browser  = (*Gateway)(nil)
-	_ gateway.Listener = (*Gateway)(nil)
-	_ gateway.Overseer = (*Gateway)(nil)
+	_ gateway.Gateway   = (*Gateway)(nil)
+	_ gateway.Saver     = (*Gateway)(nil)
+	_ gateway.Debitor   = (*Gateway)(nil)
+	_ gateway.Browser   = (*Gateway)(nil)
+	_ gateway.Listener  = (*Gateway)(nil)
+	_ gateway.Overseer  = (*Gateway)(nil)
+	_ gateway.Connector = (*Gateway)(nil)
 )
 
 // New opens the account of the keys. It connects to nothing. ErrCredentials for what
@@ -65,6 +68,12 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	if cfg.ScriptURL == "" {
 		cfg.ScriptURL = ScriptURL
+	}
+	if cfg.Account != "" {
+		if !isAccount(cfg.Account) {
+			return nil, fmt.Errorf("stripe: the connected account: %w", gateway.ErrCredentials)
+		}
+		cfg.HTTP = inNameOf(cfg.Account, cfg.HTTP)
 	}
 	backend := stripego.GetBackendWithConfig(stripego.APIBackend, &stripego.BackendConfig{
 		URL: stripego.String(strings.TrimSuffix(cfg.APIURL, "/")), HTTPClient: cfg.HTTP, EnableTelemetry: stripego.Bool(false),

@@ -77,9 +77,10 @@ type world struct {
 	lab *stripelab.Lab
 	url string
 	// turn moves the simulator's clock.
-	turn func(time.Duration)
-	gw   *stripe.Gateway
-	api  *client.API // what the seller's own program or the browser would do
+	turn    func(time.Duration)
+	gw      *stripe.Gateway
+	account string      // connected; empty: none
+	api     *client.API // what the seller's own program or the browser would do
 }
 
 func newWorld(t *testing.T, webhooks ...string) world {
@@ -95,7 +96,38 @@ func newWorld(t *testing.T, webhooks ...string) world {
 		t.Fatal(err)
 	}
 	b := stripego.GetBackendWithConfig(stripego.APIBackend, &stripego.BackendConfig{URL: &srv.URL, MaxNetworkRetries: stripego.Int64(0), LeveledLogger: &stripego.LeveledLogger{}})
-	return world{lab, srv.URL, func(d time.Duration) { now = now.Add(d) }, gw, client.New(secret, &stripego.Backends{API: b, Uploads: b, Connect: b})}
+	return world{lab, srv.URL, func(d time.Duration) { now = now.Add(d) }, gw, "", client.New(secret, &stripego.Backends{API: b, Uploads: b, Connect: b})}
+}
+
+// newConnected is a world whose client acts for an account that was connected to the keys'.
+func newConnected(t *testing.T, webhooks ...string) world {
+	t.Helper()
+	w := newWorld(t, webhooks...)
+	account, err := w.gw.NewAccount(t.Context(), "connect/1", gateway.Customer{Key: "42", Name: "Alpha", Email: "olga@example.com"}, "DE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.lab.SetAccount(account, true); err != nil {
+		t.Fatal(err)
+	}
+	w.account = account
+	w.gw, err = stripe.New(stripe.Config{SecretKey: secret, PublishableKey: publishable, WebhookSecrets: webhooks, APIURL: w.url, ScriptURL: w.url + "/v3/", Shop: "42", Account: account, FeePpm: 20_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := stripego.GetBackendWithConfig(stripego.APIBackend, &stripego.BackendConfig{URL: &w.url, MaxNetworkRetries: stripego.Int64(0), LeveledLogger: &stripego.LeveledLogger{}, HTTPClient: &http.Client{Transport: inNameOf(account)}})
+	w.api = client.New(secret, &stripego.Backends{API: b, Uploads: b, Connect: b})
+	return w
+}
+
+// inNameOf names the account in every request, as a browser's program does.
+type inNameOf string
+
+// RoundTrip adds whose account it is.
+func (a inNameOf) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Stripe-Account", string(a))
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // card saves a test card for a customer.
@@ -123,15 +155,21 @@ func (w world) customer(t *testing.T) string {
 }
 
 func TestContract(t *testing.T) {
-	gatewaytest.Run(t, func(t *testing.T) gatewaytest.Rig {
-		w := newWorld(t, "whsec_x")
-		c := w.customer(t)
-		return gatewaytest.Rig{
-			Gateway: w.gw, Customer: gateway.Customer{Key: "a1", Ref: c, Name: "Ida", Email: "ida@example.com"},
-			Good: w.card(t, c, "4242424242424242"), Bad: w.card(t, c, "4000000000000341"), Later: gateway.RequiresAction,
-			Down: func(d bool) { w.lab.SetFaults(stripelab.Faults{Down: d}) },
-		}
-	})
+	for name, open := range map[string]func(*testing.T, ...string) world{"own keys": newWorld, "connected": newConnected} {
+		t.Run(name, func(t *testing.T) {
+			gatewaytest.Run(t, func(t *testing.T) gatewaytest.Rig { return cardRig(t, open(t, "whsec_x")) })
+		})
+	}
+}
+
+func cardRig(t *testing.T, w world) gatewaytest.Rig {
+	t.Helper()
+	c := w.customer(t)
+	return gatewaytest.Rig{
+		Gateway: w.gw, Customer: gateway.Customer{Key: "a1", Ref: c, Name: "Ida", Email: "ida@example.com"},
+		Good: w.card(t, c, "4242424242424242"), Bad: w.card(t, c, "4000000000000341"), Later: gateway.RequiresAction,
+		Down: func(d bool) { w.lab.SetFaults(stripelab.Faults{Down: d}) },
+	}
 }
 
 func eur(minor int64) billing.Money { return billing.Money{Minor: minor, Currency: "EUR"} }

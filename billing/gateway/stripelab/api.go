@@ -69,6 +69,9 @@ func (l *Lab) routes() *http.ServeMux {
 	secret := func(pattern string, f func(*call) answer) { m.HandleFunc(pattern, l.api(pattern, false, f)) }
 	both := func(pattern string, f func(*call) answer) { m.HandleFunc(pattern, l.api(pattern, true, f)) }
 	secret("GET /v1/account", (*call).account)
+	secret("POST /v1/accounts", (*call).newAccount)
+	secret("GET /v1/accounts/{id}", (*call).getAccount)
+	secret("POST /v1/account_links", (*call).newLink)
 	secret("POST /v1/customers", (*call).newCustomer)
 	secret("GET /v1/customers/{id}", (*call).getCustomer)
 	secret("POST /v1/customers/{id}", (*call).changeCustomer)
@@ -99,6 +102,7 @@ func (l *Lab) routes() *http.ServeMux {
 	m.HandleFunc("POST /authenticate/{id}", l.bankAnswer)
 	m.HandleFunc("POST /lab/faults", l.faultsPage)
 	l.officeRoutes(m)
+	l.connectRoutes(m)
 	m.HandleFunc("GET /v3/{$}", page("script.js", "text/javascript; charset=utf-8"))
 	m.HandleFunc("GET /v3/frame", page("frame.html", "text/html; charset=utf-8"))
 	m.HandleFunc("GET /v3/frame.js", page("frame.js", "text/javascript; charset=utf-8"))
@@ -182,7 +186,7 @@ func (l *Lab) answer(c *call, r *http.Request, browsers bool, f func(*call) answ
 		key = c.form.Get("key")
 	}
 	for _, a := range l.accounts {
-		if key != "" && (a.secret == key || a.publishable == key) {
+		if key != "" && a.owner == nil && (a.secret == key || a.publishable == key) {
 			c.a, c.public = a, a.publishable == key
 		}
 	}
@@ -191,6 +195,14 @@ func (l *Lab) answer(c *call, r *http.Request, browsers bool, f func(*call) answ
 		return refuse(http.StatusUnauthorized, "invalid_request_error", "api_key_invalid", "", "Invalid API Key provided.", nil)
 	case c.public && !browsers:
 		return refuse(http.StatusForbidden, "invalid_request_error", "secret_key_required", "", "This API call cannot be made with a publishable API key.", nil)
+	}
+	named := r.Header.Get("Stripe-Account")
+	if c.public {
+		named = c.form.Get("_stripe_account")
+	}
+	var bad *answer
+	if c.a, bad = l.actingFor(c.a, named); bad != nil {
+		return *bad
 	}
 	idem := r.Header.Get("Idempotency-Key")
 	if idem == "" || c.public {
@@ -264,9 +276,4 @@ func list(path string, data []any) answer {
 	return ok(object{"object": "list", "url": path, "has_more": false, "data": data})
 }
 
-func (c *call) account() answer {
-	return ok(object{
-		"id": c.a.id, "object": "account", "charges_enabled": true, "payouts_enabled": true, "country": "DE", "default_currency": "eur",
-		"settings": object{"dashboard": object{"display_name": "Simulated account"}},
-	})
-}
+func (c *call) account() answer { return ok(c.a.json()) }

@@ -16,6 +16,7 @@ import (
 
 type endpoint struct {
 	id, url, secret string
+	connect         bool // it is told of connected accounts, and not of the keys' own
 	events          []string
 	created         int64
 }
@@ -35,7 +36,7 @@ type event struct {
 
 func (c *call) newEndpoint() answer {
 	e := &endpoint{id: newID("we"), url: c.form.Get("url"), secret: newID("whsec"), created: c.lab.now()}
-	e.events = c.list("enabled_events")
+	e.events, e.connect = c.list("enabled_events"), c.form.Get("connect") == "true"
 	if !strings.HasPrefix(e.url, "http://") && !strings.HasPrefix(e.url, "https://") {
 		return invalid("url", "Not a valid URL")
 	}
@@ -81,23 +82,25 @@ func (c *call) listEvents() answer {
 // tell makes an event and queues it for every endpoint that wants it.
 func (c *call) tell(kind string, o object) {
 	e := &event{id: newID("evt"), kind: kind}
-	var err error
-	e.body, err = json.Marshal(object{
+	told := c.a.listeners(kind)
+	said := object{
 		"id": e.id, "object": "event", "type": kind, "api_version": stripego.APIVersion, "created": c.lab.now(), "livemode": false,
-		"pending_webhooks": len(c.a.endpoints), "request": object{"id": nil, "idempotency_key": nil}, "data": object{"object": o},
-	})
-	if err != nil {
+		"pending_webhooks": len(told), "request": object{"id": nil, "idempotency_key": nil}, "data": object{"object": o},
+	}
+	if c.a.owner != nil {
+		said["account"] = c.a.id
+	}
+	var err error
+	if e.body, err = json.Marshal(said); err != nil {
 		panic(err) // what the simulator makes is JSON
 	}
 	c.a.events = append(c.a.events, e)
-	for _, to := range c.a.endpoints {
-		if to.wants(kind) {
-			c.lab.hooks.Add(labhooks.Hook{URL: to.url, Body: e.body, Sign: func(h http.Header, now time.Time) {
-				h.Set("Content-Type", "application/json; charset=utf-8")
-				h.Set("User-Agent", "Stripe/1.0 (simulated)")
-				h.Set("Stripe-Signature", Sign(e.body, to.secret, now))
-			}})
-		}
+	for _, to := range told {
+		c.lab.hooks.Add(labhooks.Hook{URL: to.url, Body: e.body, Sign: func(h http.Header, now time.Time) {
+			h.Set("Content-Type", "application/json; charset=utf-8")
+			h.Set("User-Agent", "Stripe/1.0 (simulated)")
+			h.Set("Stripe-Signature", Sign(e.body, to.secret, now))
+		}})
 	}
 }
 

@@ -25,6 +25,7 @@ type intent struct {
 	currency, customer, method, describe string
 	future                               string // setup_future_usage
 	types                                []string
+	fee                                  int64 // application_fee_amount
 	mandate                              string
 	until                                time.Time // when a debit that is under way ends
 	returnURL                            string
@@ -84,7 +85,13 @@ func (c *call) newPayment() answer {
 	if len(currency) != 3 || currency != strings.ToLower(currency) {
 		return invalid("currency", "Invalid currency.")
 	}
-	return c.newIntent(&intent{id: newID("pi"), amount: amount, currency: currency, future: c.form.Get("setup_future_usage"), describe: c.form.Get("description")})
+	var fee int64
+	if c.form.Has("application_fee_amount") {
+		if fee, err = c.number("application_fee_amount"); err != nil || fee < 0 || fee > amount || c.a.owner == nil {
+			return invalid("application_fee_amount", "A fee is of a connected account's payment, and no more than that.")
+		}
+	}
+	return c.newIntent(&intent{id: newID("pi"), fee: fee, amount: amount, currency: currency, future: c.form.Get("setup_future_usage"), describe: c.form.Get("description")})
 }
 
 func (c *call) newSetup() answer { return c.newIntent(&intent{setup: true, id: newID("seti")}) }

@@ -45,12 +45,16 @@ type Lab struct {
 	mu       sync.Mutex
 	faults   Faults
 	accounts []*account
+	links    map[string]*onboarding
 	calls    map[string]int // how often each call was made: "POST /v1/refunds"
 }
 
 // account is one seller's world.
 type account struct {
 	id, secret, publishable string
+	name                    string
+	owner                   *account // the platform it is connected to; nil: it has keys of its own
+	ready, submitted, ended bool
 	customers               map[string]*customer
 	methods                 map[string]*method
 	mandates                map[string]*mandate
@@ -77,7 +81,7 @@ func New(o Options) *Lab {
 	if o.Debit <= 0 {
 		o.Debit = 5 * 24 * time.Hour
 	}
-	l := &Lab{opts: o, hooks: labhooks.New(o.Client, o.Clock, o.Retry), calls: map[string]int{}}
+	l := &Lab{opts: o, hooks: labhooks.New(o.Client, o.Clock, o.Retry), calls: map[string]int{}, links: map[string]*onboarding{}}
 	l.mux = l.routes()
 	return l
 }
@@ -92,10 +96,9 @@ func (l *Lab) AddAccount(secretKey, publishableKey string) {
 			return
 		}
 	}
-	l.accounts = append(l.accounts, &account{
-		id: newID("acct"), secret: secretKey, publishable: publishableKey, customers: map[string]*customer{}, methods: map[string]*method{}, mandates: map[string]*mandate{},
-		intents: map[string]*intent{}, refunds: map[string]*refund{}, disputes: map[string]*dispute{}, idempotent: map[string]kept{},
-	})
+	a := newAccount()
+	a.secret, a.publishable, a.name, a.ready, a.submitted = secretKey, publishableKey, "Simulated account", true, true
+	l.accounts = append(l.accounts, a)
 }
 
 // SetFaults switches faults; the zero Faults is health.
@@ -114,14 +117,15 @@ func (l *Lab) Calls(call string) int {
 	return l.calls[call]
 }
 
-// Taken is what all successful payments of an account came to, less what was given
+// Taken is what all successful payments of an account, by its secret key or, of one that
+// is connected, its id, came to, less what was given
 // back and what banks withdrew, in minor units by currency; Charged is how many there were.
 func (l *Lab) Taken(secretKey string) (minor map[string]int64, charged int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	minor = map[string]int64{}
 	for _, a := range l.accounts {
-		if a.secret != secretKey {
+		if a.secret != secretKey && a.id != secretKey {
 			continue
 		}
 		for _, i := range a.intents {

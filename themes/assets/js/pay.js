@@ -36,7 +36,7 @@ function start(form) {
       say("The card form could not be loaded. Please reload the page, or choose another way to pay.");
       return;
     }
-    stripe = window.Stripe(form.dataset.key);
+    stripe = window.Stripe(form.dataset.key, form.dataset.account ? { stripeAccount: form.dataset.account } : undefined);
     const options = { paymentMethodTypes: ["card"], currency: form.dataset.currency || "eur", mode: setup ? "setup" : "payment" };
     if (!setup) options.amount = Number(form.dataset.minor);
     elements = stripe.elements(options);

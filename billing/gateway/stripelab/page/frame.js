@@ -27,6 +27,7 @@
       'payment_method_data[type]': 'card', 'payment_method_data[card][number]': digits(number.value),
       'payment_method_data[card][exp_month]': d.slice(0, 2), 'payment_method_data[card][exp_year]': d.slice(2), 'payment_method_data[card][cvc]': digits(cvc.value),
     });
+    if (m.account) body.set('_stripe_account', m.account);
     const id = m.secret.split('_secret_')[0];
     const kind = id.startsWith('seti_') ? 'setup_intents' : 'payment_intents';
     const answer = await fetch('/v1/' + kind + '/' + id + '/confirm', { method: 'POST', body });

@@ -41,7 +41,8 @@
     async submit() { const a = await ask(this.element.frame, { lab: 'check' }); return a.error ? { error: a.error } : {}; }
   }
 
-  window.Stripe = (key) => {
+  window.Stripe = (key, settings) => {
+    const account = settings?.stripeAccount || '';
     if (!key) throw new Error('A publishable key is needed.');
     const result = (o) => {
       if (o.error) return { error: o.error };
@@ -57,7 +58,7 @@
       const secret = clientSecret || elements.options.clientSecret;
       const returnURL = confirmParams?.return_url;
       if (!returnURL && redirect !== 'if_required') throw new Error('confirmParams.return_url is needed.');
-      const o = await ask(elements.element.frame, { lab: 'confirm', key, secret, returnURL });
+      const o = await ask(elements.element.frame, { lab: 'confirm', key, account, secret, returnURL });
       if (!o.error && leave(o)) return new Promise(() => {});
       if (!o.error && redirect !== 'if_required') {
         const back = new URL(returnURL);
@@ -72,6 +73,7 @@
       const id = secret.split('_secret_')[0];
       const kind = id.startsWith('seti_') ? 'setup_intents' : 'payment_intents';
       const q = new URLSearchParams({ key, client_secret: secret });
+      if (account) q.set('_stripe_account', account);
       return (await fetch(origin + '/v1/' + kind + '/' + id + '?' + q)).json();
     };
     return {
