@@ -53,6 +53,7 @@ const (
 	ChangeFailed           = "change_failed"
 	PriceChange            = "price_change" // a new price is coming
 	PriceChangeCancelled   = "price_change_cancelled"
+	PriceAgreed            = "price_agreed"
 	SpendLimit             = "spend_limit" // usage comes near what a customer wants to spend
 )
 
@@ -124,5 +125,6 @@ var Templates = map[string][]string{
 	ChangeFailed:           {"name", "what", "wanted", "paid", "link"},                            // paid: yes when money goes back; empty: nothing was paid
 	PriceChange:            {"name", "subject", "list", "first", "link"},                          // list: a line each, with the price until then, the new one and its day; first: the first of the days
 	PriceChangeCancelled:   {"name", "subject", "list", "link"},                                   // list: a line each, with what it goes on costing
+	PriceAgreed:            {"name", "subject", "list", "until", "link"},                          // until: the last day, empty: it has none
 	SpendLimit:             {"name", "what", "percent", "spent", "limit", "until", "off", "link"}, // spent, limit: net; until: a date; off: yes when it was turned off, otherwise empty
 }

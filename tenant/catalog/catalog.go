@@ -6,6 +6,8 @@ package catalog
 import (
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ezscale/ezscale/billing"
 )
 
@@ -72,6 +74,9 @@ type Price struct {
 	Cycle  Cycle
 	Amount billing.Money
 	Setup  billing.Money // once, at the start
+
+	Usual    billing.Money // what others pay, where AgreedID names what was agreed on with whoever asks
+	AgreedID uuid.UUID
 }
 
 // From is the plan's monthly price where it has one, otherwise the price of its

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/provisioners"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -40,6 +42,7 @@ type Configured struct {
 	Setup      billing.Money     // once
 	TrialDays  int               // for which it can be tried, so paid; 0: it cannot
 	TrialCard  bool              // a card is saved before it is
+	Usual      billing.Money     // what others pay for the plan a cycle, where whoever asks agreed on another price; zero: nothing was
 }
 
 // Item is one part of what a cycle costs.
@@ -50,6 +53,7 @@ type Item struct {
 	Quantity int64         `json:"quantity"`
 	Unit     billing.Money `json:"unit"`
 	Amount   billing.Money `json:"amount"`
+	PriceID  uuid.UUID     `json:"price_id,omitzero"` // of the agreed price that it is; zero: it is the shop's
 }
 
 // Delivers reports whether a platform delivers it.
@@ -169,7 +173,10 @@ func (c *Configured) cycle(in, suggested Picked, currency string, wrong map[stri
 		return
 	}
 	c.Picked.Cycle, c.Setup = in.Cycle, price.Setup
-	c.Items = append(c.Items, Item{Kind: "plan", Code: c.Plan.Product + "/" + c.Plan.Slug, Label: c.Label, Quantity: 1, Unit: price.Amount, Amount: price.Amount})
+	if price.AgreedID != uuid.Nil {
+		c.Usual = price.Usual
+	}
+	c.Items = append(c.Items, Item{Kind: "plan", Code: c.Plan.Product + "/" + c.Plan.Slug, Label: c.Label, Quantity: 1, Unit: price.Amount, Amount: price.Amount, PriceID: price.AgreedID})
 }
 
 func (c *Configured) options(in Picked, currency string, wrong map[string]string) {

@@ -66,6 +66,9 @@ type FullPrice struct {
 	Cycle    Cycle  `json:"cycle"`
 	Amount   int64  `json:"amount"`
 	Setup    int64  `json:"setup"`
+
+	Usual    int64     `json:"-"` // what others pay, where Amount was agreed on with whoever asks
+	AgreedID uuid.UUID `json:"-"` // uuid.Nil: it was not
 }
 
 // The kinds of options.
@@ -127,7 +130,7 @@ func (p FullPlan) InCurrency(currency string) []Price {
 	var out []Price
 	for _, x := range p.Prices {
 		if x.Currency == currency {
-			out = append(out, Price{Cycle: x.Cycle, Amount: billing.Money{Minor: x.Amount, Currency: currency}, Setup: billing.Money{Minor: x.Setup, Currency: currency}})
+			out = append(out, Price{Cycle: x.Cycle, Amount: billing.Money{Minor: x.Amount, Currency: currency}, Setup: billing.Money{Minor: x.Setup, Currency: currency}, Usual: billing.Money{Minor: x.Usual, Currency: currency}, AgreedID: x.AgreedID})
 		}
 	}
 	return out

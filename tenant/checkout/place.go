@@ -19,6 +19,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/agreed"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/coupon"
 	"github.com/ezscale/ezscale/tenant/invoicing"
@@ -148,6 +149,7 @@ type quoteRow struct {
 	Unpaid     int
 	Gateways   bool
 	Large      *int64
+	Agreed     string // its account's prices; see agreed.Column
 
 	items  []Item
 	coupon string
@@ -161,7 +163,8 @@ func readQuote(ctx context.Context, tx *tenancy.Tx, r PlaceRequest, mayTest bool
 	err := tx.NewRaw(`SELECT q.id, q.account_id, q.currency, q.total_minor, q.body, q.expires_at, q.accepted_at, o.id AS order_id, m.role, p.name, p.email,
 			(SELECT count(*) FROM orders u WHERE u.account_id = q.account_id AND u.state = 'awaiting_payment') AS unpaid,
 			EXISTS (SELECT FROM gateways WHERE state = 'on' AND (code <> 'sandbox' OR ?)) AS gateways,
-			(SELECT (s.value->>'large_order')::bigint FROM shop_settings s WHERE s.name = 'selling') AS large
+			(SELECT (s.value->>'large_order')::bigint FROM shop_settings s WHERE s.name = 'selling') AS large,
+			`+agreed.Column("q.account_id")+` AS agreed
 		FROM quotes q JOIN people p ON p.id = ? AND p.world = 'customer' AND p.disabled_at IS NULL
 		LEFT JOIN orders o ON o.quote_id = q.id LEFT JOIN memberships m ON m.account_id = q.account_id AND m.person_id = p.id
 		WHERE q.id = ? AND q.kind = 'checkout'`+lock, mayTest, r.PersonID, r.QuoteID).Scan(ctx, &q)
@@ -261,7 +264,7 @@ func unchanged(ctx context.Context, tx *tenancy.Tx, q quoteRow, offers []catalog
 	for i, x := range q.items {
 		picked[i] = x.Picked
 	}
-	plans, err := plansOf(ctx, tx, picked)
+	plans, err := plansOf(ctx, tx, q.Agreed, picked)
 	if err != nil {
 		return err
 	}
@@ -320,7 +323,7 @@ func (d *Desk) open(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow, r
 		}
 		n := renewal.New{AccountID: o.AccountID, OrderID: o.ID, PlanID: x.PlanID, Label: x.Label, Cycle: x.Picked.Cycle, Currency: o.Currency, Amount: x.Amount, Discount: x.Discount, Trial: x.tried()}
 		for _, part := range x.Parts {
-			n.Items = append(n.Items, renewal.Item{Kind: part.Kind, Code: part.Code, Label: part.Label, Quantity: part.Quantity, AmountMinor: part.Amount.Minor})
+			n.Items = append(n.Items, renewal.Item{Kind: part.Kind, Code: part.Code, Label: part.Label, Quantity: part.Quantity, AmountMinor: part.Amount.Minor, PriceID: part.PriceID})
 		}
 		s, err := renewal.Open(ctx, tx, n)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/agreed"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 )
@@ -93,6 +94,7 @@ type buyer struct {
 	TaxID    *string `bun:"tax_id"`
 
 	Postcode, TaxCheck, TaxExemption string
+	Agreed                           string // its prices; see agreed.Column
 }
 
 func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catalog.Offer, a Ask) (Quote, error) {
@@ -102,7 +104,7 @@ func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catal
 	who := buyer{Currency: t.Currency}
 	if a.AccountID != uuid.Nil {
 		err := tx.NewRaw(`SELECT currency, country, tax_id, coalesce(billing->>'postcode', '') AS postcode, coalesce(tax_check::text, '') AS tax_check,
-			coalesce(tax_exemption::text, '') AS tax_exemption FROM accounts WHERE id = ? AND closed_at IS NULL`, a.AccountID).Scan(ctx, &who)
+			coalesce(tax_exemption::text, '') AS tax_exemption, `+agreed.Column("accounts.id")+` AS agreed FROM accounts WHERE id = ? AND closed_at IS NULL`, a.AccountID).Scan(ctx, &who)
 		if tenancy.IsNoRows(err) {
 			return Quote{}, fault.New(fault.NotFound, "checkout.unknown_account", "There is no such account.")
 		}
@@ -113,7 +115,7 @@ func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catal
 	q := Quote{AccountID: a.AccountID, Currency: who.Currency, Country: text(who.Country), CreatedAt: tx.Now(), ExpiresAt: tx.Now().Add(QuoteFor)}
 	none := billing.Money{Currency: q.Currency}
 	q.Net, q.Tax, q.Total, q.Off = none, none, none, none
-	plans, err := plansOf(ctx, tx, a.Items)
+	plans, err := plansOf(ctx, tx, who.Agreed, a.Items)
 	if err != nil {
 		return Quote{}, err
 	}
@@ -169,12 +171,22 @@ func text(s *string) string {
 	return *s
 }
 
-func plansOf(ctx context.Context, tx *tenancy.Tx, items []catalog.Picked) ([]catalog.FullPlan, error) {
+// plansOf are the plans of things, at the prices agreed on with the account as they were
+// read with it.
+func plansOf(ctx context.Context, tx *tenancy.Tx, own string, items []catalog.Picked) ([]catalog.FullPlan, error) {
 	paths := make([]catalog.Path, len(items))
 	for i, x := range items {
 		paths[i] = x.Path()
 	}
-	return catalog.ByPaths(ctx, tx, paths)
+	plans, err := catalog.ByPaths(ctx, tx, paths)
+	if err != nil {
+		return nil, err
+	}
+	prices, err := agreed.Read(own)
+	if err != nil {
+		return nil, err
+	}
+	return plans, agreed.Put(plans, prices, tx.Now())
 }
 
 // configure checks one thing as it is sold now. Faults: those of catalog.Configure,
@@ -238,7 +250,7 @@ func (x Item) lines() (all []billing.Line) {
 				words += ", " + x.RegionName
 			}
 		}
-		all = append(all, billing.Line{Kind: part.Kind, SubscriptionID: sub, Description: words, Quantity: part.Quantity, Unit: part.Unit, Awaits: x.Picked.Cycle.Months() > 0})
+		all = append(all, billing.Line{Kind: part.Kind, SubscriptionID: sub, Description: words, Quantity: part.Quantity, Unit: part.Unit, PriceID: priceID(part), Awaits: x.Picked.Cycle.Months() > 0})
 	}
 	return append(all, x.once()...)
 }
@@ -253,6 +265,13 @@ func (x Item) once() (all []billing.Line) {
 		all = append(all, billing.Line{Kind: "setup", SubscriptionID: sub, Description: "Setting up " + x.Label, Quantity: 1, Unit: x.Setup})
 	}
 	return all
+}
+
+func priceID(part catalog.Item) string {
+	if part.PriceID == uuid.Nil {
+		return ""
+	}
+	return part.PriceID.String()
 }
 
 // per says what a price is for, after a product's name.

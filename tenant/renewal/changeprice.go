@@ -152,7 +152,7 @@ func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Of
 	}
 	now := billing.Terms{Cycle: got.Picked.Cycle}
 	for _, it := range got.Items {
-		mine := Item{Kind: it.Kind, Code: it.Code, Label: it.Label, Quantity: it.Quantity, AmountMinor: it.Amount.Minor}
+		mine := Item{Kind: it.Kind, Code: it.Code, Label: it.Label, Quantity: it.Quantity, AmountMinor: it.Amount.Minor, PriceID: it.PriceID}
 		for _, had := range s.Items { // what stays as it was keeps what set its price
 			if had.Kind == it.Kind && had.Code == it.Code && had.Label == it.Label && had.AmountMinor == it.Amount.Minor {
 				mine.PriceID = had.PriceID

@@ -13,6 +13,7 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/agreed"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/hosting"
 )
@@ -72,6 +73,9 @@ func readChanging(ctx context.Context, tx *tenancy.Tx, id, account uuid.UUID, lo
 		}
 	}
 	if c.plans, err = catalog.Siblings(ctx, tx, c.s.PlanID); err != nil {
+		return c, err
+	}
+	if err := agreed.Apply(ctx, tx, c.s.AccountID, c.plans); err != nil {
 		return c, err
 	}
 	i := slices.IndexFunc(c.plans, func(p catalog.FullPlan) bool { return p.ID == c.s.PlanID })

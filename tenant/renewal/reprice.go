@@ -25,6 +25,7 @@ type Repricing struct {
 	Days   int        `json:"days,omitempty"`
 	Letter string     `json:"letter,omitempty"` // the key of the letter that has to have reached a mail server; empty: none has to
 	Deaf   bool       `json:"deaf,omitempty"`   // there was nobody to write to: it never counts
+	Back   bool       `json:"back,omitempty"`   // what it cost before an agreed price, which ends at From; zero: it has no end yet
 	Prices []NewPrice `json:"prices"`
 }
 
@@ -43,7 +44,7 @@ func (r Repricing) announced() billing.Announced {
 
 // counts reports whether a period that begins at a time is of the new price.
 func (r Repricing) counts(from time.Time) bool {
-	return !r.Deaf && !r.announced().Begins().After(from)
+	return !r.Deaf && !r.From.IsZero() && !r.announced().Begins().After(from)
 }
 
 func (r Repricing) units(s Subscription) (all []billing.UnitPrice) {
@@ -81,6 +82,9 @@ func (r Repricing) put(s *Subscription) (changed bool) {
 	for i, p := range priced {
 		if p.Price.Minor != items[i].AmountMinor {
 			items[i].AmountMinor, items[i].PriceID, changed = p.Price.Minor, r.ID, true
+			if r.Back {
+				items[i].PriceID = uuid.Nil
+			}
 		}
 		total += p.Price.Minor
 	}
@@ -105,7 +109,7 @@ func (s Subscription) pricedFor(from time.Time) Subscription {
 
 // first is when a price that waits becomes the subscription's; zero: it does not.
 func (s Subscription) first(r Repricing) time.Time {
-	if r.Deaf || s.AnchorAt.IsZero() {
+	if r.Deaf || r.From.IsZero() || s.AnchorAt.IsZero() {
 		return time.Time{}
 	}
 	return r.announced().First(s.Cycle, s.AnchorAt, 0, s.Zone()).From

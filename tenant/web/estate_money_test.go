@@ -52,6 +52,12 @@ func (e *estate) furnishMoney(t testing.TB, of tenancy.Tenant, things map[string
 	g, err := credit.GiveByHand(ctx, db, credit.Form{Key: "k", AccountID: account, Amount: "5.00", Currency: "USD", Note: "Goodwill"}, time.UTC, by)
 	must(t, err)
 	things[":grant"] = g.ID.String()
+	agreement := uuid.New()
+	must(t, db.Update(ctx, func(tx *tenancy.Tx) error {
+		return exec(ctx, tx, `INSERT INTO agreed_prices (id, account_id, plan_id, currency, off_ppm, from_at, running, note, created_at)
+			SELECT ?, ?, id, 'EUR', 100000, '2090-01-01', false, '', now() FROM plans LIMIT 1`, agreement, account)
+	}))
+	things[":agreed"] = agreement.String()
 	batch := uuid.New()
 	_, err = credit.MakeCodes(ctx, db, credit.Batch{Key: batch, Name: "Fair", Count: "2", Amount: "5", Currency: "EUR"}, time.UTC, by)
 	must(t, err)

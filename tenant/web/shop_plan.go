@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/agreed"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/checkout"
 )
@@ -47,13 +49,33 @@ func (s *Site) readPlan(c *fiber.Ctx, at catalog.Path) (planRead, error) {
 		}
 	}
 	err = db.View(ctx, func(tx *tenancy.Tx) error {
-		p.plan, err = catalog.ByPath(ctx, tx, at)
-		return err
+		if p.plan, err = catalog.ByPath(ctx, tx, at); err != nil {
+			return err
+		}
+		return ownPrices(c, tx, &p.plan)
 	})
 	if err == nil && !p.plan.ForSale() {
 		err = fault.New(fault.NotFound, "plan.not_found", "There is no such plan.")
 	}
 	return p, err
+}
+
+// ownPrices puts the prices agreed on with whoever is signed in in place of the plan's.
+func ownPrices(c *fiber.Ctx, tx *tenancy.Tx, p *catalog.FullPlan) error {
+	if _, ok := surface.Principal(c); !ok {
+		return nil
+	}
+	in, err := acting(c, tx)
+	if fault.Is(err, "account.none") {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	own := []catalog.FullPlan{*p}
+	err = agreed.Apply(c.UserContext(), tx, in.AccountID, own)
+	*p = own[0]
+	return err
 }
 
 // pickedFrom reads the configurator's form; nothing of it is checked yet.
@@ -120,6 +142,7 @@ type configuredView struct {
 	Chosen        []catalog.Fact
 	Setup         billing.Money
 	Amount, Today billing.Money
+	Usual         billing.Money // of the plan for others; zero: the same
 	Per           string
 	Trial         string    // "14 days free"; empty: it is paid at once
 	TrialUntil    time.Time // when it is due first, if it is ordered now
@@ -199,6 +222,9 @@ func cycleChoices(p planRead, now catalog.Picked, locale string) groupView {
 	for _, price := range p.plan.InCurrency(p.currency) {
 		view := viewPrice(price)
 		x := choiceView{ID: "c-" + string(price.Cycle), Value: string(price.Cycle), Label: view.Cycle, Note: view.Amount.Format(locale), Checked: price.Cycle == now.Cycle}
+		if price.AgreedID != uuid.Nil {
+			x.Note += ", your price (usually " + price.Usual.Format(locale) + ")"
+		}
 		if view.Monthly != nil {
 			x.Note += ", that is " + view.Monthly.Format(locale) + " a month"
 		}
@@ -273,7 +299,7 @@ func optionChoices(o catalog.Option, currency string, now catalog.Picked, locale
 }
 
 func viewConfigured(c catalog.Configured) *configuredView {
-	v := &configuredView{Label: c.Label, Chosen: c.Chosen, Setup: c.Setup, Amount: c.Amount, Per: perWords[c.Picked.Cycle][0]}
+	v := &configuredView{Label: c.Label, Chosen: c.Chosen, Setup: c.Setup, Amount: c.Amount, Usual: c.Usual, Per: perWords[c.Picked.Cycle][0]}
 	for _, x := range c.Items {
 		v.Lines = append(v.Lines, lineView{Label: x.Label, Amount: x.Amount})
 	}
