@@ -102,6 +102,9 @@ func (tx *Tx) RecordRevenue(ctx context.Context, all ...Revenue) error {
 
 // SetFigure keeps a figure of the tenant for staff's overview; currency is empty for a count.
 func (tx *Tx) SetFigure(ctx context.Context, name, currency string, value int64) error {
+	if tx.twin {
+		return nil // the door would keep nothing
+	}
 	if _, err := tx.NewRaw("SELECT door.set_figure(?, ?, ?, ?)", name, currency, value, tx.Now()).Exec(ctx); err != nil {
 		return fmt.Errorf("set figure %s: %w", name, err)
 	}
@@ -118,6 +121,9 @@ type Alert struct {
 
 // RaiseAlert tells staff with the transaction. It reports false when it was told before.
 func (tx *Tx) RaiseAlert(ctx context.Context, a Alert) (bool, error) {
+	if tx.twin {
+		return false, nil // the door would tell nobody
+	}
 	detail, err := object(a.Detail)
 	if err != nil {
 		return false, fmt.Errorf("raise alert %s: %w", a.Key, err)

@@ -18,7 +18,12 @@ import (
 type Tx struct {
 	statements
 	tenant ID
+	twin   bool // its time is a twin's, so what it tells the platform is heard by nobody
 }
+
+// Twin reports whether the tenant lives by a clock of its own: a sandbox twin, of whose
+// figures and alerts the platform keeps none.
+func (tx *Tx) Twin() bool { return tx.twin }
 
 // TenantID is whom the transaction is bound to.
 func (tx *Tx) TenantID() ID { return tx.tenant }

@@ -44,6 +44,14 @@ func handleRenewals(w *queue.Workers, d *renewal.Desk, orders *checkout.Desk) {
 		}
 		return nil
 	})
+	queue.HandleMany(w, func(ctx context.Context, db *tenancy.DB, all []payment.FailedTry) error {
+		for _, f := range all {
+			if err := orders.TryFailed(ctx, db, f); err != nil {
+				return err
+			}
+		}
+		return d.TryFailedMany(ctx, db, all)
+	})
 	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job payment.UnderWayJob) error {
 		if err := orders.Trust(ctx, db, job.InvoiceID); err != nil {
 			return err

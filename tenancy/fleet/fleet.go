@@ -273,6 +273,15 @@ func (m *Migrator) lock(ctx context.Context) (*pgx.Conn, error) {
 	return owner, nil
 }
 
+// unlock ends the run for everybody else. The session's end alone is seen by PostgreSQL
+// only some moments after we hung up, and the next run would be refused.
+func unlock(ctx context.Context, owner *pgx.Conn) {
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	_, _ = owner.Exec(within, "SELECT pg_advisory_unlock($1)", runLock)
+	hangUp(ctx, owner)
+}
+
 func hangUp(ctx context.Context, c *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()

@@ -26,7 +26,7 @@ func (m *Migrator) Run(ctx context.Context, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	defer hangUp(ctx, owner)
+	defer unlock(ctx, owner)
 	r := &run{m: m, o: o.filled(), owner: owner, report: Report{RunID: uuid.Must(uuid.NewV7()).String(), Target: m.version}}
 	if r.lanes, err = tenancy.LanesOf(ctx, owner); err != nil {
 		return Report{}, err

@@ -216,22 +216,29 @@ type turnJob struct {
 // drain does the jobs that are due, in the order of their times, those of one kind
 // together, until none is left.
 func (r *Turner) drain(ctx context.Context, db *tenancy.DB, now time.Time, count *Turned) error {
+	done := []int64{} // by the last step: they go with the next one's look, before which nothing else is done
 	for {
-		jobs, err := r.take(ctx, db.Tenant().ID, now)
+		jobs, err := r.take(ctx, db.Tenant().ID, now, done)
 		if err != nil || len(jobs) == 0 {
 			return err
 		}
-		if err := r.work(ctx, db, now, jobs, count); err != nil {
+		if done, err = r.work(ctx, db, now, jobs, count); err != nil {
 			return err
 		}
 	}
 }
 
-// take reads the next jobs: those of the kind of the one that waits longest.
-func (r *Turner) take(ctx context.Context, id tenancy.ID, now time.Time) ([]turnJob, error) {
-	rows, err := r.River.Query(ctx, `WITH first AS (SELECT kind FROM river.river_job WHERE state = 'pending' AND queue = $1 AND scheduled_at <= $2 ORDER BY scheduled_at, id LIMIT 1)
+// unhurried is the first part of a statement whose commit does not wait for the disk; see
+// tenancy.DB on twins.
+const unhurried = `WITH unhurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true) AS is)`
+
+// take takes jobs that are done off the list and reads the next ones: those of the kind of
+// the one that waits longest.
+func (r *Turner) take(ctx context.Context, id tenancy.ID, now time.Time, done []int64) ([]turnJob, error) {
+	rows, err := r.River.Query(ctx, unhurried+`, gone AS (DELETE FROM river.river_job USING unhurried WHERE id = ANY($4) AND state = 'pending'),
+		first AS (SELECT kind FROM river.river_job WHERE state = 'pending' AND queue = $1 AND scheduled_at <= $2 AND id <> ALL($4) ORDER BY scheduled_at, id LIMIT 1)
 		SELECT j.id, j.kind, j.args::text, j.attempt FROM river.river_job j JOIN first f ON f.kind = j.kind
-		WHERE j.state = 'pending' AND j.queue = $1 AND j.scheduled_at <= $2 ORDER BY j.scheduled_at, j.id LIMIT $3`, turnQueue(id), now, turnPage)
+		WHERE j.state = 'pending' AND j.queue = $1 AND j.scheduled_at <= $2 AND j.id <> ALL($4) ORDER BY j.scheduled_at, j.id LIMIT $3`, turnQueue(id), now, turnPage, done)
 	if err != nil {
 		return nil, fmt.Errorf("take jobs of %s: %w", id, err)
 	}
@@ -247,8 +254,8 @@ func (r *Turner) take(ctx context.Context, id tenancy.ID, now time.Time) ([]turn
 	return jobs, nil
 }
 
-// work does jobs of one kind.
-func (r *Turner) work(ctx context.Context, db *tenancy.DB, now time.Time, jobs []turnJob, count *Turned) error {
+// work does jobs of one kind. It answers with those that are done and still on the list.
+func (r *Turner) work(ctx context.Context, db *tenancy.DB, now time.Time, jobs []turnJob, count *Turned) (done []int64, err error) {
 	how := r.Workers.turns[jobs[0].Kind]
 	ids := make([]int64, len(jobs))
 	args := make([][]byte, len(jobs))
@@ -258,32 +265,37 @@ func (r *Turner) work(ctx context.Context, db *tenancy.DB, now time.Time, jobs [
 	if how.many != nil && len(jobs) > 1 {
 		if err := how.many(ctx, db, args); err == nil {
 			count.Jobs += int64(len(jobs))
-			return r.done(ctx, ids)
+			return ids, nil
 		} else if ctx.Err() != nil {
-			return err
+			return nil, err
 		} else if r.Log != nil {
 			r.Log.DebugContext(ctx, "jobs that fail together are done singly", "kind", jobs[0].Kind, "error", err)
 		}
 	}
-	for _, j := range jobs {
+	for i, j := range jobs {
 		err := errors.New("nobody knows this kind of job")
 		if how.one != nil {
 			err = how.one(ctx, db, j.Args)
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
+		if err == nil && i == len(jobs)-1 {
+			count.Jobs++
+			return []int64{j.ID}, nil
+		}
+		// At once: the next job may ask for another with the same key.
 		if err := r.ended(ctx, db.Tenant().ID, now, j, err, count); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return []int64{}, nil
 }
 
 // done takes jobs off the list. Their natural keys stay where they count: in the tenant's
 // own tables.
 func (r *Turner) done(ctx context.Context, ids []int64) error {
-	if _, err := r.River.Exec(ctx, "DELETE FROM river.river_job WHERE id = ANY($1) AND state = 'pending'", ids); err != nil {
+	if _, err := r.River.Exec(ctx, unhurried+" DELETE FROM river.river_job USING unhurried WHERE id = ANY($1) AND state = 'pending'", ids); err != nil {
 		return fmt.Errorf("note that jobs are done: %w", err)
 	}
 	return nil

@@ -17,7 +17,7 @@ import (
 )
 
 // ChargeMany is Charge for many invoices of a sandbox. What a gateway that asks nobody says
-// yes to is booked together; anything that is not as simple is charged one by one.
+// yes or no to is kept together; anything that is not as simple is charged one by one.
 func (d *Desk) ChargeMany(ctx context.Context, db *tenancy.DB, jobs []ChargeJob) error {
 	gw, _, err := d.Open(ctx, db, sandbox.Code)
 	if err != nil {
@@ -34,7 +34,7 @@ func (d *Desk) ChargeMany(ctx context.Context, db *tenancy.DB, jobs []ChargeJob)
 			return err
 		}
 		others = rest
-		paid := make([]charged, 0, len(plain))
+		paid, refused := make([]charged, 0, len(plain)), []charged{}
 		for _, c := range plain {
 			// Within the transaction, because nothing outside of it is asked.
 			c.answer, err = gw.Charge(ctx, gateway.Charge{
@@ -44,13 +44,19 @@ func (d *Desk) ChargeMany(ctx context.Context, db *tenancy.DB, jobs []ChargeJob)
 			if err != nil {
 				return fmt.Errorf("charge %s: %w", c.job.key(), err)
 			}
-			if c.answer.State != gateway.Succeeded {
+			switch c.answer.State {
+			case gateway.Succeeded:
+				paid = append(paid, c)
+			case gateway.Failed:
+				refused = append(refused, c)
+			default:
 				others = append(others, c.job)
-				continue
 			}
-			paid = append(paid, c)
 		}
-		return bookCharges(ctx, tx, paid)
+		if err := bookCharges(ctx, tx, paid); err != nil {
+			return err
+		}
+		return keepRefusals(ctx, tx, refused)
 	})
 	if err != nil {
 		return err
@@ -73,7 +79,7 @@ type charged struct {
 }
 
 // chargeable locks the open invoices nobody has tried to pay in this way, of accounts whose
-// default method is the sandbox's. The others are for Charge.
+// default method is the sandbox's and who have no credit to spend. The others are for Charge.
 func chargeable(ctx context.Context, tx *tenancy.Tx, jobs []ChargeJob) (plain []charged, others []ChargeJob, err error) {
 	ids, keys := make([]uuid.UUID, 0, len(jobs)), make([]string, 0, len(jobs))
 	byInvoice := map[uuid.UUID]ChargeJob{}
@@ -93,6 +99,7 @@ func chargeable(ctx context.Context, tx *tenancy.Tx, jobs []ChargeJob) (plain []
 		FROM invoices i JOIN accounts a ON a.id = i.account_id JOIN payment_methods m ON m.id = a.default_method_id AND m.account_id = a.id AND m.state = 'active' AND m.gateway = ?
 		WHERE i.id IN (?) AND i.kind = 'invoice' AND i.state = 'open' AND i.total_minor > i.paid_minor + i.credited_minor
 		AND NOT EXISTS (SELECT FROM payments p WHERE p.invoice_id = i.id AND (p.key IN (?) OR `+underWay+`))
+		AND NOT EXISTS (SELECT FROM credit_grants g WHERE g.account_id = i.account_id AND g.left_minor > 0 AND g.currency = i.currency)
 		AND NOT EXISTS (SELECT FROM invoice_lines l JOIN subscriptions s ON s.id = l.subscription_id WHERE l.invoice_id = i.id AND s.method_id <> m.id) ORDER BY i.id FOR UPDATE OF i`, sandbox.Code, bun.List(ids), bun.List(keys)).Scan(ctx, &found)
 	if err != nil {
 		return nil, nil, fmt.Errorf("look for what can be charged: %w", err)
@@ -113,34 +120,77 @@ func bookCharges(ctx context.Context, tx *tenancy.Tx, all []charged) error {
 	if len(all) == 0 {
 		return nil
 	}
-	type row struct {
-		ID        uuid.UUID `json:"id"`
-		Key       string    `json:"key"`
-		InvoiceID uuid.UUID `json:"invoice_id"`
-		AccountID uuid.UUID `json:"account_id"`
-		MethodID  uuid.UUID `json:"method_id"`
-		Currency  string    `json:"currency"`
-		Amount    int64     `json:"amount"`
-		Ref       string    `json:"ref"`
-	}
-	rows, books := make([]row, len(all)), make([]invoicing.Application, len(all))
-	for i, c := range all {
-		id, err := uuid.NewV7()
-		if err != nil {
-			return err
-		}
-		rows[i] = row{id, c.job.key(), c.ID, c.AccountID, c.MethodID, c.Currency, c.answer.Received.Minor, c.answer.Ref}
-		books[i] = invoicing.Application{InvoiceID: c.ID, PaymentID: id, Gateway: sandbox.Code, Amount: c.answer.Received, At: tx.Now()}
-	}
-	text, err := json.Marshal(rows)
+	payments, err := keepAnswers(ctx, tx, all)
 	if err != nil {
 		return err
 	}
-	_, err = tx.NewRaw(`INSERT INTO payments (id, key, invoice_id, account_id, gateway, method_id, currency, amount_minor, refunded_minor, state, ref, decline_code, decline_text, on_session, created_at, settled_at, changed_at)
-		SELECT r.id, r.key, r.invoice_id, r.account_id, ?0, r.method_id, r.currency, r.amount, 0, 'succeeded', r.ref, '', '', false, ?1, ?1, ?1
-		FROM jsonb_to_recordset(?2::jsonb) AS r(id uuid, key text, invoice_id uuid, account_id uuid, method_id uuid, currency text, amount bigint, ref text)`, sandbox.Code, tx.Now(), string(text)).Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("keep %d payments: %w", len(all), err)
+	books := make([]invoicing.Application, len(all))
+	for i, p := range payments {
+		books[i] = invoicing.Application{InvoiceID: p.InvoiceID, PaymentID: p.ID, Gateway: p.Gateway, Amount: p.Amount, At: tx.Now()}
 	}
 	return invoicing.AppliedAll(ctx, tx, books)
+}
+
+// keepRefusals keeps payments that were refused, and what follows of each.
+func keepRefusals(ctx context.Context, tx *tenancy.Tx, all []charged) error {
+	if len(all) == 0 {
+		return nil
+	}
+	payments, err := keepAnswers(ctx, tx, all)
+	if err != nil {
+		return err
+	}
+	for i, p := range payments {
+		if err := follow(ctx, tx, p, all[i].answer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepAnswers writes payments as they stand in the end.
+func keepAnswers(ctx context.Context, tx *tenancy.Tx, all []charged) ([]Payment, error) {
+	type row struct {
+		ID        uuid.UUID     `json:"id"`
+		Key       string        `json:"key"`
+		InvoiceID uuid.UUID     `json:"invoice_id"`
+		AccountID uuid.UUID     `json:"account_id"`
+		MethodID  uuid.UUID     `json:"method_id"`
+		Currency  string        `json:"currency"`
+		Amount    int64         `json:"amount"`
+		State     gateway.State `json:"state"`
+		Ref       string        `json:"ref"`
+		Code      string        `json:"code"`
+		Text      string        `json:"text"`
+	}
+	rows, payments := make([]row, len(all)), make([]Payment, len(all))
+	for i, c := range all {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return nil, err
+		}
+		p := Payment{
+			ID: id, Key: c.job.key(), InvoiceID: c.ID, Invoice: c.Number, AccountID: c.AccountID, Gateway: sandbox.Code, MethodID: c.MethodID, State: c.answer.State, Ref: c.answer.Ref,
+			Amount: billing.Money{Minor: c.DueMinor, Currency: c.Currency}, CreatedAt: tx.Now(), SettledAt: tx.Now(), ChangedAt: tx.Now(),
+		}
+		if c.answer.Received.Minor > 0 {
+			p.Amount = c.answer.Received
+		}
+		if c.answer.Decline != nil {
+			p.DeclineCode, p.DeclineText = c.answer.Decline.Code, c.answer.Decline.Text
+		}
+		payments[i] = p
+		rows[i] = row{p.ID, p.Key, p.InvoiceID, p.AccountID, p.MethodID, p.Amount.Currency, p.Amount.Minor, p.State, p.Ref, p.DeclineCode, p.DeclineText}
+	}
+	text, err := json.Marshal(rows)
+	if err != nil {
+		return nil, err
+	}
+	_, err = tx.NewRaw(`INSERT INTO payments (id, key, invoice_id, account_id, gateway, method_id, currency, amount_minor, refunded_minor, state, ref, decline_code, decline_text, on_session, created_at, settled_at, changed_at)
+		SELECT r.id, r.key, r.invoice_id, r.account_id, ?0, r.method_id, r.currency, r.amount, 0, r.state, r.ref, r.code, r.text, false, ?1, ?1, ?1
+		FROM jsonb_to_recordset(?2::jsonb) AS r(id uuid, key text, invoice_id uuid, account_id uuid, method_id uuid, currency text, amount bigint, state text, ref text, code text, text text)`, sandbox.Code, tx.Now(), string(text)).Exec(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("keep %d payments: %w", len(all), err)
+	}
+	return payments, nil
 }

@@ -17,19 +17,16 @@ const (
 // settleAgenda says when the tenant is to be looked at next. Setting the agenda waits
 // for others who do; what they committed meanwhile is seen by the second look.
 func settleAgenda(ctx context.Context, tx *tenancy.Tx) error {
-	renew, collect, err := earliest(ctx, tx)
+	var renew, collect, renew2, collect2 time.Time
+	var done [2]string
+	err := tx.NewRaw(`SELECT coalesce(renew, ?2), coalesce(collect, ?2), door.set_agenda(?0, collect)::text, door.set_agenda(?1, renew)::text FROM (`+earliest+`) x`,
+		AgendaCollection, AgendaRenewal, time.Time{}, tx.Now()).Scan(ctx, &renew, &collect, &done[0], &done[1])
 	if err != nil {
-		return err
+		return fmt.Errorf("set what is due next: %w", err)
 	}
-	if err := tx.SetAgenda(ctx, AgendaCollection, collect); err != nil {
-		return err
-	}
-	if err := tx.SetAgenda(ctx, AgendaRenewal, renew); err != nil {
-		return err
-	}
-	renew2, collect2, err := earliest(ctx, tx)
+	err = tx.NewRaw(`SELECT coalesce(renew, ?2), coalesce(collect, ?2) FROM (`+earliest+`) x`, nil, nil, time.Time{}, tx.Now()).Scan(ctx, &renew2, &collect2)
 	if err != nil {
-		return err
+		return fmt.Errorf("read what is due next: %w", err)
 	}
 	if !collect2.Equal(collect) {
 		if err := tx.SetAgenda(ctx, AgendaCollection, collect2); err != nil {
@@ -42,17 +39,12 @@ func settleAgenda(ctx context.Context, tx *tenancy.Tx) error {
 	return nil
 }
 
-func earliest(ctx context.Context, tx *tenancy.Tx) (renew, collect time.Time, err error) {
-	err = tx.NewRaw(`SELECT coalesce((SELECT min(renews_at) FROM subscriptions WHERE renews_at IS NOT NULL), ?0),
-		coalesce((SELECT min(next_try_at) FROM invoices WHERE next_try_at IS NOT NULL), ?0)`, time.Time{}).Scan(ctx, &renew, &collect)
-	if err != nil {
-		return renew, collect, fmt.Errorf("read what is due next: %w", err)
-	}
-	return upcoming(renew, tx.Now()), upcoming(collect, tx.Now()), nil
-}
+// earliest are the times on the agenda: what should have been done is due now (?3). A time
+// that was on the agenda before would not be looked at again.
+const earliest = `SELECT (SELECT greatest(renews_at, ?3) FROM subscriptions WHERE renews_at IS NOT NULL ORDER BY renews_at LIMIT 1) AS renew,
+	(SELECT greatest(next_try_at, ?3) FROM invoices WHERE next_try_at IS NOT NULL ORDER BY next_try_at LIMIT 1) AS collect OFFSET 0`
 
-// upcoming is a time on the agenda: what should have been done is due now. A time that
-// was on the agenda before would not be looked at again.
+// upcoming is a time on the agenda, as earliest says it.
 func upcoming(t, now time.Time) time.Time {
 	if !t.IsZero() && t.Before(now) {
 		return now

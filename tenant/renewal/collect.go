@@ -234,16 +234,29 @@ func sooner(times ...time.Time) (first time.Time) {
 // schedule, the customer is written to, and after the last one the service is turned
 // off. An invoice that is no renewal is left alone.
 func (d *Desk) TryFailed(ctx context.Context, db *tenancy.DB, f payment.FailedTry) error {
+	return d.TryFailedMany(ctx, db, []payment.FailedTry{f})
+}
+
+// TryFailedMany is TryFailed for many tries of a shop, together or not at all.
+func (d *Desk) TryFailedMany(ctx context.Context, db *tenancy.DB, all []payment.FailedTry) error {
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
-		subs, bills, err := take(ctx, tx, []uuid.UUID{f.InvoiceID})
-		if err == nil && len(bills) == 0 {
-			return d.changeTryFailed(ctx, tx, f)
-		}
-		if err != nil || len(bills) > 1 && !isOrder(bills[0]) || !awaited(bills[0], f) {
-			return err
-		}
-		b := bills[0]
-		if err := d.working(ctx, tx, func(w *work) error { return d.tryFailed(ctx, w, subs[b.SubscriptionID], b, f) }); err != nil {
+		news := false
+		err := d.working(ctx, tx, func(w *work) error {
+			for _, f := range all {
+				subs, bills, err := take(ctx, tx, []uuid.UUID{f.InvoiceID})
+				switch {
+				case err == nil && len(bills) == 0:
+					err = d.changeTryFailed(ctx, tx, f)
+				case err == nil && (len(bills) == 1 || isOrder(bills[0])) && awaited(bills[0], f):
+					news, err = true, d.tryFailed(ctx, w, subs[bills[0].SubscriptionID], bills[0], f)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || !news {
 			return err
 		}
 		return settle(ctx, tx)

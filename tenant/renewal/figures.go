@@ -11,7 +11,7 @@ import (
 // settle ends a transaction that changed subscriptions: it says when the tenant is to be
 // looked at next, and keeps the figures staff see.
 func settle(ctx context.Context, tx *tenancy.Tx) error {
-	if err := settleAgenda(ctx, tx); err != nil {
+	if err := settleAgenda(ctx, tx); err != nil || tx.Twin() {
 		return err
 	}
 	return setFigures(ctx, tx)

@@ -62,6 +62,7 @@ func Works(ring *secrets.Keyring, singly bool) *queue.Workers {
 	queue.HandleMany(w, postman.SendMany)
 	queue.HandleMany(w, letters.WriteMany)
 	queue.HandleMany(w, pay.ChargeMany)
+	queue.HandleMany(w, renewals.TryFailedMany)
 	queue.HandleMany(w, func(ctx context.Context, db *tenancy.DB, all []invoicing.PaidJob) error {
 		ids := make([]uuid.UUID, len(all))
 		for i, job := range all {
