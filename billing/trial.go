@@ -21,6 +21,12 @@ func BeginTrial(from time.Time, days int, zone *time.Location) Trial {
 	return Trial{From: from.UTC(), Until: from.In(zone).AddDate(0, 0, days).UTC()}
 }
 
+// LongerTrial is how many days a trial has to which a code adds some: never fewer than
+// before, and never more than MostTrial.
+func LongerTrial(days, more int) int {
+	return max(days, min(days+max(min(more, MostTrial), 0), MostTrial))
+}
+
 // NoticeAt is when its customer is told that it ends: three days before, and of a short
 // trial when half of it is over.
 func (t Trial) NoticeAt() time.Time {

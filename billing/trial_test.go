@@ -86,3 +86,17 @@ func TestTrialsComeToAnEnd(t *testing.T) {
 		}
 	})
 }
+
+func TestLongerTrials(t *testing.T) {
+	for _, test := range []struct{ days, more, want int }{{14, 7, 21}, {14, 0, 14}, {14, -3, 14}, {14, 1 << 62, billing.MostTrial}, {90, 90, 180}, {90, 91, 180}} {
+		if got := billing.LongerTrial(test.days, test.more); got != test.want {
+			t.Errorf("%d and %d more: %d, want %d", test.days, test.more, got, test.want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		days, more := rapid.IntRange(1, billing.MostTrial).Draw(t, "days"), rapid.Int().Draw(t, "more")
+		if got := billing.LongerTrial(days, more); got < days || got > billing.MostTrial {
+			t.Fatalf("%d", got)
+		}
+	})
+}

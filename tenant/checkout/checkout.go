@@ -63,6 +63,7 @@ type Ask struct {
 	AccountID uuid.UUID // zero: a stranger's; such a quote is not kept
 	Items     []catalog.Picked
 	Coupon    string // a code, as it was typed; empty: none
+	Visitor   string // under which somebody came as a stranger; decides between variants of a code
 }
 
 // Problem is why one thing in a cart cannot be ordered as it is.
@@ -110,6 +111,8 @@ type Quote struct {
 	Tax       billing.Money
 	Total     billing.Money
 	Coupon    string        // the code that counts; empty: none
+	Variant   string        // of the code, where it has two
+	Longer    int           // days by which the code makes trials longer
 	Off       billing.Money // what it takes off, of prices as they are shown
 	Problems  []Problem     // only of a preview
 	CouponErr error         // why the code that was asked for does not count; only of a preview

@@ -309,3 +309,85 @@ func TestTwoTabsUseACodeOnce(t *testing.T) {
 		}
 	}
 }
+
+// Everything of the first invoices, for some customers only; the others are told nothing.
+func TestFreeInvoicesForNamedCustomers(t *testing.T) {
+	r := newRig(t, tenancytest.New(t))
+	stranger := r.customer(t, r.A, "owner", "other@example.com")
+	r.coupon(t, r.A, "FRIENDS", func(f *coupon.Form) {
+		f.Kind, f.Percent, f.Cycles, f.Setup, f.Accounts = "free", "", "2", true, strings.ToUpper(r.customers[r.A.ID].Person.Email)
+	})
+	_, err := r.desk.Quote(t.Context(), r.DB(r.A), checkout.Ask{AccountID: stranger.Account, Items: []catalog.Picked{small()}, Coupon: "FRIENDS"})
+	wants(t, "somebody else", err, "coupon.unknown")
+	q, err := r.quoteWith(t, r.A, "FRIENDS", small())
+	must(t, err)
+	again := checkout.Recurring(q.Items)
+	if !q.Total.IsZero() || len(again) != 1 || again[0].Times != 1 || !again[0].Net.IsZero() || again[0].Full != euros(1499) {
+		t.Errorf("today %s, then %+v", q.Total, again)
+	}
+	o, err := r.desk.Place(t.Context(), r.DB(r.A), r.accept(r.A, q.ID))
+	must(t, err)
+	must(t, r.desk.Paid(t.Context(), r.DB(r.A), *o.InvoiceID))
+	r.booksBalance(t, r.A)
+}
+
+// A trial is longer by the days of a code, and what was quoted is what is kept.
+func TestACodeThatMakesATrialLonger(t *testing.T) {
+	r := newRig(t, tenancytest.New(t))
+	r.coupon(t, r.A, "LONGER", func(f *coupon.Form) { f.Kind, f.Percent, f.Cycles, f.Days = "trial", "", "", "10" })
+	_, err := r.quoteWith(t, r.A, "LONGER", small())
+	wants(t, "nothing is tried", err, "coupon.not_for_this")
+	r.exec(t, r.A, trials)
+	q, err := r.quoteWith(t, r.A, "LONGER", small())
+	must(t, err)
+	if q.Items[0].Trial.Days != 24 || q.Longer != 10 || !q.Off.IsZero() {
+		t.Errorf("%+v", q.Items[0].Trial)
+	}
+	by := audit.Origin{Actor: audit.Actor{Kind: "reseller", Name: "Rita"}}
+	must(t, coupon.Change(t.Context(), r.DB(r.A), coupon.Form{Code: "LONGER", Kind: "trial", Days: "5"}, time.UTC, by))
+	_, err = r.desk.Place(t.Context(), r.DB(r.A), r.accept(r.A, q.ID))
+	wants(t, "another code by now", err, "checkout.price_changed")
+	q, err = r.quoteWith(t, r.A, "LONGER", small())
+	must(t, err)
+	_, err = r.desk.Place(t.Context(), r.DB(r.A), r.accept(r.A, q.ID))
+	must(t, err)
+	if n := r.count(t, r.A, "SELECT count(*) FROM subscriptions WHERE state = 'trial' AND (trial->>'days')::int = 19"); n != 1 || r.uses(t, "LONGER") != 1 {
+		t.Errorf("%d trials of 19 days", n)
+	}
+}
+
+// Two variants: who came as a stranger keeps theirs, the order keeps which it was, and the
+// report tells them apart.
+func TestTwoVariantsOfACode(t *testing.T) {
+	r := newRig(t, tenancytest.New(t))
+	r.coupon(t, r.A, "SPLIT", func(f *coupon.Form) { f.Other, f.OtherPercent, f.OtherCycles = true, "50", "1" })
+	seen := map[string]string{}
+	for i := 0; len(seen) < 2; i++ {
+		who := strconv.Itoa(i)
+		seen[coupon.Variant("SPLIT", who)] = who
+	}
+	for variant, off := range map[string]int64{coupon.VariantA: 1000, coupon.VariantB: 2500} {
+		ask := checkout.Ask{Items: []catalog.Picked{plan("advice")}, Coupon: "SPLIT", Visitor: seen[variant]}
+		stranger, err := r.desk.Preview(t.Context(), r.DB(r.A), ask)
+		must(t, err)
+		ask.AccountID = r.customers[r.A.ID].Account
+		q, err := r.desk.Quote(t.Context(), r.DB(r.A), ask)
+		must(t, err)
+		if q.Off != euros(off) || stranger.Off != q.Off || q.Variant != variant {
+			t.Errorf("%s: %s off, %s as a stranger", variant, q.Off, stranger.Off)
+		}
+		o, err := r.desk.Place(t.Context(), r.DB(r.A), r.accept(r.A, q.ID))
+		must(t, err)
+		if variant == coupon.VariantB {
+			r.pay(t, r.A, o)
+			must(t, r.desk.Paid(t.Context(), r.DB(r.A), *o.InvoiceID))
+		}
+	}
+	must(t, r.DB(r.A).View(t.Context(), func(tx *tenancy.Tx) error {
+		all, err := coupon.Compare(t.Context(), tx, "split")
+		if err != nil || len(all) != 2 || all[0].Uses != 1 || all[0].Orders != 0 || all[1].Orders != 1 || all[1].Off != euros(2500) {
+			t.Errorf("%+v, %v", all, err)
+		}
+		return err
+	}))
+}

@@ -15,16 +15,16 @@ import (
 
 // discount gives each thing its part of what a code takes off. A code that does not count
 // is left out and stands in CouponErr.
-func (q *Quote) discount(ctx context.Context, tx *tenancy.Tx, typed string) error {
-	if typed == "" {
+func (q *Quote) discount(ctx context.Context, tx *tenancy.Tx, a Ask) error {
+	if a.Coupon == "" {
 		return nil
 	}
-	c, err := coupon.Find(ctx, tx, typed, coupon.Buyer{AccountID: q.AccountID, Country: q.Country, Currency: q.Currency, Plans: plansIn(q.Items)})
+	c, err := coupon.Find(ctx, tx, a.Coupon, coupon.Buyer{AccountID: q.AccountID, Country: q.Country, Currency: q.Currency, Plans: plansIn(q.Items), Visitor: a.Visitor})
 	if err == nil {
 		err = share(c, q.Currency, q.Items)
 	}
 	if err == nil {
-		q.Coupon = c.Code
+		q.Coupon, q.Variant, q.Longer = c.Code, c.Variant, c.Days
 	} else if coupon.Is(err) {
 		q.CouponErr, err = err, nil
 	}
@@ -42,6 +42,9 @@ func plansIn(items []Item) []uuid.UUID {
 // share spreads what a code takes off over the things it is for, by what they cost now.
 // Each keeps its part for its renewals.
 func share(c coupon.Coupon, currency string, items []Item) error {
+	if c.Kind == coupon.Longer {
+		return lengthen(c, items)
+	}
 	d, ok := c.Discount(currency)
 	if !ok {
 		return fault.Field("coupon", "coupon.currency", "This code does not count in your currency.")
@@ -73,6 +76,26 @@ func share(c coupon.Coupon, currency string, items []Item) error {
 	return nil
 }
 
+// lengthen makes the trials longer that a code is for.
+func lengthen(c coupon.Coupon, items []Item) error {
+	some := false
+	for i, x := range items {
+		if x.Trial == nil || !c.For(x.PlanID) {
+			continue
+		}
+		some = true
+		longer := *x.Trial
+		plain := longer.Days - longer.Longer
+		longer.Days = billing.LongerTrial(plain, c.Days)
+		longer.Longer = longer.Days - plain
+		items[i].Trial = &longer
+	}
+	if !some {
+		return fault.Field("coupon", "coupon.not_for_this", "This code makes a trial longer, and nothing in your cart begins with one it is for.")
+	}
+	return nil
+}
+
 // useCoupon counts the use of a quote's code, or refuses the order: the code may no
 // longer be used, or takes off another amount than was quoted.
 func useCoupon(ctx context.Context, tx *tenancy.Tx, q quoteRow) error {
@@ -80,7 +103,7 @@ func useCoupon(ctx context.Context, tx *tenancy.Tx, q quoteRow) error {
 		return nil
 	}
 	q.buyer.Plans = plansIn(q.items)
-	c, err := coupon.Use(ctx, tx, q.coupon, q.buyer)
+	c, err := coupon.Use(ctx, tx, q.coupon, q.variant, q.buyer)
 	if err != nil {
 		return err
 	}
@@ -90,6 +113,9 @@ func useCoupon(ctx context.Context, tx *tenancy.Tx, q quoteRow) error {
 	}
 	for i, x := range q.items {
 		if was, is := x.Discount, now[i].Discount; (was == nil) != (is == nil) || was != nil && *was != *is {
+			return errPriceChanged
+		}
+		if was, is := x.Trial, now[i].Trial; (was == nil) != (is == nil) || was != nil && *was != *is {
 			return errPriceChanged
 		}
 	}

@@ -27,6 +27,7 @@ type body struct {
 	Country string `json:"country"`
 	Taxes   []Tax  `json:"taxes"`
 	Coupon  string `json:"coupon,omitempty"`
+	Variant string `json:"variant,omitempty"`
 }
 
 var (
@@ -136,7 +137,7 @@ func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catal
 	if err := q.try(ctx, tx, plans); err != nil {
 		return Quote{}, err
 	}
-	if err := q.discount(ctx, tx, a.Coupon); err != nil {
+	if err := q.discount(ctx, tx, a); err != nil {
 		return Quote{}, err
 	}
 	all, off, err := lines(q.Items)
@@ -304,7 +305,7 @@ func (q *Quote) keep(ctx context.Context, tx *tenancy.Tx) error {
 		return err
 	}
 	q.ID = id
-	raw, err := json.Marshal(body{Items: q.Items, Country: q.Country, Taxes: q.Taxes, Coupon: q.Coupon})
+	raw, err := json.Marshal(body{Items: q.Items, Country: q.Country, Taxes: q.Taxes, Coupon: q.Coupon, Variant: q.Variant})
 	if err != nil {
 		return err
 	}

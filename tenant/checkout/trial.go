@@ -21,7 +21,8 @@ import (
 type Trial struct {
 	ProductID uuid.UUID `json:"product_id"` // of which each customer has one trial
 	Days      int       `json:"days"`
-	Card      bool      `json:"card,omitempty"` // one has to be saved first
+	Card      bool      `json:"card,omitempty"`   // one has to be saved first
+	Longer    int       `json:"longer,omitempty"` // of the days, those a code has added
 }
 
 // Until is when something is due that is ordered now.
@@ -113,8 +114,9 @@ func (x Item) sameTrial(p catalog.FullPlan) bool {
 	if x.Trial == nil { // its buyer has had one, or it has none: nothing is taken away
 		return true
 	}
-	now := trialOf(p, x)
-	return now != nil && *now == *x.Trial
+	now, was := trialOf(p, x), *x.Trial
+	was.Days, was.Longer = was.Days-was.Longer, 0 // the code is looked at by itself
+	return now != nil && *now == was
 }
 
 // trials notes who tries the things of an order, once each, and refuses who has tried

@@ -24,6 +24,8 @@ type Kind string
 const (
 	Percent Kind = "percent" // a share of each line
 	Amount  Kind = "amount"  // an amount of the order
+	Free    Kind = "free"    // all of some invoices
+	Longer  Kind = "trial"   // nothing: a trial is longer
 )
 
 // State says whether a code counts at all.
@@ -42,9 +44,13 @@ type Coupon struct {
 	Ppm           int64            // of a percentage
 	Amounts       map[string]int64 // of an amount, in minor units by currency
 	Cycles        int              // invoices it counts for; 0: all
+	Days          int              // by which a trial is longer
 	Setup         bool             // also off fees for setting up
 	Plans         []uuid.UUID      // it is for; empty: all
 	Countries     []string         // it is for; empty: all
+	Accounts      []Named          // it is for; empty: all
+	Other         *Terms           // what half of those who use it get instead; nil: nothing else
+	Variant       string           // of these terms, for a buyer; empty: there is only one
 	NewCustomers  bool             // only for an account's first order
 	MaxUses       int              // 0: as often as one likes
 	MaxPerAccount int              // 0: as often as one likes
@@ -58,10 +64,17 @@ type Coupon struct {
 }
 
 // Discount is what the code takes off in a currency; false when it does not count in it.
+// One that makes a trial longer takes nothing off.
 func (c Coupon) Discount(currency string) (billing.Discount, bool) {
 	d := billing.Discount{Code: c.Code, Ppm: c.Ppm, Cycles: c.Cycles, Setup: c.Setup}
-	if c.Kind == Percent {
+	switch c.Kind {
+	case Percent:
 		return d, true
+	case Free:
+		d.Ppm = billing.PpmWhole
+		return d, true
+	case Longer:
+		return billing.Discount{}, true
 	}
 	minor := c.Amounts[currency]
 	d.Ppm, d.Off = 0, billing.Money{Minor: minor, Currency: currency}
@@ -89,14 +102,15 @@ func Normal(typed string) string {
 }
 
 const columns = `c.code, c.kind, coalesce(c.ppm, 0) AS ppm, c.amounts::text AS amounts, c.cycles, c.setup, c.plans::text AS plans, c.countries::text AS countries, c.new_customers,
-	coalesce(c.max_uses, 0) AS max_uses, coalesce(c.max_per_account, 0) AS max_per_account, c.uses, c.starts_at, c.ends_at, c.state, c.note, c.created_at, c.changed_at`
+	coalesce(c.max_uses, 0) AS max_uses, coalesce(c.max_per_account, 0) AS max_per_account, c.uses, coalesce(c.days, 0) AS days, coalesce(c.accounts::text, '[]') AS accounts, coalesce(c.other::text, 'null') AS other, c.starts_at, c.ends_at, c.state, c.note, c.created_at, c.changed_at`
 
 type row struct {
 	Code                         string
 	Kind                         Kind
 	Ppm                          int64
 	Amounts, Plans, Countries    string
-	Cycles                       int
+	Accounts, Other              string
+	Cycles, Days                 int
 	Setup, NewCustomers          bool
 	MaxUses, MaxPerAccount, Uses int
 	StartsAt, EndsAt             time.Time
@@ -109,13 +123,13 @@ type row struct {
 
 func (r row) coupon() (Coupon, error) {
 	c := Coupon{
-		Code: r.Code, Kind: r.Kind, Ppm: r.Ppm, Cycles: r.Cycles, Setup: r.Setup, NewCustomers: r.NewCustomers, MaxUses: r.MaxUses, MaxPerAccount: r.MaxPerAccount,
+		Code: r.Code, Kind: r.Kind, Ppm: r.Ppm, Cycles: r.Cycles, Days: r.Days, Setup: r.Setup, NewCustomers: r.NewCustomers, MaxUses: r.MaxUses, MaxPerAccount: r.MaxPerAccount,
 		Uses: r.Uses, StartsAt: r.StartsAt, EndsAt: r.EndsAt, State: r.State, Note: r.Note, CreatedAt: r.CreatedAt, ChangedAt: r.ChangedAt,
 	}
 	for _, f := range []struct {
 		text string
 		into any
-	}{{r.Amounts, &c.Amounts}, {r.Plans, &c.Plans}, {r.Countries, &c.Countries}} {
+	}{{r.Amounts, &c.Amounts}, {r.Plans, &c.Plans}, {r.Countries, &c.Countries}, {r.Accounts, &c.Accounts}, {r.Other, &c.Other}} {
 		if err := json.Unmarshal([]byte(f.text), f.into); err != nil {
 			return c, fmt.Errorf("read coupon %s: %w", r.Code, err)
 		}

@@ -26,6 +26,13 @@ type Form struct {
 	Percent       string            // "20" or "12.5"
 	Amounts       map[string]string // typed, by currency; empty: it does not count in it
 	Cycles        string            // 0: all
+	Days          string            // by which a trial is longer
+	Accounts      string            // addresses of the customers it is for, one a line; empty: all
+	Other         bool              // half of those who use it get what stands in the next ones
+	OtherPercent  string
+	OtherAmounts  map[string]string
+	OtherCycles   string
+	OtherDays     string
 	Setup         bool
 	Plans         []string // ids; none: all
 	Countries     string   // codes with blanks or commas between them; empty: all
@@ -44,6 +51,7 @@ func Of(c Coupon, zone *time.Location) Form {
 	if c.Kind == Percent {
 		f.Percent = strings.TrimSuffix(billing.Percent(c.Ppm), " %")
 	}
+	f.more(c)
 	for currency, minor := range c.Amounts {
 		f.Amounts[currency] = billing.Money{Minor: minor, Currency: currency}.Decimal()
 	}
@@ -82,15 +90,12 @@ func (f Form) check(zone *time.Location) (Coupon, error) {
 	if c.Code == "" {
 		bad["code"] = "Please use 2 to 32 letters, digits, hyphens and underscores, such as WELCOME20."
 	}
-	switch c.Kind {
-	case Percent:
-		c.Ppm = bad.percent(f.Percent)
-	case Amount:
-		bad.amounts(f.Amounts, c.Amounts)
-	default:
-		bad["kind"] = "Please choose one of these."
+	if f.read(bad, &c, ""); f.Other {
+		b := Coupon{Kind: c.Kind, Amounts: map[string]int64{}}
+		other := Form{Percent: f.OtherPercent, Amounts: f.OtherAmounts, Cycles: f.OtherCycles, Days: f.OtherDays}
+		other.read(bad, &b, "other_")
+		c.Other = &Terms{Ppm: b.Ppm, Amounts: b.Amounts, Cycles: b.Cycles, Days: b.Days}
 	}
-	c.Cycles = bad.number("cycles", f.Cycles, 0, maxCycles)
 	c.MaxUses, c.MaxPerAccount = bad.limit("max_uses", f.MaxUses), bad.limit("max_per_account", f.MaxPerAccount)
 	bad.plans(f.Plans, &c)
 	bad.countries(f.Countries, &c)
@@ -210,6 +215,14 @@ func (c Coupon) values() ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	accounts, err := orNull(c.Accounts, len(c.Accounts) == 0)
+	if err != nil {
+		return nil, err
+	}
+	other, err := orNull(c.Other, c.Other == nil)
+	if err != nil {
+		return nil, err
+	}
 	some := func(n int64) *int64 {
 		if n == 0 {
 			return nil
@@ -223,7 +236,7 @@ func (c Coupon) values() ([]any, error) {
 		return &t
 	}
 	return []any{c.Kind, some(c.Ppm), string(amounts), c.Cycles, c.Setup, string(plans), string(countries), c.NewCustomers, some(int64(c.MaxUses)), some(int64(c.MaxPerAccount)),
-		at(c.StartsAt), at(c.EndsAt), c.Note}, nil
+		at(c.StartsAt), at(c.EndsAt), c.Note, some(int64(c.Days)), accounts, other}, nil
 }
 
 // Add makes a code, which counts at once unless it says from when. Days are those of the
@@ -233,13 +246,16 @@ func Add(ctx context.Context, db *tenancy.DB, f Form, zone *time.Location, by au
 	if err != nil {
 		return "", err
 	}
-	values, err := c.values()
-	if err != nil {
-		return "", err
-	}
 	err = db.Update(ctx, func(tx *tenancy.Tx) error {
-		_, err := tx.NewRaw(`INSERT INTO coupons (code, kind, ppm, amounts, cycles, setup, plans, countries, new_customers, max_uses, max_per_account, starts_at, ends_at, note, uses, state, created_at, changed_at)
-			VALUES (?, ?, ?, ?::jsonb, ?, ?, ?::jsonb, ?::jsonb, ?, ?, ?, ?, ?, ?, 0, 'active', ?, ?)`, append(append([]any{c.Code}, values...), tx.Now(), tx.Now())...).Exec(ctx)
+		if err := c.name(ctx, tx, f.Accounts); err != nil {
+			return err
+		}
+		values, err := c.values()
+		if err != nil {
+			return err
+		}
+		_, err = tx.NewRaw(`INSERT INTO coupons (code, kind, ppm, amounts, cycles, setup, plans, countries, new_customers, max_uses, max_per_account, starts_at, ends_at, note, days, accounts, other, uses, state, created_at, changed_at)
+			VALUES (?, ?, ?, ?::jsonb, ?, ?, ?::jsonb, ?::jsonb, ?, ?, ?, ?, ?, ?, ?, ?::jsonb, ?::jsonb, 0, 'active', ?, ?)`, append(append([]any{c.Code}, values...), tx.Now(), tx.Now())...).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("add coupon: %w", err)
 		}
@@ -254,6 +270,7 @@ func Add(ctx context.Context, db *tenancy.DB, f Form, zone *time.Location, by au
 // detail is what the trail keeps of a code.
 func (c Coupon) detail() map[string]any {
 	return map[string]any{"kind": c.Kind, "ppm": c.Ppm, "amounts": c.Amounts, "cycles": c.Cycles, "max_uses": c.MaxUses, "max_per_account": c.MaxPerAccount,
+		"days": c.Days, "accounts": len(c.Accounts), "variants": c.Other != nil,
 		"new_customers": c.NewCustomers, "plans": len(c.Plans), "countries": c.Countries}
 }
 
@@ -269,13 +286,16 @@ func Change(ctx context.Context, db *tenancy.DB, f Form, zone *time.Location, by
 	if err != nil {
 		return err
 	}
-	values, err := c.values()
-	if err != nil {
-		return err
-	}
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		if err := c.name(ctx, tx, f.Accounts); err != nil {
+			return err
+		}
+		values, err := c.values()
+		if err != nil {
+			return err
+		}
 		res, err := tx.NewRaw(`UPDATE coupons SET kind = ?, ppm = ?, amounts = ?::jsonb, cycles = ?, setup = ?, plans = ?::jsonb, countries = ?::jsonb, new_customers = ?, max_uses = ?, max_per_account = ?,
-			starts_at = ?, ends_at = ?, note = ?, changed_at = ? WHERE code = ?`, append(values, tx.Now(), c.Code)...).Exec(ctx)
+			starts_at = ?, ends_at = ?, note = ?, days = ?, accounts = ?::jsonb, other = ?::jsonb, changed_at = ? WHERE code = ?`, append(values, tx.Now(), c.Code)...).Exec(ctx)
 		if err := found(res, err); err != nil {
 			return err
 		}

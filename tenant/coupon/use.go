@@ -34,6 +34,7 @@ type Buyer struct {
 	Country   string    // empty: not known yet
 	Currency  string
 	Plans     []uuid.UUID
+	Visitor   string // under which somebody came before they were known; decides between variants
 }
 
 // Find is a code a buyer may use, as far as it is known who they are. Faults, all at the
@@ -65,6 +66,7 @@ func Find(ctx context.Context, tx *tenancy.Tx, typed string, b Buyer) (Coupon, e
 	if c.MaxUses > 0 && c.Uses >= c.MaxUses {
 		return Coupon{}, errUsedUp
 	}
+	c = c.as(c.variantFor(b))
 	return c, c.suits(b, r)
 }
 
@@ -82,6 +84,8 @@ func (c Coupon) counts(now time.Time) error {
 // suits refuses a code that is not for the buyer or for what they buy.
 func (c Coupon) suits(b Buyer, r row) error {
 	switch _, ok := c.Discount(b.Currency); {
+	case len(c.Accounts) > 0 && !slices.ContainsFunc(c.Accounts, func(n Named) bool { return n.ID == b.AccountID }):
+		return errUnknown // whose it is not learns nothing of it
 	case !ok:
 		return errNotIn
 	case !slices.ContainsFunc(b.Plans, c.For):
@@ -98,9 +102,10 @@ func (c Coupon) suits(b Buyer, r row) error {
 
 // Use counts one use of a code by an account's order that is about to be placed, and
 // keeps the code from others until the transaction ends: it is used no more often than
-// it may be, however many ask at once. It returns the terms as they are by now. Faults
+// it may be, however many ask at once. It returns the terms as they are by now, of the
+// variant that was quoted. Faults
 // as of Find.
-func Use(ctx context.Context, tx *tenancy.Tx, code string, b Buyer) (Coupon, error) {
+func Use(ctx context.Context, tx *tenancy.Tx, code, variant string, b Buyer) (Coupon, error) {
 	var r row
 	err := tx.NewRaw("UPDATE coupons c SET uses = c.uses + 1 WHERE c.code = ? AND (c.max_uses IS NULL OR c.uses < c.max_uses) RETURNING "+columns, code).Scan(ctx, &r)
 	if tenancy.IsNoRows(err) {
@@ -131,6 +136,7 @@ func Use(ctx context.Context, tx *tenancy.Tx, code string, b Buyer) (Coupon, err
 		}
 	}
 	b.Country = ""
+	c = c.as(variant)
 	return c, c.suits(b, r)
 }
 

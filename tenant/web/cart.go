@@ -29,6 +29,7 @@ const (
 type cart struct {
 	Items  []catalog.Picked `json:"i"`
 	Coupon string           `json:"c,omitempty"` // a code that counted when it was entered
+	Who    string           `json:"w,omitempty"` // under which a stranger entered it
 }
 
 func cartAAD(c *fiber.Ctx) []byte {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
@@ -17,6 +18,7 @@ import (
 type couponField struct {
 	Code    string // that counts; empty: none does
 	Typed   string
+	Longer  int    // days by which it makes trials longer
 	Problem string // why what was typed does not count
 }
 
@@ -51,6 +53,9 @@ func (s *Site) putCoupon(c *fiber.Ctx) error {
 	}
 	tried := k
 	tried.Coupon = strings.ToValidUTF8(typed, "")
+	if _, known := surface.Principal(c); !known && tried.Who == "" {
+		tried.Who = uuid.NewString()[:13]
+	}
 	if err := s.tryCoupon(c); err != nil {
 		return s.couponRefused(c, err, back, k, tried.Coupon)
 	}

@@ -87,7 +87,7 @@ func (s *Site) preview(c *fiber.Ctx, k cart) (quoteView, error) {
 	if s.Selling == nil || len(k.Items) == 0 {
 		return quoteView{}, nil
 	}
-	ask := checkout.Ask{Items: k.Items, Coupon: k.Coupon}
+	ask := checkout.Ask{Items: k.Items, Coupon: k.Coupon, Visitor: k.Who}
 	if _, ok := surface.Principal(c); ok {
 		err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
 			acting, err := acting(c, tx)
@@ -111,7 +111,7 @@ func (s *Site) preview(c *fiber.Ctx, k cart) (quoteView, error) {
 }
 
 func viewQuote(t tenancy.Tenant, k cart, q checkout.Quote) quoteView {
-	v := quoteView{Net: q.Net, Total: q.Total, Taxes: q.Taxes, Problems: len(q.Problems) > 0, Off: q.Off, Coupon: couponField{Code: q.Coupon}}
+	v := quoteView{Net: q.Net, Total: q.Total, Taxes: q.Taxes, Problems: len(q.Problems) > 0, Off: q.Off, Coupon: couponField{Code: q.Coupon, Longer: q.Longer}}
 	if q.CouponErr != nil {
 		v.Coupon = couponField{Typed: k.Coupon, Problem: words(q.CouponErr)}
 	}
@@ -259,7 +259,7 @@ func (s *Site) checkoutPage(c *fiber.Ctx, k cart, edit bool) (checkoutView, erro
 		return v, err
 	}
 	v.Lines = addressLines(party)
-	q, err := s.Selling.Checkout.Quote(c.UserContext(), db, checkout.Ask{AccountID: party.AccountID, Items: k.Items, Coupon: k.Coupon})
+	q, err := s.Selling.Checkout.Quote(c.UserContext(), db, checkout.Ask{AccountID: party.AccountID, Items: k.Items, Coupon: k.Coupon, Visitor: k.Who})
 	if refused := err; coupon.Is(refused) { // it is offered without the code, and says so
 		q, err = s.Selling.Checkout.Quote(c.UserContext(), db, checkout.Ask{AccountID: party.AccountID, Items: k.Items})
 		q.CouponErr = refused

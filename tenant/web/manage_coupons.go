@@ -37,6 +37,7 @@ func (s *Site) couponRoutes() []surface.Route {
 type couponView struct {
 	coupon.Reported
 	Takes  []string // "20 %", "€5.00"
+	Other  []string // what half of those who use it get instead; empty: nothing else
 	For    string   // "first 3 invoices"
 	Status map[string]any
 	Uses   string // "3 of 10"
@@ -48,13 +49,12 @@ func viewCoupon(r coupon.Reported, t tenancy.Tenant, now time.Time) couponView {
 	if r.MaxUses > 0 {
 		v.Uses += " of " + strconv.Itoa(r.MaxUses)
 	}
-	if r.Kind == coupon.Percent {
-		v.Takes = []string{billing.Percent(r.Ppm)}
-	} else {
-		for currency, minor := range r.Amounts {
-			v.Takes = append(v.Takes, billing.Money{Minor: minor, Currency: currency}.Format(t.Locale))
-		}
-		slices.Sort(v.Takes)
+	v.Takes = takes(r.Kind, coupon.Terms{Ppm: r.Ppm, Amounts: r.Amounts, Cycles: r.Cycles, Days: r.Days}, t.Locale)
+	if r.Other != nil {
+		v.Other = takes(r.Kind, *r.Other, t.Locale)
+	}
+	if r.Kind == coupon.Longer {
+		v.For = ""
 	}
 	switch {
 	case r.State == coupon.Off:
@@ -81,6 +81,23 @@ func viewCoupon(r coupon.Reported, t tenancy.Tenant, now time.Time) couponView {
 		v.Days = "always"
 	}
 	return v
+}
+
+// takes says what terms take off.
+func takes(kind coupon.Kind, x coupon.Terms, locale string) (all []string) {
+	switch kind {
+	case coupon.Percent:
+		return []string{billing.Percent(x.Ppm)}
+	case coupon.Free:
+		return []string{"everything"}
+	case coupon.Longer:
+		return []string{"a trial is " + strconv.Itoa(x.Days) + " days longer"}
+	}
+	for currency, minor := range x.Amounts {
+		all = append(all, billing.Money{Minor: minor, Currency: currency}.Format(locale))
+	}
+	slices.Sort(all)
+	return all
 }
 
 // cyclesWords says for which invoices a code counts.
@@ -133,6 +150,8 @@ type couponEdit struct {
 	Code     *couponView // nil: a new one
 	Kinds    []place.Choice
 	Amounts  []amountCell
+	Others   []amountCell // of the other variant
+	Compared []coupon.Compared
 	Plans    []checkView
 	Action   string
 	Currency string
@@ -146,7 +165,8 @@ func (s *Site) editCoupon(c *fiber.Ctx, f coupon.Form, code string, typed bool) 
 	t, _ := surface.Tenant(c)
 	who, _ := surface.Principal(c)
 	v := couponEdit{Action: c.Path(), Currency: t.Currency, MayEdit: who.May(identity.CatalogWrite),
-		Kinds: []place.Choice{{Value: string(coupon.Percent), Label: "A percentage"}, {Value: string(coupon.Amount), Label: "An amount"}}}
+		Kinds: []place.Choice{{Value: string(coupon.Percent), Label: "A percentage"}, {Value: string(coupon.Amount), Label: "An amount"},
+			{Value: string(coupon.Free), Label: "Everything, of some invoices"}, {Value: string(coupon.Longer), Label: "Nothing: it makes a trial longer"}}}
 	currencies := []string{t.Currency}
 	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
 		if code != "" {
@@ -159,6 +179,9 @@ func (s *Site) editCoupon(c *fiber.Ctx, f coupon.Form, code string, typed bool) 
 			}
 			view := viewCoupon(r, t, tx.Now())
 			v.Code = &view
+			if v.Compared, err = coupon.Compare(c.UserContext(), tx, code); err != nil {
+				return err
+			}
 		}
 		shelf, err := catalog.Everything(c.UserContext(), tx)
 		if err != nil {
@@ -190,6 +213,7 @@ func (s *Site) editCoupon(c *fiber.Ctx, f coupon.Form, code string, typed bool) 
 	for i, currency := range currencies {
 		if !slices.Contains(currencies[:i], currency) {
 			v.Amounts = append(v.Amounts, amountCell{currency, "amount." + currency, f.Amounts[currency]})
+			v.Others = append(v.Others, amountCell{currency, "other_amount." + currency, f.OtherAmounts[currency]})
 		}
 	}
 	return v, nil
@@ -199,6 +223,7 @@ func (s *Site) editCoupon(c *fiber.Ctx, f coupon.Form, code string, typed bool) 
 func couponForm(c *fiber.Ctx) coupon.Form {
 	f := coupon.Form{
 		Code: c.FormValue("code"), Kind: c.FormValue("kind"), Percent: c.FormValue("percent"), Amounts: map[string]string{}, Cycles: c.FormValue("cycles"), Setup: c.FormValue("setup") != "",
+		Days: c.FormValue("days"), Accounts: c.FormValue("accounts"), Other: c.FormValue("other") != "", OtherPercent: c.FormValue("other_percent"), OtherAmounts: map[string]string{}, OtherCycles: c.FormValue("other_cycles"), OtherDays: c.FormValue("other_days"),
 		Countries: c.FormValue("countries"), NewCustomers: c.FormValue("new_customers") != "", MaxUses: c.FormValue("max_uses"), MaxPerAccount: c.FormValue("max_per_account"),
 		StartsOn: c.FormValue("starts"), EndsOn: c.FormValue("ends"), Note: c.FormValue("note"),
 	}
@@ -210,6 +235,9 @@ func couponForm(c *fiber.Ctx) coupon.Form {
 	for _, currency := range knownCurrencies() {
 		if typed := c.FormValue("amount." + currency); typed != "" {
 			f.Amounts[currency] = typed
+		}
+		if typed := c.FormValue("other_amount." + currency); typed != "" {
+			f.OtherAmounts[currency] = typed
 		}
 	}
 	return f
