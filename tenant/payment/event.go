@@ -200,6 +200,11 @@ func keepSetupNews(ctx context.Context, tx *tenancy.Tx, code string, s gateway.S
 	if err := tx.NewRaw("SELECT EXISTS (SELECT FROM accounts WHERE id = ?)", account).Scan(ctx, &there); err != nil || !there {
 		return notOurs, err
 	}
+	// News come in any order: what its owner took back meanwhile is not charged again.
+	var gone bool
+	if err := tx.NewRaw("SELECT EXISTS (SELECT FROM payment_methods WHERE gateway = ? AND ref = ? AND state = 'removed')", code, s.Method.Ref).Scan(ctx, &gone); err != nil || gone {
+		return "removed", err
+	}
 	_, err := keepNewMethod(ctx, tx, account, code, *s.Method)
 	return string(s.State), err
 }
