@@ -34,6 +34,7 @@ const (
 	WholesalePaid    = "wholesale_paid"
 	WholesaleFailed  = "wholesale_failed"
 	WholesaleDue     = "wholesale_due"
+	WholesaleLimit   = "wholesale_limit"  // a reseller comes near its credit limit, or has reached it
 	WholesaleAnswer  = "wholesale_answer" // to a reseller's question about a line
 
 	RenewalUpcoming        = "renewal_upcoming" // of a year's cycle
@@ -105,6 +106,7 @@ var Templates = map[string][]string{
 	WholesaleInvoice: {"name", "number", "total", "due", "open", "link"}, // open: what is owed, empty: nothing
 	WholesalePaid:    {"name", "number", "amount", "link"},
 	WholesaleDue:     {"name", "number", "open", "due", "link"},
+	WholesaleLimit:   {"name", "shop", "used", "limit", "stage", "link"},            // stage: near or reached
 	WholesaleAnswer:  {"name", "number", "line", "state", "text", "credit", "link"}, // state: accepted, declined or empty; credit: of the credit note, empty: there is none
 	WholesaleFailed:  {"name", "number", "amount", "reason", "next", "link"},        // next: when it is tried again, empty: it is not
 

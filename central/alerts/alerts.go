@@ -28,6 +28,7 @@ func Kinds() []Kind {
 		{"order.large", "An order above the sum that is set"},
 		{"order.paid_late", "An order was paid after it had ended"},
 		{"payment.failed", "A payment failed"},
+		{"wholesale.limit", "A reseller comes near its credit limit"},
 		{"gateway.disconnected", "A connected account was disconnected"},
 		{"payment.refunded_there", "A refund was made at the payment service's own pages"},
 		{"payment.disputed", "A payment is disputed at a bank"},

@@ -52,6 +52,7 @@ type Debtor struct {
 	Name string
 	Was  tenancy.Restriction
 	Due  time.Time // of the oldest unpaid invoice; zero: everything is paid
+	Over bool      // it has reached its credit limit
 }
 
 // EnforceArrears brings every reseller's restriction to what its arrears say, and lifts it
@@ -83,17 +84,22 @@ func (d *Desk) EnforceArrears(ctx context.Context, a Arrears, told func(context.
 }
 
 func (a Arrears) wants(b Debtor, now time.Time) tenancy.Restriction {
-	if b.Due.IsZero() {
-		return tenancy.Unrestricted
+	late := tenancy.Unrestricted
+	if !b.Due.IsZero() {
+		late = a.For(now.Sub(b.Due))
 	}
-	return a.For(now.Sub(b.Due))
+	if late == tenancy.Unrestricted && b.Over {
+		return tenancy.NoNewSales // of which the limit's own letter told
+	}
+	return late
 }
 
-// debtors are the resellers who owe something, and those who are restricted.
+// debtors are the resellers who owe something, those who reached their credit limit, and those who are restricted.
 func debtors(ctx context.Context, tx *tenancy.CentralTx, only string, args ...any) (all []Debtor, err error) {
-	err = tx.NewRaw(`SELECT t.id, t.name, t.restriction AS was, o.due FROM tenants t
+	err = tx.NewRaw(`SELECT t.id, t.name, t.restriction AS was, o.due, coalesce(l.limit_stage = 'reached', false) AS over FROM tenants t
+		LEFT JOIN reseller_profiles l ON l.tenant_id = t.id
 		LEFT JOIN (SELECT tenant_id, min(due_at) AS due FROM wholesale_invoices WHERE state = 'open' AND paid_minor < total_minor AND paid_at IS NULL GROUP BY tenant_id) o ON o.tenant_id = t.id
-		WHERE t.status <> 'dropped' AND (o.due IS NOT NULL OR t.restriction <> '') `+only+" ORDER BY t.id", args...).Scan(ctx, &all)
+		WHERE t.status <> 'dropped' AND (o.due IS NOT NULL OR t.restriction <> '' OR l.limit_stage = 'reached') `+only+" ORDER BY t.id", args...).Scan(ctx, &all)
 	return all, err
 }
 
@@ -130,7 +136,7 @@ func (d *Desk) restrict(ctx context.Context, a Arrears, id tenancy.ID, told func
 		if err := by.Record(ctx, tx, action, Target(id), detail("from", b.Was, "to", to, "unpaid_since", dayOf(b.Due))); err != nil {
 			return err
 		}
-		if told == nil {
+		if told == nil || b.Over && to == tenancy.NoNewSales && a.For(tx.Now().Sub(b.Due)) != to {
 			return nil
 		}
 		return told(ctx, tx, b, to)

@@ -262,7 +262,27 @@ type termsView struct {
 	In         wholesale.NewTerms
 	From       string
 	Invoices   []invoiceRow
+	Limit      wholesale.Limit
+	LimitTyped string
 	May        bool
+}
+
+// setLimit handles POST /resellers/:id/limit.
+func (s *Console) setLimit(c *fiber.Ctx) error {
+	r, err := s.one(c)
+	if err != nil {
+		return err
+	}
+	typed := table.Text(c.FormValue("limit"), 40)
+	if err := s.Wholesale.SetLimit(c.UserContext(), r.ID, typed, office.By(c)); err != nil {
+		v, verr := s.termsPage(c, r, wholesale.NewTerms{Currency: r.Currency}, s.Central.Now().UTC().Format(time.DateOnly))
+		if verr != nil {
+			return verr
+		}
+		v.LimitTyped = typed
+		return surface.FormError(c, err, "console", "console/reseller_billing", r.Name, v)
+	}
+	return surface.Redirect(c, "/resellers/"+r.ID.String()+"/billing", "The credit limit is set.")
 }
 
 func (s *Console) termsPage(c *fiber.Ctx, r reseller.Reseller, in wholesale.NewTerms, from string) (v termsView, err error) {
@@ -272,6 +292,9 @@ func (s *Console) termsPage(c *fiber.Ctx, r reseller.Reseller, in wholesale.NewT
 		return v, err
 	}
 	v.Terms, v.Tiers, v.Invoices = a.Terms, tierChoices(a.Tiers, ""), withStatus(a.Recent, s.Central.Now())
+	if v.Limit = a.Limit; v.Limit.On() {
+		v.LimitTyped = v.Limit.Limit.Decimal()
+	}
 	return v, nil
 }
 

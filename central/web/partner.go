@@ -3,14 +3,17 @@ package web
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/branding/surface/table"
 	"github.com/ezscale/ezscale/central/partner"
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
 )
 
@@ -37,6 +40,7 @@ func (s *Partner) Routes() []surface.Route {
 	}
 	return append(append(append(people.Routes(), s.openRoutes(people)...), s.payRoutes()...),
 		at("GET", "/", identity.StatementRead, s.overview),
+		at("POST", "/choose", identity.StatementRead, s.choose),
 		at("GET", "/month", identity.StatementRead, s.month),
 		at("GET", "/prices", identity.StatementRead, s.prices),
 		at("GET", "/invoices", identity.StatementRead, s.invoices),
@@ -63,8 +67,47 @@ func PartnerNav(p identity.Principal) []surface.NavItem {
 	}
 }
 
-// mine is the reseller whom the person who asks speaks for.
+// mine is the reseller whom the person who asks speaks for: the one they chose last, where
+// they speak for several.
 func (s *Partner) mine(c *fiber.Ctx) (wholesale.Partner, error) {
+	me, _, err := s.mineOf(c)
+	return me, err
+}
+
+// mineOf is mine with all resellers the person speaks for.
+func (s *Partner) mineOf(c *fiber.Ctx) (me wholesale.Partner, all []wholesale.Partner, err error) {
 	p, _ := surface.Principal(c)
-	return s.Wholesale.PartnerOf(c.UserContext(), p.PersonID, c.Query("for"))
+	if all, err = s.Wholesale.PartnersOf(c.UserContext(), p.PersonID); err != nil {
+		return me, nil, err
+	}
+	if wanted := c.Query("for"); wanted != "" {
+		me, err = wholesale.Chosen(all, wanted)
+		return me, all, err
+	}
+	if me, err = wholesale.Chosen(all, surface.Cookie(c, shopCookie)); fault.Is(err, "partner.unknown") { // somebody else's of this browser
+		me, err = wholesale.Chosen(all, "")
+	}
+	return me, all, err
+}
+
+// shopCookie remembers which of several shops a person looks at. It says nothing that is
+// not asked for again with each page.
+const (
+	shopCookie = "ez_shop"
+	shopFor    = 365 * 24 * time.Hour
+)
+
+// choose handles POST /choose: which of several shops the pages are about.
+func (s *Partner) choose(c *fiber.Ctx) error {
+	p, _ := surface.Principal(c)
+	all, err := s.Wholesale.PartnersOf(c.UserContext(), p.PersonID)
+	if err != nil {
+		return err
+	}
+	me, err := wholesale.Chosen(all, table.Text(c.FormValue("shop"), 40))
+	if err != nil {
+		return err
+	}
+	surface.SetCookie(c, shopCookie, me.ID.String(), shopFor)
+	return surface.Redirect(c, "/", "These pages are about "+me.Name+" now.")
 }

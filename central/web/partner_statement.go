@@ -15,13 +15,14 @@ import (
 
 type partnerOverview struct {
 	Partner wholesale.Partner
+	Shops   []wholesale.Partner // all the person speaks for
 	wholesale.Account
 	Recent []invoiceRow
 }
 
 // overview is what a reseller owes.
 func (s *Partner) overview(c *fiber.Ctx) error {
-	me, err := s.mine(c)
+	me, all, err := s.mineOf(c)
 	if fault.Is(err, "partner.none") {
 		return surface.Redirect(c, "/open", "")
 	}
@@ -32,7 +33,7 @@ func (s *Partner) overview(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return surface.Render(c, "partner", "partner/overview", "Overview", partnerOverview{me, a, withStatus(a.Recent, s.Central.Now())})
+	return surface.Render(c, "partner", "partner/overview", "Overview", partnerOverview{me, all, a, withStatus(a.Recent, s.Central.Now())})
 }
 
 type monthView struct {

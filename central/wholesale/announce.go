@@ -76,8 +76,13 @@ func notOver(m Month) error {
 const settleDelay = 6 * time.Hour
 
 // Due bills every month that is over and was not billed, the earliest first: from the
-// month of the first terms on. It never bills a month that is not over.
+// month of the first terms on. It never bills a month that is not over. Then it looks at
+// credit limits.
 func (d *Desk) Due(ctx context.Context) error {
+	return errors.Join(d.billDue(ctx), d.WatchLimits(ctx, false))
+}
+
+func (d *Desk) billDue(ctx context.Context) error {
 	var first, closed time.Time
 	err := d.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) {
 		if err := tx.NewRaw("SELECT coalesce(min(valid_from), '0001-01-01') FROM tenant_terms").Scan(ctx, &first); err != nil {

@@ -74,7 +74,7 @@ func (d *Desk) Collect(ctx context.Context) error {
 	for _, a := range stale {
 		all = errors.Join(all, d.lookAgain(ctx, a, now))
 	}
-	return all
+	return errors.Join(all, d.WatchLimits(ctx, true)) // who has paid sells again
 }
 
 // lookAgain brings one payment further that nobody has heard of for a while.

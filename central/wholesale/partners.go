@@ -26,6 +26,11 @@ func (d *Desk) PartnerOf(ctx context.Context, person uuid.UUID, wanted string) (
 	if err != nil {
 		return Partner{}, err
 	}
+	return Chosen(all, wanted)
+}
+
+// Chosen is PartnerOf among all that a person speaks for.
+func Chosen(all []Partner, wanted string) (Partner, error) {
 	for _, p := range all {
 		if wanted == "" || wanted == p.ID.String() {
 			return p, nil

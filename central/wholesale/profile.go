@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/billing/document"
@@ -16,7 +17,8 @@ import (
 // Profile is who a reseller is as the platform's customer, and the card kept of it.
 type Profile struct {
 	document.Party
-	Card Card
+	Card  Card
+	Limit Limit
 }
 
 // Complete reports whether an invoice can name the reseller and its country's tax.
@@ -38,8 +40,13 @@ func profileIn(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID) (p Pro
 		Billing                json.RawMessage
 		TaxID                  string `bun:"tax_id"`
 		MethodRef, MethodLabel string
+		CreditLimit, LimitUsed int64
+		LimitStage             billing.LimitStage
+		LimitLookedAt          time.Time
+		Currency               string
 	}
-	err = tx.NewRaw("SELECT billing, tax_id, method_ref, method_label FROM reseller_profiles WHERE tenant_id = ?", of).Scan(ctx, &row)
+	err = tx.NewRaw(`SELECT billing, tax_id, method_ref, method_label, coalesce(credit_limit_minor, 0) AS credit_limit, limit_used_minor AS limit_used, limit_stage, limit_looked_at,
+		coalesce((SELECT t.currency FROM tenant_terms t WHERE t.tenant_id = reseller_profiles.tenant_id ORDER BY t.valid_from DESC LIMIT 1), '') AS currency FROM reseller_profiles WHERE tenant_id = ?`, of).Scan(ctx, &row)
 	if tenancy.IsNoRows(err) {
 		return p, nil
 	}
@@ -50,6 +57,8 @@ func profileIn(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID) (p Pro
 		return p, fmt.Errorf("profile of %s: %w", of, err)
 	}
 	p.TaxID, p.Card = row.TaxID, Card{Label: row.MethodLabel, ref: row.MethodRef}
+	m := func(n int64) billing.Money { return billing.Money{Minor: n, Currency: row.Currency} }
+	p.Limit = Limit{Limit: m(row.CreditLimit), Used: m(row.LimitUsed), Stage: row.LimitStage, At: row.LimitLookedAt}
 	return p, nil
 }
 

@@ -134,6 +134,7 @@ type Account struct {
 	Standing Standing
 	Recent   []InvoiceRow // the newest first
 	Known    bool         // who it is on invoices; see Profile.Complete
+	Limit    Limit
 }
 
 // AccountOf is one reseller's, of one moment.
@@ -156,7 +157,7 @@ func (d *Desk) AccountOf(ctx context.Context, of tenancy.ID, recent int) (a Acco
 			return err
 		}
 		p, err := profileIn(ctx, tx, of)
-		a.Known = p.Complete()
+		a.Known, a.Limit = p.Complete(), p.Limit
 		return err
 	})
 	if err != nil {
@@ -190,6 +191,7 @@ type Billing struct {
 	Terms  []Terms // the newest first
 	Tiers  []Tier  // each once, only its code and name
 	Recent []InvoiceRow
+	Limit  Limit
 }
 
 // BillingOf is one reseller's, of one moment.
@@ -205,7 +207,11 @@ func (d *Desk) BillingOf(ctx context.Context, of tenancy.ID, recent int) (b Bill
 		if err != nil {
 			return err
 		}
-		b.Recent, _, err = invoicesIn(ctx, tx, InvoiceFilter{Tenant: of, Limit: recent})
+		if b.Recent, _, err = invoicesIn(ctx, tx, InvoiceFilter{Tenant: of, Limit: recent}); err != nil {
+			return err
+		}
+		p, err := profileIn(ctx, tx, of)
+		b.Limit = p.Limit
 		return err
 	})
 	if err != nil {
