@@ -24,6 +24,17 @@ type plan struct {
 	Trial   int      `json:"trial_days"` // 0: there is no trial
 	Options []option `json:"options,omitempty"`
 	Regions []region `json:"regions,omitempty"`
+	Meters  []meter  `json:"meters,omitempty"` // by which it is billed besides its price
+}
+
+type meter struct {
+	ID          string `json:"id"` // its code, as usage events name it
+	Name        string `json:"name"`
+	Unit        string `json:"unit"`
+	Aggregation string `json:"aggregation"`
+	Included    string `json:"included"`
+	Capped      bool   `json:"capped"`
+	Price       string `json:"price"` // in words; empty: none in this currency
 }
 
 type fact struct {
@@ -116,6 +127,9 @@ func (a *API) getProduct(c call) (int, any, error) {
 			continue
 		}
 		out.Plans[i].Options = optionsOf(f, currency)
+		for _, m := range f.Meters {
+			out.Plans[i].Meters = append(out.Plans[i].Meters, meter{m.Code, m.Name, m.Unit, string(m.Aggregation), m.Included, m.Capped, m.Words(currency, "en")})
+		}
 		if f.SKU != "" {
 			out.Plans[i].Regions = regionsOf(catalog.Places(f, catalog.OfferFor(offers, f)))
 		}

@@ -13,8 +13,9 @@ type Margin struct {
 	Price    billing.Money
 	Cost     billing.Money // wholesale for the cycle, rounded up
 	Fee      billing.Money // of the payment, estimated
+	Tax      billing.Money // that the price holds
 	Left     billing.Money
-	Percent  int  // of the price, rounded down
+	Percent  int  // of the price without tax, rounded down
 	Known    bool // the cost is of the price's currency
 }
 
@@ -24,10 +25,16 @@ const (
 	feeFixed    = 30
 )
 
-// MarginOf says what is left of a price for a cycle after the wholesale cost and the
+// MarginOf says what is left of a price for a cycle after the tax it holds (held, in parts
+// per million on top of the net; 0 where prices are without), the wholesale cost and the
 // estimated fee of the payment. A cost of another currency is not converted.
-func MarginOf(price billing.Money, cycle Cycle, cost Cost) Margin {
-	m := Margin{Currency: price.Currency, Cycle: cycle, Price: price, Cost: billing.Money{Currency: price.Currency}}
+func MarginOf(price billing.Money, cycle Cycle, cost Cost, held int64) Margin {
+	m := Margin{Currency: price.Currency, Cycle: cycle, Price: price, Cost: billing.Money{Currency: price.Currency}, Tax: billing.Money{Currency: price.Currency}}
+	net, err := price.Ratio(billing.PpmWhole, billing.PpmWhole+held)
+	if err != nil {
+		return m
+	}
+	m.Tax.Minor = price.Minor - net.Minor
 	fee, err := price.Ratio(feePerMille, 1000)
 	if err != nil {
 		return m
@@ -54,7 +61,7 @@ func MarginOf(price billing.Money, cycle Cycle, cost Cost) Margin {
 		}
 		m.Cost.Minor = up.Int64()
 	}
-	rest, err := price.Sub(m.Cost)
+	rest, err := net.Sub(m.Cost)
 	if err != nil {
 		return m
 	}
@@ -62,8 +69,8 @@ func MarginOf(price billing.Money, cycle Cycle, cost Cost) Margin {
 		return m
 	}
 	m.Known = true
-	if price.Minor > 0 {
-		share := new(big.Rat).SetFrac64(m.Left.Minor, price.Minor)
+	if net.Minor > 0 {
+		share := new(big.Rat).SetFrac64(m.Left.Minor, net.Minor)
 		share.Mul(share, big.NewRat(100, 1))
 		floor := new(big.Int).Div(share.Num(), share.Denom())
 		m.Percent = int(floor.Int64())

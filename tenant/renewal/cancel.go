@@ -200,7 +200,7 @@ const (
 func (d *Desk) end(ctx context.Context, tx *tenancy.Tx, s Subscription, why ending) error {
 	now := tx.Now()
 	if !s.MeteredTo.IsZero() {
-		if err := lastUsage(ctx, tx, s, why); err != nil {
+		if err := lastUsage(ctx, tx, s); err != nil {
 			return err
 		}
 	}
@@ -262,9 +262,10 @@ func withdraw(ctx context.Context, tx *tenancy.Tx, s Subscription, from time.Tim
 	return n, nil
 }
 
-// giveUp stops collecting what a subscription that ended still owes.
+// giveUp stops collecting what a subscription that ended still owes, but for what it used
+// last, of which nobody has been reminded yet.
 func giveUp(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
-	bills, err := billsOf(ctx, tx, "i.state = 'open' AND i.key LIKE 'renewal/%' AND l.subscription_id = ?", s.ID)
+	bills, err := billsOf(ctx, tx, "i.state = 'open' AND i.key LIKE 'renewal/%' AND i.key <> ? AND l.subscription_id = ?", usageKey(s, "end"), s.ID)
 	if err != nil {
 		return err
 	}

@@ -137,12 +137,36 @@ func takeBackNext(ctx context.Context, tx *tenancy.Tx, s *Subscription) error {
 	}
 	s.Renewals -= gone
 	if s.Next().From.After(s.Period.To) {
+		if err := refuseUsage(ctx, tx, s.ID); err != nil {
+			return err
+		}
 		return fault.New(fault.Conflict, "change.payment_under_way", "The invoice of the next period is being paid. Please come back when the payment has ended.")
 	}
 	if s.Credit, err = creditOf(ctx, tx, *s); err != nil {
 		return err
 	}
 	return nil
+}
+
+// refuseUsage says which open invoice with usage keeps a subscription from being changed;
+// nil: none does.
+func refuseUsage(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
+	number, err := unpaidUsage(ctx, tx, id)
+	if err != nil || number == "" {
+		return err
+	}
+	return fault.New(fault.Conflict, "change.usage_unpaid", "Invoice "+number+" is not paid, and what you used stands on it, too. Please pay it first; then the subscription can be changed.")
+}
+
+// unpaidUsage is the number of an open invoice on which usage of a subscription stands:
+// what was used is not taken back. Empty: there is none.
+func unpaidUsage(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (number string, err error) {
+	err = tx.NewRaw(`SELECT i.number FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id WHERE l.subscription_id = ? AND l.meter_id IS NOT NULL AND i.kind = 'invoice' AND i.state = 'open'
+		AND NOT EXISTS (SELECT FROM payments p WHERE p.invoice_id = i.id AND p.state IN ('created', 'requires_action', 'processing')) ORDER BY i.issued_at LIMIT 1`, id).Scan(ctx, &number)
+	if err != nil && !tenancy.IsNoRows(err) {
+		return "", fmt.Errorf("look for unpaid usage of subscription %s: %w", id, err)
+	}
+	return number, nil
 }
 
 // invoiceChange makes the invoice of a change and has the saved method charged.

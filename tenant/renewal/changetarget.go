@@ -62,6 +62,11 @@ func readChanging(ctx context.Context, tx *tenancy.Tx, id, account uuid.UUID, lo
 		return c, err
 	}
 	if err := c.s.Changeable(tx.Now()); err != nil {
+		if fault.Is(err, "change.renewing") {
+			if owed := refuseUsage(ctx, tx, c.s.ID); owed != nil {
+				return c, owed
+			}
+		}
 		return c, err
 	}
 	if c.s.ServiceID != uuid.Nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/metering"
 )
 
 // MaxUpcoming is the most invoices Upcoming looks ahead.
@@ -24,6 +25,7 @@ type Foreseen struct {
 	Period          billing.Period // due when it begins
 	Lines           []billing.Line
 	Net, Tax, Total billing.Money
+	SoFar           bool // with what was used so far, which may become more
 }
 
 // Upcoming are the next n invoices of an account, in the order in which they will be
@@ -59,6 +61,11 @@ func UpcomingOf(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscr
 		if err != nil {
 			return nil, err
 		}
+		if !s.MeteredTo.IsZero() {
+			if more, err = s.foreseeUsage(ctx, tx, more); err != nil {
+				return nil, err
+			}
+		}
 		all = append(all, more...)
 	}
 	slices.SortStableFunc(all, func(a, b Foreseen) int { return a.IssueAt.Compare(b.IssueAt) })
@@ -81,6 +88,32 @@ func UpcomingOf(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscr
 		all[i].Lines, all[i].Net, all[i].Tax, all[i].Total = p.Lines, p.Net, p.Tax, p.Total
 	}
 	return all, nil
+}
+
+// foreseeUsage adds what was used so far of the month under way: to the invoice of the
+// period that begins as it ends, or as one of its own.
+func (s Subscription) foreseeUsage(ctx context.Context, tx *tenancy.Tx, all []Foreseen) ([]Foreseen, error) {
+	u, err := metering.Of(ctx, tx, s.ID, s.AccountID)
+	if err != nil {
+		return nil, err
+	}
+	var lines []billing.Line
+	for _, m := range u.Meters {
+		if m.Charge.Net.Minor > 0 {
+			lines = append(lines, billing.Line{Kind: "usage", SubscriptionID: s.ID.String(), Description: s.Label + ": " + m.Meter.Name + ", so far", Period: u.Period, Quantity: 1, Unit: m.Charge.Net, Net: m.Charge.Net, MeterID: m.Meter.ID.String()})
+		}
+	}
+	if len(lines) == 0 {
+		return all, nil
+	}
+	for i := range all {
+		if all[i].Period.From.Equal(u.Period.To) {
+			all[i].Lines, all[i].SoFar = append(all[i].Lines, lines...), true
+			return all, nil
+		}
+	}
+	own := Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: u.Period.To, Period: billing.Period{From: u.Period.To, To: u.Period.To}, Lines: lines, SoFar: true}
+	return append([]Foreseen{own}, all...), nil
 }
 
 // ahead are the next n invoices of a subscription.

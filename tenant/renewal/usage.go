@@ -200,9 +200,9 @@ func (s *Subscription) usageDraft(ctx context.Context, w *work, b metering.Bill)
 	return invoicing.Draft{Key: usageKey(*s, b.Until.UTC().Format(time.RFC3339)), AccountID: s.AccountID, Currency: s.Amount.Currency, Lines: lines, DueAt: at, CollectAt: at}, nil
 }
 
-// lastUsage invoices what a subscription that ends has used and not paid for. After a
-// whole schedule of reminders nothing more is asked for.
-func lastUsage(ctx context.Context, tx *tenancy.Tx, s Subscription, why ending) error {
+// lastUsage invoices what a subscription that ends has used and not paid for, whyever it
+// ends: it was supplied, so it has a place in the books. It is collected as a debt is.
+func lastUsage(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
 	if err := metering.Stop(ctx, tx, s.ID); err != nil {
 		return err
 	}
@@ -210,7 +210,7 @@ func lastUsage(ctx context.Context, tx *tenancy.Tx, s Subscription, why ending) 
 	if err != nil || len(bills) == 0 {
 		return err
 	}
-	if bills[0].Net() > 0 && why != unpaid {
+	if bills[0].Net() > 0 {
 		_, err := invoicing.Issue(ctx, tx, invoicing.Draft{
 			Key: usageKey(s, "end"), AccountID: s.AccountID, Currency: s.Amount.Currency, Lines: bills[0].Lines, DueAt: tx.Now(), CollectAt: tx.Now(),
 		})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/invoicing"
 )
 
 // Costs is what a tenant's running services cost the reseller a month at today's
@@ -67,7 +68,7 @@ func Read(ctx context.Context, db *tenancy.DB, currency string, costs Costs, clo
 	return f, f.Compare(ctx, db.Tenant().ID, costs)
 }
 
-// Gather returns the figures without cost and margin, in three statements.
+// Gather returns the figures without cost and margin, in four statements.
 func Gather(ctx context.Context, tx *tenancy.Tx, currency string, closed *Closed) (Figures, error) {
 	f := Figures{Currency: currency}
 	for _, read := range []func(context.Context, *tenancy.Tx) error{f.recurring, f.sums} {
@@ -97,12 +98,16 @@ func (f *Figures) recurring(ctx context.Context, tx *tenancy.Tx) error {
 	if err != nil {
 		return fmt.Errorf("recurring revenue: %w", err)
 	}
+	held, err := invoicing.HeldTax(ctx, tx)
+	if err != nil {
+		return fmt.Errorf("recurring revenue: %w", err)
+	}
 	f.MRR = billing.Money{Currency: f.Currency}
 	others := map[string]*Other{}
 	for _, r := range rows {
 		worth := billing.Money{Currency: r.Currency}
 		if months := r.Cycle.Months(); months > 0 {
-			if worth, err = (billing.Money{Minor: r.AmountMinor, Currency: r.Currency}).Ratio(1, int64(months)); err != nil {
+			if worth, err = (billing.Money{Minor: r.AmountMinor, Currency: r.Currency}).Ratio(billing.PpmWhole, int64(months)*(billing.PpmWhole+held)); err != nil { // without the tax that prices hold
 				return err
 			}
 		}

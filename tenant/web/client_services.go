@@ -192,6 +192,7 @@ type serviceView struct {
 	Facts    []fact
 	Events   []activity.Told
 	Plan     renewal.Subscription
+	Usage    *usageView // this month, with Plan; nil: nothing is billed by use
 	Revealed *provisioners.Credentials
 }
 
@@ -237,7 +238,9 @@ func (s *Site) mineOf(c *fiber.Ctx, tab string) (v serviceView, err error) {
 		case "overview":
 			v.Events, err = activity.List(ctx, tx, activity.Filter{Subjects: []uuid.UUID{id}, CustomerView: true, Limit: 5})
 		case "billing":
-			v.Plan, err = renewal.Get(ctx, tx, x.SubscriptionID)
+			if v.Plan, err = renewal.Get(ctx, tx, x.SubscriptionID); err == nil {
+				v.Usage, err = usageOf(c, tx, v.Plan)
+			}
 		}
 		return err
 	})

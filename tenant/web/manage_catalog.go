@@ -13,6 +13,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/place"
 	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/invoicing"
 )
 
 func (s *Site) catalogRoutes() []surface.Route {
@@ -113,7 +114,7 @@ func (s *Site) offers(c *fiber.Ctx) ([]catalog.Offer, error) {
 	return s.Selling.Offers.Offers(c.UserContext(), t.ID)
 }
 
-func viewShelf(x catalog.Shelf, offers []catalog.Offer, currency string) shelfView {
+func viewShelf(x catalog.Shelf, offers []catalog.Offer, currency string, held int64) shelfView {
 	v := shelfView{Shelf: x, Status: visibilityStatus(x.Visibility)}
 	for _, p := range x.Plans {
 		row := planRow{FullPlan: p, Status: visibilityStatus(p.Visibility), Shown: p.InCurrency(currency)}
@@ -130,7 +131,7 @@ func viewShelf(x catalog.Shelf, offers []catalog.Offer, currency string) shelfVi
 			row.Per = append(row.Per, perWords[price.Cycle][0])
 		}
 		if from, ok := (catalog.Plan{Prices: row.Shown}).From(); ok && !row.Lost {
-			m := catalog.MarginOf(from.Amount, from.Cycle, cost)
+			m := catalog.MarginOf(from.Amount, from.Cycle, cost, held)
 			row.Margin = &m
 		}
 		v.Rows = append(v.Rows, row)
@@ -148,9 +149,13 @@ func (s *Site) showCatalog(c *fiber.Ctx) error {
 		return err
 	}
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		held, err := invoicing.HeldTax(c.UserContext(), tx)
+		if err != nil {
+			return err
+		}
 		all, err := catalog.Everything(c.UserContext(), tx)
 		for _, x := range all {
-			v.Products = append(v.Products, viewShelf(x, offers, t.Currency))
+			v.Products = append(v.Products, viewShelf(x, offers, t.Currency, held))
 		}
 		return err
 	})
@@ -199,7 +204,11 @@ func (s *Site) productPage(c *fiber.Ctx, id uuid.UUID) (productEdit, error) {
 		return productEdit{}, err
 	}
 	var x catalog.Shelf
+	var held int64
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		if held, err = invoicing.HeldTax(c.UserContext(), tx); err != nil {
+			return err
+		}
 		x, err = catalog.ProductByID(c.UserContext(), tx, id)
 		return err
 	})
@@ -208,7 +217,7 @@ func (s *Site) productPage(c *fiber.Ctx, id uuid.UUID) (productEdit, error) {
 	}
 	v := s.productEdit(c, catalog.ProductForm{ID: x.ID, Slug: x.Slug, Type: string(x.Type), Name: x.Name, Summary: x.Summary, Description: x.Description,
 		Position: strconv.Itoa(x.Position), Visibility: string(x.Visibility)})
-	shelf := viewShelf(x, offers, t.Currency)
+	shelf := viewShelf(x, offers, t.Currency, held)
 	v.Shelf = &shelf
 	return v, nil
 }

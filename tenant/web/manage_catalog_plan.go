@@ -15,6 +15,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/place"
 	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/invoicing"
 )
 
 // planEdit is the editor of a plan.
@@ -167,13 +168,26 @@ func (s *Site) editPlan(c *fiber.Ctx, product catalog.Shelf, f catalog.PlanForm)
 		}
 		v.Prices = append(v.Prices, row)
 	}
+	held, err := heldTax(c)
+	if err != nil {
+		return planEdit{}, err
+	}
 	prices, bad := f.ReadPrices()
 	for _, x := range prices {
 		if bad["price."+x.Currency+"."+string(x.Cycle)] == "" {
-			v.Margins = append(v.Margins, catalog.MarginOf(billing.Money{Minor: x.Amount, Currency: x.Currency}, x.Cycle, cost))
+			v.Margins = append(v.Margins, catalog.MarginOf(billing.Money{Minor: x.Amount, Currency: x.Currency}, x.Cycle, cost, held))
 		}
 	}
 	return v, nil
+}
+
+// heldTax is the tax that the shop's prices hold.
+func heldTax(c *fiber.Ctx) (ppm int64, err error) {
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		ppm, err = invoicing.HeldTax(c.UserContext(), tx)
+		return err
+	})
+	return ppm, err
 }
 
 // costWords says what an offer costs; rates finer than a minor unit are shown as they are.
