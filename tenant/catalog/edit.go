@@ -253,7 +253,9 @@ type PlanForm struct {
 }
 
 // EditCycles are the cycles prices are entered for.
-func EditCycles() []Cycle { return []Cycle{Monthly, Quarterly, SemiAnnual, Annual, OneTime} }
+func EditCycles() []Cycle {
+	return []Cycle{Monthly, Quarterly, SemiAnnual, Annual, Biennial, Triennial, OneTime}
+}
 
 // mostTrialDays is the longest trial a plan may have; a code may add to it.
 const mostTrialDays = 90
