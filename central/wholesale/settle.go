@@ -197,21 +197,23 @@ type Billing struct {
 // BillingOf is one reseller's, of one moment.
 func (d *Desk) BillingOf(ctx context.Context, of tenancy.ID, recent int) (b Billing, err error) {
 	var rows []struct {
-		IsTier bool
-		Name   string
+		IsTier      bool
+		Name        string
+		CreditLimit int64
+		LimitUsed   int64
+		LimitStage  billing.LimitStage
+		LimitAt     time.Time
 		Terms
 	}
 	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		err := tx.NewRaw(`SELECT false AS is_tier, '' AS name, valid_from AS "from", tier, currency, set_by, created_at AS set_at FROM tenant_terms WHERE tenant_id = ?
-			UNION ALL SELECT true, max(name), min(valid_from), tier, '', '', min(valid_from) FROM tiers GROUP BY tier ORDER BY 1, 3 DESC, 4`, of).Scan(ctx, &rows)
+		err := tx.NewRaw(`SELECT false AS is_tier, '' AS name, valid_from AS "from", tier, currency, set_by, created_at AS set_at,
+				coalesce(l.credit_limit_minor, 0) AS credit_limit, coalesce(l.limit_used_minor, 0) AS limit_used, coalesce(l.limit_stage, '') AS limit_stage, l.limit_looked_at AS limit_at
+			FROM tenant_terms LEFT JOIN reseller_profiles l USING (tenant_id) WHERE tenant_id = ?
+			UNION ALL SELECT true, max(name), min(valid_from), tier, '', '', min(valid_from), 0, 0, '', NULL FROM tiers GROUP BY tier ORDER BY 1, 3 DESC, 4`, of).Scan(ctx, &rows)
 		if err != nil {
 			return err
 		}
-		if b.Recent, _, err = invoicesIn(ctx, tx, InvoiceFilter{Tenant: of, Limit: recent}); err != nil {
-			return err
-		}
-		p, err := profileIn(ctx, tx, of)
-		b.Limit = p.Limit
+		b.Recent, _, err = invoicesIn(ctx, tx, InvoiceFilter{Tenant: of, Limit: recent})
 		return err
 	})
 	if err != nil {
@@ -220,9 +222,11 @@ func (d *Desk) BillingOf(ctx context.Context, of tenancy.ID, recent int) (b Bill
 	for _, r := range rows {
 		if r.IsTier {
 			b.Tiers = append(b.Tiers, Tier{Tier: r.Tier, Name: r.Name})
-		} else {
-			b.Terms = append(b.Terms, r.Terms)
+			continue
 		}
+		b.Terms = append(b.Terms, r.Terms)
+		m := func(n int64) billing.Money { return billing.Money{Minor: n, Currency: r.Currency} }
+		b.Limit = Limit{Limit: m(r.CreditLimit), Used: m(r.LimitUsed), Stage: r.LimitStage, At: r.LimitAt}
 	}
 	return b, nil
 }
