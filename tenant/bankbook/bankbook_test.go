@@ -249,7 +249,7 @@ func TestCreditIsPaidAheadByTransfer(t *testing.T) {
 	s.transfers()
 	asked, err := invoicing.AskTopUp(t.Context(), s.db, invoicing.TopUp{Key: "k", AccountID: s.account, Amount: eur(2500)}, olga)
 	s.must(err)
-	s.hand("for "+asked.Number+";25,00")
+	s.hand("for " + asked.Number + ";25,00")
 	if out := s.apply(); out.Applied != 1 || len(out.Refused) != 0 {
 		t.Fatalf("%+v", out)
 	}
