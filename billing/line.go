@@ -9,6 +9,7 @@ import (
 // rule are taxed together.
 type TaxRule struct {
 	Country string // whose tax it is, ISO 3166; empty: nobody's
+	Region  string // of it, where it has a tax of its own; empty: the whole country's
 	Name    string // as it stands on the invoice: VAT
 	Ppm     int64  // parts per million: 19 % is 190000
 	Class   string // standard, reduced, zero; empty: standard

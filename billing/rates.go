@@ -20,13 +20,29 @@ const RatesSource = "built-in table of standard rates, November 2026"
 // TaxRate is a percentage with the days it holds.
 type TaxRate struct {
 	Country string // ISO 3166
+	Region  string // of it, the second part of ISO 3166-2: CA of US-CA; empty: the whole country
 	Name    string
 	Class   string
 	Ppm     int64
+	For     Customer
+	Adds    bool      // of a region: comes on top of the country's rate, as a province's tax does
 	From    time.Time // the first day, UTC
 	To      time.Time // the first day it no longer holds; zero: until the next one of its country and class
 	Source  string
 }
+
+// Customer is the kind of buyer a rate is for.
+type Customer string
+
+// The kinds. A rate for one goes before a rate for all.
+const (
+	Anybody    Customer = ""
+	Businesses Customer = "business"
+	Consumers  Customer = "consumer"
+)
+
+// Classes are the classes of products that a shop may tax at rates of their own.
+func Classes() []string { return []string{Standard, "reduced", Zero, "software", "service"} }
 
 // euCountries are the members of the union's common system of VAT.
 const euCountries = " AT BE BG HR CY CZ DK EE FI FR DE GR HU IE IT LV LT LU MT NL PL PT RO SK SI ES SE "
@@ -93,16 +109,19 @@ func StandardRates() []TaxRate {
 	return rates
 }
 
-// RateAt is the rate of a country and class on a day, of the latest that began and has
-// not ended.
+// RateAt is the rate of a country and class for everybody on a day.
 func RateAt(rates []TaxRate, country, class string, at time.Time) (TaxRate, bool) {
-	var found TaxRate
-	known := false
+	return rateAt(rates, country, "", class, Anybody, at)
+}
+
+// rateAt is a rate on a day: one for the kind of customer before one for all, and of those
+// the latest that began and has not ended.
+func rateAt(rates []TaxRate, country, region, class string, who Customer, at time.Time) (found TaxRate, known bool) {
 	for _, r := range rates {
-		if r.Country != country || r.Class != class || r.From.After(at) || !r.To.IsZero() && !at.Before(r.To) {
+		if r.Country != country || r.Region != region || r.Class != class || r.For != Anybody && r.For != who || r.From.After(at) || !r.To.IsZero() && !at.Before(r.To) {
 			continue
 		}
-		if !known || r.From.After(found.From) {
+		if mine, theirs := r.For != Anybody, found.For != Anybody; !known || mine && !theirs || mine == theirs && r.From.After(found.From) {
 			found, known = r, true
 		}
 	}

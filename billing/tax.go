@@ -29,6 +29,8 @@ const (
 type TaxCase struct {
 	Seller    TaxParty
 	Country   string      // of the buyer; empty: the seller's
+	Region    string      // of the buyer, the second part of ISO 3166-2; empty: not known, or it decides nothing
+	Business  bool        // the buyer is one, whether it has a number or not
 	Postcode  string      // of the buyer: parts of some countries are outside of their VAT
 	TaxID     string      // the buyer's VAT number; empty: none
 	Number    NumberState // what a register says of it
@@ -46,6 +48,11 @@ const (
 	NoteExempt        = "No tax is charged: exempt by certificate "
 	NoteCompensation  = "Compensation for late payment: outside the scope of VAT."
 )
+
+// CrossBorderLimit is how much a seller of one member state may sell a year to consumers of
+// the others, without VAT, before their countries' VAT is owed (Article 59c of Directive
+// 2006/112/EC): in this year and the one before.
+func CrossBorderLimit() Money { return Money{Minor: 10_000_00, Currency: "EUR"} }
 
 // TaxFor is the rule for a sale: the rate of the country where a service counts as
 // supplied (Articles 44, 45 and 58 of Directive 2006/112/EC and what corresponds to
@@ -96,10 +103,7 @@ func (c TaxCase) business(country string) bool {
 // businesses of the United Kingdom and Norway account for it themselves; in Switzerland
 // a registered seller charges them too (Article 45 MWSTG).
 func (c TaxCase) taxedAt(seller, buyer string) bool {
-	if _, own := RateAt(c.Own, buyer, Standard, c.At); own {
-		return true
-	}
-	if _, own := RateAt(c.Own, buyer, c.Class, c.At); own {
+	if c.ownRate(buyer) {
 		return true
 	}
 	if InEU(buyer) && c.Seller.OSS {
@@ -130,21 +134,89 @@ func (c TaxCase) HomeRate() int64 {
 	return c.rated(seller, class).Ppm
 }
 
-// rated is the rule by the shop's own rate or the built-in one. A class that has none
-// is taxed as standard: too little tax is the seller's loss.
+// who is the kind of customer the buyer is to rates.
+func (c TaxCase) who() Customer {
+	if c.Business || CleanTaxID(c.TaxID) != "" {
+		return Businesses
+	}
+	return Consumers
+}
+
+// regionOf is the buyer's region where the country is the buyer's.
+func (c TaxCase) regionOf(country string) string {
+	if country != c.Country && c.Country != "" {
+		return ""
+	}
+	return c.Region
+}
+
+// ownRate reports whether the shop entered a rate for the buyer's place.
+func (c TaxCase) ownRate(country string) bool {
+	for _, region := range []string{"", c.regionOf(country)} {
+		for _, class := range []string{Standard, c.Class} {
+			if _, own := rateAt(c.Own, country, region, class, c.who(), c.At); own {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// rated is the rule by the shop's own rate or the built-in one, of the country and the
+// buyer's region. A class that has none is taxed as standard: too little tax is the
+// seller's loss.
 func (c TaxCase) rated(country, class string) TaxRule {
-	for _, rates := range [][]TaxRate{c.Own, StandardRates()} {
-		if r, ok := RateAt(rates, country, class, c.At); ok {
+	whole, known := c.level(country, "", class)
+	if region := c.regionOf(country); region != "" {
+		switch r, has := c.level(country, region, class); {
+		case has && r.Adds && known:
+			return whole.with(r)
+		case has:
 			return r.rule()
 		}
 	}
-	switch class {
-	case Standard:
-		return TaxRule{Class: class, Category: "Z"}
-	case Zero:
+	switch {
+	case known:
+		return whole.rule()
+	case class == Zero:
 		return TaxRule{Country: country, Class: class, Category: "Z"}
 	}
-	return c.rated(country, Standard)
+	return TaxRule{Class: class, Category: "Z"}
+}
+
+// level is the rate of a country or of one of its regions: of the class, or else the
+// standard one, which what is not taxed has not.
+func (c TaxCase) level(country, region, class string) (TaxRate, bool) {
+	for _, of := range []string{class, Standard} {
+		for _, rates := range [][]TaxRate{c.Own, StandardRates()} {
+			if r, ok := rateAt(rates, country, region, of, c.who(), c.At); ok {
+				return r, true
+			}
+		}
+		if class == Zero {
+			break
+		}
+	}
+	return TaxRate{}, false
+}
+
+// with is the rule of a country's rate and a region's on top of it. Both are of the same
+// net: neither is taken of the other. The note names the parts, for each goes to a state
+// of its own.
+func (r TaxRate) with(region TaxRate) TaxRule {
+	one, two := r.rule(), region.rule()
+	both := one
+	both.Region, both.Ppm = region.Region, one.Ppm+two.Ppm
+	if one.Ppm > 0 && two.Ppm > 0 {
+		both.Name = one.Name + " + " + two.Name
+		both.Note = one.Name + " " + Percent(one.Ppm) + " and " + two.Name + " " + Percent(two.Ppm) + "."
+	} else if one.Ppm == 0 {
+		both.Name = two.Name
+	}
+	if both.Source = one.Source + "; " + two.Source; both.Ppm > 0 {
+		both.Category = "S"
+	}
+	return both
 }
 
 func (r TaxRate) rule() TaxRule {
@@ -152,7 +224,7 @@ func (r TaxRate) rule() TaxRule {
 	if source == "" {
 		source = RatesSource
 	}
-	rule := TaxRule{Country: r.Country, Name: r.Name, Ppm: r.Ppm, Class: r.Class, Source: source + "; valid from " + r.From.Format(time.DateOnly), Category: "S"}
+	rule := TaxRule{Country: r.Country, Region: r.Region, Name: r.Name, Ppm: r.Ppm, Class: r.Class, Source: source + "; valid from " + r.From.Format(time.DateOnly), Category: "S"}
 	if r.Ppm == 0 {
 		rule.Category = "Z"
 	}

@@ -92,6 +92,7 @@ type Line struct {
 // Tax is what lines of one rule come to, with what it rests on.
 type Tax struct {
 	Country  string `json:"country,omitempty"`
+	Region   string `json:"region,omitempty"`
 	Name     string `json:"name,omitempty"`
 	Class    string `json:"class,omitempty"`
 	Ppm      int64  `json:"ppm"`
@@ -107,7 +108,8 @@ type Tax struct {
 const (
 	Invoice    = "invoice"
 	CreditNote = "credit_note"
-	TopUp      = "top_up" // credit that is paid ahead: no invoice, for nothing was sold
+	ProForma   = "pro_forma" // what an invoice would say: no invoice, without a number
+	TopUp      = "top_up"    // credit that is paid ahead: no invoice, for nothing was sold
 )
 
 // Put writes priced lines and their sums into the document.
@@ -115,7 +117,7 @@ func (d *Document) Put(lines []billing.Line, sums []billing.TaxSum) {
 	d.Lines, d.Taxes = make([]Line, len(lines)), make([]Tax, len(sums))
 	for i, s := range sums {
 		d.Taxes[i] = Tax{
-			Country: s.Rule.Country, Name: s.Rule.Name, Class: s.Rule.Class, Ppm: s.Rule.Ppm, Note: s.Rule.Note,
+			Country: s.Rule.Country, Region: s.Rule.Region, Name: s.Rule.Name, Class: s.Rule.Class, Ppm: s.Rule.Ppm, Note: s.Rule.Note,
 			Source: s.Rule.Source, Category: s.Rule.Category, Reason: s.Rule.Reason, NetMinor: s.Net.Minor, TaxMinor: s.Tax.Minor,
 		}
 	}
@@ -144,7 +146,7 @@ func (d Document) Sums() []billing.TaxSum {
 }
 
 func (t Tax) rule() billing.TaxRule {
-	return billing.TaxRule{Country: t.Country, Name: t.Name, Ppm: t.Ppm, Class: t.Class, Note: t.Note, Source: t.Source, Category: t.Category, Reason: t.Reason}
+	return billing.TaxRule{Country: t.Country, Region: t.Region, Name: t.Name, Ppm: t.Ppm, Class: t.Class, Note: t.Note, Source: t.Source, Category: t.Category, Reason: t.Reason}
 }
 
 func (d Document) money(minor int64) billing.Money {

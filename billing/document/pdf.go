@@ -175,8 +175,11 @@ func (p *printer) parties() {
 func (p *printer) facts() {
 	d := p.d
 	rows := [][2]string{{d.Title() + " number", d.Number}, {"Date", d.Day(d.IssuedAt)}}
-	if d.Kind == Invoice {
+	switch d.Kind {
+	case Invoice:
 		rows = append(rows, [2]string{"Due", d.Day(d.DueAt)})
+	case ProForma:
+		rows = [][2]string{{"Drawn up on", d.Day(d.IssuedAt)}}
 	}
 	if c := d.Corrects; c != nil {
 		rows = append(rows, [2]string{"For invoice", c.Number}, [2]string{"of", d.Day(c.IssuedAt)})
@@ -298,11 +301,17 @@ func (p *printer) totals() {
 	p.SetY(p.GetY() + 5)
 }
 
+// ProFormaWords stand on every pro-forma invoice.
+const ProFormaWords = "This is no invoice: it has no number, is not owed and gives no right to deduct tax. It says what an invoice drawn up today would."
+
 // words are the sentences below the totals.
 func (p *printer) words() {
 	var all []string
 	if p.d.Kind == Invoice && p.d.TotalMinor > 0 {
 		all = append(all, "Due on "+p.d.Day(p.d.DueAt)+". Who pays by bank transfer gives the number "+p.d.Number+" as reference.")
+	}
+	if p.d.Kind == ProForma {
+		all = append(all, ProFormaWords)
 	}
 	if p.d.Reason != "" {
 		all = append(all, "Reason: "+p.d.Reason)

@@ -15,6 +15,9 @@ func (d Document) Title() string {
 	if d.Kind == CreditNote {
 		return "Credit note"
 	}
+	if d.Kind == ProForma {
+		return "Pro-forma invoice"
+	}
 	if d.Kind == TopUp {
 		return "Top-up"
 	}
@@ -26,6 +29,9 @@ func (d Document) Title() string {
 
 // FileName is the number as a file may be called, without an ending.
 func (d Document) FileName() string {
+	if d.Kind == ProForma {
+		return "pro-forma"
+	}
 	return strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
 			return r

@@ -117,6 +117,7 @@ type Method struct {
 	Label       string    // Visa •••• 4242, PayPal ida@example.com
 	ExpiresOn   time.Time // first day of which it is of no use; zero: never
 	Mandate     *Mandate  // of a bank account, once its owner gave one
+	Country     string    // in which it was issued, ISO 3166; empty: the gateway does not say
 	Fingerprint string    // tells the same card from another one; empty: the gateway does not say
 }
 

@@ -60,6 +60,13 @@ func (b BillTo) Check() (BillTo, error) {
 	if !place.IsCountry(b.Country) {
 		wrong["country"] = "Please choose a country."
 	}
+	if place.NeedsRegion(b.Country) { // its tax goes by it
+		code, known := place.RegionCode(b.Country, b.Region)
+		if !known {
+			wrong["region"] = "Please give a state or province of " + place.CountryName(b.Country) + ", by its name or its two letters."
+		}
+		b.Region = code
+	}
 	if b.Email = strings.TrimSpace(b.Email); b.Email != "" {
 		if _, err := identity.ParseEmail(b.Email); err != nil {
 			wrong["billing_email"] = "That does not look like an e-mail address."

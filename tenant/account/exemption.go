@@ -15,8 +15,8 @@ import (
 
 // SaveExemption keeps the certificate that an account is not taxed by, for invoices from
 // now on; the zero one takes it away. Saving what is there changes nothing. Faults:
-// account.exemption_invalid about exemption_number, exemption_note, exemption_from and
-// exemption_to; account.not_found.
+// account.exemption_invalid about exemption_number, exemption_note, exemption_from,
+// exemption_to and exemption_places; account.not_found.
 func SaveExemption(ctx context.Context, db *tenancy.DB, id uuid.UUID, e Exemption, by audit.Origin) error {
 	e, err := e.Check()
 	if err != nil {
@@ -53,6 +53,6 @@ func SaveExemption(ctx context.Context, db *tenancy.DB, id uuid.UUID, e Exemptio
 		if err != nil {
 			return err
 		}
-		return by.Record(ctx, tx, action, audit.Target{Kind: "account", ID: id.String()}, map[string]any{"number": e.Number, "from": e.From, "to": e.To})
+		return by.Record(ctx, tx, action, audit.Target{Kind: "account", ID: id.String()}, map[string]any{"number": e.Number, "from": e.From, "to": e.To, "places": e.Places})
 	})
 }

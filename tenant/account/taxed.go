@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/place"
 )
 
 // NumberCheck is what the register of VAT numbers said, as accounts.tax_check keeps it.
@@ -55,8 +57,18 @@ func AskAboutNumber(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
 type Exemption struct {
 	Number string `json:"number"`
 	Note   string `json:"note,omitempty"`
-	From   string `json:"from,omitempty"` // first day, 2026-01-01; empty: always
-	To     string `json:"to,omitempty"`   // last day; empty: no end
+	From   string `json:"from,omitempty"`   // first day, 2026-01-01; empty: always
+	To     string `json:"to,omitempty"`     // last day; empty: no end
+	Places string `json:"places,omitempty"` // where it counts: "US-TX CA"; empty: everywhere
+}
+
+// MostPlaces is how many places a certificate may name.
+const MostPlaces = 60
+
+// Counts reports whether the certificate is for a place.
+func (e Exemption) Counts(country, region string) bool {
+	all := strings.Fields(e.Places)
+	return len(all) == 0 || slices.Contains(all, country) || region != "" && slices.Contains(all, country+"-"+region)
 }
 
 // Holds reports whether the certificate counts on a day.
@@ -83,18 +95,39 @@ func (e Exemption) Check() (Exemption, error) {
 			wrong[field] = "Give a day such as 2026-12-31."
 		}
 	}
+	e.Places = places(e.Places, wrong)
 	if len(wrong) == 0 && e.From != "" && e.To != "" && e.To < e.From {
 		wrong["exemption_to"] = "The last day is not before the first."
 	}
-	if e.Number == "" && (e.Note != "" || e.From != "" || e.To != "") {
+	if e.Number == "" && e != (Exemption{}) {
 		wrong["exemption_number"] = "Give the number of the certificate, or leave everything empty."
 	}
 	return e, fault.Fields("account.exemption_invalid", wrong)
 }
 
+// places reads where a certificate counts: countries by two letters, and regions of those
+// whose tax differs by region, each once and in order.
+func places(typed string, wrong map[string]string) string {
+	all := strings.FieldsFunc(strings.ToUpper(oneLine(typed)), func(r rune) bool { return r == ' ' || r == ',' || r == ';' })
+	slices.Sort(all)
+	all = slices.Compact(all)
+	for _, p := range all {
+		country, region, part := strings.Cut(p, "-")
+		if _, known := place.RegionCode(country, region); !place.IsCountry(country) || part && !known {
+			wrong["exemption_places"] = "Give countries and states by their letters, such as US-TX US-CA DE."
+		}
+	}
+	if len(all) > MostPlaces {
+		wrong["exemption_places"] = "Please give fewer places, or leave this empty for all of them."
+	}
+	return strings.Join(all, " ")
+}
+
 // Taxed is what tax asks of a customer.
 type Taxed struct {
 	Country   string
+	Region    string // its code, where the country's tax differs by region; empty: not known
+	Business  bool
 	Postcode  string
 	TaxID     string
 	Number    billing.NumberState // pending where nobody answered about this number
@@ -102,8 +135,8 @@ type Taxed struct {
 }
 
 // TaxedOf reads what tax asks of a customer from the columns of its account.
-func TaxedOf(country, postcode, taxID, check, exemption string, at time.Time) (Taxed, error) {
-	p := Party{Address: Address{Country: country, Postcode: postcode}, TaxID: taxID}
+func TaxedOf(kind string, a Address, taxID, check, exemption string, at time.Time) (Taxed, error) {
+	p := Party{Kind: kind, Address: a, TaxID: taxID}
 	var err error
 	if p.NumberCheck, p.Exemption, err = readTax(check, exemption); err != nil {
 		return Taxed{}, err
@@ -134,11 +167,12 @@ func readTax(check, exemption string) (c NumberCheck, e Exemption, err error) {
 
 // Taxed is what tax asks of the party at a moment.
 func (p Party) Taxed(at time.Time) Taxed {
-	t := Taxed{Country: p.Country, Postcode: p.Postcode, TaxID: p.TaxID, Number: billing.NumberPending}
+	t := Taxed{Country: p.Country, Business: p.Kind == "business", Postcode: p.Postcode, TaxID: p.TaxID, Number: billing.NumberPending}
+	t.Region, _ = place.RegionCode(p.Country, p.Region)
 	if p.NumberCheck.Number != "" && p.NumberCheck.Number == billing.CleanTaxID(p.TaxID) {
 		t.Number = p.NumberCheck.State
 	}
-	if p.Exemption.Holds(at) {
+	if p.Exemption.Holds(at) && p.Exemption.Counts(t.Country, t.Region) {
 		t.Exemption = p.Exemption.Number
 	}
 	return t

@@ -27,6 +27,7 @@ type Shelf struct {
 	Name        string
 	Summary     string
 	Description string
+	TaxClass    string // of billing.Classes
 	Position    int
 	Visibility  Visibility
 	ChangedAt   time.Time
@@ -34,7 +35,7 @@ type Shelf struct {
 	Options     []Option   `bun:"-"`
 }
 
-const shelfColumns = "id, slug, type, name, summary, coalesce(description, '') AS description, position, visibility, changed_at"
+const shelfColumns = "id, slug, type, name, summary, coalesce(description, '') AS description, coalesce(tax_class, 'standard') AS tax_class, position, visibility, changed_at"
 
 // Everything is all products with all plans, also the hidden and archived, in two
 // statements; the archived last.
@@ -110,6 +111,7 @@ type ProductForm struct {
 	Name        string
 	Summary     string
 	Description string
+	TaxClass    string // empty: standard
 	Position    string
 	Visibility  string
 }
@@ -178,6 +180,12 @@ func SaveProduct(ctx context.Context, db *tenancy.DB, in ProductForm, by audit.O
 	if !slices.ContainsFunc(Types(), func(t [2]string) bool { return t[0] == in.Type }) {
 		wrong["type"] = "Please choose one of these."
 	}
+	if in.TaxClass == "" {
+		in.TaxClass = billing.Standard
+	}
+	if !slices.Contains(billing.Classes(), in.TaxClass) {
+		wrong["tax_class"] = "Please choose one of these."
+	}
 	position, visibility := wrong.number("position", in.Position, 0, 9999), wrong.visibility(in.Visibility)
 	if err := fault.Fields("product.invalid", wrong); err != nil {
 		return uuid.Nil, err
@@ -191,15 +199,15 @@ func SaveProduct(ctx context.Context, db *tenancy.DB, in ProductForm, by audit.O
 			}
 			action = "product.added"
 		}
-		res, err := tx.NewRaw(`INSERT INTO products AS p (id, slug, type, name, summary, description, position, visibility, created_at, changed_at)
-			SELECT ?0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8 WHERE ?9 OR EXISTS (SELECT FROM products WHERE id = ?0)
+		res, err := tx.NewRaw(`INSERT INTO products AS p (id, slug, type, name, summary, description, position, visibility, created_at, changed_at, tax_class)
+			SELECT ?0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, nullif(?10, 'standard') WHERE ?9 OR EXISTS (SELECT FROM products WHERE id = ?0)
 			ON CONFLICT (id) DO UPDATE SET slug = excluded.slug, type = excluded.type, name = excluded.name, summary = excluded.summary, description = excluded.description,
-			position = excluded.position, visibility = excluded.visibility, changed_at = excluded.changed_at`,
-			id, in.Slug, in.Type, in.Name, in.Summary, bun.NullZero(in.Description), position, visibility, tx.Now(), in.ID == uuid.Nil).Exec(ctx)
+			position = excluded.position, visibility = excluded.visibility, changed_at = excluded.changed_at, tax_class = excluded.tax_class`,
+			id, in.Slug, in.Type, in.Name, in.Summary, bun.NullZero(in.Description), position, visibility, tx.Now(), in.ID == uuid.Nil, in.TaxClass).Exec(ctx)
 		if err := kept(res, err, errNoProduct); err != nil {
 			return err
 		}
-		return changed(ctx, tx, by, action, audit.Target{Kind: "product", ID: id.String()}, map[string]any{"name": in.Name, "visibility": visibility})
+		return changed(ctx, tx, by, action, audit.Target{Kind: "product", ID: id.String()}, map[string]any{"name": in.Name, "visibility": visibility, "tax_class": in.TaxClass})
 	})
 	if tenancy.IsTaken(err, "products_slug_key") {
 		err = fault.Field("slug", "product.slug_taken", "Another product has this address.")

@@ -31,6 +31,7 @@ type FullPlan struct {
 	ProductID         uuid.UUID
 	Product           string // its slug
 	ProductName       string
+	TaxClass          string // of its product
 	Type              Type
 	ProductVisibility Visibility
 	Slug              string
@@ -154,6 +155,7 @@ type fullRow struct {
 	ProductID         uuid.UUID
 	Product           string
 	ProductName       string
+	TaxClass          string
 	Type              Type
 	ProductVisibility Visibility
 	Slug              string
@@ -179,7 +181,7 @@ type fullRow struct {
 
 // fullRows reads plans with their prices and options in one statement.
 const fullRows = `
-SELECT pl.id, pl.product_id, p.slug AS product, p.name AS product_name, p.type, p.visibility AS product_visibility,
+SELECT pl.id, pl.product_id, p.slug AS product, p.name AS product_name, coalesce(p.tax_class, 'standard') AS tax_class, p.type, p.visibility AS product_visibility,
        pl.slug, pl.name, pl.summary, pl.facts, pl.recommended, pl.position, pl.visibility, pl.sku, pl.stock, pl.delivery,
        coalesce(pl.upgrade, 'prorate') AS upgrade, coalesce(pl.downgrade, 'at_renewal') AS downgrade, coalesce(pl.pause_days, 0) AS pause_days,
        coalesce(pl.trial_days, 0) AS trial_days, coalesce(pl.trial_card, false) AS trial_card,
@@ -211,7 +213,7 @@ func full(ctx context.Context, tx *tenancy.Tx, where string, args ...any) ([]Ful
 
 func (r fullRow) plan() (FullPlan, error) {
 	p := FullPlan{
-		ID: r.ID, ProductID: r.ProductID, Product: r.Product, ProductName: r.ProductName, Type: r.Type, ProductVisibility: r.ProductVisibility,
+		ID: r.ID, ProductID: r.ProductID, Product: r.Product, ProductName: r.ProductName, TaxClass: r.TaxClass, Type: r.Type, ProductVisibility: r.ProductVisibility,
 		Slug: r.Slug, Name: r.Name, Summary: r.Summary, Recommended: r.Recommended, Position: r.Position, Visibility: r.Visibility,
 		Stock: r.Stock, Upgrade: r.Upgrade, Downgrade: r.Downgrade, PauseDays: r.PauseDays, TrialDays: r.TrialDays, TrialCard: r.TrialCard, ChangedAt: r.ChangedAt,
 	}

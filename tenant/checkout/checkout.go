@@ -78,6 +78,7 @@ type Item struct {
 	PlanID     uuid.UUID         `json:"plan_id"`
 	Type       catalog.Type      `json:"type"`
 	SKU        string            `json:"sku,omitempty"`
+	TaxClass   string            `json:"tax_class,omitempty"`
 	Label      string            `json:"label"`
 	Picked     catalog.Picked    `json:"picked"`
 	RegionName string            `json:"region_name,omitempty"`

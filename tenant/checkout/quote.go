@@ -94,8 +94,8 @@ type buyer struct {
 	Country  *string
 	TaxID    *string `bun:"tax_id"`
 
-	Postcode, TaxCheck, TaxExemption string
-	Agreed                           string // its prices; see agreed.Column
+	Kind, Postcode, Region, TaxCheck, TaxExemption string
+	Agreed                                         string // its prices; see agreed.Column
 }
 
 func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catalog.Offer, a Ask) (Quote, error) {
@@ -104,7 +104,7 @@ func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catal
 	}
 	who := buyer{Currency: t.Currency}
 	if a.AccountID != uuid.Nil {
-		err := tx.NewRaw(`SELECT currency, country, tax_id, coalesce(billing->>'postcode', '') AS postcode, coalesce(tax_check::text, '') AS tax_check,
+		err := tx.NewRaw(`SELECT currency, country, tax_id, coalesce(kind, '') AS kind, coalesce(billing->>'postcode', '') AS postcode, coalesce(billing->>'region', '') AS region, coalesce(tax_check::text, '') AS tax_check,
 			coalesce(tax_exemption::text, '') AS tax_exemption, `+agreed.Column("accounts.id")+` AS agreed FROM accounts WHERE id = ? AND closed_at IS NULL`, a.AccountID).Scan(ctx, &who)
 		if tenancy.IsNoRows(err) {
 			return Quote{}, fault.New(fault.NotFound, "checkout.unknown_account", "There is no such account.")
@@ -150,7 +150,7 @@ func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catal
 	if len(all) == 0 { // everything is tried first
 		return q, nil
 	}
-	taxed, err := account.TaxedOf(q.Country, who.Postcode, text(who.TaxID), who.TaxCheck, who.TaxExemption, tx.Now())
+	taxed, err := account.TaxedOf(who.Kind, account.Address{Country: q.Country, Postcode: who.Postcode, Region: who.Region}, text(who.TaxID), who.TaxCheck, who.TaxExemption, tx.Now())
 	if err != nil {
 		return Quote{}, err
 	}
@@ -205,7 +205,7 @@ func configure(plans []catalog.FullPlan, offers []catalog.Offer, currency string
 		return Item{}, err
 	}
 	return Item{
-		PlanID: p.ID, Type: p.Type, SKU: p.SKU, Label: c.Label, Picked: c.Picked, RegionName: c.RegionName, ImageName: c.ImageName,
+		PlanID: p.ID, Type: p.Type, SKU: p.SKU, TaxClass: p.TaxClass, Label: c.Label, Picked: c.Picked, RegionName: c.RegionName, ImageName: c.ImageName,
 		Spec: c.Spec, Parts: c.Items, Chosen: c.Chosen, Amount: c.Amount, Setup: c.Setup,
 	}, nil
 }
@@ -251,7 +251,7 @@ func (x Item) lines() (all []billing.Line) {
 				words += ", " + x.RegionName
 			}
 		}
-		all = append(all, billing.Line{Kind: part.Kind, SubscriptionID: sub, Description: words, Quantity: part.Quantity, Unit: part.Unit, PriceID: priceID(part), Awaits: x.Picked.Cycle.Months() > 0})
+		all = append(all, billing.Line{Kind: part.Kind, SubscriptionID: sub, Description: words, Quantity: part.Quantity, Unit: part.Unit, PriceID: priceID(part), Awaits: x.Picked.Cycle.Months() > 0, Tax: billing.TaxRule{Class: x.TaxClass}})
 	}
 	return append(all, x.once()...)
 }
@@ -263,7 +263,7 @@ func (x Item) once() (all []billing.Line) {
 		sub = x.SubscriptionID.String()
 	}
 	if !x.Setup.IsZero() {
-		all = append(all, billing.Line{Kind: "setup", SubscriptionID: sub, Description: "Setting up " + x.Label, Quantity: 1, Unit: x.Setup})
+		all = append(all, billing.Line{Kind: "setup", SubscriptionID: sub, Description: "Setting up " + x.Label, Quantity: 1, Unit: x.Setup, Tax: billing.TaxRule{Class: x.TaxClass}})
 	}
 	return all
 }

@@ -130,17 +130,29 @@ func lock(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Invoice, error) {
 
 // Stored is the document of an invoice as it was issued, or the fault invoice.not_found.
 func Stored(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (document.Document, error) {
-	var text string
-	var d document.Document
-	err := tx.NewRaw("SELECT document::text FROM invoices WHERE id = ? AND document IS NOT NULL", id).Scan(ctx, &text)
+	d, _, err := StoredWithEvidence(ctx, tx, id)
+	return d, err
+}
+
+// StoredWithEvidence is Stored, with the evidence of where the buyer was; nil: it was
+// issued before any was kept.
+func StoredWithEvidence(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (d document.Document, e *Evidence, err error) {
+	var r struct{ Document, Evidence string }
+	err = tx.NewRaw("SELECT document::text AS document, coalesce(evidence::text, '') AS evidence FROM invoices WHERE id = ? AND document IS NOT NULL", id).Scan(ctx, &r)
 	if tenancy.IsNoRows(err) {
-		return d, fault.New(fault.NotFound, "invoice.not_found", "There is no such invoice.")
+		return d, nil, fault.New(fault.NotFound, "invoice.not_found", "There is no such invoice.")
 	}
 	if err != nil {
-		return d, fmt.Errorf("read document: %w", err)
+		return d, nil, fmt.Errorf("read document: %w", err)
 	}
-	if err := json.Unmarshal([]byte(text), &d); err != nil {
-		return d, fmt.Errorf("read document: %w", err)
+	if err := json.Unmarshal([]byte(r.Document), &d); err != nil {
+		return d, nil, fmt.Errorf("read document: %w", err)
 	}
-	return d, nil
+	if r.Evidence != "" {
+		e = &Evidence{}
+		if err := json.Unmarshal([]byte(r.Evidence), e); err != nil {
+			return d, nil, fmt.Errorf("read the evidence of invoice %s: %w", id, err)
+		}
+	}
+	return d, e, nil
 }

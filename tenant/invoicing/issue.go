@@ -91,8 +91,16 @@ func issueFresh(ctx context.Context, tx *tenancy.Tx, series seriesRow, seller te
 	if err != nil {
 		return nil, err
 	}
+	lines := make([][]billing.Line, len(drafts))
+	for i, d := range drafts {
+		lines[i] = d.Lines
+	}
+	if lines, err = seller.classes(ctx, tx, lines); err != nil {
+		return nil, err
+	}
 	made, news, docs := map[string]Invoice{}, make([]Invoice, len(drafts)), make([]issued, len(drafts))
 	for i, d := range drafts {
+		d.Lines = lines[i]
 		if docs[i], err = d.issued(seller, buyers[d.AccountID], series.Next+int64(i), tx.Now()); err != nil {
 			return nil, err
 		}

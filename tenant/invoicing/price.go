@@ -40,17 +40,20 @@ func Price(ctx context.Context, tx *tenancy.Tx, accountCountry, taxID string, li
 
 // PriceFor is Price for a customer of whom more is known.
 func PriceFor(ctx context.Context, tx *tenancy.Tx, buyer account.Taxed, lines []billing.Line) (Priced, error) {
-	shop, err := termsOf(ctx, tx, tx.Now(), nil)
+	all, err := PriceAll(ctx, tx, buyer, [][]billing.Line{lines})
 	if err != nil {
 		return Priced{}, err
 	}
-	return price(shop, buyer, lines, tx.Now())
+	return all[0], nil
 }
 
 // PriceAll is PriceFor for several invoices of one customer, at the cost of one.
 func PriceAll(ctx context.Context, tx *tenancy.Tx, buyer account.Taxed, invoices [][]billing.Line) ([]Priced, error) {
 	shop, err := termsOf(ctx, tx, tx.Now(), nil)
 	if err != nil {
+		return nil, err
+	}
+	if invoices, err = shop.classes(ctx, tx, invoices); err != nil {
 		return nil, err
 	}
 	all := make([]Priced, len(invoices))
@@ -88,7 +91,7 @@ func TellHeldTax(ctx context.Context, tx *tenancy.Tx) error {
 func (t terms) taxCase(buyer account.Taxed, class string, at time.Time) billing.TaxCase {
 	c := billing.TaxCase{
 		Seller:  billing.TaxParty{Country: t.Country, SmallBusiness: t.SmallBusiness, OSS: t.OSS, Registered: t.Registered},
-		Country: buyer.Country, Postcode: buyer.Postcode, TaxID: buyer.TaxID, Number: buyer.Number, Exemption: buyer.Exemption, Class: class, At: at, Own: t.rates,
+		Country: buyer.Country, Region: buyer.Region, Business: buyer.Business, Postcode: buyer.Postcode, TaxID: buyer.TaxID, Number: buyer.Number, Exemption: buyer.Exemption, Class: class, At: at, Own: t.rates,
 	}
 	if t.TrustNumbers && c.Number != billing.NumberRefused {
 		c.Number = billing.NumberByForm
@@ -189,13 +192,17 @@ func (p *Priced) summed(err error) error {
 type terms struct {
 	settings.Billing
 	rates   []billing.TaxRate // which the shop entered and which hold on the day
+	classed bool              // some product is taxed otherwise than as standard
 	known   []string          // of the keys asked for, those there is an invoice of
 	account *document.Account // where bank transfers go; nil: nobody is asked for one
 }
 
 // termsOf asks for all of it at once: every invoice and every offer begins with it.
 func termsOf(ctx context.Context, tx *tenancy.Tx, at time.Time, keys []string) (terms, error) {
-	var r struct{ Settings, Rates, Known, Account string }
+	var r struct {
+		Settings, Rates, Known, Account string
+		Classed                         bool
+	}
 	if keys == nil {
 		keys = []string{}
 	}
@@ -205,15 +212,16 @@ func termsOf(ctx context.Context, tx *tenancy.Tx, at time.Time, keys []string) (
 	}
 	err = tx.NewRaw(`SELECT coalesce((SELECT value::text FROM shop_settings WHERE name = ?0), '') AS settings,
 			(SELECT coalesce(json_agg(i.key), '[]')::text FROM jsonb_array_elements_text(?1::jsonb) AS k JOIN invoices i ON i.key = k) AS known,
+			EXISTS (SELECT FROM products WHERE tax_class IS NOT NULL) AS classed,
 			coalesce((SELECT public_settings::text FROM gateways WHERE code = 'transfer' AND state = 'on'), '') AS account,
-			(SELECT coalesce(json_agg(json_build_object('Country', country, 'Name', name, 'Class', class, 'Source', source,
+			(SELECT coalesce(json_agg(json_build_object('Country', country, 'Region', region, 'Name', name, 'Class', split_part(class, '@', 1), 'For', split_part(class, '@', 2), 'Adds', coalesce(adds, false), 'Source', source,
 				'Ppm', (percent * 10000)::bigint, 'From', to_char(valid_from, 'YYYY-MM-DD"T"00:00:00"Z"'))), '[]')::text
-			FROM tax_rates WHERE region = '' AND valid_from <= ?2::date AND (valid_to IS NULL OR valid_to > ?2::date)) AS rates`,
+			FROM tax_rates WHERE valid_from <= ?2::date AND (valid_to IS NULL OR valid_to > ?2::date)) AS rates`,
 		settings.BillingName, string(asked), at.UTC()).Scan(ctx, &r)
 	if err != nil {
 		return terms{}, fmt.Errorf("read the shop's terms: %w", err)
 	}
-	var t terms
+	t := terms{classed: r.Classed}
 	if t.account, err = accountOf(r.Account); err != nil {
 		return terms{}, err
 	}

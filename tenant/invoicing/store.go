@@ -81,9 +81,12 @@ const storeStatement = `WITH RECURSIVE n AS MATERIALIZED (
 		UNION ALL SELECT n.place, c.hash, sha256('ezscale invoice 1'::bytea || c.hash || convert_to(? || ' ' || n.sequence || ' ' || n.document::text, 'UTF8'))
 			FROM chain c JOIN n ON n.place = c.place + 1),
 	kept AS (INSERT INTO invoices (id, key, kind, corrects_id, account_id, state, series, sequence, number, currency, net_minor, tax_minor, total_minor,
-			paid_minor, credited_minor, document, prev_hash, hash, issued_at, due_at, paid_at, tries, next_try_at, created_at, changed_at)
+			paid_minor, credited_minor, document, prev_hash, hash, issued_at, due_at, paid_at, tries, next_try_at, created_at, changed_at, evidence)
 		SELECT n.id, n.key, n.kind, n.corrects_id, n.account_id, n.state, ?, n.sequence, n.number, n.currency, n.net_minor, n.tax_minor, n.total_minor,
-			0, 0, n.document, c.prev, c.hash, n.issued_at, n.due_at, n.paid_at, 0, n.next_try_at, ?, ? FROM n JOIN chain c USING (place)),
+			0, 0, n.document, c.prev, c.hash, n.issued_at, n.due_at, n.paid_at, 0, n.next_try_at, ?, ?, e.evidence FROM n JOIN chain c USING (place)
+		LEFT JOIN LATERAL (SELECT jsonb_strip_nulls(jsonb_build_object('billing_country', a.country, 'billing_region', nullif(a.billing->>'region', ''), 'tax_id', nullif(a.tax_id, ''),
+			'number_state', a.tax_check->>'state', 'card_country', m.country, 'ip', (SELECT nullif(o.ip, '') FROM orders o WHERE o.account_id = a.id ORDER BY o.placed_at DESC LIMIT 1))) AS evidence
+			FROM accounts a LEFT JOIN payment_methods m ON m.id = a.default_method_id AND m.state <> 'removed' WHERE a.id = n.account_id AND n.kind = 'invoice') e ON true),
 	lines AS (INSERT INTO invoice_lines (invoice_id, position, kind, subscription_id, description, period_from, period_to, quantity, unit_minor, net_minor, tax_percent, tax_note, meter_id, usage_round, price_id)
 		SELECT n.id, r.position, r.kind, r.subscription_id, r.description, r.period_from, r.period_to, r.quantity, r.unit_minor, r.net_minor, r.tax_ppm / 10000.0, r.tax_note, r.meter_id, r.usage_round, r.price_id
 		FROM n, jsonb_to_recordset(n.lines) AS r(position int, kind text, subscription_id uuid, description text, period_from timestamptz,

@@ -160,11 +160,11 @@ func keepMethod(ctx context.Context, tx *tenancy.Tx, account uuid.UUID, code str
 	if !m.ExpiresOn.IsZero() {
 		expires = m.ExpiresOn
 	}
-	err = tx.NewRaw(`INSERT INTO payment_methods (id, account_id, gateway, customer_ref, ref, kind, label, expires_on, fingerprint, state, created_at, changed_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), 'active', ?, ?)
-		ON CONFLICT (gateway, ref) DO UPDATE SET state = 'active', label = excluded.label, expires_on = excluded.expires_on, fingerprint = excluded.fingerprint, changed_at = excluded.changed_at
+	err = tx.NewRaw(`INSERT INTO payment_methods (id, account_id, gateway, customer_ref, ref, kind, label, expires_on, fingerprint, state, created_at, changed_at, country)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), 'active', ?, ?, CASE WHEN ?::text ~ '^[A-Z]{2}$' THEN ? END)
+		ON CONFLICT (gateway, ref) DO UPDATE SET state = 'active', label = excluded.label, expires_on = excluded.expires_on, fingerprint = excluded.fingerprint, changed_at = excluded.changed_at, country = excluded.country
 		WHERE payment_methods.account_id = excluded.account_id RETURNING id`,
-		id, account, code, m.CustomerRef, m.Ref, m.Kind, m.Label, expires, m.Fingerprint, tx.Now(), tx.Now()).Scan(ctx, &id)
+		id, account, code, m.CustomerRef, m.Ref, m.Kind, m.Label, expires, m.Fingerprint, tx.Now(), tx.Now(), m.Country, m.Country).Scan(ctx, &id)
 	if tenancy.IsNoRows(err) {
 		return uuid.Nil, fmt.Errorf("save payment method %s: it is another account's", m.Ref)
 	}

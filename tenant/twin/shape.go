@@ -86,6 +86,7 @@ func (m Making) rules() map[string]shaped {
 		"credit_grants":  {columns: map[string]string{"created_by": "'somebody'"}},
 		"credit_moves":   {columns: map[string]string{"actor": "'somebody'"}},
 		"gift_codes":     {columns: map[string]string{"created_by": "'somebody'", "batch": "CASE WHEN batch <> '' THEN 'A batch' ELSE '' END"}},
+		"invoices":       {columns: map[string]string{"evidence": "evidence - 'ip'"}},
 		"orders":         {columns: map[string]string{"ip": "''", "evidence": "evidence - 'ip'"}},
 		"quotes":         {where: "accepted_at IS NOT NULL"},
 		"mails":          {columns: map[string]string{"sealed_body": "NULL", "last_error": "NULL"}, where: "state = 'sent' AND (key LIKE 'invoice/%' AND created_at > now() - interval '60 days' OR key LIKE 'price_change/%')"},
@@ -115,7 +116,7 @@ func nameless() map[string]shaped {
 			"tax_exemption": `CASE WHEN tax_exemption IS NULL THEN NULL ELSE tax_exemption || '{"number": "twin"}'::jsonb END`,
 		}},
 		"services": {columns: map[string]string{"name": "label", "hostname": named("host-", "id"), "holds": "(SELECT coalesce(jsonb_object_agg(h.key, 'as in the original'), '{}') FROM jsonb_each_text(holds) h)"}},
-		"invoices": {columns: map[string]string{"document": `CASE WHEN document IS NULL THEN NULL ELSE document || jsonb_build_object(
+		"invoices": {columns: map[string]string{"evidence": "NULL::jsonb", "document": `CASE WHEN document IS NULL THEN NULL ELSE document || jsonb_build_object(
 			'buyer', jsonb_strip_nulls(jsonb_build_object('name', ` + named("Customer ", "account_id") + `, 'country', document->'buyer'->'country', 'region', document->'buyer'->'region',
 				'tax_id', regexp_replace(document->'buyer'->>'tax_id', '[0-9]', '0', 'g'), 'email', ` + named("customer-", "account_id") + ` || '@example.invalid')),
 			'lines', (SELECT coalesce(jsonb_agg(l.value || jsonb_build_object('description',` + strings.ReplaceAll(plain, "%c%", "l.value->>'description'") + `) ORDER BY l.ordinality), '[]') FROM jsonb_array_elements(document->'lines') WITH ORDINALITY l)) - '{reason,buyer_reference}'::text[] END`}},

@@ -33,6 +33,8 @@ func TestTheBooksOnThePages(t *testing.T) {
 		"/manage/books/journal.csv":       {"receivable,revenue", "cash/transfer,receivable"},
 		"/manage/books/trial-balance.csv": {"receivable,Owed by customers,EUR"},
 		"/manage/books/receivables.csv":   {"customer,currency,not due"},
+		"/manage/books/tax":               {"Taxed sales", "No tax was charged in these days."}, // the shop has not said its country
+		"/manage/books/tax.csv":           {"country,region,tax"},
 		"/manage/books/revenue":           {"Deferred at its end", "Expected"},
 		"/manage/books/revenue.csv":       {"month,currency,earned", ",EUR,"},
 		"/manage/books/datev.csv":         {`"EXTF";700;21;`, ";1410;8210;"},

@@ -26,6 +26,7 @@ func (s *Site) clientSubscriptionRoutes() []surface.Route {
 	return append([]surface.Route{
 		at("GET", "", s.clientSubscriptions),
 		at("GET", "/:subscription", s.clientSubscription),
+		at("GET", "/:subscription/pro-forma.pdf", s.clientProForma),
 		at("GET", "/:subscription/cancel", s.askToCancel),
 		at("POST", "/:subscription/cancel", s.cancelSubscription),
 		at("POST", "/:subscription/resume", s.resumeSubscription),

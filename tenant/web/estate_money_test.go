@@ -74,5 +74,8 @@ func (e *estate) furnishMoney(t testing.TB, of tenancy.Tenant, things map[string
 	must(t, err)
 	r, err := e.site.Payments.GiveBack(ctx, db, payment.RefundRequest{Key: "r", PaymentID: p.ID, Amount: billing.Money{Minor: 100, Currency: "EUR"}, Reason: "Goodwill", CreditNote: true}, by)
 	must(t, err)
+	sheet := uuid.New()
+	must(t, invoicing.SaveSheet(ctx, db, invoicing.SheetForm{ID: sheet, AccountID: account, Currency: "EUR", TermDays: "7", Lines: []invoicing.SheetFormLine{{Text: "Work", Unit: "80"}}}, by))
+	things[":draft"] = sheet.String()
 	things[":payment"], things[":refund"], things[":method"] = p.ID.String(), r.ID.String(), method.String()
 }

@@ -239,6 +239,10 @@ type invoiceView struct {
 	Payment    string
 	Note       bool // a refund with a credit note
 	ToCredit   bool // a refund that becomes credit
+
+	Evidence     *invoicing.Evidence // where the buyer was; nil: none was kept
+	EvidenceSays string
+	EvidenceBad  bool // its pieces do not agree
 }
 
 // typed is what a form about an amount sent.

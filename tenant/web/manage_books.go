@@ -32,6 +32,8 @@ func (s *Site) booksRoutes() []surface.Route {
 		at("GET", booksPath+"/trial-balance.csv", identity.ReportsRead, s.trialCSV),
 		at("GET", booksPath+"/receivables.csv", identity.ReportsRead, s.agedCSV),
 		at("GET", booksPath+"/journal.csv", identity.ReportsRead, s.journalCSV),
+		at("GET", booksPath+"/tax", identity.ReportsRead, s.showTaxReport),
+		at("GET", booksPath+"/tax.csv", identity.ReportsRead, s.taxReportCSV),
 		at("GET", booksPath+"/revenue", identity.ReportsRead, s.showRevenue),
 		at("GET", booksPath+"/revenue.csv", identity.ReportsRead, s.revenueCSV),
 		at("GET", booksPath+"/datev.csv", identity.ReportsRead, s.datevCSV),

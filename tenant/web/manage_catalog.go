@@ -169,6 +169,7 @@ type productEdit struct {
 	Form         catalog.ProductForm
 	Shelf        *shelfView // nil: a new one
 	Types        []place.Choice
+	TaxClasses   []place.Choice
 	Visibilities []place.Choice
 	Action       string
 	MayEdit      bool
@@ -176,7 +177,7 @@ type productEdit struct {
 
 func (s *Site) productEdit(c *fiber.Ctx, f catalog.ProductForm) productEdit {
 	p, _ := surface.Principal(c)
-	return productEdit{Form: f, Types: pairs(catalog.Types()), Visibilities: visibilities, Action: c.Path(), MayEdit: p.May(identity.CatalogWrite)}
+	return productEdit{Form: f, Types: pairs(catalog.Types()), TaxClasses: taxClasses(), Visibilities: visibilities, Action: c.Path(), MayEdit: p.May(identity.CatalogWrite)}
 }
 
 // newProduct handles GET /manage/catalog/new.
@@ -215,7 +216,7 @@ func (s *Site) productPage(c *fiber.Ctx, id uuid.UUID) (productEdit, error) {
 	if err != nil {
 		return productEdit{}, err
 	}
-	v := s.productEdit(c, catalog.ProductForm{ID: x.ID, Slug: x.Slug, Type: string(x.Type), Name: x.Name, Summary: x.Summary, Description: x.Description,
+	v := s.productEdit(c, catalog.ProductForm{ID: x.ID, Slug: x.Slug, Type: string(x.Type), Name: x.Name, Summary: x.Summary, Description: x.Description, TaxClass: x.TaxClass,
 		Position: strconv.Itoa(x.Position), Visibility: string(x.Visibility)})
 	shelf := viewShelf(x, offers, t.Currency, held)
 	v.Shelf = &shelf
@@ -229,7 +230,7 @@ func (s *Site) saveProduct(c *fiber.Ctx) error {
 		return err
 	}
 	f := catalog.ProductForm{ID: id, Slug: c.FormValue("slug"), Type: c.FormValue("type"), Name: c.FormValue("name"), Summary: c.FormValue("summary"),
-		Description: c.FormValue("description"), Position: c.FormValue("position"), Visibility: c.FormValue("visibility")}
+		Description: c.FormValue("description"), TaxClass: c.FormValue("tax_class"), Position: c.FormValue("position"), Visibility: c.FormValue("visibility")}
 	saved, err := catalog.SaveProduct(c.UserContext(), surface.DB(c), f, office.By(c))
 	if err != nil {
 		v := s.productEdit(c, f)

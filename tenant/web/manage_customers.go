@@ -135,7 +135,7 @@ func (s *Site) saveExemption(c *fiber.Ctx) error {
 	if v.In == nil {
 		return errNoAccount()
 	}
-	v.Exemption = account.Exemption{Number: c.FormValue("exemption_number"), Note: c.FormValue("exemption_note"), From: c.FormValue("exemption_from"), To: c.FormValue("exemption_to")}
+	v.Exemption = account.Exemption{Number: c.FormValue("exemption_number"), Note: c.FormValue("exemption_note"), From: c.FormValue("exemption_from"), To: c.FormValue("exemption_to"), Places: c.FormValue("exemption_places")}
 	if err := account.SaveExemption(c.UserContext(), surface.DB(c), v.In.ID, v.Exemption, office.By(c)); err != nil {
 		return surface.FormError(c, err, "manage", "manage/customer", v.X.Name, v)
 	}

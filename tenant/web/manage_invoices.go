@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -16,6 +17,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenancy/place"
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/payment"
@@ -84,10 +86,11 @@ func (v *invoiceView) read(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (e
 	if v.X, err = invoicing.Get(ctx, tx, id); err != nil {
 		return err
 	}
-	doc, err := invoicing.Stored(ctx, tx, id)
+	doc, evidence, err := invoicing.StoredWithEvidence(ctx, tx, id)
 	if err != nil {
 		return err
 	}
+	v.locate(evidence)
 	v.Paper, v.Due, v.Status = paperOf(doc), v.X.Due(), invoiceStatus(v.X, tx.Now())
 	v.Paper.Lines = v.Base + "/" + v.X.ID.String() + "/lines"
 	v.Left = billing.Money{Minor: v.X.Total.Minor - v.X.Credited.Minor, Currency: v.X.Currency}
@@ -116,6 +119,23 @@ func (v *invoiceView) read(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (e
 	}
 	v.Told, err = activity.List(ctx, tx, activity.Filter{Subjects: []uuid.UUID{id}, Limit: 30})
 	return err
+}
+
+// locate says in words where the buyer was.
+func (v *invoiceView) locate(e *invoicing.Evidence) {
+	if e == nil {
+		return
+	}
+	country, agree, conflict := e.Judge()
+	v.Evidence, v.EvidenceBad = e, conflict
+	switch {
+	case conflict:
+		v.EvidenceSays = "The pieces do not agree."
+	case agree > 1:
+		v.EvidenceSays = strconv.Itoa(agree) + " pieces agree on " + place.CountryName(country) + "."
+	case agree == 1:
+		v.EvidenceSays = "One piece, for " + place.CountryName(country) + "."
+	}
 }
 
 // manageInvoice handles GET /manage/invoices/:invoice.

@@ -21,6 +21,7 @@ func (s *Site) manageSubscriptionRoutes() []surface.Route {
 	return append([]surface.Route{
 		at("GET", "", identity.SalesRead, s.listSubscriptions),
 		at("GET", "/:subscription", identity.SalesRead, s.showSubscription),
+		at("GET", "/:subscription/pro-forma.pdf", identity.SalesRead, s.manageProForma),
 		at("POST", "/:subscription/cancel", identity.SalesWrite, s.teamCancels),
 		at("POST", "/:subscription/resume", identity.SalesWrite, s.teamResumes),
 	}, append(s.changeRoutes("/manage/subscriptions", identity.SalesWrite), append(s.pauseRoutes("/manage/subscriptions", identity.SalesWrite), s.trialRoutes("/manage/subscriptions", identity.SalesWrite)...)...)...)

@@ -16,12 +16,10 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
-	"github.com/ezscale/ezscale/tenancy/place"
-	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
-// How the shop renews and collects, and its own rates of tax.
+// How the shop renews and collects.
 
 const (
 	renewalsPath = "/manage/settings/renewals"
@@ -197,62 +195,3 @@ func wholeDays(s string) int {
 }
 
 func daysLong(s string) time.Duration { return time.Duration(wholeDays(s)) * 24 * time.Hour }
-
-type ratesView struct {
-	Tabs      []settingsTab
-	Rows      []rateRow
-	Countries []place.Choice
-	In        invoicing.NewRate
-	From      string
-}
-
-type rateRow struct {
-	invoicing.OwnRate
-	Now, Later bool
-}
-
-func (s *Site) ratesView(c *fiber.Ctx) (v ratesView, err error) {
-	v = ratesView{Tabs: settingsTabs(c), Countries: append([]place.Choice{{Value: "", Label: "Choose a country"}}, place.Countries()...), In: invoicing.NewRate{Name: "VAT"}}
-	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
-		all, err := invoicing.OwnRates(c.UserContext(), tx)
-		for _, r := range all {
-			v.Rows = append(v.Rows, rateRow{r, r.Holds(tx.Now()), r.ValidFrom.After(tx.Now())})
-		}
-		return err
-	})
-	return v, err
-}
-
-// showRates handles GET /manage/settings/tax.
-func (s *Site) showRates(c *fiber.Ctx) error {
-	v, err := s.ratesView(c)
-	if err != nil {
-		return err
-	}
-	return surface.Render(c, "manage", "manage/settings-tax", "Tax rates", v)
-}
-
-// setRate handles POST /manage/settings/tax.
-func (s *Site) setRate(c *fiber.Ctx) error {
-	from := table.Text(c.FormValue("from"), 20)
-	in := invoicing.NewRate{Country: table.Text(c.FormValue("country"), 10), Name: table.Text(c.FormValue("name"), 100),
-		Percent: table.Text(c.FormValue("percent"), 20), Source: table.Text(c.FormValue("source"), 500), From: table.Day(from)}
-	err := invoicing.SetRate(c.UserContext(), surface.DB(c), in, office.By(c))
-	if err == nil {
-		return surface.Redirect(c, ratesPath, "Saved. Invoices of that country have the rate from then on.")
-	}
-	v, failed := s.ratesView(c)
-	if failed != nil {
-		return failed
-	}
-	v.In, v.From = in, from
-	return surface.FormError(c, err, "manage", "manage/settings-tax", "Tax rates", v)
-}
-
-// endRate handles POST /manage/settings/tax/end.
-func (s *Site) endRate(c *fiber.Ctx) error {
-	if err := invoicing.EndRate(c.UserContext(), surface.DB(c), table.Text(c.FormValue("country"), 2), table.Day(c.FormValue("from")), office.By(c)); err != nil {
-		return err
-	}
-	return surface.Redirect(c, ratesPath, "The rate has ended. What was issued does not change.")
-}

@@ -60,6 +60,7 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.catalogRoutes()...)
 	all = append(all, s.priceRoutes()...)
 	all = append(all, s.manageInvoiceRoutes()...)
+	all = append(all, s.draftRoutes()...)
 	all = append(all, s.billingSettingsRoutes()...)
 	all = append(all, s.termsRoutes()...)
 	all = append(all, s.clientSubscriptionRoutes()...)

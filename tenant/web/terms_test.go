@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"maps"
 	"net/url"
 	"strings"
 	"testing"
@@ -81,6 +82,20 @@ func TestOwnTaxRates(t *testing.T) {
 	if got := rates(); got != was {
 		t.Fatalf("refused forms changed %q to %q", was, got)
 	}
+	regional := rate("CA", "7", "2026-01-01")
+	regional.Set("region", "british columbia")
+	regional.Set("customer", "consumer")
+	regional.Set("class", "software")
+	regional.Set("adds", "on")
+	for field, bad := range map[string]string{"region": "Bavaria", "customer": "everyone", "class": "compensation"} {
+		wrong := maps.Clone(regional)
+		wrong.Set(field, bad)
+		says(t, bad, c.Send(t, "POST", at, wrong), 422)
+	}
+	says(t, "on top of nothing", c.Send(t, "POST", at, url.Values{"country": {"AU"}, "percent": {"5"}, "name": {"GST"}, "from": {"2026-01-01"}, "adds": {"on"}}), 422, "comes on top")
+	says(t, "of a province", c.Send(t, "POST", at, regional), 303)
+	says(t, "shown in words", c.Send(t, "GET", at, nil), 200, "Canada, British Columbia", "Software, consumers, on top")
+	says(t, "ended", c.Send(t, "POST", at+"/end", url.Values{"country": {"CA"}, "region": {"BC"}, "customer": {"consumer"}, "class": {"software"}, "from": {"2026-01-01"}}), 303)
 	for _, good := range []url.Values{rate("AU", "10", "2026-01-01"), rate("AU", "12.5", "2027-01-01"), rate("AU", "11", "2026-07-01")} {
 		says(t, good.Encode(), c.Send(t, "POST", at, good), 303)
 	}
@@ -91,7 +106,7 @@ func TestOwnTaxRates(t *testing.T) {
 	says(t, "shown", c.Send(t, "GET", at, nil), 200, "Australia", "12.5 %", "planned", "End today")
 	says(t, "take the planned one out", c.Send(t, "POST", at+"/end", url.Values{"country": {"AU"}, "from": {"2027-01-01"}}), 303)
 	says(t, "end the one that holds", c.Send(t, "POST", at+"/end", url.Values{"country": {"AU"}, "from": {"2026-07-01"}}), 303)
-	if got, want := rates(), "AU 10 2026-01-01 2026-07-01, AU 11 2026-07-01 2026-10-15"; !strings.HasSuffix(got, want) {
+	if got, want := rates(), "AU 10 2026-01-01 2026-07-01, AU 11 2026-07-01 2026-10-15, CA 7 2026-01-01 2026-10-15"; !strings.HasSuffix(got, want) {
 		t.Errorf("the rates are %q, want %q", got, want)
 	}
 	unchanged(t, "the neighbour", before, e.state(t, e.B))

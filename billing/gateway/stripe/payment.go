@@ -200,10 +200,11 @@ func methodOf(pm *stripego.PaymentMethod) *gateway.Method {
 		m.CustomerRef = pm.Customer.ID
 	}
 	if d := pm.SEPADebit; d != nil {
-		m.Label = "Bank account " + d.Country + " •••• " + d.Last4
+		m.Label, m.Country = "Bank account "+d.Country+" •••• "+d.Last4, strings.ToUpper(d.Country)
 	}
 	if c := pm.Card; c != nil {
 		m.Label, m.Fingerprint = brand(c.Brand)+" •••• "+c.Last4, c.Fingerprint
+		m.Country = strings.ToUpper(c.Country)
 		if c.ExpYear > 0 && c.ExpMonth >= 1 && c.ExpMonth <= 12 {
 			m.ExpiresOn = time.Date(int(c.ExpYear), time.Month(c.ExpMonth)+1, 1, 0, 0, 0, 0, time.UTC)
 		}

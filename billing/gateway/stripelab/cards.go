@@ -100,7 +100,7 @@ func (m *method) json() object {
 	if m.kind == sepaDebit {
 		o[sepaDebit] = object{"bank_code": m.number[4:12], "branch_code": "", "country": m.number[:2], "fingerprint": m.number[2:4] + m.number[len(m.number)-8:], "last4": m.number[len(m.number)-4:]}
 	} else {
-		o["card"] = object{"brand": m.behaviour.brand, "last4": m.number[len(m.number)-4:], "exp_month": m.month, "exp_year": m.year, "funding": "credit", "fingerprint": fingerprint(m.number)}
+		o["card"] = object{"brand": m.behaviour.brand, "last4": m.number[len(m.number)-4:], "exp_month": m.month, "exp_year": m.year, "funding": "credit", "fingerprint": fingerprint(m.number), "country": "US"}
 	}
 	if m.customer != "" {
 		o["customer"] = m.customer
