@@ -17,6 +17,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/place"
 )
 
 // Shelf is a product as the reseller's team sees it, with all of its plans.
@@ -54,6 +55,17 @@ func Everything(ctx context.Context, tx *tenancy.Tx) ([]Shelf, error) {
 				all[i].Plans = append(all[i].Plans, p)
 			}
 		}
+	}
+	return all, nil
+}
+
+// PlanNames are all plans by their id, named with their product, in the catalog's order.
+func PlanNames(ctx context.Context, tx *tenancy.Tx) ([]place.Choice, error) {
+	var all []place.Choice
+	err := tx.NewRaw(`SELECT pl.id::text AS value, p.name || ' ' || pl.name AS label FROM plans pl JOIN products p ON p.id = pl.product_id
+		ORDER BY p.visibility = 'archived', p.position, p.slug, pl.visibility = 'archived', pl.position, pl.slug`).Scan(ctx, &all)
+	if err != nil {
+		return nil, fmt.Errorf("read the names of plans: %w", err)
 	}
 	return all, nil
 }

@@ -71,11 +71,40 @@ const HeldTaxFigure = "price_tax_ppm"
 
 // HeldTax is that tax.
 func HeldTax(ctx context.Context, tx *tenancy.Tx) (ppm int64, err error) {
-	shop, err := termsOf(ctx, tx, tx.Now(), nil)
-	if err != nil || !shop.PricesInclude {
+	var text string
+	if err := tx.NewRaw("SELECT "+HeldTaxColumn("?0"), tx.Now().UTC()).Scan(ctx, &text); err != nil {
+		return 0, fmt.Errorf("read what tax prices hold: %w", err)
+	}
+	return HeldTaxOf(text, tx.Now())
+}
+
+// HeldTaxColumn is what HeldTaxOf reads, as an expression of a statement that is sent
+// anyway; at is the placeholder of the moment, in UTC.
+func HeldTaxColumn(at string) string {
+	return `json_build_object('settings', coalesce((SELECT value::text FROM shop_settings WHERE name = '` + settings.BillingName + `'), ''), 'rates', ` + ratesColumn(at) + `)::text`
+}
+
+// HeldTaxOf is HeldTax of such a column.
+func HeldTaxOf(text string, at time.Time) (ppm int64, err error) {
+	var r struct{ Settings, Rates string }
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return 0, fmt.Errorf("read what tax prices hold: %w", err)
+	}
+	var shop terms
+	if shop.Billing, err = settings.ReadBilling(r.Settings); err != nil || !shop.PricesInclude {
 		return 0, err
 	}
-	return shop.taxCase(account.Taxed{}, billing.Standard, tx.Now()).HomeRate(), nil
+	if err := json.Unmarshal([]byte(r.Rates), &shop.rates); err != nil {
+		return 0, fmt.Errorf("read the rates of tax: %w", err)
+	}
+	return shop.taxCase(account.Taxed{}, billing.Standard, at).HomeRate(), nil
+}
+
+// ratesColumn is the rates that count at a moment, as text of JSON.
+func ratesColumn(at string) string {
+	return `(SELECT coalesce(json_agg(json_build_object('Country', country, 'Region', region, 'Name', name, 'Class', split_part(class, '@', 1), 'For', split_part(class, '@', 2), 'Adds', coalesce(adds, false), 'Source', source,
+				'Ppm', (percent * 10000)::bigint, 'From', to_char(valid_from, 'YYYY-MM-DD"T"00:00:00"Z"'))), '[]')::text
+			FROM tax_rates WHERE valid_from <= ` + at + `::date AND (valid_to IS NULL OR valid_to > ` + at + `::date))`
 }
 
 // TellHeldTax tells the platform of it: part of whatever changes the shop's prices' tax.
@@ -214,9 +243,7 @@ func termsOf(ctx context.Context, tx *tenancy.Tx, at time.Time, keys []string) (
 			(SELECT coalesce(json_agg(i.key), '[]')::text FROM jsonb_array_elements_text(?1::jsonb) AS k JOIN invoices i ON i.key = k) AS known,
 			EXISTS (SELECT FROM products WHERE tax_class IS NOT NULL) AS classed,
 			coalesce((SELECT public_settings::text FROM gateways WHERE code = 'transfer' AND state = 'on'), '') AS account,
-			(SELECT coalesce(json_agg(json_build_object('Country', country, 'Region', region, 'Name', name, 'Class', split_part(class, '@', 1), 'For', split_part(class, '@', 2), 'Adds', coalesce(adds, false), 'Source', source,
-				'Ppm', (percent * 10000)::bigint, 'From', to_char(valid_from, 'YYYY-MM-DD"T"00:00:00"Z"'))), '[]')::text
-			FROM tax_rates WHERE valid_from <= ?2::date AND (valid_to IS NULL OR valid_to > ?2::date)) AS rates`,
+			`+ratesColumn("?2")+` AS rates`,
 		settings.BillingName, string(asked), at.UTC()).Scan(ctx, &r)
 	if err != nil {
 		return terms{}, fmt.Errorf("read the shop's terms: %w", err)

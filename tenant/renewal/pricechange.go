@@ -108,11 +108,11 @@ func PriceSubject(ctx context.Context, tx *tenancy.Tx, plan, option uuid.UUID) (
 	if err != nil {
 		return c, err
 	}
-	shelf, err := catalog.ProductByID(ctx, tx, product)
-	if err != nil {
-		return c, err
+	var name string
+	if err := tx.NewRaw("SELECT name FROM products WHERE id = ?", product).Scan(ctx, &name); err != nil {
+		return c, fmt.Errorf("read an option's product: %w", err)
 	}
-	c.ProductID, c.Subject, c.Code, c.Quantity = product, shelf.Name+": "+o.Label, o.Code, o.Kind == catalog.Quantity
+	c.ProductID, c.Subject, c.Code, c.Quantity = product, name+": "+o.Label, o.Code, o.Kind == catalog.Quantity
 	for _, x := range o.Choices {
 		for currency, cycles := range x.Prices {
 			for cycle, minor := range cycles {

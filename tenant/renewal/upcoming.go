@@ -36,11 +36,16 @@ func Upcoming(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, n int) ([]Fores
 	if err != nil {
 		return nil, err
 	}
-	return UpcomingOf(ctx, tx, id, subs, n)
+	return foresee(ctx, tx, id, subs, n, true)
 }
 
-// UpcomingOf is Upcoming for those of an account's subscriptions that were read.
+// UpcomingOf is Upcoming for those of an account's subscriptions that were read, without
+// what was used so far of the month under way.
 func UpcomingOf(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscription, n int) ([]Foreseen, error) {
+	return foresee(ctx, tx, id, subs, n, false)
+}
+
+func foresee(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscription, n int, used bool) ([]Foreseen, error) {
 	n = min(max(n, 1), MaxUpcoming)
 	policy, err := PolicyOf(ctx, tx)
 	if err != nil {
@@ -61,7 +66,7 @@ func UpcomingOf(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscr
 		if err != nil {
 			return nil, err
 		}
-		if !s.MeteredTo.IsZero() {
+		if used && !s.MeteredTo.IsZero() {
 			if more, err = s.foreseeUsage(ctx, tx, more); err != nil {
 				return nil, err
 			}

@@ -91,16 +91,19 @@ func (f *Figures) recurring(ctx context.Context, tx *tenancy.Tx) error {
 		AmountMinor int64
 		N           int
 		Begun       int
+		Terms       string
 	}
 	month := tx.Now().AddDate(0, 0, -30)
-	err := tx.NewRaw(`SELECT currency, cycle, sum(amount_minor) AS amount_minor, count(*) AS n, count(*) FILTER (WHERE anchor_at > ?) AS begun
-		FROM subscriptions WHERE state IN ('active', 'past_due', 'suspended') AND (trial IS NULL OR trial->>'paid_at' IS NOT NULL) GROUP BY currency, cycle ORDER BY currency, cycle`, month).Scan(ctx, &rows)
+	err := tx.NewRaw(`SELECT currency, cycle, sum(amount_minor) AS amount_minor, count(*) AS n, count(*) FILTER (WHERE anchor_at > ?0) AS begun, `+invoicing.HeldTaxColumn("?1")+` AS terms
+		FROM subscriptions WHERE state IN ('active', 'past_due', 'suspended') AND (trial IS NULL OR trial->>'paid_at' IS NOT NULL) GROUP BY currency, cycle ORDER BY currency, cycle`, month, tx.Now().UTC()).Scan(ctx, &rows)
 	if err != nil {
 		return fmt.Errorf("recurring revenue: %w", err)
 	}
-	held, err := invoicing.HeldTax(ctx, tx)
-	if err != nil {
-		return fmt.Errorf("recurring revenue: %w", err)
+	var held int64
+	if len(rows) > 0 {
+		if held, err = invoicing.HeldTaxOf(rows[0].Terms, tx.Now()); err != nil {
+			return fmt.Errorf("recurring revenue: %w", err)
+		}
 	}
 	f.MRR = billing.Money{Currency: f.Currency}
 	others := map[string]*Other{}

@@ -100,12 +100,7 @@ func (s *Site) readAgreed(c *fiber.Ctx) (v agreedView, err error) {
 		for _, x := range all {
 			v.Rows = append(v.Rows, viewAgreed(x, tx.Now(), t.Locale))
 		}
-		shelf, err := catalog.Everything(c.UserContext(), tx)
-		for _, x := range shelf {
-			for _, plan := range x.Plans {
-				v.Plans = append(v.Plans, place.Choice{Value: plan.ID.String(), Label: x.Name + " " + plan.Name})
-			}
-		}
+		v.Plans, err = catalog.PlanNames(c.UserContext(), tx)
 		return err
 	})
 	v.At = "/manage/customers/" + v.X.ID.String() + "/prices"

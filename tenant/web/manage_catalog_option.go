@@ -100,3 +100,11 @@ func (s *Site) saveOption(c *fiber.Ctx) error {
 	}
 	return surface.Redirect(c, "/manage/catalog/products/"+product.ID.String(), "Saved. Visitors see it now.")
 }
+
+func (s *Site) product1(c *fiber.Ctx, id uuid.UUID) (x catalog.Shelf, err error) {
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		x, err = catalog.ProductByID(c.UserContext(), tx, id)
+		return err
+	})
+	return x, err
+}

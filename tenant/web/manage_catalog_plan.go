@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"strings"
@@ -129,14 +130,14 @@ func formOf(p catalog.FullPlan) catalog.PlanForm {
 }
 
 // editPlan builds the editor's page around a form.
-func (s *Site) editPlan(c *fiber.Ctx, product catalog.Shelf, f catalog.PlanForm) (planEdit, error) {
+func (s *Site) editPlan(c *fiber.Ctx, product taxedShelf, f catalog.PlanForm) (planEdit, error) {
 	t, _ := surface.Tenant(c)
 	who, _ := surface.Principal(c)
 	offers, err := s.offers(c)
 	if err != nil {
 		return planEdit{}, err
 	}
-	v := planEdit{Form: f, Product: product, Visibilities: visibilities, Upgrades: upgrades, Downgrades: downgrades, Action: c.Path(), ID: f.ID, New: f.ID == uuid.Nil, MayEdit: who.May(identity.CatalogWrite), Per: map[catalog.Cycle]string{},
+	v := planEdit{Form: f, Product: product.Shelf, Visibilities: visibilities, Upgrades: upgrades, Downgrades: downgrades, Action: c.Path(), ID: f.ID, New: f.ID == uuid.Nil, MayEdit: who.May(identity.CatalogWrite), Per: map[catalog.Cycle]string{},
 		ShopHref: "/products/" + product.Slug + "/" + f.Slug, Currency: t.Currency}
 	for _, p := range product.Plans {
 		if p.ID == f.ID && f.ID != uuid.Nil {
@@ -168,26 +169,27 @@ func (s *Site) editPlan(c *fiber.Ctx, product catalog.Shelf, f catalog.PlanForm)
 		}
 		v.Prices = append(v.Prices, row)
 	}
-	held, err := heldTax(c)
-	if err != nil {
-		return planEdit{}, err
-	}
 	prices, bad := f.ReadPrices()
 	for _, x := range prices {
 		if bad["price."+x.Currency+"."+string(x.Cycle)] == "" {
-			v.Margins = append(v.Margins, catalog.MarginOf(billing.Money{Minor: x.Amount, Currency: x.Currency}, x.Cycle, cost, held))
+			v.Margins = append(v.Margins, catalog.MarginOf(billing.Money{Minor: x.Amount, Currency: x.Currency}, x.Cycle, cost, product.held))
 		}
 	}
 	return v, nil
 }
 
-// heldTax is the tax that the shop's prices hold.
-func heldTax(c *fiber.Ctx) (ppm int64, err error) {
-	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
-		ppm, err = invoicing.HeldTax(c.UserContext(), tx)
-		return err
-	})
-	return ppm, err
+// taxedShelf is a product, and the tax that the shop's prices hold.
+type taxedShelf struct {
+	catalog.Shelf
+	held int64 // parts per million on top of the net
+}
+
+func readTaxedShelf(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (x taxedShelf, err error) {
+	if x.Shelf, err = catalog.ProductByID(ctx, tx, id); err != nil {
+		return x, err
+	}
+	x.held, err = invoicing.HeldTax(ctx, tx)
+	return x, err
 }
 
 // costWords says what an offer costs; rates finer than a minor unit are shown as they are.
@@ -222,9 +224,9 @@ func (v *planEdit) where(o catalog.Offer, f catalog.PlanForm) {
 	}
 }
 
-func (s *Site) product1(c *fiber.Ctx, id uuid.UUID) (x catalog.Shelf, err error) {
+func (s *Site) taxedProduct(c *fiber.Ctx, id uuid.UUID) (x taxedShelf, err error) {
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
-		x, err = catalog.ProductByID(c.UserContext(), tx, id)
+		x, err = readTaxedShelf(c.UserContext(), tx, id)
 		return err
 	})
 	return x, err
@@ -237,7 +239,7 @@ func (s *Site) newPlan(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	product, err := s.product1(c, id)
+	product, err := s.taxedProduct(c, id)
 	if err != nil {
 		return err
 	}
@@ -324,7 +326,7 @@ func (s *Site) showPlan(c *fiber.Ctx) error {
 	return surface.Render(c, "manage", "manage/plan", p.Name, v)
 }
 
-func (s *Site) planAndProduct(c *fiber.Ctx) (p catalog.FullPlan, product catalog.Shelf, err error) {
+func (s *Site) planAndProduct(c *fiber.Ctx) (p catalog.FullPlan, product taxedShelf, err error) {
 	id, err := idParam(c, "size")
 	if err != nil {
 		return p, product, err
@@ -333,7 +335,7 @@ func (s *Site) planAndProduct(c *fiber.Ctx) (p catalog.FullPlan, product catalog
 		if p, err = catalog.ByID(c.UserContext(), tx, id); err != nil {
 			return err
 		}
-		product, err = catalog.ProductByID(c.UserContext(), tx, p.ProductID)
+		product, err = readTaxedShelf(c.UserContext(), tx, p.ProductID)
 		return err
 	})
 	return p, product, err
@@ -343,7 +345,7 @@ func (s *Site) planAndProduct(c *fiber.Ctx) (p catalog.FullPlan, product catalog
 // saves nothing.
 func (s *Site) savePlan(c *fiber.Ctx) error {
 	f := planForm(c)
-	var product catalog.Shelf
+	var product taxedShelf
 	var err error
 	if c.Params("size") != "" {
 		var p catalog.FullPlan
@@ -352,7 +354,7 @@ func (s *Site) savePlan(c *fiber.Ctx) error {
 		}
 	} else {
 		if f.ProductID, err = idParam(c, "shelf"); err == nil {
-			product, err = s.product1(c, f.ProductID)
+			product, err = s.taxedProduct(c, f.ProductID)
 		}
 	}
 	if err != nil {

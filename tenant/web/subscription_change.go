@@ -58,6 +58,24 @@ func (s *Site) changing(c *fiber.Ctx, tx *tenancy.Tx) (w changer, err error) {
 	return changer{id: x.ID, account: x.AccountID, at: "/client/subscriptions/" + x.ID.String(), surface: "client"}, err
 }
 
+// mayChange is changing where what follows reads the subscription and whose it is.
+func (s *Site) mayChange(c *fiber.Ctx, tx *tenancy.Tx) (w changer, err error) {
+	if strings.HasPrefix(c.Path(), "/manage/") {
+		return s.changing(c, tx)
+	}
+	if w.id, err = subscriptionID(c); err != nil {
+		return w, err
+	}
+	who, err := acting(c, tx)
+	if err == nil {
+		err = who.Must(account.Buy)
+	}
+	if fault.Is(err, "account.none") {
+		err = errNoSubscription()
+	}
+	return changer{id: w.id, account: who.AccountID, at: "/client/subscriptions/" + w.id.String(), surface: "client"}, err
+}
+
 // changePage is where somebody chooses.
 type changePage struct {
 	At, Label     string
@@ -76,11 +94,14 @@ func (s *Site) changePage(c *fiber.Ctx) (w changer, v changePage, err error) {
 	}
 	var got renewal.ChangeChoice
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) (err error) {
-		if w, err = s.changing(c, tx); err == nil {
+		if w, err = s.mayChange(c, tx); err == nil {
 			got, err = renewal.Choices(c.UserContext(), tx, offers, w.id, w.account)
 		}
 		return err
 	})
+	if fault.From(err).Kind == fault.NotFound { // no page to go back to
+		w = changer{}
+	}
 	if err != nil {
 		return w, v, err
 	}
