@@ -183,8 +183,8 @@ func (n NewTier) set(ctx context.Context, tx *tenancy.CentralTx, by audit.Origin
 
 // agreed reads the share and the minimum, which may be empty.
 func (n NewTier) agreed(wrong map[string]string) (share int64, minimum billing.Money) {
-	ok := true
 	if s := strings.TrimSpace(n.Share); s != "" {
+		var ok bool
 		if share, ok = parsePercent(s); !ok {
 			wrong["share"] = "Enter a percentage from 0 to 100."
 		}

@@ -54,9 +54,6 @@ const (
 	reach = MaxAge + 62*24*time.Hour
 )
 
-// forever is the period of marks that have none.
-const forever = "-infinity"
-
 // sub is a subscription as its usage is counted.
 type sub struct {
 	ID, AccountID, PlanID, ServiceID        uuid.UUID

@@ -21,12 +21,12 @@ func TestGlances(t *testing.T) {
 		}
 		return x.Figures.Customers
 	}
-	a, b := tenancy.ID{}, tenancy.ID{}
-	var err error
-	if a, err = tenancy.NumberedID(1); err != nil {
+	a, err := tenancy.NumberedID(1)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err = tenancy.NumberedID(2); err != nil {
+	b, err := tenancy.NumberedID(2)
+	if err != nil {
 		t.Fatal(err)
 	}
 	g.keep(a, k, at, of(7))

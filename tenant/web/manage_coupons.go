@@ -45,7 +45,7 @@ type couponView struct {
 }
 
 func viewCoupon(r coupon.Reported, t tenancy.Tenant, now time.Time) couponView {
-	v := couponView{Reported: r, For: cyclesWords(r.Cycles), Uses: strconv.Itoa(r.Coupon.Uses)}
+	v := couponView{Reported: r, For: cyclesWords(r.Cycles), Uses: strconv.Itoa(r.Uses)}
 	if r.MaxUses > 0 {
 		v.Uses += " of " + strconv.Itoa(r.MaxUses)
 	}
@@ -63,7 +63,7 @@ func viewCoupon(r coupon.Reported, t tenancy.Tenant, now time.Time) couponView {
 		v.Status = office.Status("idle", "Ended")
 	case !r.StartsAt.IsZero() && now.Before(r.StartsAt):
 		v.Status = office.Status("info", "Begins later")
-	case r.MaxUses > 0 && r.Coupon.Uses >= r.MaxUses:
+	case r.MaxUses > 0 && r.Uses >= r.MaxUses:
 		v.Status = office.Status("warn", "Used up")
 	default:
 		v.Status = office.Status("good", "Counts")

@@ -79,8 +79,8 @@ func (s *Site) twins() (Twins, error) {
 	return s.Office.Twins, nil
 }
 
-func twinParam(c *fiber.Ctx, name string) (uuid.UUID, error) {
-	id, err := uuid.Parse(c.Params(name))
+func twinParam(c *fiber.Ctx) (uuid.UUID, error) {
+	id, err := uuid.Parse(c.Params("twin"))
 	if err != nil {
 		return id, fault.New(fault.NotFound, "twin.unknown", "There is no such twin.")
 	}
@@ -206,7 +206,7 @@ func (s *Site) showTwin(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	id, err := twinParam(c, "twin")
+	id, err := twinParam(c)
 	if err != nil {
 		return err
 	}
@@ -262,7 +262,7 @@ func (s *Site) advanceTwin(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	id, err := twinParam(c, "twin")
+	id, err := twinParam(c)
 	if err != nil {
 		return err
 	}
@@ -293,7 +293,7 @@ func (s *Site) changeTwin(said string, do func(Twins, context.Context, tenancy.I
 		if err != nil {
 			return err
 		}
-		id, err := twinParam(c, "twin")
+		id, err := twinParam(c)
 		if err != nil {
 			return err
 		}

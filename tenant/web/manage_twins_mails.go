@@ -33,7 +33,7 @@ func (s *Site) listTwinMails(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	id, err := twinParam(c, "twin")
+	id, err := twinParam(c)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (s *Site) showTwinMail(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	id, err := twinParam(c, "twin")
+	id, err := twinParam(c)
 	if err != nil {
 		return err
 	}

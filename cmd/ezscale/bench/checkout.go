@@ -87,11 +87,11 @@ func (r *run) checkout(ctx context.Context) (err error) {
 
 // demoSite is a demo of ours, in a directory that goes with it.
 type demoSite struct {
-	cmd             *exec.Cmd
-	dir, data, addr string
-	cards           string // where the simulated gateway listens
-	ended           chan error
-	said            *tail
+	cmd       *exec.Cmd
+	dir, addr string
+	cards     string // where the simulated gateway listens
+	ended     chan error
+	said      *tail
 }
 
 // startDemo starts the program as a newcomer does, without history and with a platform
