@@ -37,7 +37,8 @@ const (
 	WholesaleLimit   = "wholesale_limit"  // a reseller comes near its credit limit, or has reached it
 	WholesaleAnswer  = "wholesale_answer" // to a reseller's question about a line
 
-	RenewalUpcoming        = "renewal_upcoming" // of a year's cycle
+	RenewalUpcoming        = "renewal_upcoming"
+	SubscriptionEnds       = "subscription_ends" // it was cancelled
 	TrialEnding            = "trial_ending"
 	InvoiceDue             = "invoice_due" // to who has no payment method
 	PaymentFailed          = "payment_failed"
@@ -110,7 +111,8 @@ var Templates = map[string][]string{
 	WholesaleAnswer:  {"name", "number", "line", "state", "text", "credit", "link"}, // state: accepted, declined or empty; credit: of the credit note, empty: there is none
 	WholesaleFailed:  {"name", "number", "amount", "reason", "next", "link"},        // next: when it is tried again, empty: it is not
 
-	RenewalUpcoming:        {"name", "what", "amount", "on", "until", "link"},                                 // amount: net; on, until: dates; link: the subscription's page
+	RenewalUpcoming:        {"name", "what", "amount", "total", "on", "until", "method", "usage", "link"},     // amount: net; total: with tax; on, until: dates; method: it is collected from, empty: it is paid by hand; usage: yes when what was used is added; link: the subscription's page
+	SubscriptionEnds:       {"name", "what", "ends", "link"},                                                  // ends: a date
 	TrialEnding:            {"name", "what", "amount", "every", "on", "card", "link"},                         // amount: net; card: yes when it is paid by itself, otherwise empty
 	InvoiceDue:             {"name", "what", "number", "open", "due", "off", "fee", "fee_on", "week", "link"}, // off: when it is turned off; fee, fee_on: what is added then, empty: nothing; week: yes when a week more can be had; link: to pay
 	PaymentFailed:          {"name", "what", "number", "amount", "reason", "next", "ask", "week", "link"},     // next: a date, empty: it is not tried again; ask: replace (the method), confirm (with the bank), or empty

@@ -134,8 +134,12 @@ func (d *Desk) cancel(ctx context.Context, tx *tenancy.Tx, s *Subscription, by a
 	if err != nil {
 		return err
 	}
+	p, err := PolicyOf(ctx, tx)
+	if err != nil {
+		return err
+	}
 	s.Renewals -= gone
-	s.RenewsAt = s.CancelAt
+	s.RenewsAt = p.lookAt(*s, tx.Now())
 	if err := save(ctx, tx, *s); err != nil {
 		return err
 	}

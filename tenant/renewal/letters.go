@@ -82,13 +82,6 @@ func (d *Desk) payLink(tx *tenancy.Tx, invoice uuid.UUID, from payment.Letter) s
 	return d.Links.Path(tx.TenantID(), invoice, from, tx.Now().Add(payment.LinkHolds))
 }
 
-func letterUpcoming(s Subscription, next billing.Period) message {
-	return message{
-		key: "subscription/" + s.ID.String() + "/upcoming/" + next.From.UTC().Format(time.RFC3339), template: mail.RenewalUpcoming,
-		data: map[string]string{"what": s.what(), "on": s.date(next.From), "until": s.date(next.To), "link": s.path()}, amounts: map[string]billing.Money{"amount": s.NextAmount()},
-	}
-}
-
 func letterCancelled(s Subscription, at string) message {
 	return message{
 		key: "subscription/" + s.ID.String() + "/cancelled/" + at, template: mail.SubscriptionCancelled,

@@ -17,19 +17,19 @@ import (
 
 // Policy is how a shop renews, kept in shop_settings under "renewal".
 type Policy struct {
-	LeadDays   int // an invoice is made so long before its period begins
-	RemindDays int // for cycles of a year and more: a letter so long before the invoice; 0: none
-	Dunning    billing.Dunning
-	Week       bool            // customers may give themselves a week more, once a period
-	Fee        billing.LateFee // for invoices of renewals that are paid late; zero: none
-	Loyalty    billing.Loyalty // taken off renewals by tenure; nil: nothing is
-	FeeSince   time.Time       // invoices issued earlier have no fee: nobody was told of one
+	LeadDays  int // an invoice is made so long before its period begins
+	Reminders Reminders
+	Dunning   billing.Dunning
+	Week      bool            // customers may give themselves a week more, once a period
+	Fee       billing.LateFee // for invoices of renewals that are paid late; zero: none
+	Loyalty   billing.Loyalty // taken off renewals by tenure; nil: nothing is
+	FeeSince  time.Time       // invoices issued earlier have no fee: nobody was told of one
 }
 
-// DefaultPolicy makes invoices three days ahead, announces a year's two weeks before, gives
-// who asks for it a week more and asks for no late fee.
+// DefaultPolicy makes invoices three days ahead, announces those of a year (see
+// DefaultReminders), gives who asks for it a week more and asks for no late fee.
 func DefaultPolicy() Policy {
-	return Policy{LeadDays: 3, RemindDays: 14, Dunning: billing.DefaultDunning(), Week: true}
+	return Policy{LeadDays: 3, Reminders: DefaultReminders(), Dunning: billing.DefaultDunning(), Week: true}
 }
 
 const day = 24 * time.Hour
@@ -37,7 +37,7 @@ const day = 24 * time.Hour
 // stored is a policy as it is kept; what is missing is as in DefaultPolicy.
 type stored struct {
 	Lead    int   `json:"lead_days"`
-	Remind  int   `json:"remind_days"`
+	Remind  *int  `json:"remind_days,omitempty"` // of shops that saved it before there were Reminders
 	Tries   []int `json:"try_days"`
 	Suspend int   `json:"suspend_days"`
 	End     int   `json:"end_days"`
@@ -49,10 +49,12 @@ type stored struct {
 	FeeAmounts map[string]int64 `json:"fee_amounts"` // by currency
 	FeeSince   time.Time        `json:"fee_since"`
 	Loyalty    billing.Loyalty  `json:"loyalty"` // read with every subscription, too
+
+	Reminders map[billing.Cycle]billing.Reminders `json:"reminders"`
 }
 
 func (p Policy) stored() stored {
-	x := stored{Lead: p.LeadDays, Remind: p.RemindDays, Suspend: Days(p.Dunning.SuspendAfter), End: Days(p.Dunning.EndAfter), Notice: Days(p.Dunning.NoticeBefore),
+	x := stored{Lead: p.LeadDays, Reminders: p.Reminders.stored(), Suspend: Days(p.Dunning.SuspendAfter), End: Days(p.Dunning.EndAfter), Notice: Days(p.Dunning.NoticeBefore),
 		Week: p.Week, FeeDays: Days(p.Fee.After), FeePpm: p.Fee.Ppm, FeeAmounts: map[string]int64{}, FeeSince: p.FeeSince, Loyalty: p.Loyalty}
 	for _, a := range p.Fee.Amounts {
 		x.FeeAmounts[a.Currency] = a.Minor
@@ -64,7 +66,7 @@ func (p Policy) stored() stored {
 }
 
 func (x stored) policy() Policy {
-	p := Policy{LeadDays: min(max(x.Lead, 0), mostLead), RemindDays: min(max(x.Remind, 0), mostRemind),
+	p := Policy{LeadDays: min(max(x.Lead, 0), mostLead), Reminders: readReminders(x.Reminders),
 		Dunning: billing.Dunning{SuspendAfter: time.Duration(x.Suspend) * day, EndAfter: time.Duration(x.End) * day, NoticeBefore: time.Duration(x.Notice) * day},
 		Week:    x.Week, FeeSince: x.FeeSince, Loyalty: x.Loyalty, Fee: billing.LateFee{After: time.Duration(x.FeeDays) * day, Ppm: x.FeePpm}}
 	for _, currency := range slices.Sorted(maps.Keys(x.FeeAmounts)) {
@@ -82,18 +84,26 @@ func Days(d time.Duration) int { return int(d / day) }
 // PolicyOf is the shop's policy.
 func PolicyOf(ctx context.Context, tx *tenancy.Tx) (Policy, error) {
 	x := DefaultPolicy().stored()
+	x.Reminders = nil
 	if _, err := settings.Named(ctx, tx, policyName, &x); err != nil {
 		return DefaultPolicy(), err
 	}
-	return x.policy(), nil
+	p := x.policy()
+	switch {
+	case x.Reminders == nil && x.Remind != nil:
+		p.Reminders = yearly(min(max(*x.Remind, 0), 60), p.LeadDays)
+	case x.Reminders == nil:
+		p.Reminders = DefaultReminders()
+	}
+	return p, nil
 }
 
 const (
 	policyName = "renewal"
 
-	mostLead, mostRemind, mostTries = 14, 60, 8
-	mostSuspend, mostEnd            = 60, 180
-	mostNotice                      = 30
+	mostLead, mostTries  = 14, 8
+	mostSuspend, mostEnd = 60, 180
+	mostNotice           = 30
 
 	// mostFeePpm bounds a fee by share: what is more is a penalty, which courts strike out.
 	mostFeePpm = 250_000
@@ -109,7 +119,7 @@ func (p Policy) check() error {
 	}
 	x := p.stored()
 	between("lead_days", x.Lead, 0, mostLead)
-	between("remind_days", x.Remind, 0, mostRemind)
+	p.Reminders.check(wrong)
 	between("suspend_days", x.Suspend, 1, mostSuspend)
 	between("end_days", x.End, 2, mostEnd)
 	if wrong["suspend_days"] == "" && wrong["end_days"] == "" && x.End <= x.Suspend {
@@ -153,6 +163,7 @@ func SavePolicy(ctx context.Context, db *tenancy.DB, p Policy, by audit.Origin) 
 	}
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
 		was, err := PolicyOf(ctx, tx)
+		p.Reminders = readReminders(p.Reminders.stored())
 		if p.FeeSince = was.FeeSince; err != nil || reflect.DeepEqual(was, p) {
 			return err
 		}
@@ -163,8 +174,11 @@ func SavePolicy(ctx context.Context, db *tenancy.DB, p Policy, by audit.Origin) 
 		if err := settings.Put(ctx, tx, policyName, x); err != nil {
 			return err
 		}
+		if err := wakeForReminders(ctx, tx, was.Reminders, p.Reminders); err != nil {
+			return err
+		}
 		return by.Record(ctx, tx, "settings.renewals_changed", audit.Target{Kind: "settings", ID: "renewals"}, map[string]any{
-			"lead_days": x.Lead, "remind_days": x.Remind, "try_days": x.Tries, "suspend_days": x.Suspend, "end_days": x.End,
+			"lead_days": x.Lead, "reminders": x.Reminders, "try_days": x.Tries, "suspend_days": x.Suspend, "end_days": x.End,
 			"notice_days": x.Notice, "week": x.Week, "fee_days": x.FeeDays, "fee_ppm": x.FeePpm, "fee_amounts": x.FeeAmounts, "loyalty": x.Loyalty,
 		})
 	})
@@ -181,7 +195,7 @@ func (p Policy) lead(next billing.Period) time.Duration {
 }
 
 // look is when a subscription is to be looked at next, as it stands: to end it or its
-// pause, to announce a year's invoice, to make the invoice of the next period, or that of
+// pause, to announce a renewal or that end, to make the invoice of the next period, or that of
 // what was used in a month that ended. Zero: never.
 func (p Policy) look(s Subscription, now time.Time) time.Time {
 	at := p.lookAt(s, now)
@@ -215,17 +229,14 @@ func (p Policy) lookAt(s Subscription, now time.Time) time.Time {
 		}
 	}
 	if !s.CancelAt.IsZero() {
-		return s.CancelAt
+		return sooner(p.Reminders.Ending.Next(s.CancelAt, s.CancelAt, now, s.Zone()), s.CancelAt)
 	}
 	next := s.Next()
 	if next.To.IsZero() {
 		return time.Time{} // paid once
 	}
 	issue := next.From.Add(-p.leadOf(s, next))
-	if at := p.remindAt(s, issue); !at.IsZero() && now.Before(at) {
-		return at
-	}
-	return issue
+	return sooner(p.Reminders.Renewal[s.Cycle].Next(next.From, issue, now, s.Zone()), issue)
 }
 
 // leadOf is how long before a period of a subscription its invoice is made: what is
@@ -235,12 +246,4 @@ func (p Policy) leadOf(s Subscription, next billing.Period) time.Duration {
 		return 0
 	}
 	return p.lead(next)
-}
-
-// remindAt is when a year's invoice is announced; zero: it is not.
-func (p Policy) remindAt(s Subscription, issue time.Time) time.Time {
-	if s.Cycle.Months() < 12 || p.RemindDays == 0 {
-		return time.Time{}
-	}
-	return issue.Add(-time.Duration(p.RemindDays) * day)
 }

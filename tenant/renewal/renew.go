@@ -22,7 +22,7 @@ const batch = 100
 const again = time.Hour
 
 // Renew does what is due of subscriptions: it makes the invoices of the next periods,
-// announces a year's, and ends what was cancelled. It may be interrupted anywhere and
+// announces what is to come, and ends what was cancelled. It may be interrupted anywhere and
 // called again. One that fails does not keep others back: it is looked at again in an
 // hour, and staff are told.
 func (d *Desk) Renew(ctx context.Context, db *tenancy.DB, _ time.Time) error {
@@ -123,7 +123,7 @@ func (d *Desk) renewAll(ctx context.Context, w *work, ids []uuid.UUID) error {
 		switch {
 		case s.RenewsAt.IsZero() || s.RenewsAt.After(now): // somebody was faster
 		case s.usageDue(now) && (at.IsZero() || at.After(now)): // a month of usage ended, and nothing else
-			if err := d.remind(ctx, w.tx, w.policy, s); err != nil {
+			if err := d.remind(ctx, w, s); err != nil {
 				return err
 			}
 			used = append(used, s)
@@ -155,8 +155,8 @@ func (d *Desk) renewAll(ctx context.Context, w *work, ids []uuid.UUID) error {
 			if over {
 				due = append(due, s)
 			}
-		case at.After(now): // not yet; where a year's invoice is announced, it is due
-			if err := d.remind(ctx, w.tx, w.policy, s); err != nil {
+		case at.After(now): // not yet; where it is announced, that may be due
+			if err := d.remind(ctx, w, s); err != nil {
 				return err
 			}
 			w.advance(s, sooner(at, s.MeteredTo, s.foldAt(now)))
@@ -168,16 +168,6 @@ func (d *Desk) renewAll(ctx context.Context, w *work, ids []uuid.UUID) error {
 		return err
 	}
 	return d.invoice(ctx, w, due)
-}
-
-// remind announces a year's invoice, once a period.
-func (d *Desk) remind(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription) error {
-	next := s.Next()
-	issue := next.From.Add(-p.leadOf(s, next))
-	if at := p.remindAt(s, issue); at.IsZero() || tx.Now().Before(at) || !s.CancelAt.IsZero() {
-		return nil
-	}
-	return d.letter(ctx, tx, s, letterUpcoming(s, next))
 }
 
 // invoice makes the invoices of the next periods, each once, and has them collected from

@@ -48,7 +48,7 @@ func TestAYear(t *testing.T) {
 	if got := s.periods(quarterly); !slices.Equal(got, []string{"04-30–07-31 paid", "07-31–10-31 paid", "10-31–01-31 paid", "01-31–04-30 open"}) {
 		t.Errorf("quarterly: %q", got)
 	}
-	if got := s.periods(annual); !slices.Equal(got, []string{"01-31–01-31 open"}) || s.letters("renewal_upcoming") != 1 {
+	if got := s.periods(annual); !slices.Equal(got, []string{"01-31–01-31 open"}) || s.letters("renewal_upcoming") != 2 {
 		t.Errorf("annual: %q, %d letters", got, s.letters("renewal_upcoming"))
 	}
 	if got := other.periods(foreign); len(got) != 12 {

@@ -18,7 +18,7 @@ func formFields() []string {
 		invoice_number credit_number when reason note subject body
 		with save amount reason once credit_note gateway setup_intent setup method take numbers_1 back date amount_column currency party text month_first stripe_publishable_key stripe_secret_key stripe_on paypal_client_id paypal_client_secret paypal_on coinbase_key_id coinbase_key_secret coinbase_on transfer_iban transfer_on sandbox_on
 		item go edit slug summary type description position visibility facts sku recommended stock kind quote ssh_keys terms show help label resource minimum maximum step choices
-		upgrade downgrade cycle plan product hostname account account_name billing_email services_admin money_owner lead_days remind_days try_days suspend_days end_days percent
+		upgrade downgrade cycle plan product hostname account account_name billing_email services_admin money_owner lead_days reminders.annual reminders.ending try_days suspend_days end_days percent
 		coupon remove to code kind cycles setup countries new_customers max_uses max_per_account starts ends note amount.EUR
 		notice_days week fee_days fee_percent fee.EUR days pause_days loyal loyalty cycles
 		expires gift_amount count chart consultant client year_begins account.revenue as`)

@@ -41,16 +41,22 @@ func (s *Site) termsRoutes() []surface.Route {
 
 // renewalsView is the policy as it is, or as it was typed.
 type renewalsView struct {
-	Tabs                              []settingsTab
-	Lead, Remind, Tries, Suspend, End string
-	Notice, FeeDays, FeePercent       string
-	Fees                              []amountCell // one a currency
-	Week, Loyal                       bool
-	Loyalty                           string
+	Tabs                        []settingsTab
+	Lead, Tries, Suspend, End   string
+	Reminders                   []reminderField
+	Notice, FeeDays, FeePercent string
+	Fees                        []amountCell // one a currency
+	Week, Loyal                 bool
+	Loyalty                     string
 }
 
 func newRenewalsView(c *fiber.Ctx, p renewal.Policy) renewalsView {
-	v := renewalsView{Tabs: settingsTabs(c), Lead: strconv.Itoa(p.LeadDays), Remind: strconv.Itoa(p.RemindDays),
+	v := renewalsView{Tabs: settingsTabs(c), Lead: strconv.Itoa(p.LeadDays), Reminders: reminderFields(func(c billing.Cycle) string {
+		if c == renewal.EndingDays {
+			return daysText(p.Reminders.Ending)
+		}
+		return daysText(p.Reminders.Renewal[c])
+	}),
 		Suspend: strconv.Itoa(renewal.Days(p.Dunning.SuspendAfter)), End: strconv.Itoa(renewal.Days(p.Dunning.EndAfter))}
 	var tries []string
 	for _, t := range p.Dunning.Tries {
@@ -74,6 +80,49 @@ func newRenewalsView(c *fiber.Ctx, p renewal.Policy) renewalsView {
 	t, _ := surface.Tenant(c)
 	v.Fees = feeCells(t.Currency, typed)
 	return v
+}
+
+// reminderField is where the days before one kind of end are typed.
+type reminderField struct {
+	Cycle              billing.Cycle
+	Name, Label, Value string
+}
+
+func reminderFields(value func(billing.Cycle) string) (all []reminderField) {
+	for _, cycle := range append(renewal.RemindedCycles(), renewal.EndingDays) {
+		label := "Renewals of " + cycleWords(cycle)
+		if cycle == renewal.EndingDays {
+			label = "The end of what was cancelled"
+		}
+		all = append(all, reminderField{cycle, renewal.RemindersField(cycle), label, value(cycle)})
+	}
+	return all
+}
+
+// daysText writes days as they are typed: "30, 7".
+func daysText(days []int) string {
+	all := make([]string, len(days))
+	for i, d := range days {
+		all[i] = strconv.Itoa(d)
+	}
+	return strings.Join(all, ", ")
+}
+
+// readReminders reads what daysText wrote; what cannot be read is refused later.
+func readReminders(fields []reminderField) renewal.Reminders {
+	r := renewal.Reminders{Renewal: map[billing.Cycle]billing.Reminders{}}
+	for _, f := range fields {
+		var days billing.Reminders
+		for _, d := range strings.FieldsFunc(f.Value, func(r rune) bool { return r == ',' || r == ' ' }) {
+			days = append(days, wholeDays(d))
+		}
+		if f.Cycle == renewal.EndingDays {
+			r.Ending = days
+		} else {
+			r.Renewal[f.Cycle] = days
+		}
+	}
+	return r
 }
 
 // loyaltyText writes steps as they are typed: "12: 5, 24: 10".
@@ -163,9 +212,9 @@ func (s *Site) showRenewals(c *fiber.Ctx) error {
 
 // saveRenewals handles POST /manage/settings/renewals.
 func (s *Site) saveRenewals(c *fiber.Ctx) error {
-	v := renewalsView{Tabs: settingsTabs(c), Lead: table.Text(c.FormValue("lead_days"), 10), Remind: table.Text(c.FormValue("remind_days"), 10),
+	v := renewalsView{Tabs: settingsTabs(c), Lead: table.Text(c.FormValue("lead_days"), 10), Reminders: reminderFields(func(cycle billing.Cycle) string { return table.Text(c.FormValue(renewal.RemindersField(cycle)), 60) }),
 		Tries: table.Text(c.FormValue("try_days"), 80), Suspend: table.Text(c.FormValue("suspend_days"), 10), End: table.Text(c.FormValue("end_days"), 10)}
-	p := renewal.Policy{LeadDays: wholeDays(v.Lead), RemindDays: wholeDays(v.Remind)}
+	p := renewal.Policy{LeadDays: wholeDays(v.Lead), Reminders: readReminders(v.Reminders)}
 	p.Dunning.SuspendAfter, p.Dunning.EndAfter = daysLong(v.Suspend), daysLong(v.End)
 	for _, t := range strings.FieldsFunc(v.Tries, func(r rune) bool { return r == ',' || r == ' ' }) {
 		p.Dunning.Tries = append(p.Dunning.Tries, daysLong(t))

@@ -3,10 +3,12 @@ package web_test
 import (
 	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
@@ -22,7 +24,7 @@ func TestRenewalSettings(t *testing.T) {
 	before := e.state(t, e.B)
 	says(t, "as it is", c.Send(t, "GET", at, nil), 200, "0, 1, 3, 5, 7")
 	form := func(lead, remind, tries, suspend, end string) url.Values {
-		return url.Values{"lead_days": {lead}, "remind_days": {remind}, "try_days": {tries}, "suspend_days": {suspend}, "end_days": {end},
+		return url.Values{"lead_days": {lead}, "reminders.annual": {remind}, "reminders.monthly": {"10"}, "try_days": {tries}, "suspend_days": {suspend}, "end_days": {end},
 			"notice_days": {"2"}, "fee_days": {"14"}, "fee_percent": {"2.5"}, "fee.EUR": {"5.00"}}
 	}
 	but := func(field, value string) url.Values {
@@ -36,7 +38,7 @@ func TestRenewalSettings(t *testing.T) {
 		return v
 	}
 	for _, wrong := range []url.Values{
-		form("15", "14", "0, 1", "7", "21"), form("-1", "14", "0", "7", "21"), form("3", "x", "0", "7", "21"), form("3", "14", "", "7", "21"),
+		form("15", "14", "0, 1", "7", "21"), form("-1", "14", "0", "7", "21"), form("3", "x", "0", "7", "21"), form("3", "7, 30", "0", "7", "21"), form("3", "91", "0", "7", "21"), but("reminders.monthly", "28"), but("reminders.ending", "0"), form("3", "14", "", "7", "21"),
 		form("3", "14", "3, 1", "7", "21"), form("3", "14", "0, 22", "7", "21"), form("3", "14", "0", "7", "7"), form("3", "14", "0", "99999999999999999999", "21"),
 		form("3", "14", "0,1,2,3,4,5,6,7,8", "7", "21"), form("1e1", "14", "0", "7", "21"),
 		but("notice_days", "31"), but("notice_days", ""), with("loyalty", "12"), with("loyalty", "12: 5, 12: 10"), with("loyalty", "12: 101"), with("loyalty", ""),
@@ -44,12 +46,12 @@ func TestRenewalSettings(t *testing.T) {
 	} {
 		says(t, wrong.Encode(), c.Send(t, "POST", at, wrong), 422, `aria-invalid="true"`)
 	}
-	says(t, "saved", c.Send(t, "POST", at, form("5", "0", "0, 2 4", "10", "30")), 303)
-	says(t, "as it is now", c.Send(t, "GET", at, nil), 200, "0, 2, 4", `value="30"`, "12: 5, 24: 10, 36: 15, 60: 20")
+	says(t, "saved", c.Send(t, "POST", at, form("5", "45, 14", "0, 2 4", "10", "30")), 303)
+	says(t, "as it is now", c.Send(t, "GET", at, nil), 200, "0, 2, 4", `value="45, 14"`, `value="30"`, "12: 5, 24: 10, 36: 15, 60: 20")
 	must(t, e.DB(e.A).View(t.Context(), func(tx *tenancy.Tx) error {
 		p, err := renewal.PolicyOf(t.Context(), tx)
 		const day = 24 * time.Hour
-		if p.LeadDays != 5 || p.RemindDays != 0 || len(p.Dunning.Tries) != 3 || p.Dunning.Tries[2] != 4*day || p.Dunning.SuspendAfter != 10*day || p.Dunning.EndAfter != 30*day {
+		if p.LeadDays != 5 || !slices.Equal(p.Reminders.Renewal[billing.Annual], billing.Reminders{45, 14}) || !slices.Equal(p.Reminders.Renewal[billing.Monthly], billing.Reminders{10}) || len(p.Reminders.Ending) != 0 || len(p.Dunning.Tries) != 3 || p.Dunning.Tries[2] != 4*day || p.Dunning.SuspendAfter != 10*day || p.Dunning.EndAfter != 30*day {
 			t.Errorf("the policy is %+v", p)
 		}
 		if p.Week || p.Dunning.NoticeBefore != 2*day || p.Fee.After != 14*day || p.Fee.Ppm != 25_000 || len(p.Fee.Amounts) != 1 || p.Fee.Amounts[0].Minor != 500 || p.FeeSince.IsZero() {

@@ -103,7 +103,7 @@ func TestGiveMeAWeek(t *testing.T) {
 	if a := v.send(t, "GET", link, nil); !strings.Contains(a.Page, "You have a week more.") {
 		t.Error("the link's page does not say it")
 	}
-	off := url.Values{"lead_days": {"3"}, "remind_days": {"14"}, "try_days": {"0, 1"}, "suspend_days": {"7"}, "end_days": {"21"}, "notice_days": {"3"}}
+	off := url.Values{"lead_days": {"3"}, "try_days": {"0, 1"}, "suspend_days": {"7"}, "end_days": {"21"}, "notice_days": {"3"}}
 	says(t, "switch it off", team.Send(t, "POST", "/manage/settings/renewals", off), 303)
 	three := e.renewed(t, e.A, 80)
 	if a := c.Send(t, "GET", "/client/invoices/"+three.String(), nil); a.Status != 200 || strings.Contains(a.Page, "Give me a week") {
