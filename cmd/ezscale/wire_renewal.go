@@ -12,6 +12,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/checkout"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/referral"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
@@ -64,7 +65,7 @@ func handleRenewals(w *queue.Workers, d *renewal.Desk, orders *checkout.Desk) {
 				return err
 			}
 		}
-		return nil
+		return referral.Paid(ctx, db, []uuid.UUID{job.InvoiceID})
 	})
 	queue.HandleMany(w, func(ctx context.Context, db *tenancy.DB, all []invoicing.PaidJob) error {
 		ids := make([]uuid.UUID, len(all))
@@ -80,6 +81,9 @@ func handleRenewals(w *queue.Workers, d *renewal.Desk, orders *checkout.Desk) {
 				return err
 			}
 		}
-		return d.PaidMany(ctx, db, ids)
+		if err := d.PaidMany(ctx, db, ids); err != nil {
+			return err
+		}
+		return referral.Paid(ctx, db, ids)
 	})
 }

@@ -65,6 +65,7 @@ func (a *API) operations() []operation {
 		{method: get, path: "/orders", scope: access.BillingRead, do: a.listOrders},
 		{method: get, path: "/orders/:id", scope: access.BillingRead, do: a.getOrder},
 		{method: get, path: "/credit", scope: access.BillingRead, do: a.getCredit},
+		{method: get, path: "/referrals", scope: access.BillingRead, do: a.listReferrals},
 		{method: post, path: "/invoices/:id/credit", scope: access.BillingWrite, write: true, do: a.payWithCredit},
 		{method: get, path: "/invoices", scope: access.BillingRead, do: a.listInvoices},
 		{method: get, path: "/invoices/:id", scope: access.BillingRead, do: a.getInvoice},

@@ -10,6 +10,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/referral"
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 )
@@ -17,7 +18,11 @@ import (
 // authRoutes are the pages by which customers and the reseller's team come in.
 func (s *Site) authRoutes() []surface.Route {
 	team := &signin.Pages{Parts: s.SignIn, World: identity.Reseller, Prefix: "/manage", Layout: "manage", Home: "/manage", Plane: planeOf}
-	return append(team.Routes(), s.customers().Routes()...)
+	all := team.Routes()
+	for _, r := range s.customers().Routes() {
+		all = append(all, s.bringing(r))
+	}
+	return all
 }
 
 // customers are the pages by which customers come in; the checkout uses them too.
@@ -35,8 +40,11 @@ func openAccount(ctx context.Context, tx tenancy.Statements, t tenancy.Tenant, p
 	if !ok {
 		return fmt.Errorf("open an account: not a tenant's transaction")
 	}
-	_, err := openNumbered(ctx, own, t, p, company)
-	return err
+	id, err := openNumbered(ctx, own, t, p, company)
+	if err != nil {
+		return err
+	}
+	return referral.Join(ctx, own, id, referral.Carried(ctx))
 }
 
 func openNumbered(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, p identity.Person, company string) (uuid.UUID, error) {

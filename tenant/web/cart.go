@@ -92,7 +92,7 @@ func (s *Site) cartRoutes() []surface.Route {
 		at("POST", "/checkout", s.order),
 		at("POST", "/checkout/address", s.saveAddress),
 		at("POST", "/checkout/code", s.sendCode),
-		at("POST", "/checkout/enter", s.enterCode),
+		s.bringing(at("POST", "/checkout/enter", s.enterCode)),
 		at("POST", "/checkout/again", s.otherAddress),
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/credit"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/referral"
 )
 
 const creditPath = "/client/credit"
@@ -44,6 +45,7 @@ type creditView struct {
 	Rows    []creditRow
 	Open    []grantLine
 	MayEdit bool
+	Brings  bool // there is credit for bringing customers
 	FormKey string
 	Amount  string // as typed
 	Gift    string // the amount of a gift code, as typed
@@ -105,6 +107,11 @@ func (s *Site) readCredit(c *fiber.Ctx) (v creditView, err error) {
 			return err
 		}
 		v.MayEdit = v.Account.May(account.Pay)
+		p, err := referral.Of(c.UserContext(), tx)
+		if err != nil {
+			return err
+		}
+		v.Brings = p.On
 		if v.Purse, err = credit.Of(c.UserContext(), tx, v.Account.AccountID); err == nil && v.MayEdit {
 			v.Gifts, err = credit.Bought(c.UserContext(), tx, v.Account.AccountID)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/credit"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/referral"
 )
 
 // byTransfer opens the one gateway of the estate.
@@ -36,6 +37,7 @@ func (e *estate) furnishMoney(t testing.TB, of tenancy.Tenant, things map[string
 	method := uuid.Must(uuid.NewV7())
 	var account uuid.UUID
 	var paid invoicing.Invoice
+	must(t, referral.Save(ctx, db, referral.Program{On: true, WaitDays: 14, PerYear: 5, Terms: map[string]billing.ReferralTerms{"EUR": {Referrer: 1000, Newcomer: 500, Least: 1000}}}, by))
 	must(t, db.Update(ctx, func(tx *tenancy.Tx) error {
 		if err := tx.NewRaw(`SELECT account_id FROM memberships WHERE person_id = ?`, buyer).Scan(ctx, &account); err != nil {
 			return err
@@ -52,6 +54,15 @@ func (e *estate) furnishMoney(t testing.TB, of tenancy.Tenant, things map[string
 	g, err := credit.GiveByHand(ctx, db, credit.Form{Key: "k", AccountID: account, Amount: "5.00", Currency: "USD", Note: "Goodwill"}, time.UTC, by)
 	must(t, err)
 	things[":grant"] = g.ID.String()
+	// Somebody the buyer has brought.
+	newcomer := uuid.Must(uuid.NewV7())
+	must(t, db.Update(ctx, func(tx *tenancy.Tx) error {
+		if err := exec(ctx, tx, "INSERT INTO accounts (id, name, currency, created_at, changed_at) VALUES (?, 'Newcomer', 'EUR', ?, ?)", newcomer, tx.Now(), tx.Now()); err != nil {
+			return err
+		}
+		return referral.Join(ctx, tx, newcomer, referral.Visit{Code: referral.Code(account), At: tx.Now()})
+	}))
+	things[":newcomer"] = newcomer.String()
 	agreement := uuid.New()
 	must(t, db.Update(ctx, func(tx *tenancy.Tx) error {
 		return exec(ctx, tx, `INSERT INTO agreed_prices (id, account_id, plan_id, currency, off_ppm, from_at, running, note, created_at)

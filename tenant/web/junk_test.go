@@ -21,6 +21,7 @@ func formFields() []string {
 		upgrade downgrade cycle plan product hostname account account_name billing_email services_admin money_owner lead_days reminders.annual reminders.ending try_days suspend_days end_days percent
 		coupon remove to code kind cycles setup countries new_customers max_uses max_per_account starts ends note amount.EUR
 		notice_days week fee_days fee_percent fee.EUR days pause_days loyal loyalty cycles
+		on wait_days per_year referrer.EUR newcomer.EUR least.EUR
 		expires gift_amount count chart consultant client year_begins account.revenue as`)
 }
 
@@ -35,7 +36,7 @@ func TestJunk(t *testing.T) {
 	for _, role := range []identity.Role{identity.ResellerOwner, identity.CustomerMember, ""} {
 		c := e.as(t, e.A, role)
 		junk := surfacetest.Junk{
-			IDs: []string{theirs[":id"], theirs[":person"], theirs[":customer"], theirs[":invoice"], theirs[":subscription"], theirs[":order"], theirs[":shelf"], theirs[":size"], theirs[":extra"], theirs[":coupon"], theirs[":grant"], theirs[":gift"], theirs[":batch"], e.A.ID.String()}, Fields: formFields(),
+			IDs: []string{theirs[":id"], theirs[":person"], theirs[":customer"], theirs[":invoice"], theirs[":subscription"], theirs[":order"], theirs[":shelf"], theirs[":size"], theirs[":extra"], theirs[":coupon"], theirs[":grant"], theirs[":gift"], theirs[":batch"], theirs[":newcomer"], e.A.ID.String()}, Fields: formFields(),
 			Known: map[string]string{":purpose": "reset"},
 			Each:  func() { *c = *e.as(t, e.A, role) }, // the last route may have signed us out
 		}

@@ -99,6 +99,9 @@ func activityHref(t audit.Target) string {
 	case "domain":
 		return "/manage/domains/" + t.ID
 	case "settings":
+		if t.ID == "referral" {
+			return manageReferrals
+		}
 		if t.ID == "api" {
 			return "/manage/api"
 		}
@@ -138,6 +141,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 		{identity.SalesRead, surface.NavItem{Label: "Orders", Href: "/manage/orders", Icon: "shopping-cart"}},
 		{identity.CatalogRead, surface.NavItem{Label: "Catalog", Href: "/manage/catalog", Icon: "package"}},
 		{identity.CatalogRead, surface.NavItem{Label: "Coupons", Href: "/manage/coupons", Icon: "tags"}},
+		{identity.SalesRead, surface.NavItem{Label: "Referrals", Href: manageReferrals, Icon: "user-plus"}},
 		{identity.SalesRead, surface.NavItem{Label: "Gift codes", Href: giftPath, Icon: "gift"}},
 		{identity.SalesRead, surface.NavItem{Label: "Payments", Href: "/manage/payments", Icon: "credit-card"}},
 		{identity.BrandRead, surface.NavItem{Label: "Brand", Href: "/manage/brand", Icon: "palette", Group: "Your shop"}},
