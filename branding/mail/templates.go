@@ -34,8 +34,10 @@ const (
 	WholesalePaid    = "wholesale_paid"
 	WholesaleFailed  = "wholesale_failed"
 	WholesaleDue     = "wholesale_due"
-	WholesaleLimit   = "wholesale_limit"  // a reseller comes near its credit limit, or has reached it
-	WholesaleAnswer  = "wholesale_answer" // to a reseller's question about a line
+	WholesaleLimit   = "wholesale_limit"   // a reseller comes near its credit limit, or has reached it
+	WholesaleBalance = "wholesale_balance" // what a reseller paid ahead comes to its end
+	WholesaleTopUp   = "wholesale_topup"   // money was paid ahead, could not be, or goes back
+	WholesaleAnswer  = "wholesale_answer"  // to a reseller's question about a line
 
 	RenewalUpcoming        = "renewal_upcoming"
 	SubscriptionEnds       = "subscription_ends" // it was cancelled
@@ -107,9 +109,11 @@ var Templates = map[string][]string{
 	WholesaleInvoice: {"name", "number", "total", "due", "open", "link"}, // open: what is owed, empty: nothing
 	WholesalePaid:    {"name", "number", "amount", "link"},
 	WholesaleDue:     {"name", "number", "open", "due", "link"},
-	WholesaleLimit:   {"name", "shop", "used", "limit", "stage", "link"},            // stage: near or reached
-	WholesaleAnswer:  {"name", "number", "line", "state", "text", "credit", "link"}, // state: accepted, declined or empty; credit: of the credit note, empty: there is none
-	WholesaleFailed:  {"name", "number", "amount", "reason", "next", "link"},        // next: when it is tried again, empty: it is not
+	WholesaleLimit:   {"name", "shop", "used", "limit", "stage", "link"},                       // stage: near or reached
+	WholesaleBalance: {"name", "shop", "held", "used", "stage", "auto", "link"},                // stage: near or reached; auto: what is taken from the card, empty: nothing
+	WholesaleTopUp:   {"name", "shop", "state", "amount", "balance", "reason", "auto", "link"}, // state: done, failed or back; auto: off when it is not tried again
+	WholesaleAnswer:  {"name", "number", "line", "state", "text", "credit", "link"},            // state: accepted, declined or empty; credit: of the credit note, empty: there is none
+	WholesaleFailed:  {"name", "number", "amount", "reason", "next", "link"},                   // next: when it is tried again, empty: it is not
 
 	RenewalUpcoming:        {"name", "what", "amount", "total", "on", "until", "method", "usage", "link"},     // amount: net; total: with tax; on, until: dates; method: it is collected from, empty: it is paid by hand; usage: yes when what was used is added; link: the subscription's page
 	SubscriptionEnds:       {"name", "what", "ends", "link"},                                                  // ends: a date

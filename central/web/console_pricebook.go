@@ -264,6 +264,7 @@ type termsView struct {
 	Invoices   []invoiceRow
 	Limit      wholesale.Limit
 	LimitTyped string
+	Balance    wholesale.Balance
 	May        bool
 }
 
@@ -292,6 +293,7 @@ func (s *Console) termsPage(c *fiber.Ctx, r reseller.Reseller, in wholesale.NewT
 		return v, err
 	}
 	v.Terms, v.Tiers, v.Invoices = a.Terms, tierChoices(a.Tiers, ""), withStatus(a.Recent, s.Central.Now())
+	v.Balance = a.Balance
 	if v.Limit = a.Limit; v.Limit.On() {
 		v.LimitTyped = v.Limit.Limit.Decimal()
 	}

@@ -24,7 +24,7 @@ func (s *Console) wholesaleRoutes() []surface.Route {
 	at := func(method, path string, needs identity.Permission, h fiber.Handler) surface.Route {
 		return surface.Route{Method: method, Path: path, Needs: needs, Handler: h}
 	}
-	return []surface.Route{
+	return append(s.balanceRoutes(), []surface.Route{
 		at("GET", "/wholesale", identity.WholesaleRead, s.showRuns),
 		at("GET", "/wholesale/preview", identity.WholesaleRead, s.previewRun),
 		at("POST", "/wholesale/runs", identity.WholesaleWrite, s.startRun),
@@ -55,7 +55,7 @@ func (s *Console) wholesaleRoutes() []surface.Route {
 		at("POST", "/resellers/:id/prices/:price/end", identity.WholesaleWrite, s.endOverride),
 		at("POST", "/resellers/:id/amounts", identity.WholesaleWrite, s.addLine),
 		at("POST", "/resellers/:id/amounts/:line/withdraw", identity.WholesaleWrite, s.withdrawLine),
-	}
+	}...)
 }
 
 // wholesaleTabs are the tabs above the pages of wholesale billing.

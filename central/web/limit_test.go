@@ -44,3 +44,43 @@ func TestAPersonWithTwoShopsChooses(t *testing.T) {
 	must(t, err)
 	h.want("no longer theirs", h.get("/"), 200, "<h1>alpha</h1>")
 }
+
+// TestABalanceOnBothSides: staff have a reseller pay ahead and book what arrives; the reseller
+// tops up by card and sees each movement; what is left goes back.
+func TestABalanceOnBothSides(t *testing.T) {
+	w := tenancytest.New(t)
+	billedWorld(t, w)
+	h := openOver(t, w, identity.StaffBilling)
+	a := "/resellers/" + w.A.ID.String()
+	h.want("none", h.get(a+"/billing"), 200, "nothing is paid ahead", a+"/balance")
+	h.want("pays ahead", h.post(a+"/balance/terms", "prepaid", "on"), 303, a+"/balance")
+	h.want("shown", h.get(a+"/balance"), 200, "They pay ahead", "used up", "€104.16")
+	h.want("junk", h.post(a+"/balance/top-up", "key", "k", "amount", "1e3", "note", "x"), 422, "Enter an amount from", `value="1e3"`)
+	for range 2 {
+		h.want("booked", h.post(a+"/balance/top-up", "key", "k", "amount", "60", "note", "SEPA 17"), 303, a+"/balance")
+	}
+	h.want("the invoice is paid from it", h.get(a+"/balance"), 200, "SEPA 17", "Invoice WS-000001", "-€51.49", "€8.51")
+	p := openPartner(t, w)
+	p.want("the reseller's side", p.get("/"), 200, "Your balance is used up", "€8.51")
+	p.want("its statement", p.get("/balance"), 200, "SEPA 17", "/invoices/"+invoiceOf(t, w, w.A), "2 movements")
+	p.want("as a file", p.get("/balance?format=csv"), 200, "51.49,8.51,EUR")
+	p.want("how much", p.get("/balance/top-up?amount=x"), 422, "Enter an amount from", `value="x"`)
+	page := p.get("/balance/top-up?amount=100")
+	p.want("how", page, 200, "Pay €100.00", `data-minor="10000"`, `name="key"`)
+	p.want("without a card", p.post("/balance/top-up", "amount", "100", "key", "f1", "with", "kept"), 404, "no such card")
+	p.want("without a script", p.post("/balance/top-up", "amount", "100", "key", "f1", "with", "card"), 422, "needs JavaScript")
+	st, err := p.bank.desk.AddCard(t.Context(), w.A.ID, "")
+	must(t, err)
+	p.bank.enter("setup_intents", st.ClientSecret, "4242424242424242")
+	p.want("kept", p.get("/billing/card/saved?setup_intent="+st.Ref), 303, "/billing")
+	for range 2 {
+		p.want("topped up", p.post("/balance/top-up", "amount", "100", "key", "f2", "with", "kept"), 303, "/balance")
+	}
+	p.want("it is there once", p.get("/balance"), 200, "€108.51", "3 movements")
+	p.want("junk", p.post("/balance/settings", "warn", "-1", "auto", "lots"), 422, "such as 100.00", `value="lots"`)
+	p.want("by itself", p.post("/balance/settings", "warn", "20", "auto", "50"), 303, "/balance")
+	p.want("kept so", p.get("/balance"), 200, `value="20.00"`, `value="50.00"`, "•••• 4242")
+	h.want("too much", h.post(a+"/balance/back", "key", "b", "back", "200", "reason", "x", "to", "card"), 422, "at most €108.51")
+	h.want("given back", h.post(a+"/balance/back", "key", "b", "back", "8.51", "reason", "SEPA 99", "to", "transfer"), 303, a+"/balance")
+	h.want("less is there", h.get(a+"/balance"), 200, "Given back", "SEPA 99", "€100.00")
+}

@@ -38,7 +38,7 @@ func (s *Partner) Routes() []surface.Route {
 		Parts: s.SignIn, World: identity.Partner, Layout: "partner", Home: "/",
 		Plane: func(*fiber.Ctx) identity.Plane { return identity.InCentral(s.Central) }, Role: identity.PartnerOwner,
 	}
-	return append(append(append(people.Routes(), s.openRoutes(people)...), s.payRoutes()...),
+	return append(append(append(people.Routes(), s.openRoutes(people)...), append(s.payRoutes(), s.balanceRoutes()...)...),
 		at("GET", "/", identity.StatementRead, s.overview),
 		at("POST", "/choose", identity.StatementRead, s.choose),
 		at("GET", "/month", identity.StatementRead, s.month),

@@ -308,7 +308,13 @@ func (s *Partner) paymentState(c *fiber.Ctx) error {
 		return err
 	}
 	base := "/invoices/" + a.InvoiceID.String()
+	again := base + "/pay"
+	if a.TopUp() {
+		base, again = balancePath, balancePath+"/top-up?amount="+url.QueryEscape(a.Amount().Decimal())
+	}
 	switch {
+	case a.State == gateway.Succeeded && a.TopUp():
+		return surface.Redirect(c, base, toppedUp(a))
 	case a.State == gateway.Succeeded:
 		return surface.Redirect(c, base, "Thank you. Invoice "+a.Number+" is paid.")
 	case a.State == gateway.Cancelled:
@@ -318,8 +324,8 @@ func (s *Partner) paymentState(c *fiber.Ctx) error {
 		if text == "" {
 			text = "The payment is not finished. Nothing was charged."
 		}
-		return surface.RedirectFlash(c, base+"/pay", surface.Flash{Kind: "bad", Text: text})
+		return surface.RedirectFlash(c, again, surface.Flash{Kind: "bad", Text: text})
 	}
-	v := paymentView{Payment: attempt{a, a.Number}, ActionURL: gp.ActionURL, Next: base, Again: base + "/pay"}
-	return surface.Render(c, "partner", "partner/payment", "Payment of invoice "+a.Number, v)
+	v := paymentView{Payment: attempt{a, a.Number}, ActionURL: gp.ActionURL, Next: base, Again: again}
+	return surface.Render(c, "partner", "partner/payment", "Payment", v)
 }

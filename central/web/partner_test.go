@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"io/fs"
 	"log/slog"
 	"testing"
 
@@ -35,7 +36,11 @@ func openPartner(t testing.TB, w *tenancytest.World) *house {
 	must(t, err)
 	ring, err := secrets.Parse(key)
 	must(t, err)
-	pages, err := branding.LoadThemes(themes.Files, []string{"base"}, branding.Funcs(branding.FuncOptions{Now: w.Clock.Now}))
+	dist, err := fs.Sub(themes.Dist, "dist")
+	must(t, err)
+	assets, err := branding.OpenAssets(dist)
+	must(t, err)
+	pages, err := branding.LoadThemes(themes.Files, []string{"base"}, branding.Funcs(branding.FuncOptions{Assets: assets, Now: w.Clock.Now}))
 	must(t, err)
 	sessions := identity.NewSessions(rdb, w.Clock.Now)
 	passwords, err := identity.NewPasswords(2)
@@ -55,7 +60,7 @@ func openPartner(t testing.TB, w *tenancytest.World) *house {
 	}
 	s, err := surface.New(surface.Config{
 		Name: "partner", Areas: []surface.Area{{Name: "hooks", Prefix: "/hooks", World: identity.Partner, Machines: true}, {Name: "partner", World: identity.Partner, SignIn: "/sign-in", Nav: web.PartnerNav}},
-		Routes: centre.Routes(), Themes: pages, Sessions: sessions, Central: w.Central, Log: slog.New(slog.DiscardHandler),
+		Routes: centre.Routes(), Themes: pages, Assets: dist, Sessions: sessions, Central: w.Central, Log: slog.New(slog.DiscardHandler),
 		Clock: w.Clock.Now, FormKey: ring.DeriveKey("forms"),
 	})
 	must(t, err)

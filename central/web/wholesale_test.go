@@ -258,7 +258,7 @@ func TestPartnerJunk(t *testing.T) {
 			routes = append(routes, r)
 		}
 	}
-	junk := surfacetest.Junk{IDs: []string{invoiceOf(t, w, w.A)}, Fields: []string{"q", "sort", "dir", "page", "state", "period", "format", "for", "text", "with", "save", "setup_intent", "company", "line1", "city", "country", "tax_id", "email"}, Known: map[string]string{":line": "2"}}
+	junk := surfacetest.Junk{IDs: []string{invoiceOf(t, w, w.A)}, Fields: []string{"q", "sort", "dir", "page", "state", "period", "format", "for", "text", "with", "save", "setup_intent", "company", "line1", "city", "country", "tax_id", "email", "amount", "key", "warn", "auto"}, Known: map[string]string{":line": "2"}}
 	t.Logf("%d requests", junk.Try(t, h.client(), routes))
 }
 

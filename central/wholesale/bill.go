@@ -292,6 +292,11 @@ func trimZeros(s string, most int) string {
 	return whole
 }
 
+// taxOf is the tax on what is sold to a reseller of a country now.
+func (r *run) taxOf(country, taxID string) billing.TaxRule {
+	return billing.TaxFor(billing.TaxCase{Seller: billing.TaxParty{Country: r.seller.Country, OSS: true}, Country: country, TaxID: taxID, At: r.tx.Now()})
+}
+
 // document is the reseller's invoice, as it is kept for ever.
 func (r *run) document(w billed, number string) (document.Document, error) {
 	var buyer document.Party
@@ -310,7 +315,7 @@ func (r *run) document(w billed, number string) (document.Document, error) {
 		Locale: w.Locale, TimeZone: w.TimeZone, Currency: w.lines[0].Currency, Seller: r.seller.Party, Buyer: buyer,
 		CustomerNo: w.ID.String(), Footer: r.seller.Footer,
 	}
-	rule := billing.TaxFor(billing.TaxCase{Seller: billing.TaxParty{Country: r.seller.Country, OSS: true}, Country: buyer.Country, TaxID: w.TaxID, At: r.tx.Now()})
+	rule := r.taxOf(buyer.Country, w.TaxID)
 	net := billing.Money{Currency: d.Currency}
 	lines := make([]billing.Line, len(w.lines))
 	for i, l := range w.lines {

@@ -269,3 +269,29 @@ func tryOf(key string) (int, bool) {
 	n, err := strconv.Atoi(key[strings.LastIndexByte(key, '/')+1:])
 	return n, err == nil
 }
+
+// unattended reports whether a payment's key says that nobody of the reseller is there.
+func unattended(key string) bool {
+	return strings.HasPrefix(key, "charge/") || strings.HasPrefix(key, autoTopUp)
+}
+
+// saveCard keeps the card that paid, where that was asked for.
+func (a Attempt) saveCard(ctx context.Context, tx *tenancy.CentralTx, gp gateway.Payment) error {
+	if gp.Method == nil || gp.Method.CustomerRef == "" || !strings.HasSuffix(a.Key, saveMark) {
+		return nil
+	}
+	return keepCard(ctx, tx, a.TenantID, gp.CustomerRef, *gp.Method, audit.Origin{Actor: audit.System("payments")})
+}
+
+// forgetPayer forgets the reseller's card when the gateway does not know it, rather than the
+// payment.
+func (a Attempt) forgetPayer(ctx context.Context, tx *tenancy.CentralTx) error {
+	if a.DeclineCode != gateway.Unknown || a.Ref != "" {
+		return nil
+	}
+	_, err := tx.NewRaw("UPDATE reseller_profiles SET gateway_customer = '', method_ref = '', method_label = '', changed_at = ? WHERE tenant_id = ?", tx.Now(), a.TenantID).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("forget the card of %s: %w", a.TenantID, err)
+	}
+	return nil
+}

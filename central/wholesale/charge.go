@@ -50,6 +50,9 @@ func (d *Desk) Collect(ctx context.Context) error {
 		if err := carryCredits(ctx, tx); err != nil { // of credit notes since
 			return err
 		}
+		if err := draw(ctx, tx, tenancy.ID{}); err != nil { // what a payment was in the way of
+			return err
+		}
 		err := tx.NewRaw("SELECT id, tries FROM wholesale_invoices WHERE next_try_at <= ? AND state = 'open' AND total_minor > paid_minor ORDER BY next_try_at, id LIMIT 500", tx.Now()).Scan(ctx, &due)
 		if err != nil {
 			return err
@@ -79,15 +82,48 @@ func (d *Desk) Collect(ctx context.Context) error {
 
 // lookAgain brings one payment further that nobody has heard of for a while.
 func (d *Desk) lookAgain(ctx context.Context, a Attempt, now time.Time) error {
-	_, absent := tryOf(a.Key)
 	switch {
-	case a.Ref == "" && absent:
+	case a.Ref == "" && unattended(a.Key):
 		return nil // its job charges it
 	case a.Ref == "", a.State == gateway.RequiresAction && now.Sub(a.CreatedAt) >= dropAfter:
 		return d.end(ctx, a)
 	}
 	_, _, err := d.Look(ctx, a.TenantID, a.ID)
 	return err
+}
+
+// Look asks the gateway how a reseller's payment stands and keeps the answer. One that is
+// under way though nothing is owed any more is ended. Faults: wholesale_payment.unknown,
+// wholesale_gateway.unavailable.
+func (d *Desk) Look(ctx context.Context, of tenancy.ID, id uuid.UUID) (a Attempt, gp gateway.Payment, err error) {
+	var owed int64
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
+		var ok bool
+		if a, ok, err = findAttempt(ctx, tx, "p.id = ? AND p.tenant_id = ?", id, of); err == nil && !ok {
+			err = errNoAttempt
+		}
+		if err != nil {
+			return err
+		}
+		if owed = a.AmountMinor; a.TopUp() {
+			return nil
+		}
+		return tx.NewRaw("SELECT total_minor - paid_minor FROM wholesale_invoices WHERE id = ?", a.InvoiceID).Scan(ctx, &owed)
+	})
+	gp = gateway.Payment{Ref: a.Ref, Key: a.Key, State: a.State, Amount: a.Amount()}
+	if err != nil || a.State.Final() || a.Ref == "" || d.Taker == nil || a.Gateway != d.Taker.Code {
+		return a, gp, err
+	}
+	if owed <= 0 {
+		gp, err = d.Taker.Gateway.Cancel(ctx, a.Ref)
+	} else {
+		gp, err = d.Taker.Gateway.Payment(ctx, a.Ref)
+	}
+	if gp, err = gateway.OrLost(gp, err, a.known()); err != nil || !a.hears(gp) {
+		return a, gp, d.trouble(ctx, err)
+	}
+	a, err = d.keep(ctx, a, gp)
+	return a, gp, err
 }
 
 // tryKey names an attempt without the reseller.

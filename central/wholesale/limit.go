@@ -27,9 +27,16 @@ type Limit struct {
 func (l Limit) On() bool { return l.Limit.Minor > 0 }
 
 // SetLimit gives a reseller a credit limit in the currency it is billed in; empty: none. What
-// follows of it is worked out at once. Faults: limit.invalid, limit.no_terms.
+// follows of it is worked out at once. Faults: limit.invalid, limit.no_terms, limit.prepaid.
 func (d *Desk) SetLimit(ctx context.Context, of tenancy.ID, amount string, by audit.Origin) error {
 	err := d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
+		var prepaid []bool
+		if err := tx.NewRaw("SELECT prepaid FROM reseller_profiles WHERE tenant_id = ? AND prepaid", of).Scan(ctx, &prepaid); err != nil {
+			return err
+		}
+		if len(prepaid) > 0 {
+			return fault.Field("limit", "limit.prepaid", "They pay ahead: the balance is what they may use.")
+		}
 		terms, err := termsIn(ctx, tx, of)
 		if err != nil {
 			return err
@@ -56,13 +63,13 @@ func (d *Desk) SetLimit(ctx context.Context, of tenancy.ID, amount string, by au
 	return d.watchLimit(ctx, of)
 }
 
-// WatchLimits looks at every reseller with a credit limit, or only at those that have come
-// near theirs, keeps how far each is, and tells the reseller and staff of each step up. What
+// WatchLimits looks at every reseller with a credit limit or who pays ahead, or only at those
+// that have come near their end, keeps how far each is, and tells the reseller and staff of each step up. What
 // follows when it is reached, reseller.EnforceArrears does.
 func (d *Desk) WatchLimits(ctx context.Context, onlyNear bool) error {
 	var all []struct{ TenantID tenancy.ID }
 	err := d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		return tx.NewRaw("SELECT tenant_id FROM reseller_profiles WHERE limit_stage <> '' OR credit_limit_minor IS NOT NULL AND NOT ? ORDER BY tenant_id", onlyNear).Scan(ctx, &all)
+		return tx.NewRaw("SELECT tenant_id FROM reseller_profiles WHERE limit_stage <> '' OR (credit_limit_minor IS NOT NULL OR prepaid) AND NOT ? ORDER BY tenant_id", onlyNear).Scan(ctx, &all)
 	})
 	if err != nil {
 		return fmt.Errorf("look at credit limits: %w", err)
@@ -74,6 +81,14 @@ func (d *Desk) WatchLimits(ctx context.Context, onlyNear bool) error {
 	return failed
 }
 
+// watched is what a reseller's debt is compared with.
+type watched struct {
+	Limit, Open, Balance, Warn, TopUp int64
+	Prepaid                           bool
+	Currency, Method                  string
+	Stage                             billing.LimitStage
+}
+
 // watchLimit works one reseller's debt out. The running month is the run's own preview, made
 // in a transaction of its own that is rolled back.
 func (d *Desk) watchLimit(ctx context.Context, of tenancy.ID) error {
@@ -82,12 +97,8 @@ func (d *Desk) watchLimit(ctx context.Context, of tenancy.ID) error {
 		return err
 	}
 	err = d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
-		var was struct {
-			Limit, Open int64
-			Currency    string
-			Stage       billing.LimitStage
-		}
-		err := tx.NewRaw(`SELECT coalesce(p.credit_limit_minor, 0) AS "limit", p.limit_stage AS stage,
+		var was watched
+		err := tx.NewRaw(`SELECT coalesce(p.credit_limit_minor, 0) AS "limit", p.limit_stage AS stage, p.prepaid, p.balance_minor AS balance, coalesce(p.warn_minor, 0) AS warn, coalesce(p.topup_minor, 0) AS top_up, p.method_ref AS method,
 				coalesce((SELECT currency FROM tenant_terms t WHERE t.tenant_id = p.tenant_id ORDER BY valid_from DESC LIMIT 1), '') AS currency,
 				coalesce((SELECT sum(total_minor - paid_minor) FROM wholesale_invoices i WHERE i.tenant_id = p.tenant_id AND i.state = 'open'), 0)::bigint AS open
 			FROM reseller_profiles p WHERE p.tenant_id = ? FOR UPDATE OF p`, of).Scan(ctx, &was)
@@ -99,11 +110,21 @@ func (d *Desk) watchLimit(ctx context.Context, of tenancy.ID) error {
 		}
 		used := max(was.Open+p.Net.Minor, 0)
 		stage := billing.StageOf(used, was.Limit)
+		if was.Prepaid {
+			used = max(was.Open+p.Net.Minor+p.Tax.Minor, 0)
+			stage = billing.PrepaidStage(was.Balance, used, was.Warn)
+		}
 		_, err = tx.NewRaw("UPDATE reseller_profiles SET limit_used_minor = ?, limit_stage = ?, limit_looked_at = ? WHERE tenant_id = ?", used, stage, tx.Now(), of).Exec(ctx)
+		if err == nil && was.Prepaid && stage != billing.LimitFine {
+			err = d.topUpBySelf(ctx, tx, of, was)
+		}
 		if err != nil || stage == was.Stage || stage == billing.LimitFine || was.Stage == billing.LimitReached {
 			return err
 		}
 		m := func(n int64) billing.Money { return billing.Money{Minor: n, Currency: was.Currency} }
+		if was.Prepaid {
+			return d.tellOfBalance(ctx, tx, of, Balance{Held: m(was.Balance), Used: m(used), TopUp: m(was.TopUp), Stage: stage, At: tx.Now()})
+		}
 		return d.tellOfLimit(ctx, tx, of, Limit{Limit: m(was.Limit), Used: m(used), Stage: stage, At: tx.Now()})
 	})
 	if err != nil {

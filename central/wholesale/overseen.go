@@ -77,6 +77,9 @@ func (d *Desk) keepRefund(ctx context.Context, tx *tenancy.CentralTx, a Attempt,
 	case gateway.RequiresAction, gateway.Created:
 		state = gateway.Processing
 	}
+	if err := nameBack(ctx, tx, a, gr); err != nil {
+		return "", err
+	}
 	var was struct {
 		ID    uuid.UUID
 		State gateway.State
@@ -102,6 +105,8 @@ func (d *Desk) keepRefund(ctx context.Context, tx *tenancy.CentralTx, a Attempt,
 		return "", fmt.Errorf("keep refund %s: %w", gr.Ref, err)
 	}
 	switch {
+	case a.TopUp():
+		return string(state), d.moveBalanceBack(ctx, tx, a, was.ID, was.State, gateway.Refunded{State: state, Amount: gr.Amount, Text: gr.Text})
 	case state == gateway.Succeeded:
 		return string(state), d.moveBack(ctx, tx, a, was.ID, gr.Amount, false)
 	case state == gateway.Failed && was.State == gateway.Succeeded:
@@ -237,7 +242,7 @@ func remindOfEvidence(ctx context.Context, tx *tenancy.CentralTx) error {
 		Attempt
 		Disputes string
 	}
-	err := tx.NewRaw(`SELECT p.id, p.tenant_id, i.number, p.currency, p.disputes::text AS disputes FROM wholesale_payments p JOIN wholesale_invoices i ON i.id = p.invoice_id
+	err := tx.NewRaw(`SELECT p.id, p.tenant_id, coalesce(i.number, 'a balance top-up') AS number, p.currency, p.disputes::text AS disputes FROM wholesale_payments p LEFT JOIN wholesale_invoices i ON i.id = p.invoice_id
 		WHERE p.disputes IS NOT NULL AND p.disputes @> '[{"state": "needs_response"}]' ORDER BY p.id LIMIT 200`).Scan(ctx, &rows)
 	if err != nil {
 		return fmt.Errorf("look for evidence that is due: %w", err)

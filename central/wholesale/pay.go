@@ -13,17 +13,16 @@ import (
 	"github.com/ezscale/ezscale/billing/gateway"
 	"github.com/ezscale/ezscale/central/alerts"
 	"github.com/ezscale/ezscale/tenancy"
-	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
 )
 
-// Attempt is one attempt to pay an invoice by card.
+// Attempt is one attempt to pay an invoice, or ahead, by card.
 type Attempt struct {
 	ID          uuid.UUID
 	Key         string
-	InvoiceID   uuid.UUID
+	InvoiceID   uuid.UUID // zero: it tops the reseller's balance up
 	TenantID    tenancy.ID
-	Number      string // of the invoice
+	Number      string // of the invoice; what it is for, otherwise
 	Gateway     string
 	Currency    string
 	AmountMinor int64
@@ -41,8 +40,11 @@ func (a Attempt) Amount() billing.Money {
 	return billing.Money{Minor: a.AmountMinor, Currency: a.Currency}
 }
 
-const attemptSQL = `SELECT p.id, p.key, p.invoice_id, p.tenant_id, i.number, p.gateway, p.currency, p.amount_minor, p.method_ref, p.state, coalesce(p.ref, '') AS ref,
-	p.decline_code, p.decline_text, p.created_at, p.changed_at FROM wholesale_payments p JOIN wholesale_invoices i ON i.id = p.invoice_id WHERE `
+// TopUp reports whether it is money to be kept ahead.
+func (a Attempt) TopUp() bool { return a.InvoiceID == uuid.Nil }
+
+const attemptSQL = `SELECT p.id, p.key, p.invoice_id, p.tenant_id, coalesce(i.number, 'a balance top-up') AS number, p.gateway, p.currency, p.amount_minor, p.method_ref, p.state, coalesce(p.ref, '') AS ref,
+	p.decline_code, p.decline_text, p.created_at, p.changed_at FROM wholesale_payments p LEFT JOIN wholesale_invoices i ON i.id = p.invoice_id WHERE `
 
 const underWay = "p.state IN ('created', 'requires_action', 'processing')"
 
@@ -196,7 +198,7 @@ func (d *Desk) insert(ctx context.Context, tx *tenancy.CentralTx, inv InvoiceRow
 		AmountMinor: inv.Open().Minor, MethodRef: method, State: gateway.Created, CreatedAt: tx.Now(), ChangedAt: tx.Now(),
 	}
 	_, err = tx.NewRaw(`INSERT INTO wholesale_payments (id, key, invoice_id, tenant_id, gateway, currency, amount_minor, state, method_ref, decline_code, decline_text, created_at, changed_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, 'created', ?, '', '', ?, ?)`, a.ID, a.Key, a.InvoiceID, a.TenantID, a.Gateway, a.Currency, a.AmountMinor, method, tx.Now(), tx.Now()).Exec(ctx)
+		VALUES (?, ?, ?, ?, ?, ?, ?, 'created', ?, '', '', ?, ?)`, a.ID, a.Key, uuid.NullUUID{UUID: a.InvoiceID, Valid: !a.TopUp()}, a.TenantID, a.Gateway, a.Currency, a.AmountMinor, method, tx.Now(), tx.Now()).Exec(ctx)
 	if err != nil {
 		return a, fmt.Errorf("insert a wholesale payment: %w", err)
 	}
@@ -218,6 +220,9 @@ func (d *Desk) keep(ctx context.Context, a Attempt, gp gateway.Payment) (Attempt
 		a, err = d.settle(ctx, tx, a.ID, gp)
 		return err
 	})
+	if err == nil && a.TopUp() && a.State == gateway.Succeeded {
+		err = d.watchLimit(ctx, a.TenantID) // who has paid sells again
+	}
 	return a, err
 }
 
@@ -227,10 +232,12 @@ func (d *Desk) ask(ctx context.Context, a Attempt, returnURL string) (gateway.Pa
 		gp, err := d.Taker.Gateway.Payment(ctx, a.Ref)
 		return gateway.OrLost(gp, err, a.known())
 	}
-	_, absent := tryOf(a.Key)
 	c := gateway.Charge{
-		Key: a.Key, Amount: a.Amount(), Method: a.MethodRef, OnSession: !absent, Save: strings.HasSuffix(a.Key, saveMark),
+		Key: a.Key, Amount: a.Amount(), Method: a.MethodRef, OnSession: !unattended(a.Key), Save: strings.HasSuffix(a.Key, saveMark),
 		Description: "Wholesale invoice " + a.Number, Reference: a.Number, ReturnURL: returnURL,
+	}
+	if a.TopUp() {
+		c.Description, c.Reference = "Top-up of the wholesale balance", "TOPUP"
 	}
 	err := d.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) {
 		c.Customer, err = payer(ctx, tx, a.TenantID)
@@ -273,6 +280,14 @@ func (d *Desk) end(ctx context.Context, a Attempt) error {
 	return err
 }
 
+// lockPaid locks what an attempt pays, as lockOpen does: the invoice, or the balance.
+func lockPaid(ctx context.Context, tx *tenancy.CentralTx, a Attempt) (InvoiceRow, int, error) {
+	if a.TopUp() {
+		return InvoiceRow{TenantID: a.TenantID, Currency: a.Currency}, 0, lockBalance(ctx, tx, a.TenantID)
+	}
+	return lockOpen(ctx, tx, a.InvoiceID)
+}
+
 // settle keeps what the gateway says of a payment. Money that came is booked exactly
 // once, whatever was believed before.
 func (d *Desk) settle(ctx context.Context, tx *tenancy.CentralTx, id uuid.UUID, gp gateway.Payment) (Attempt, error) {
@@ -283,7 +298,7 @@ func (d *Desk) settle(ctx context.Context, tx *tenancy.CentralTx, id uuid.UUID, 
 	if err != nil {
 		return a, err
 	}
-	inv, tries, err := lockOpen(ctx, tx, a.InvoiceID)
+	inv, tries, err := lockPaid(ctx, tx, a)
 	if err != nil {
 		return a, err
 	}
@@ -326,19 +341,18 @@ func (a Attempt) update(ctx context.Context, tx *tenancy.CentralTx) error {
 
 // follow is what comes of an attempt's new state.
 func (d *Desk) follow(ctx context.Context, tx *tenancy.CentralTx, a Attempt, inv InvoiceRow, tries int, gp gateway.Payment) error {
+	if a.TopUp() {
+		return d.followTopUp(ctx, tx, a, gp)
+	}
 	switch a.State {
 	case gateway.Succeeded:
-		if gp.Method != nil && gp.Method.CustomerRef != "" && strings.HasSuffix(a.Key, saveMark) {
-			if err := keepCard(ctx, tx, a.TenantID, gp.CustomerRef, *gp.Method, audit.Origin{Actor: audit.System("payments")}); err != nil {
-				return err
-			}
+		if err := a.saveCard(ctx, tx, gp); err != nil {
+			return err
 		}
 		return d.applied(ctx, tx, inv, a.ID, Payment{Gateway: a.Gateway, Currency: a.Currency, AmountMinor: a.AmountMinor})
 	case gateway.Failed:
-		if a.DeclineCode == gateway.Unknown && a.Ref == "" { // the reseller or its card, not the payment
-			if _, err := tx.NewRaw("UPDATE reseller_profiles SET gateway_customer = '', method_ref = '', method_label = '', changed_at = ? WHERE tenant_id = ?", tx.Now(), a.TenantID).Exec(ctx); err != nil {
-				return err
-			}
+		if err := a.forgetPayer(ctx, tx); err != nil {
+			return err
 		}
 		if try, absent := tryOf(a.Key); absent && try == tries {
 			decline := gateway.Decline{Kind: gateway.Soft, Code: a.DeclineCode, Text: a.DeclineText}
@@ -354,37 +368,6 @@ func (d *Desk) follow(ctx context.Context, tx *tenancy.CentralTx, a Attempt, inv
 		}
 	}
 	return nil
-}
-
-// Look asks the gateway how a reseller's payment stands and keeps the answer. One that is
-// under way though nothing is owed any more is ended. Faults: wholesale_payment.unknown,
-// wholesale_gateway.unavailable.
-func (d *Desk) Look(ctx context.Context, of tenancy.ID, id uuid.UUID) (a Attempt, gp gateway.Payment, err error) {
-	var owed int64
-	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		var ok bool
-		if a, ok, err = findAttempt(ctx, tx, "p.id = ? AND p.tenant_id = ?", id, of); err == nil && !ok {
-			err = errNoAttempt
-		}
-		if err != nil {
-			return err
-		}
-		return tx.NewRaw("SELECT total_minor - paid_minor FROM wholesale_invoices WHERE id = ?", a.InvoiceID).Scan(ctx, &owed)
-	})
-	gp = gateway.Payment{Ref: a.Ref, Key: a.Key, State: a.State, Amount: a.Amount()}
-	if err != nil || a.State.Final() || a.Ref == "" || d.Taker == nil || a.Gateway != d.Taker.Code {
-		return a, gp, err
-	}
-	if owed <= 0 {
-		gp, err = d.Taker.Gateway.Cancel(ctx, a.Ref)
-	} else {
-		gp, err = d.Taker.Gateway.Payment(ctx, a.Ref)
-	}
-	if gp, err = gateway.OrLost(gp, err, a.known()); err != nil || !a.hears(gp) {
-		return a, gp, d.trouble(ctx, err)
-	}
-	a, err = d.keep(ctx, a, gp)
-	return a, gp, err
 }
 
 // trouble says in words for people what a gateway's error means; faults and what is not a

@@ -2,22 +2,25 @@ package wholesale
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/tenancy"
 )
 
 // Preview is what a month under way will cost one reseller when everything runs on to its
-// end, without tax: worked out by the run itself and rolled back. Shares of revenue are of
+// end, its tax apart: worked out by the run itself and rolled back. Shares of revenue are of
 // what was invoiced so far, and adjustments of earlier months are not in it.
 type Preview struct {
 	Month   Month
 	Lines   []PreviewLine
 	Net     billing.Money
-	Missing []Missing // what has no price yet and is in no line
+	Tax     billing.Money // on Net, as it would be now
+	Missing []Missing     // what has no price yet and is in no line
 }
 
 // PreviewLine is a line as it would be billed.
@@ -78,7 +81,11 @@ func (d *Desk) previews(ctx context.Context, tenant tenancy.ID, months func(now 
 func previewOf(ctx context.Context, tx *tenancy.CentralTx, tenant tenancy.ID, m Month, cutOff string) (Preview, error) {
 	r := &run{tx: tx, month: m, dry: true, only: tenant, report: Report{Total: map[string]int64{}}}
 	p := Preview{Month: m}
-	err := tx.NewRaw("SELECT "+cutOff+", coalesce(bool_or(commission_percent > 0), false), coalesce(bool_or(minimum_minor > 0), false) FROM tiers").Scan(ctx, &r.cutOff, &r.shares, &r.minimums)
+	var seller json.RawMessage
+	err := tx.NewRaw("SELECT "+cutOff+", coalesce(bool_or(commission_percent > 0), false), coalesce(bool_or(minimum_minor > 0), false), coalesce((SELECT value FROM settings WHERE name = 'wholesale_seller'), '{}') FROM tiers").Scan(ctx, &r.cutOff, &r.shares, &r.minimums, &seller)
+	if err == nil {
+		err = json.Unmarshal(seller, &r.seller)
+	}
 	if err != nil {
 		return p, err
 	}
@@ -91,6 +98,13 @@ func previewOf(ctx context.Context, tx *tenancy.CentralTx, tenant tenancy.ID, m 
 			net := billing.Money{Minor: l.NetMinor, Currency: l.Currency}
 			p.Lines = append(p.Lines, PreviewLine{l.Kind, l.SKU, l.description, net})
 			p.Net = billing.Money{Minor: p.Net.Minor + net.Minor, Currency: net.Currency}
+		}
+		var buyer document.Party
+		if err := json.Unmarshal(w.Billing, &buyer); err != nil {
+			return p, fmt.Errorf("billing profile of %s: %w", tenant, err)
+		}
+		if p.Tax, err = p.Net.Ratio(r.taxOf(buyer.Country, w.TaxID).Ppm, billing.PpmWhole); err != nil {
+			return p, err
 		}
 	}
 	return p, nil

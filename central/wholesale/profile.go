@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/billing/document"
@@ -17,8 +16,9 @@ import (
 // Profile is who a reseller is as the platform's customer, and the card kept of it.
 type Profile struct {
 	document.Party
-	Card  Card
-	Limit Limit
+	Card    Card
+	Limit   Limit
+	Balance Balance
 }
 
 // Complete reports whether an invoice can name the reseller and its country's tax.
@@ -40,16 +40,12 @@ func profileIn(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID) (p Pro
 		Billing                json.RawMessage
 		TaxID                  string `bun:"tax_id"`
 		MethodRef, MethodLabel string
-		CreditLimit, LimitUsed int64
-		LimitStage             billing.LimitStage
-		LimitLookedAt          time.Time
 		Currency               string
+		standingRow
 	}
-	err = tx.NewRaw(`SELECT billing, tax_id, method_ref, method_label, coalesce(credit_limit_minor, 0) AS credit_limit, limit_used_minor AS limit_used, limit_stage, limit_looked_at,
-		coalesce((SELECT t.currency FROM tenant_terms t WHERE t.tenant_id = reseller_profiles.tenant_id ORDER BY t.valid_from DESC LIMIT 1), '') AS currency FROM reseller_profiles WHERE tenant_id = ?`, of).Scan(ctx, &row)
-	if tenancy.IsNoRows(err) {
-		return p, nil
-	}
+	err = tx.NewRaw(`SELECT coalesce(billing, '{}') AS billing, coalesce(tax_id, '') AS tax_id, coalesce(method_ref, '') AS method_ref, coalesce(method_label, '') AS method_label, `+standingColumns+`,
+		coalesce((SELECT t.currency FROM tenant_terms t WHERE t.tenant_id = x.id ORDER BY t.valid_from DESC LIMIT 1), '') AS currency
+		FROM (SELECT ?::bigint AS id) x LEFT JOIN reseller_profiles l ON l.tenant_id = x.id`, of).Scan(ctx, &row)
 	if err == nil {
 		err = json.Unmarshal(row.Billing, &p.Party)
 	}
@@ -57,8 +53,7 @@ func profileIn(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID) (p Pro
 		return p, fmt.Errorf("profile of %s: %w", of, err)
 	}
 	p.TaxID, p.Card = row.TaxID, Card{Label: row.MethodLabel, ref: row.MethodRef}
-	m := func(n int64) billing.Money { return billing.Money{Minor: n, Currency: row.Currency} }
-	p.Limit = Limit{Limit: m(row.CreditLimit), Used: m(row.LimitUsed), Stage: row.LimitStage, At: row.LimitLookedAt}
+	p.Limit, p.Balance = row.of(row.Currency)
 	return p, nil
 }
 

@@ -25,7 +25,7 @@ func TestTheRunIsTheRule(t *testing.T) {
 	nth := 0
 	rapid.Check(t, func(t *rapid.T) {
 		nth++
-		_, err := w.Owner.Exec(ctx, `TRUNCATE central.wholesale_credits, central.wholesale_question_notes, central.wholesale_questions, central.wholesale_adjustments, central.wholesale_overrides, central.wholesale_evidence, central.wholesale_lines, central.wholesale_refunds, central.wholesale_payments, central.wholesale_invoices, central.wholesale_runs,
+		_, err := w.Owner.Exec(ctx, `TRUNCATE central.balance_movements, central.wholesale_credits, central.wholesale_question_notes, central.wholesale_questions, central.wholesale_adjustments, central.wholesale_overrides, central.wholesale_evidence, central.wholesale_lines, central.wholesale_refunds, central.wholesale_payments, central.wholesale_invoices, central.wholesale_runs,
 			central.usage_events, central.revenue_events, central.tenant_terms, central.wholesale_prices, central.tiers`)
 		if err != nil {
 			t.Fatal(err)

@@ -297,6 +297,9 @@ func (r *run) close(ctx context.Context) error {
 	if err := carryCredits(ctx, r.tx); err != nil {
 		return err
 	}
+	if err := draw(ctx, r.tx, tenancy.ID{}); err != nil {
+		return err
+	}
 	if _, err := r.tx.Enqueue(ctx, AnnounceJob{Period: r.month.Name}, tenancy.JobOptions{Key: r.month.Name}); err != nil {
 		return err
 	}

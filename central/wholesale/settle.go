@@ -135,6 +135,7 @@ type Account struct {
 	Recent   []InvoiceRow // the newest first
 	Known    bool         // who it is on invoices; see Profile.Complete
 	Limit    Limit
+	Balance  Balance
 }
 
 // AccountOf is one reseller's, of one moment.
@@ -157,7 +158,7 @@ func (d *Desk) AccountOf(ctx context.Context, of tenancy.ID, recent int) (a Acco
 			return err
 		}
 		p, err := profileIn(ctx, tx, of)
-		a.Known, a.Limit = p.Complete(), p.Limit
+		a.Known, a.Limit, a.Balance = p.Complete(), p.Limit, p.Balance
 		return err
 	})
 	if err != nil {
@@ -188,28 +189,26 @@ func standingIn(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID) (s St
 // Billing is how one reseller is billed: its terms, the tiers there are, and the last
 // invoices.
 type Billing struct {
-	Terms  []Terms // the newest first
-	Tiers  []Tier  // each once, only its code and name
-	Recent []InvoiceRow
-	Limit  Limit
+	Terms   []Terms // the newest first
+	Tiers   []Tier  // each once, only its code and name
+	Recent  []InvoiceRow
+	Limit   Limit
+	Balance Balance
 }
 
 // BillingOf is one reseller's, of one moment.
 func (d *Desk) BillingOf(ctx context.Context, of tenancy.ID, recent int) (b Billing, err error) {
 	var rows []struct {
-		IsTier      bool
-		Name        string
-		CreditLimit int64
-		LimitUsed   int64
-		LimitStage  billing.LimitStage
-		LimitAt     time.Time
+		IsTier bool
+		Name   string
+		standingRow
 		Terms
 	}
 	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
 		err := tx.NewRaw(`SELECT false AS is_tier, '' AS name, valid_from AS "from", tier, currency, set_by, created_at AS set_at,
-				coalesce(l.credit_limit_minor, 0) AS credit_limit, coalesce(l.limit_used_minor, 0) AS limit_used, coalesce(l.limit_stage, '') AS limit_stage, l.limit_looked_at AS limit_at
+				`+standingColumns+`
 			FROM tenant_terms LEFT JOIN reseller_profiles l USING (tenant_id) WHERE tenant_id = ?
-			UNION ALL SELECT true, max(name), min(valid_from), tier, '', '', min(valid_from), 0, 0, '', NULL FROM tiers GROUP BY tier ORDER BY 1, 3 DESC, 4`, of).Scan(ctx, &rows)
+			UNION ALL SELECT true, max(name), min(valid_from), tier, '', '', min(valid_from), 0, 0, '', NULL, false, 0, 0, 0 FROM tiers GROUP BY tier ORDER BY 1, 3 DESC, 4`, of).Scan(ctx, &rows)
 		if err != nil {
 			return err
 		}
@@ -225,8 +224,7 @@ func (d *Desk) BillingOf(ctx context.Context, of tenancy.ID, recent int) (b Bill
 			continue
 		}
 		b.Terms = append(b.Terms, r.Terms)
-		m := func(n int64) billing.Money { return billing.Money{Minor: n, Currency: r.Currency} }
-		b.Limit = Limit{Limit: m(r.CreditLimit), Used: m(r.LimitUsed), Stage: r.LimitStage, At: r.LimitAt}
+		b.Limit, b.Balance = r.of(r.Currency)
 	}
 	return b, nil
 }

@@ -62,6 +62,12 @@ func wholesaleJobs(w *queue.Workers, d *wholesale.Desk) {
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, job wholesale.ForgetJob) error {
 		return d.Forget(ctx, job)
 	})
+	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, job wholesale.TopUpJob) error {
+		return d.TakeTopUp(ctx, job)
+	})
+	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, job wholesale.BackJob) error {
+		return d.PayBack(ctx, job)
+	})
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, job wholesale.EventJob) error {
 		return d.HandleEvent(ctx, job)
 	})

@@ -90,7 +90,7 @@ func (r *run) billMonth(ctx context.Context, resellers int, word string, limit f
 // changed; prices change on the 11th.
 func madeUp(ctx context.Context, owner *pgx.Conn, resellers int) error {
 	for _, sql := range []string{
-		`TRUNCATE wholesale_credits, wholesale_question_notes, wholesale_questions, wholesale_adjustments, wholesale_overrides, wholesale_evidence, wholesale_lines, wholesale_refunds, wholesale_payments, wholesale_invoices, wholesale_runs, usage_events, revenue_events, services, tenant_terms, wholesale_prices, tiers, offers, skus, holds, ledger_postings`,
+		`TRUNCATE balance_movements, wholesale_credits, wholesale_question_notes, wholesale_questions, wholesale_adjustments, wholesale_overrides, wholesale_evidence, wholesale_lines, wholesale_refunds, wholesale_payments, wholesale_invoices, wholesale_runs, usage_events, revenue_events, services, tenant_terms, wholesale_prices, tiers, offers, skus, holds, ledger_postings`,
 		fmt.Sprintf(`DELETE FROM tenants WHERE id >= %d`, firstBilled),
 		fmt.Sprintf(`INSERT INTO tenants (id, key, slug, name, status, owner_email, schema_version, created_at, changed_at)
 			SELECT %[1]d + n, 'bench ' || n, 'bench-' || n, 'Bench ' || n, 'active', 'a@b.test', 0, now(), now() FROM generate_series(1, %[2]d) n`, firstBilled, resellers),
