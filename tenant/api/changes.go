@@ -109,14 +109,15 @@ func (a *API) acceptChange(c call) (int, any, error) {
 }
 
 type foreseen struct {
-	SubscriptionID uuid.UUID `json:"subscription_id"`
-	Label          string    `json:"label"`
-	IssueAt        time.Time `json:"issue_at"`
-	DueAt          time.Time `json:"due_at"`
-	PeriodTo       time.Time `json:"period_to"`
-	Net            amount    `json:"net"`
-	Tax            amount    `json:"tax"`
-	Total          amount    `json:"total"`
+	SubscriptionID uuid.UUID   `json:"subscription_id"`
+	All            []uuid.UUID `json:"subscription_ids"`
+	Label          string      `json:"label"`
+	IssueAt        time.Time   `json:"issue_at"`
+	DueAt          time.Time   `json:"due_at"`
+	PeriodTo       time.Time   `json:"period_to"`
+	Net            amount      `json:"net"`
+	Tax            amount      `json:"tax"`
+	Total          amount      `json:"total"`
 }
 
 type foreseenList struct {
@@ -129,7 +130,11 @@ func (a *API) upcomingInvoices(c call) (int, any, error) {
 	err := c.db.View(c.ctx(), func(tx *tenancy.Tx) error {
 		found, err := renewal.Upcoming(c.ctx(), tx, c.caller.AccountID, 12)
 		for _, f := range found {
-			out.Data = append(out.Data, foreseen{f.SubscriptionID, f.Label, f.IssueAt.UTC(), f.Period.From.UTC(), f.Period.To.UTC(), amountOf(f.Net), amountOf(f.Tax), amountOf(f.Total)})
+			all := []uuid.UUID{f.SubscriptionID}
+			for _, o := range f.With {
+				all = append(all, o.SubscriptionID)
+			}
+			out.Data = append(out.Data, foreseen{f.SubscriptionID, all, f.Label, f.IssueAt.UTC(), f.Period.From.UTC(), f.Period.To.UTC(), amountOf(f.Net), amountOf(f.Tax), amountOf(f.Total)})
 		}
 		return err
 	})

@@ -315,7 +315,7 @@ func TestRolesAndCalls(t *testing.T) {
 		"POST /quotes": money, "POST /orders": money, "POST /subscriptions/x/cancel": money, "POST /subscriptions/x/resume": money, "DELETE /payment-methods/x": money, "POST /payment-methods/x/default": money,
 		"POST /subscriptions/x/pause": money, "POST /subscriptions/x/continue": money, "POST /invoices/x/week": money,
 		"POST /subscriptions/x/quotes": money, "POST /quotes/x/accept": money, "GET /upcoming-invoices": reads, "GET /subscriptions/x/usage": everyone, "POST /usage-events": {},
-		"GET /credit": reads, "POST /invoices/x/credit": money,
+		"GET /account/invoicing": reads, "PATCH /account/invoicing": money, "GET /credit": reads, "POST /invoices/x/credit": money,
 	}
 	for _, route := range (&api.API{}).Routes() {
 		path := strings.ReplaceAll(strings.TrimPrefix(route.Path, api.Prefix), ":id", "x")

@@ -36,6 +36,8 @@ func (a *API) operations() []operation {
 		{method: get, path: "/products", do: a.listProducts},
 		{method: get, path: "/products/:product", do: a.getProduct},
 		{method: get, path: "/account", scope: access.BillingRead, do: a.getAccount},
+		{method: get, path: "/account/invoicing", scope: access.BillingRead, do: a.getRhythm},
+		{method: patch, path: "/account/invoicing", scope: access.BillingWrite, write: true, do: a.setRhythm},
 		{method: get, path: "/services", scope: access.ServicesRead, do: a.listServices},
 		{method: get, path: "/services/:id", scope: access.ServicesRead, do: a.getService},
 		{method: patch, path: "/services/:id", scope: access.ServicesWrite, write: true, do: a.renameService},

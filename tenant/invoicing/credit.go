@@ -29,6 +29,8 @@ type CreditRequest struct {
 	// CreditBack gives what the account's credit had paid back to it: of an invoice that was
 	// never to be paid.
 	CreditBack bool
+
+	positions []int // the lines of CreditPart
 }
 
 // CreditLine is part of a line of the invoice, without tax.
@@ -76,13 +78,24 @@ func Credit(ctx context.Context, tx *tenancy.Tx, r CreditRequest) (Invoice, erro
 		return Invoice{}, err
 	}
 	if r.CreditBack && inv.ByCredit.Minor > 0 {
-		if inv, err = backToCredit(ctx, tx, inv, inv.ByCredit, ""); err != nil {
-			return Invoice{}, err
+		back := inv.ByCredit
+		if r.positions != nil { // it goes on paying the rest
+			back.Minor = min(back.Minor, max(0, -inv.Due().Minor))
+		}
+		if back.Minor > 0 {
+			if inv, err = backToCredit(ctx, tx, inv, back, ""); err != nil {
+				return Invoice{}, err
+			}
 		}
 	}
 	// What is settled by a credit was not paid: no job follows.
 	if inv, _, err = settle(ctx, tx, inv, tx.Now()); err != nil {
 		return Invoice{}, err
+	}
+	if r.positions != nil && inv.State != Open { // but the rest of it may be by now
+		if _, err := tx.Enqueue(ctx, PaidJob{InvoiceID: inv.ID}, tenancy.JobOptions{Key: inv.ID.String() + "/" + note.ID.String()}); err != nil {
+			return Invoice{}, err
+		}
 	}
 	return note, tellOfCredit(ctx, tx, inv, note)
 }
@@ -124,6 +137,8 @@ func (r CreditRequest) divide(original document.Document, left []billing.TaxSum,
 	switch {
 	case whole.Minor <= 0:
 		return nil, nil, fault.New(fault.Conflict, "invoice.credited_before", "Nothing of this invoice is left to credit.")
+	case r.positions != nil:
+		return r.part(original, left)
 	case len(r.Lines) > 0:
 		return r.byLines(original, left)
 	case r.Amount == (billing.Money{}):
@@ -142,8 +157,13 @@ func (r CreditRequest) divide(original document.Document, left []billing.TaxSum,
 	if err != nil {
 		return nil, nil, fmt.Errorf("divide the credit: %w", err)
 	}
-	var lines []billing.Line
-	var kept []billing.TaxSum
+	lines, kept := adjusted(original, sums)
+	return lines, kept, nil
+}
+
+// adjusted are the lines of a note that names none of the invoice's, and the sums that are
+// something.
+func adjusted(original document.Document, sums []billing.TaxSum) (lines []billing.Line, kept []billing.TaxSum) {
 	for _, s := range sums {
 		if s.Net.IsZero() && s.Tax.IsZero() {
 			continue
@@ -151,7 +171,7 @@ func (r CreditRequest) divide(original document.Document, left []billing.TaxSum,
 		kept = append(kept, s)
 		lines = append(lines, billing.Line{Kind: "adjustment", Description: "Credit for invoice " + original.Number, Quantity: 1, Unit: s.Net, Net: s.Net, Tax: s.Rule})
 	}
-	return lines, kept, nil
+	return lines, kept
 }
 
 // byLines credits parts of lines, and of each tax the share that their net has of what
@@ -188,11 +208,14 @@ func (r CreditRequest) byLines(original document.Document, left []billing.TaxSum
 }
 
 // nets are what is credited of each line; nil: lines are not named.
-func (r CreditRequest) nets() map[int]int64 {
-	if len(r.Lines) == 0 {
+func (r CreditRequest) nets(original document.Document) map[int]int64 {
+	if len(r.Lines) == 0 && r.positions == nil {
 		return nil
 	}
 	of := map[int]int64{}
+	for _, p := range r.positions {
+		of[p] = original.PricedLines()[p-1].Net.Minor
+	}
 	for _, l := range r.Lines {
 		of[l.Position] += l.Net.Minor
 	}
@@ -231,7 +254,7 @@ func (r CreditRequest) issue(ctx context.Context, tx *tenancy.Tx, inv Invoice, o
 	doc.NetMinor, doc.TaxMinor, doc.TotalMinor = net.Minor, tax.Minor, note.Total.Minor
 	doc.Put(lines, sums)
 	ahead, err := recognition.Credit(ctx, tx, recognition.Credited{
-		InvoiceID: inv.ID, NoteID: id, Net: net, Lines: r.nets(), Whole: inv.Credited.Minor+note.Total.Minor == inv.Total.Minor,
+		InvoiceID: inv.ID, NoteID: id, Net: net, Lines: r.nets(original), Whole: inv.Credited.Minor+note.Total.Minor == inv.Total.Minor,
 	})
 	if err != nil {
 		return Invoice{}, err

@@ -249,12 +249,17 @@ func (d *Desk) end(ctx context.Context, tx *tenancy.Tx, s Subscription, why endi
 func withdraw(ctx context.Context, tx *tenancy.Tx, s Subscription, from time.Time) (n int, err error) {
 	bills, err := billsOf(ctx, tx, `i.state = 'open' AND i.paid_minor = coalesce(i.credit_minor, 0) AND i.key LIKE 'renewal/%' AND l.subscription_id = ? AND l.period_from >= ?
 		AND NOT EXISTS (SELECT FROM payments p WHERE p.invoice_id = i.id AND p.state IN ('created', 'requires_action', 'processing'))
-		AND NOT EXISTS (SELECT FROM invoice_lines u WHERE u.invoice_id = i.id AND u.meter_id IS NOT NULL)`, s.ID, from)
+		AND NOT EXISTS (SELECT FROM invoice_lines u WHERE u.invoice_id = i.id AND u.meter_id IS NOT NULL AND u.subscription_id = l.subscription_id)`, s.ID, from)
 	if err != nil {
 		return 0, err
 	}
 	for _, b := range bills {
-		_, err := invoicing.Credit(ctx, tx, invoicing.CreditRequest{Key: "withdrawn/" + b.InvoiceID.String(), InvoiceID: b.InvoiceID, Reason: "Cancelled before the period began", CreditBack: true})
+		const reason = "Cancelled before the period began"
+		if joined(b.Key) {
+			err = withdrawLines(ctx, tx, s, b, reason)
+		} else {
+			_, err = invoicing.Credit(ctx, tx, invoicing.CreditRequest{Key: "withdrawn/" + b.InvoiceID.String(), InvoiceID: b.InvoiceID, Reason: reason, CreditBack: true})
+		}
 		if err != nil {
 			return n, fmt.Errorf("withdraw invoice %s: %w", b.Number, err)
 		}
@@ -274,7 +279,7 @@ func giveUp(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
 		return err
 	}
 	for _, b := range bills {
-		if err := abandonDebt(ctx, tx, b); err != nil {
+		if err := giveUpOn(ctx, tx, s, b); err != nil {
 			return err
 		}
 	}

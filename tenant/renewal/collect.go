@@ -39,22 +39,25 @@ func (d *Desk) collectAll(ctx context.Context, w *work, ids []uuid.UUID) error {
 			return err
 		}
 	}
+	seen := map[uuid.UUID]bool{}
 	for _, b := range bills {
 		if b.NextTryAt.IsZero() || b.NextTryAt.After(w.tx.Now()) {
 			continue
 		}
 		s, first := subs[b.SubscriptionID]
-		if !first { // an earlier bill of the subscription may have changed both
+		if !first || seen[b.InvoiceID] { // an earlier bill of the subscription, or another's of the invoice, may have changed both
 			again, left, err := take(ctx, w.tx, []uuid.UUID{b.InvoiceID})
 			if err != nil {
 				return err
 			}
-			if len(left) == 0 {
+			i := slices.IndexFunc(left, func(x bill) bool { return x.SubscriptionID == b.SubscriptionID })
+			if i < 0 {
 				continue
 			}
-			s, b = again[b.SubscriptionID], left[0]
+			s, b = again[b.SubscriptionID], left[i]
 		}
 		delete(subs, b.SubscriptionID)
+		seen[b.InvoiceID] = true
 		if err := d.chase(ctx, w, s, b); err != nil {
 			return err
 		}
@@ -141,7 +144,7 @@ func (d *Desk) chase(ctx context.Context, w *work, s Subscription, b bill) error
 	}
 	next = sooner(next, p.feeAt(b, now))
 	if s.State == Ended {
-		return d.chaseDebt(ctx, w, b, next)
+		return d.chaseDebt(ctx, w, s, b, next)
 	}
 	return d.press(ctx, w, s, b, trying, next)
 }
@@ -210,14 +213,14 @@ func (d *Desk) announceEnd(ctx context.Context, tx *tenancy.Tx, p Policy, s Subs
 
 // chaseDebt collects what is owed by a subscription that ended, and gives up after the
 // same time.
-func (d *Desk) chaseDebt(ctx context.Context, w *work, b bill, next time.Time) error {
+func (d *Desk) chaseDebt(ctx context.Context, w *work, s Subscription, b bill, next time.Time) error {
 	now, tx, p := w.tx.Now(), w.tx, w.policy
 	at := b.base().Add(p.Dunning.EndAfter)
 	if now.Before(at) {
 		w.schedule(b.InvoiceID, sooner(next, nextLetter(b, now), at))
 		return nil
 	}
-	return abandonDebt(ctx, tx, b)
+	return giveUpOn(ctx, tx, s, b)
 }
 
 // sooner is the earliest time that is set.
@@ -247,8 +250,8 @@ func (d *Desk) TryFailedMany(ctx context.Context, db *tenancy.DB, all []payment.
 				switch {
 				case err == nil && len(bills) == 0:
 					err = d.changeTryFailed(ctx, tx, f)
-				case err == nil && (len(bills) == 1 || isOrder(bills[0])) && awaited(bills[0], f):
-					news, err = true, d.tryFailed(ctx, w, subs[bills[0].SubscriptionID], bills[0], f)
+				case err == nil && (len(bills) == 1 || isOrder(bills[0]) || joined(bills[0].Key)) && awaited(bills[0], f):
+					news, err = true, d.tryFailed(ctx, w, subs, bills, f)
 				}
 				if err != nil {
 					return err
@@ -269,12 +272,21 @@ func awaited(b bill, f payment.FailedTry) bool {
 	return b.AskedAt.IsZero() && (f.MethodID != uuid.Nil || b.Tries == f.Try)
 }
 
-func (d *Desk) tryFailed(ctx context.Context, w *work, s Subscription, b bill, f payment.FailedTry) error {
+// tryFailed follows on a failed try: the invoice moves on once, and each subscription on it
+// as its state asks for.
+func (d *Desk) tryFailed(ctx context.Context, w *work, subs map[uuid.UUID]Subscription, bills []bill, f payment.FailedTry) error {
+	b := bills[0]
+	s := subs[b.SubscriptionID]
 	if f.MethodID != uuid.Nil {
 		return d.extraTryFailed(ctx, w, s, b, f)
 	}
 	if f.Code == payment.NoMethod { // no try: whoever has no method is written to instead
-		return d.chase(ctx, w, s, b)
+		for _, b := range bills {
+			if err := d.chase(ctx, w, subs[b.SubscriptionID], b); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	now, tx, p := w.tx.Now(), w.tx, w.policy
 	step := p.Dunning.Refused(f.Decline, b.base(), now, b.Tries, s.Zone())
@@ -284,19 +296,26 @@ func (d *Desk) tryFailed(ctx context.Context, w *work, s Subscription, b bill, f
 	if err := keepStep(ctx, tx, b, step); err != nil {
 		return err
 	}
-	if err := pastDue(ctx, tx, &s, b); err != nil {
-		return err
-	}
-	if f.Code != payment.ByTransfer { // money on its way has not failed
-		if err := d.tellFailed(ctx, tx, p, s, b, f, step); err != nil {
+	for i, b := range bills {
+		s := subs[b.SubscriptionID]
+		if err := pastDue(ctx, tx, &s, b); err != nil {
+			return err
+		}
+		if i == 0 && f.Code != payment.ByTransfer { // money on its way has not failed
+			if err := d.tellFailed(ctx, tx, p, s, b, f, step); err != nil {
+				return err
+			}
+		}
+		next := sooner(step.Next, p.feeAt(b, now))
+		follow := func() error { return d.press(ctx, w, s, b, !step.Next.IsZero(), next) }
+		if s.State == Ended {
+			follow = func() error { return d.chaseDebt(ctx, w, s, b, next) }
+		}
+		if err := follow(); err != nil {
 			return err
 		}
 	}
-	next := sooner(step.Next, p.feeAt(b, now))
-	if s.State == Ended {
-		return d.chaseDebt(ctx, w, b, next)
-	}
-	return d.press(ctx, w, s, b, !step.Next.IsZero(), next)
+	return nil
 }
 
 // extraTryFailed follows on a try with a new method outside of the schedule, which it

@@ -72,6 +72,14 @@ func (s Subscription) what() string {
 	return s.Label
 }
 
+// what is what a letter calls all that stands on an invoice.
+func (b bill) what(s Subscription) string {
+	if b.Others > 0 {
+		return s.what() + " and " + strconv.Itoa(b.Others) + " more"
+	}
+	return s.what()
+}
+
 func (s Subscription) path() string { return "/client/subscriptions/" + s.ID.String() }
 
 // payLink is where a letter leads to: to paying without signing in.
@@ -99,7 +107,7 @@ func letterEnded(s Subscription, why ending) message {
 func letterSuspended(s Subscription, b bill, ends time.Time, link string) message {
 	return message{
 		key: "invoice/" + b.InvoiceID.String() + "/suspended", template: mail.ServiceSuspendedUnpaid,
-		data:    map[string]string{"what": s.what(), "number": b.Number, "ends": s.date(ends), "link": link},
+		data:    map[string]string{"what": b.what(s), "number": b.Number, "ends": s.date(ends), "link": link},
 		amounts: map[string]billing.Money{"open": b.owed()},
 	}
 }
@@ -108,7 +116,7 @@ func letterSuspended(s Subscription, b bill, ends time.Time, link string) messag
 func letterEnding(s Subscription, b bill, ends time.Time, link string) message {
 	return message{
 		key: "invoice/" + b.InvoiceID.String() + "/ending", template: mail.SubscriptionEnding,
-		data:    map[string]string{"what": s.what(), "number": b.Number, "ends": s.date(ends), "link": link},
+		data:    map[string]string{"what": b.what(s), "number": b.Number, "ends": s.date(ends), "link": link},
 		amounts: map[string]billing.Money{"open": b.owed()},
 	}
 }
@@ -126,7 +134,7 @@ func (d *Desk) askToPay(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscri
 	m := message{
 		key: "invoice/" + b.InvoiceID.String() + "/due/" + strconv.Itoa(n), template: mail.InvoiceDue,
 		data: map[string]string{
-			"what": s.what(), "number": b.Number, "due": s.date(b.DueAt), "off": s.date(b.base().Add(p.Dunning.SuspendAfter)), "link": d.payLink(tx, b.InvoiceID, payment.LetterDue),
+			"what": b.what(s), "number": b.Number, "due": s.date(b.DueAt), "off": s.date(b.base().Add(p.Dunning.SuspendAfter)), "link": d.payLink(tx, b.InvoiceID, payment.LetterDue),
 			"fee": "", "fee_on": "", "week": p.offersWeek(s, b),
 		},
 		amounts: map[string]billing.Money{"open": b.owed()},
@@ -189,7 +197,7 @@ func (d *Desk) tellFailed(ctx context.Context, tx *tenancy.Tx, p Policy, s Subsc
 	}
 	return d.letter(ctx, tx, s, message{
 		key: "invoice/" + b.InvoiceID.String() + "/failed/" + try, template: mail.PaymentFailed,
-		data:    map[string]string{"what": s.what(), "number": b.Number, "reason": reason, "next": again, "ask": ask, "week": p.offersWeek(s, b), "link": d.payLink(tx, b.InvoiceID, payment.LetterFailed)},
+		data:    map[string]string{"what": b.what(s), "number": b.Number, "reason": reason, "next": again, "ask": ask, "week": p.offersWeek(s, b), "link": d.payLink(tx, b.InvoiceID, payment.LetterFailed)},
 		amounts: map[string]billing.Money{"amount": b.owed()},
 	})
 }

@@ -35,7 +35,7 @@ type Desk struct {
 func (d *Desk) Paid(ctx context.Context, db *tenancy.DB, invoice uuid.UUID) error {
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
 		bills, err := billsOf(ctx, tx, "i.id = ?", invoice)
-		if err != nil || len(bills) == 0 || bills[0].State != "paid" {
+		if err != nil || len(bills) == 0 || bills[0].State != "paid" && !restIsFree(bills[0]) {
 			return err
 		}
 		p, err := PolicyOf(ctx, tx)
@@ -67,6 +67,7 @@ type bill struct {
 	WeekAt                               time.Time // the customer asked for a week more; zero: they have not
 	HasFee                               bool      // a late fee is invoiced
 	UnderWay                             bool      // a bank is collecting it
+	Others                               int       // subscriptions on it, besides
 }
 
 // base is the moment from which the days of the schedule count.
@@ -79,10 +80,11 @@ func billsOf(ctx context.Context, tx *tenancy.Tx, where string, args ...any) (fo
 	err = tx.NewRaw(`SELECT i.id AS invoice_id, i.account_id, l.subscription_id, coalesce(i.number, '') AS number, i.state, i.key, i.currency,
 		min(l.period_from) FILTER (WHERE l.meter_id IS NULL) AS period_from, max(l.period_to) FILTER (WHERE l.meter_id IS NULL) AS period_to, i.due_at, i.issued_at, i.next_try_at,
 		i.total_minor - i.paid_minor - i.credited_minor AS due_minor, i.tries, i.asked_at, i.week_at,
+		CASE WHEN i.key LIKE '`+joinKey+`%' THEN (SELECT count(DISTINCT o.subscription_id) - 1 FROM invoice_lines o WHERE o.invoice_id = i.id AND o.withdrawn_at IS NULL) ELSE 0 END AS others,
 		EXISTS (SELECT FROM invoices f WHERE f.key = 'late_fee/' || i.id) AS has_fee,
 		EXISTS (SELECT FROM payments p WHERE p.invoice_id = i.id AND p.state = 'processing' AND p.gateway <> 'transfer') AS under_way
 		FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id AND l.subscription_id IS NOT NULL
-		WHERE i.kind = 'invoice' AND `+where+` GROUP BY i.id, l.subscription_id ORDER BY l.subscription_id, i.due_at, i.id`, args...).Scan(ctx, &found)
+		WHERE i.kind = 'invoice' AND l.withdrawn_at IS NULL AND `+where+` GROUP BY i.id, l.subscription_id ORDER BY l.subscription_id, i.due_at, i.id`, args...).Scan(ctx, &found)
 	if err != nil {
 		return nil, fmt.Errorf("read invoices of subscriptions: %w", err)
 	}
@@ -173,7 +175,7 @@ func (d *Desk) paidTooLate(ctx context.Context, tx *tenancy.Tx, s Subscription, 
 // overdue reports whether an invoice of the subscription should have been paid by now.
 func overdue(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (late bool, err error) {
 	err = tx.NewRaw(`SELECT EXISTS (SELECT FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
-		WHERE l.subscription_id = ? AND i.kind = 'invoice' AND i.state = 'open' AND i.due_at <= ? AND i.key NOT LIKE 'change/%')`, id, tx.Now()).Scan(ctx, &late)
+		WHERE l.subscription_id = ? AND l.withdrawn_at IS NULL AND i.kind = 'invoice' AND i.state = 'open' AND i.due_at <= ? AND i.key NOT LIKE 'change/%')`, id, tx.Now()).Scan(ctx, &late)
 	if err != nil {
 		return false, fmt.Errorf("look for overdue invoices: %w", err)
 	}

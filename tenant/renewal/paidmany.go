@@ -40,7 +40,9 @@ func (d *Desk) PaidMany(ctx context.Context, db *tenancy.DB, invoices []uuid.UUI
 			s, once := subs[b.SubscriptionID]
 			delete(subs, b.SubscriptionID)
 			if !once || late[s.ID] || b.State != "paid" || s.State != Active || !strings.HasPrefix(b.Key, "renewal/") || !s.CancelAt.IsZero() || s.Change != nil || s.Pause != nil || s.Trial != nil || b.Tries > 0 || !b.PeriodTo.After(s.Period.To) {
-				others = append(others, b.InvoiceID)
+				if n := len(others); n == 0 || others[n-1] != b.InvoiceID {
+					others = append(others, b.InvoiceID)
+				}
 				continue
 			}
 			s.Period = billing.Period{From: b.PeriodFrom, To: b.PeriodTo}
@@ -85,7 +87,7 @@ func ofBills(ctx context.Context, tx *tenancy.Tx, bills []bill) (subs map[uuid.U
 	}
 	var ids []uuid.UUID
 	err = tx.NewRaw(`SELECT DISTINCT l.subscription_id FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id
-		WHERE i.kind = 'invoice' AND i.state = 'open' AND i.due_at <= ? AND i.key NOT LIKE 'change/%' AND l.subscription_id IN (?)`, tx.Now(), bun.List(of)).Scan(ctx, &ids)
+		WHERE i.kind = 'invoice' AND i.state = 'open' AND i.due_at <= ? AND i.key NOT LIKE 'change/%' AND l.withdrawn_at IS NULL AND l.subscription_id IN (?)`, tx.Now(), bun.List(of)).Scan(ctx, &ids)
 	if err != nil {
 		return nil, nil, fmt.Errorf("look for overdue invoices: %w", err)
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
@@ -23,6 +25,7 @@ type Policy struct {
 	Week      bool            // customers may give themselves a week more, once a period
 	Fee       billing.LateFee // for invoices of renewals that are paid late; zero: none
 	Loyalty   billing.Loyalty // taken off renewals by tenure; nil: nothing is
+	Together  bool            // the renewals of one account on one day make one invoice, unless the account says otherwise
 	FeeSince  time.Time       // invoices issued earlier have no fee: nobody was told of one
 }
 
@@ -51,11 +54,12 @@ type stored struct {
 	Loyalty    billing.Loyalty  `json:"loyalty"` // read with every subscription, too
 
 	Reminders map[billing.Cycle]billing.Reminders `json:"reminders"`
+	Together  bool                                `json:"together"`
 }
 
 func (p Policy) stored() stored {
 	x := stored{Lead: p.LeadDays, Reminders: p.Reminders.stored(), Suspend: Days(p.Dunning.SuspendAfter), End: Days(p.Dunning.EndAfter), Notice: Days(p.Dunning.NoticeBefore),
-		Week: p.Week, FeeDays: Days(p.Fee.After), FeePpm: p.Fee.Ppm, FeeAmounts: map[string]int64{}, FeeSince: p.FeeSince, Loyalty: p.Loyalty}
+		Week: p.Week, FeeDays: Days(p.Fee.After), FeePpm: p.Fee.Ppm, FeeAmounts: map[string]int64{}, FeeSince: p.FeeSince, Loyalty: p.Loyalty, Together: p.Together}
 	for _, a := range p.Fee.Amounts {
 		x.FeeAmounts[a.Currency] = a.Minor
 	}
@@ -68,7 +72,7 @@ func (p Policy) stored() stored {
 func (x stored) policy() Policy {
 	p := Policy{LeadDays: min(max(x.Lead, 0), mostLead), Reminders: readReminders(x.Reminders),
 		Dunning: billing.Dunning{SuspendAfter: time.Duration(x.Suspend) * day, EndAfter: time.Duration(x.End) * day, NoticeBefore: time.Duration(x.Notice) * day},
-		Week:    x.Week, FeeSince: x.FeeSince, Loyalty: x.Loyalty, Fee: billing.LateFee{After: time.Duration(x.FeeDays) * day, Ppm: x.FeePpm}}
+		Week:    x.Week, FeeSince: x.FeeSince, Loyalty: x.Loyalty, Together: x.Together, Fee: billing.LateFee{After: time.Duration(x.FeeDays) * day, Ppm: x.FeePpm}}
 	for _, currency := range slices.Sorted(maps.Keys(x.FeeAmounts)) {
 		p.Fee.Amounts = append(p.Fee.Amounts, billing.Money{Minor: x.FeeAmounts[currency], Currency: currency})
 	}
@@ -177,9 +181,14 @@ func SavePolicy(ctx context.Context, db *tenancy.DB, p Policy, by audit.Origin) 
 		if err := wakeForReminders(ctx, tx, was.Reminders, p.Reminders); err != nil {
 			return err
 		}
+		if p.Together && !was.Together {
+			if err := wakeToJoin(ctx, tx, uuid.Nil); err != nil {
+				return err
+			}
+		}
 		return by.Record(ctx, tx, "settings.renewals_changed", audit.Target{Kind: "settings", ID: "renewals"}, map[string]any{
 			"lead_days": x.Lead, "reminders": x.Reminders, "try_days": x.Tries, "suspend_days": x.Suspend, "end_days": x.End,
-			"notice_days": x.Notice, "week": x.Week, "fee_days": x.FeeDays, "fee_ppm": x.FeePpm, "fee_amounts": x.FeeAmounts, "loyalty": x.Loyalty,
+			"notice_days": x.Notice, "week": x.Week, "fee_days": x.FeeDays, "fee_ppm": x.FeePpm, "fee_amounts": x.FeeAmounts, "loyalty": x.Loyalty, "together": x.Together,
 		})
 	})
 }
@@ -235,14 +244,27 @@ func (p Policy) lookAt(s Subscription, now time.Time) time.Time {
 	if next.To.IsZero() {
 		return time.Time{} // paid once
 	}
-	issue := next.From.Add(-p.leadOf(s, next))
+	issue := p.issueAt(s, next)
 	return sooner(p.Reminders.Renewal[s.Cycle].Next(next.From, issue, now, s.Zone()), issue)
+}
+
+// issueAt is when the invoice of a period of a subscription is made.
+func (p Policy) issueAt(s Subscription, next billing.Period) time.Time {
+	if p.joins(s) && s.ahead(next) {
+		return billing.TogetherAt(next, p.LeadDays, s.Zone())
+	}
+	return next.From.Add(-p.leadOf(s, next))
+}
+
+// ahead reports whether the invoice of a period is made before it begins.
+func (s Subscription) ahead(next billing.Period) bool {
+	return s.MeteredTo.IsZero() && !s.firstAfterTrial(next)
 }
 
 // leadOf is how long before a period of a subscription its invoice is made: what is
 // billed by use is known only when the time is over, and a trial owes nothing before it is.
 func (p Policy) leadOf(s Subscription, next billing.Period) time.Duration {
-	if !s.MeteredTo.IsZero() || s.firstAfterTrial(next) {
+	if !s.ahead(next) {
 		return 0
 	}
 	return p.lead(next)

@@ -21,7 +21,7 @@ func ProForma(ctx context.Context, tx *tenancy.Tx, s Subscription) (document.Doc
 	}
 	var next []Foreseen
 	if s.Runs() {
-		if next, err = s.ahead(p, 1); err != nil {
+		if next, err = s.foreseen(p, 1); err != nil {
 			return document.Document{}, err
 		}
 	}

@@ -110,7 +110,7 @@ func (d *Desk) remind(ctx context.Context, w *work, s Subscription) error {
 		return nil
 	}
 	next := s.Next()
-	if next.To.IsZero() || !now.Before(next.From.Add(-w.policy.leadOf(s, next))) {
+	if next.To.IsZero() || !now.Before(w.policy.issueAt(s, next)) {
 		return nil
 	}
 	step := w.policy.Reminders.Renewal[s.Cycle].Due(next.From, now, s.Zone())

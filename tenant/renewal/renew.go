@@ -26,7 +26,7 @@ const again = time.Hour
 // called again. One that fails does not keep others back: it is looked at again in an
 // hour, and staff are told.
 func (d *Desk) Renew(ctx context.Context, db *tenancy.DB, _ time.Time) error {
-	return d.pass(ctx, db, `SELECT s.id FROM subscriptions s WHERE s.renews_at <= ? ORDER BY s.renews_at, s.id LIMIT ?`, d.renewAll, d.postpone)
+	return d.pass(ctx, db, `SELECT s.id FROM subscriptions s WHERE s.renews_at <= ? ORDER BY s.renews_at, s.account_id, s.id LIMIT ?`, d.renewAll, d.postpone)
 }
 
 type workOn func(ctx context.Context, w *work, ids []uuid.UUID) error
@@ -73,7 +73,10 @@ func (d *Desk) singly(ctx context.Context, db *tenancy.DB, query string, do work
 	}
 	for _, id := range ids {
 		failed := db.Update(ctx, func(tx *tenancy.Tx) error {
-			return d.working(ctx, tx, func(w *work) error { return do(ctx, w, []uuid.UUID{id}) })
+			return d.working(ctx, tx, func(w *work) error {
+				w.alone = true
+				return do(ctx, w, []uuid.UUID{id})
+			})
 		})
 		if failed == nil {
 			continue
@@ -108,6 +111,13 @@ func alert(ctx context.Context, tx *tenancy.Tx, kind, subject, text string, why 
 // renewAll does what is due of subscriptions. What is done of most of them, an invoice
 // and the next look, is done for all of them together.
 func (d *Desk) renewAll(ctx context.Context, w *work, ids []uuid.UUID) error {
+	if len(ids) == batch { // the last account's others are in the next
+		more, err := companions(ctx, w, ids)
+		if err != nil {
+			return err
+		}
+		ids = append(ids, more...)
+	}
 	subs, err := lockAll(ctx, w.tx, ids)
 	if err != nil {
 		return err
@@ -215,12 +225,16 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 	if err != nil {
 		return err
 	}
-	made, err := issueAll(ctx, w.tx, drafts)
+	made, err := issueTogether(ctx, w, subs, drafts)
 	if err != nil {
 		return fmt.Errorf("renew %d subscriptions from %s: %w", len(subs), subs[0].ID, err)
 	}
 	if err := settleUsage(ctx, w, subs, made, bills); err != nil {
 		return err
+	}
+	on := map[uuid.UUID]int{}
+	for _, inv := range made {
+		on[inv.ID]++
 	}
 	for i, s := range subs {
 		next, inv := s.Next(), made[i]
@@ -240,7 +254,7 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 		}
 		if now.Before(inv.DueAt) {
 			if s.Debit { // announced now, and collected when it is due
-				w.charge(bill{InvoiceID: inv.ID, Tries: inv.Tries})
+				w.charge(bill{InvoiceID: inv.ID, Tries: inv.Tries, Key: inv.Key})
 			}
 			if inv.IssuedAt.Before(now) { // it was made before, whatever became of it since
 				w.schedule(inv.ID, inv.DueAt)
@@ -252,6 +266,7 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 		b := bill{
 			InvoiceID: inv.ID, AccountID: s.AccountID, SubscriptionID: s.ID, Number: inv.Number, State: string(inv.State), Key: inv.Key, Currency: inv.Currency,
 			PeriodFrom: next.From, PeriodTo: next.To, DueAt: inv.DueAt, IssuedAt: inv.IssuedAt, DueMinor: inv.Due().Minor, Tries: inv.Tries,
+			Others: on[inv.ID] - 1,
 		}
 		if err := d.chase(ctx, w, s, b); err != nil {
 			return err

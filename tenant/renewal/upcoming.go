@@ -25,7 +25,9 @@ type Foreseen struct {
 	Period          billing.Period // due when it begins
 	Lines           []billing.Line
 	Net, Tax, Total billing.Money
-	SoFar           bool // with what was used so far, which may become more
+	SoFar           bool       // with what was used so far, which may become more
+	With            []Foreseen // others on the same invoice, without amounts
+	joins           billing.Renewing
 }
 
 // Upcoming are the next n invoices of an account, in the order in which they will be
@@ -62,7 +64,7 @@ func foresee(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscript
 		if !s.Runs() {
 			continue
 		}
-		more, err := s.ahead(policy, n)
+		more, err := s.foreseen(policy, n)
 		if err != nil {
 			return nil, err
 		}
@@ -74,6 +76,7 @@ func foresee(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscript
 		all = append(all, more...)
 	}
 	slices.SortStableFunc(all, func(a, b Foreseen) int { return a.IssueAt.Compare(b.IssueAt) })
+	all = foreseenTogether(all)
 	if all = all[:min(n, len(all))]; len(all) == 0 {
 		return nil, nil
 	}
@@ -117,12 +120,12 @@ func (s Subscription) foreseeUsage(ctx context.Context, tx *tenancy.Tx, all []Fo
 			return all, nil
 		}
 	}
-	own := Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: u.Period.To, Period: billing.Period{From: u.Period.To, To: u.Period.To}, Lines: lines, SoFar: true}
+	own := Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: u.Period.To, Period: billing.Period{From: u.Period.To, To: u.Period.To}, Lines: lines, SoFar: true, joins: billing.Renewing{Alone: true}}
 	return append([]Foreseen{own}, all...), nil
 }
 
-// ahead are the next n invoices of a subscription.
-func (s Subscription) ahead(p Policy, n int) (all []Foreseen, err error) {
+// foreseen are the next n invoices of a subscription.
+func (s Subscription) foreseen(p Policy, n int) (all []Foreseen, err error) {
 	for range n {
 		s.takeScheduled()
 		next := s.Next()
@@ -133,7 +136,7 @@ func (s Subscription) ahead(p Policy, n int) (all []Foreseen, err error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: next.From.Add(-p.leadOf(s, next)), Period: next, Lines: lines})
+		all = append(all, Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: p.issueAt(s, next), Period: next, Lines: lines, joins: p.renewing(s, next, len(lines))})
 		s.Credit.Minor -= used
 		s.Renewals++
 	}

@@ -74,6 +74,14 @@ func WeekOf(ctx context.Context, tx *tenancy.Tx, inv invoicing.Invoice) (w Week,
 // which was withdrawn.
 func weekBefore(ctx context.Context, tx *tenancy.Tx, b bill) (was bool, err error) {
 	period := strings.Join(strings.SplitN(b.Key, "/", 4)[:3], "/")
+	if joined(b.Key) {
+		err = tx.NewRaw(`SELECT EXISTS (SELECT FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id WHERE l.subscription_id = ? AND l.period_from = ? AND i.id <> ? AND i.week_at IS NOT NULL)`,
+			b.SubscriptionID, b.PeriodFrom, b.InvoiceID).Scan(ctx, &was)
+		if err != nil {
+			return false, fmt.Errorf("look for a week given before: %w", err)
+		}
+		return was, nil
+	}
 	err = tx.NewRaw("SELECT EXISTS (SELECT FROM invoices WHERE account_id = ? AND starts_with(key, ?) AND id <> ? AND week_at IS NOT NULL)", b.AccountID, period, b.InvoiceID).Scan(ctx, &was)
 	if err != nil {
 		return false, fmt.Errorf("look for a week given before: %w", err)
@@ -103,7 +111,7 @@ func (d *Desk) GiveWeek(ctx context.Context, db *tenancy.DB, invoice, account uu
 			return fault.New(fault.Conflict, "week.nothing_due", "More time can be given for an invoice of a renewal that is not paid.")
 		}
 		err = d.working(ctx, tx, func(w *work) error {
-			off, err = d.giveWeek(ctx, w, subs[bills[0].SubscriptionID], bills[0], by)
+			off, err = d.giveWeek(ctx, w, subs, bills, by)
 			return err
 		})
 		if err != nil {
@@ -114,8 +122,9 @@ func (d *Desk) GiveWeek(ctx context.Context, db *tenancy.DB, invoice, account uu
 	return off, err
 }
 
-func (d *Desk) giveWeek(ctx context.Context, w *work, s Subscription, b bill, by audit.Origin) (off time.Time, err error) {
-	tx, p := w.tx, w.policy
+func (d *Desk) giveWeek(ctx context.Context, w *work, subs map[uuid.UUID]Subscription, bills []bill, by audit.Origin) (off time.Time, err error) {
+	tx, p, b := w.tx, w.policy, bills[0]
+	s := subs[b.SubscriptionID]
 	if !b.WeekAt.IsZero() {
 		return b.base().Add(p.Dunning.SuspendAfter), nil
 	}
@@ -134,7 +143,13 @@ func (d *Desk) giveWeek(ctx context.Context, w *work, s Subscription, b bill, by
 	if err := d.tellWeek(ctx, w, s, b, off, by); err != nil {
 		return off, err
 	}
-	return off, d.chase(ctx, w, s, b)
+	for _, x := range bills {
+		x.WeekAt = b.WeekAt
+		if err := d.chase(ctx, w, subs[x.SubscriptionID], x); err != nil {
+			return off, err
+		}
+	}
+	return off, nil
 }
 
 func (d *Desk) tellWeek(ctx context.Context, w *work, s Subscription, b bill, off time.Time, by audit.Origin) error {
@@ -150,7 +165,7 @@ func (d *Desk) tellWeek(ctx context.Context, w *work, s Subscription, b bill, of
 	}
 	err = d.letter(ctx, w.tx, s, message{
 		key: "invoice/" + b.InvoiceID.String() + "/week", template: mail.MoreTime,
-		data:    map[string]string{"what": s.what(), "number": b.Number, "next": next, "off": s.date(off), "link": d.payLink(w.tx, b.InvoiceID, payment.LetterWeek)},
+		data:    map[string]string{"what": b.what(s), "number": b.Number, "next": next, "off": s.date(off), "link": d.payLink(w.tx, b.InvoiceID, payment.LetterWeek)},
 		amounts: map[string]billing.Money{"open": b.owed()},
 	})
 	if err != nil {

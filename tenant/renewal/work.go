@@ -23,6 +23,7 @@ type work struct {
 	advanced []Subscription // that are looked at next at RenewsAt, after Renewals invoices
 	charges  []tenancy.Queued
 	tries    map[uuid.UUID]time.Time // when invoices are looked at next; zero: never
+	alone    bool                    // one that failed among others is tried by itself
 }
 
 // working does work and writes what it gathered.
@@ -51,14 +52,21 @@ func (w *work) advance(s Subscription, at time.Time) {
 }
 
 // schedule says when an invoice is looked at next; zero: never.
-func (w *work) schedule(invoice uuid.UUID, at time.Time) { w.tries[invoice] = at }
+// Of several subscriptions on one invoice the soonest counts.
+func (w *work) schedule(invoice uuid.UUID, at time.Time) {
+	w.tries[invoice] = sooner(w.tries[invoice], at)
+}
 
 // charge has the saved method charged after the commit, once a try.
 func (w *work) charge(b bill) {
-	w.charges = append(w.charges, tenancy.Queued{
+	job := tenancy.Queued{
 		Job:     payment.ChargeJob{InvoiceID: b.InvoiceID, Try: b.Tries},
 		Options: tenancy.JobOptions{Key: fmt.Sprintf("charge/%s/%d", b.InvoiceID, b.Tries)},
-	})
+	}
+	same := func(q tenancy.Queued) bool { return q.Options.Key == job.Options.Key }
+	if !joined(b.Key) || !slices.ContainsFunc(w.charges, same) { // asked for once, for all that stands on it
+		w.charges = append(w.charges, job)
+	}
 }
 
 // keepSubscriptions writes what advance gathered. It touches no other column: what

@@ -51,7 +51,7 @@ type accountHead struct {
 
 func headOf(a account.Acting, tab string) accountHead {
 	h := accountHead{Acting: a, RoleLabel: a.Role.Label(), MayManage: a.May(account.Manage)}
-	for _, t := range []struct{ label, path string }{{"Profile", ""}, {"Members", "/members"}, {"Notifications", "/notifications"}, {"Activity", "/activity"}} {
+	for _, t := range []struct{ label, path string }{{"Profile", ""}, {"Members", "/members"}, {"Invoicing", "/invoicing"}, {"Notifications", "/notifications"}, {"Activity", "/activity"}} {
 		h.Tabs = append(h.Tabs, map[string]any{"Href": accountPath + t.path, "Label": t.label, "Active": t.path == tab})
 	}
 	return h

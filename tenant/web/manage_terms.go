@@ -46,7 +46,7 @@ type renewalsView struct {
 	Reminders                   []reminderField
 	Notice, FeeDays, FeePercent string
 	Fees                        []amountCell // one a currency
-	Week, Loyal                 bool
+	Week, Loyal, Together       bool
 	Loyalty                     string
 }
 
@@ -63,6 +63,7 @@ func newRenewalsView(c *fiber.Ctx, p renewal.Policy) renewalsView {
 		tries = append(tries, strconv.Itoa(renewal.Days(t)))
 	}
 	v.Tries, v.Week, v.Notice = strings.Join(tries, ", "), p.Week, strconv.Itoa(renewal.Days(p.Dunning.NoticeBefore))
+	v.Together = p.Together
 	v.Loyal, v.Loyalty = len(p.Loyalty) > 0, loyaltyText(p.Loyalty)
 	if !v.Loyal {
 		v.Loyalty = loyaltyText(billing.DefaultLoyalty())
@@ -224,6 +225,8 @@ func (s *Site) saveRenewals(c *fiber.Ctx) error {
 	if v.Loyal, v.Loyalty = c.FormValue("loyal") != "", table.Text(c.FormValue("loyalty"), 200); v.Loyal {
 		p.Loyalty = readLoyalty(v.Loyalty)
 	}
+	v.Together = c.FormValue("together") != ""
+	p.Together = v.Together
 	var err error
 	if p.Fee, err = v.readFee(c); err == nil {
 		err = renewal.SavePolicy(c.UserContext(), surface.DB(c), p, office.By(c))

@@ -48,6 +48,7 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.clientRoutes()...)
 	all = append(all, s.accountsRoutes()...)
 	all = append(all, s.accountRoutes()...)
+	all = append(all, s.rhythmRoutes()...)
 	all = append(all, s.statementRoutes()...) // before those whose paths they would match
 	all = append(all, s.clientInvoiceRoutes()...)
 	all = append(all, s.clientServiceRoutes()...)

@@ -1,0 +1,166 @@
+package web
+
+import (
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/branding/office"
+	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenancy/place"
+	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/renewal"
+)
+
+// When an account is invoiced: what its customer and the team say of it.
+
+const (
+	rhythmPath  = accountPath + "/invoicing"
+	rhythmTitle = "Invoicing"
+)
+
+func (s *Site) rhythmRoutes() []surface.Route {
+	return []surface.Route{
+		{Method: "GET", Path: rhythmPath, Needs: identity.SignedIn, Handler: s.showRhythm},
+		{Method: "POST", Path: rhythmPath, Needs: identity.SignedIn, Handler: s.saveRhythm},
+		{Method: "GET", Path: "/manage/customers/:customer/invoicing", Needs: identity.SalesRead, Handler: s.showCustomerRhythm},
+		{Method: "POST", Path: "/manage/customers/:customer/invoicing", Needs: identity.SalesWrite, Handler: s.saveCustomerRhythm},
+	}
+}
+
+// rhythmForm is what can be said, on either surface.
+type rhythmForm struct {
+	At       string // where it is sent to
+	MayEdit  bool
+	Together string // empty: as the shop says; yes, no
+	Choices  []place.Choice
+}
+
+func newRhythmForm(r renewal.Rhythm, at string, mayEdit bool) rhythmForm {
+	f := rhythmForm{At: at, MayEdit: mayEdit}
+	usual := "each renewal has its own"
+	if r.ShopTogether {
+		usual = "one a day"
+	}
+	f.Choices = []place.Choice{{Value: "", Label: "As usual here: " + usual}, {Value: "yes", Label: "One invoice a day for all that renews"}, {Value: "no", Label: "Each renewal has an invoice of its own"}}
+	if r.Together != nil {
+		f.Together = map[bool]string{true: "yes", false: "no"}[*r.Together]
+	}
+	return f
+}
+
+// saveTogether keeps what the form says for an account.
+func saveTogether(c *fiber.Ctx, of uuid.UUID) error {
+	var together *bool
+	switch c.FormValue("together") {
+	case "":
+	case "yes":
+		together = new(true)
+	case "no":
+		together = new(false)
+	default:
+		return fault.Field("together", "account.bad_invoicing", "Please choose one.")
+	}
+	return renewal.SetTogether(c.UserContext(), surface.DB(c), of, together, office.By(c))
+}
+
+type rhythmView struct {
+	accountHead
+	Form rhythmForm
+}
+
+// readRhythm reads what the account says that the customer acts for.
+func readRhythm(c *fiber.Ctx) (v rhythmView, err error) {
+	err = inAccount(c, func(tx *tenancy.Tx, a account.Acting) error {
+		r, err := renewal.RhythmOf(c.UserContext(), tx, a.AccountID)
+		v = rhythmView{headOf(a, "/invoicing"), newRhythmForm(r, rhythmPath, a.May(account.Pay))}
+		return err
+	})
+	return v, err
+}
+
+// showRhythm handles GET /client/account/invoicing.
+func (s *Site) showRhythm(c *fiber.Ctx) error {
+	v, err := readRhythm(c)
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "client", "client/account_invoicing", rhythmTitle, v)
+}
+
+// saveRhythm handles POST of the same.
+func (s *Site) saveRhythm(c *fiber.Ctx) error {
+	a, err := actingID(c)
+	if err == nil {
+		err = a.Must(account.Pay)
+	}
+	if err != nil {
+		return err
+	}
+	if err := saveTogether(c, a.AccountID); err != nil {
+		v, failed := readRhythm(c)
+		if failed != nil {
+			return failed
+		}
+		return surface.FormError(c, err, "client", "client/account_invoicing", rhythmTitle, v)
+	}
+	return surface.Redirect(c, rhythmPath, "Saved. Invoices that are not made yet follow it.")
+}
+
+// customerRhythm is the page of one account of a customer.
+type customerRhythm struct {
+	X    account.Detail
+	In   account.Account
+	Form rhythmForm
+}
+
+// readCustomerRhythm reads the account that was asked for, or the first; one the customer
+// does not belong to is unknown.
+func (s *Site) readCustomerRhythm(c *fiber.Ctx) (v customerRhythm, err error) {
+	id, err := customerID(c)
+	if err != nil {
+		return v, err
+	}
+	p, _ := surface.Principal(c)
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		if v.X, err = s.customerDesk().GetIn(c.UserContext(), tx, id); err != nil {
+			return err
+		}
+		asked, found := c.Query("account"), false
+		for _, a := range v.X.In {
+			if !found && (asked == "" || a.ID.String() == asked) {
+				v.In, found = a, true
+			}
+		}
+		if !found {
+			return errNoAccount()
+		}
+		r, err := renewal.RhythmOf(c.UserContext(), tx, v.In.ID)
+		v.Form = newRhythmForm(r, "/manage/customers/"+v.X.ID.String()+"/invoicing?account="+v.In.ID.String(), p.May(identity.SalesWrite))
+		return err
+	})
+	return v, err
+}
+
+// showCustomerRhythm handles GET /manage/customers/:customer/invoicing?account=.
+func (s *Site) showCustomerRhythm(c *fiber.Ctx) error {
+	v, err := s.readCustomerRhythm(c)
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "manage", "manage/customer-invoicing", "Invoicing of "+v.In.Name, v)
+}
+
+// saveCustomerRhythm handles POST of the same.
+func (s *Site) saveCustomerRhythm(c *fiber.Ctx) error {
+	v, err := s.readCustomerRhythm(c)
+	if err != nil {
+		return err
+	}
+	if err := saveTogether(c, v.In.ID); err != nil {
+		return surface.FormError(c, err, "manage", "manage/customer-invoicing", "Invoicing of "+v.In.Name, v)
+	}
+	return surface.Redirect(c, v.Form.At, "Saved. Invoices that are not made yet follow it.")
+}
