@@ -52,6 +52,7 @@ const (
 	SubscriptionEnded      = "subscription_ended"
 	MoreTime               = "more_time" // a week more to pay
 	SubscriptionPaused     = "subscription_paused"
+	SubscriptionStayed     = "subscription_stayed" // the customer took an offer in place of cancelling
 	SubscriptionContinued  = "subscription_continued"
 	PlanChanged            = "plan_changed"
 	ChangeFailed           = "change_failed"
@@ -126,6 +127,7 @@ var Templates = map[string][]string{
 	SubscriptionCancelled:  {"name", "what", "ends", "link"},
 	SubscriptionEnding:     {"name", "what", "number", "open", "ends", "link"},                    // ends: when it is deleted
 	MoreTime:               {"name", "what", "number", "open", "next", "off", "link"},             // next: when it is charged, empty: it is not; off: when it is turned off
+	SubscriptionStayed:     {"name", "what", "off", "price", "full", "link"},                      // off: 30 % off the next 2 invoices
 	SubscriptionPaused:     {"name", "what", "until", "reason", "link"},                           // reason: may be empty
 	SubscriptionContinued:  {"name", "what", "until", "link"},                                     // until: paid until
 	SubscriptionEnded:      {"name", "what", "reason", "link"},                                    // reason: cancelled or unpaid

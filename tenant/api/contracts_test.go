@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/billing/gateway"
 	"github.com/ezscale/ezscale/billing/gateway/stripe"
 	"github.com/ezscale/ezscale/billing/gateway/stripelab"
@@ -19,6 +20,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/api"
 	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
 // cards opens a simulated Stripe; without an address nothing.
@@ -226,8 +228,26 @@ func TestSubscriptionsAndTimelinesByAProgram(t *testing.T) {
 	if got := l.call("POST", "/subscriptions/"+id+"/resume", ada.token, nil); got.status != 200 || got.json["cancel_at"] != nil {
 		t.Errorf("%d %s", got.status, got.body)
 	}
+	// The offer in place of it.
+	l.exec(l.A, "UPDATE subscriptions SET anchor_at = period_from WHERE id = ?", id)
+	if got := l.call("POST", "/subscriptions/"+id+"/offer", ada.token, why); got.status != 200 || got.json["offer"] != nil {
+		t.Errorf("an offer of a shop that makes none: %d %s", got.status, got.body)
+	}
+	p := renewal.StayPolicy{Months: 6, Offers: map[string]billing.StayOffer{"too_expensive": {Kind: billing.StayDiscount, Ppm: 200_000, Cycles: 2}}}
+	if err := renewal.SaveStayPolicy(t.Context(), l.DB(l.A), p, origin); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.call("POST", "/subscriptions/"+id+"/offer", ada.token, why); got.status != 200 || got.json["offer"].(map[string]any)["percent"] != "20" {
+		t.Errorf("the offer: %d %s", got.status, got.body)
+	}
+	if got := l.call("POST", "/subscriptions/"+id+"/stay", ada.token, why); got.status != 200 || got.json["quote_id"] != nil {
+		t.Errorf("taken: %d %s", got.status, got.body)
+	}
+	if got := l.call("POST", "/subscriptions/"+id+"/stay", ada.token, why); got.status != 409 || got.code() != "stay.none" {
+		t.Errorf("taken twice: %d %s", got.status, got.body)
+	}
 	for _, other := range []string{hers, uuid.NewString(), "x"} {
-		for _, x := range [][2]string{{"GET", ""}, {"POST", "/cancel"}, {"POST", "/resume"}} {
+		for _, x := range [][2]string{{"POST", "/offer"}, {"POST", "/stay"}, {"GET", ""}, {"POST", "/cancel"}, {"POST", "/resume"}} {
 			if got := l.call(x[0], "/subscriptions/"+other+x[1], ada.token, why); got.status != 404 || got.code() != "subscription.not_found" {
 				t.Errorf("%s %s%s: %d %s", x[0], other, x[1], got.status, got.body)
 			}
@@ -313,9 +333,9 @@ func TestRolesAndCalls(t *testing.T) {
 		"GET /services": everyone, "GET /services/x": everyone, "GET /services/x/timeline": everyone, "GET /subscriptions": everyone, "GET /subscriptions/x": everyone,
 		"PATCH /services/x": engineers, "POST /services/x/power": engineers, "POST /services/x/rebuild": engineers, "POST /services/x/password": engineers, "GET /services/x/credentials": engineers,
 		"POST /quotes": money, "POST /orders": money, "POST /subscriptions/x/cancel": money, "POST /subscriptions/x/resume": money, "DELETE /payment-methods/x": money, "POST /payment-methods/x/default": money,
-		"POST /subscriptions/x/pause": money, "POST /subscriptions/x/continue": money, "POST /invoices/x/week": money,
+		"POST /subscriptions/x/offer": money, "POST /subscriptions/x/stay": money, "POST /subscriptions/x/pause": money, "POST /subscriptions/x/continue": money, "POST /invoices/x/week": money,
 		"POST /subscriptions/x/quotes": money, "POST /quotes/x/accept": money, "GET /upcoming-invoices": reads, "GET /subscriptions/x/usage": everyone, "POST /usage-events": {},
-		"GET /account/invoicing": reads, "PATCH /account/invoicing": money, "GET /credit": reads, "POST /invoices/x/credit": money,
+		"GET /account/invoicing": reads, "PATCH /account/invoicing": money, "GET /credit": reads, "GET /referrals": reads, "POST /invoices/x/credit": money,
 	}
 	for _, route := range (&api.API{}).Routes() {
 		path := strings.ReplaceAll(strings.TrimPrefix(route.Path, api.Prefix), ":id", "x")

@@ -50,6 +50,8 @@ func (a *API) operations() []operation {
 		{method: get, path: "/subscriptions", scope: access.ServicesRead, do: a.listSubscriptions},
 		{method: get, path: "/subscriptions/:id", scope: access.ServicesRead, do: a.getSubscription},
 		{method: post, path: "/subscriptions/:id/cancel", scope: access.SubscriptionsWrite, write: true, do: a.cancelSubscription},
+		{method: post, path: "/subscriptions/:id/offer", scope: access.SubscriptionsWrite, write: true, do: a.offerToStay},
+		{method: post, path: "/subscriptions/:id/stay", scope: access.SubscriptionsWrite, write: true, do: a.stay},
 		{method: post, path: "/subscriptions/:id/resume", scope: access.SubscriptionsWrite, write: true, do: a.resumeSubscription},
 		{method: post, path: "/subscriptions/:id/pause", scope: access.SubscriptionsWrite, write: true, do: a.pauseSubscription},
 		{method: post, path: "/subscriptions/:id/continue", scope: access.SubscriptionsWrite, write: true, do: a.continueSubscription},

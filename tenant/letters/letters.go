@@ -28,7 +28,7 @@ type Own struct {
 func Customers() []string {
 	return []string{
 		mail.VerifyAddress, mail.ResetPassword, mail.AccountInvitation, mail.MembershipChanged, mail.OrderReceived, mail.OrderCancelled, mail.InvoiceIssued, mail.InvoiceDue, mail.PaymentReceived, mail.CreditAdded, mail.PaymentFailed, mail.DebitAnnounced, mail.DebitMandate,
-		mail.CreditNote, mail.RenewalUpcoming, mail.TrialEnding, mail.SubscriptionCancelled, mail.SubscriptionEnds, mail.SubscriptionEnding, mail.SubscriptionEnded, mail.MoreTime, mail.SubscriptionPaused, mail.SubscriptionContinued, mail.PlanChanged, mail.ChangeFailed, mail.PriceChange, mail.PriceChangeCancelled, mail.PriceAgreed, mail.SpendLimit, mail.ServiceReady, mail.ServiceSuspended,
+		mail.CreditNote, mail.RenewalUpcoming, mail.TrialEnding, mail.SubscriptionCancelled, mail.SubscriptionEnds, mail.SubscriptionEnding, mail.SubscriptionEnded, mail.MoreTime, mail.SubscriptionPaused, mail.SubscriptionStayed, mail.SubscriptionContinued, mail.PlanChanged, mail.ChangeFailed, mail.PriceChange, mail.PriceChangeCancelled, mail.PriceAgreed, mail.SpendLimit, mail.ServiceReady, mail.ServiceSuspended,
 		mail.ServiceSuspendedUnpaid, mail.ServiceReleased, mail.ServiceGone,
 	}
 }

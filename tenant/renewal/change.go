@@ -73,6 +73,10 @@ func (ChangeJob) Kind() string { return "subscription.change" }
 // keepChange writes what a change or a pause touches of a subscription, and what save does.
 func keepChange(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
 	var change, picked, discount, pause, taken, reprices any
+	offered, err := orNull(s.Stays)
+	if err != nil {
+		return err
+	}
 	s.Reprices = slices.DeleteFunc(slices.Clone(s.Reprices), func(r Repricing) bool { return r.PlanID != s.PlanID })
 	if len(s.Reprices) > 0 {
 		text, err := json.Marshal(s.Reprices)
@@ -127,8 +131,8 @@ func keepChange(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
 	// What another plan is billed by counts from now on.
 	_, err = tx.NewRaw(`UPDATE subscriptions SET metered_at = CASE WHEN plan_id = ? THEN metered_at ELSE ?::timestamptz END,
 		metered_to = coalesce(metered_to, CASE WHEN plan_id <> ? AND EXISTS (SELECT FROM meters m WHERE m.plan_id = ? AND m.retired_at IS NULL) THEN ?::timestamptz END),
-		plan_id = ?, label = ?, cycle = ?, amount_minor = ?, items = ?::jsonb, change = ?::jsonb, picked = ?::jsonb, discount = ?::jsonb, pause = ?::jsonb, taken = ?::jsonb, reprices = ?::jsonb, credit_minor = nullif(?::bigint, 0) WHERE id = ?`,
-		s.PlanID, tx.Now(), s.PlanID, s.PlanID, metered, s.PlanID, s.Label, string(s.Cycle), s.Amount.Minor, string(items), change, picked, discount, pause, taken, reprices, s.Credit.Minor, s.ID).Exec(ctx)
+		plan_id = ?, label = ?, cycle = ?, amount_minor = ?, items = ?::jsonb, change = ?::jsonb, picked = ?::jsonb, discount = ?::jsonb, pause = ?::jsonb, taken = ?::jsonb, reprices = ?::jsonb, stays = ?::jsonb, credit_minor = nullif(?::bigint, 0) WHERE id = ?`,
+		s.PlanID, tx.Now(), s.PlanID, s.PlanID, metered, s.PlanID, s.Label, string(s.Cycle), s.Amount.Minor, string(items), change, picked, discount, pause, taken, reprices, offered, s.Credit.Minor, s.ID).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("keep the change of subscription %s: %w", s.ID, err)
 	}
@@ -220,14 +224,17 @@ func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) erro
 		s.takeOn(c.Terms)
 		if c.Restarts {
 			running := s.discountAt(c.Asked)
-			s.Discount = s.restarted()
+			s.restart()
 			s.AnchorAt, s.Renewals = c.Asked, 0
 			if s.Pause != nil { // what it had moved is over
 				s.Pause.Moved, s.Pause.Discount = nil, nil
 			}
 			s.Period, s.Taken = s.Cycle.Period(s.AnchorAt, 0, s.Zone()), nil
-			if loyal(running) {
+			switch {
+			case loyal(running):
 				s.note(s.Period, running, c.Asked)
+			case stays(running) && s.Stays != nil && s.Stays.Discount != nil:
+				s.note(s.Period, s.Stays.Discount, c.Asked)
 			}
 			if !s.MeteredTo.IsZero() {
 				if err := metering.Reanchor(ctx, tx, s.ID, s.AnchorAt); err != nil {

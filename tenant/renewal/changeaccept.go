@@ -298,7 +298,7 @@ func (s *Subscription) takeScheduled() bool {
 		return false
 	}
 	if c.Restarts {
-		s.Discount = s.restarted()
+		s.restart()
 		s.AnchorAt, s.Renewals = c.At, -1
 	}
 	s.takeOn(c.Terms)

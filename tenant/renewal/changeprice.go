@@ -37,11 +37,15 @@ func (it Item) words(label string) string {
 }
 
 // restarted is what is left of a code's discount when the periods are counted anew.
-func (s Subscription) restarted() *billing.Discount {
-	if s.Discount == nil || s.Discount.Cycles == 0 {
-		return s.Discount
+func (s Subscription) restarted() *billing.Discount { return s.left(s.Discount) }
+
+// left is what is left of a discount for periods after those that were invoiced, counted
+// anew; nil: nothing.
+func (s Subscription) left(d *billing.Discount) *billing.Discount {
+	if d == nil || d.Cycles == 0 {
+		return d
 	}
-	left := *s.Discount
+	left := *d
 	if left.Cycles -= s.Renewals + 1; left.Cycles <= 0 {
 		return nil
 	}
@@ -77,7 +81,10 @@ func (c changing) discounts(old, now *billing.Terms, at time.Time) (err error) {
 		}
 	}
 	if old.Cycle != now.Cycle || c.upgrade == billing.UpgradeFullPrice {
-		if !loyal(d) {
+		switch {
+		case stays(d) && c.s.Stays != nil:
+			d = c.s.left(c.s.Stays.Discount)
+		case !loyal(d):
 			d = c.s.restarted()
 		}
 	}

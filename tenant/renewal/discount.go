@@ -34,15 +34,20 @@ func (s Subscription) CustomerSince() time.Time {
 	return s.Since
 }
 
-// discountFor is what is taken off the next period: the better of the subscription's code
-// and of loyalty. Which invoice of the subscription it is, is how many there were:
+// discountFor is what is taken off the next period: the best of the subscription's code,
+// of loyalty and of an offer to stay. Which invoice of the subscription it is, is how many there were:
 // nothing is counted down that could be counted twice.
 func (s Subscription) discountFor(next billing.Period) (*billing.Discount, error) {
 	var code *billing.Discount
 	if s.Discount != nil && s.Discount.Counts(s.nextInvoice()) {
 		code = s.Discount
 	}
-	return billing.Better(s.lines(next), code, s.Loyalty.At(s.CustomerSince(), next.From, s.Zone()))
+	lines := s.lines(next)
+	best, err := billing.Better(lines, code, s.Loyalty.At(s.CustomerSince(), next.From, s.Zone()))
+	if err != nil {
+		return nil, err
+	}
+	return billing.Better(lines, best, s.stay())
 }
 
 // discounted are the lines of the next period as they are invoiced, and what is taken off

@@ -176,7 +176,7 @@ func (s Subscription) continued(at time.Time) Subscription {
 	if n := len(next.Moved); n > 0 {
 		s.Period = next.Moved[n-1]
 	}
-	s.Discount = s.restarted()
+	s.restart()
 	s.AnchorAt, s.Renewals, s.Taken = s.Period.To, -1, nil
 	return s
 }

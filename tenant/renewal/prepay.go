@@ -74,7 +74,7 @@ func (c changing) prepay(ctx context.Context, tx *tenancy.Tx, a ChangeAsk, at ti
 // time.
 func (s *Subscription) prepaid(cycles int, asked time.Time) {
 	*s = s.unmade()
-	if d := s.discountAt(asked); loyal(d) || len(s.Taken) > 0 {
+	if d := s.discountAt(asked); loyal(d) || stays(d) || len(s.Taken) > 0 {
 		for n := range cycles {
 			s.note(s.Cycle.Period(s.AnchorAt, s.Renewals+1+n, s.Zone()), d, asked)
 		}

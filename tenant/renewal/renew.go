@@ -207,7 +207,7 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 		if err != nil {
 			return fmt.Errorf("renew subscription %s: %w", s.ID, err)
 		}
-		if len(s.Loyalty) > 0 || len(s.Taken) > 0 {
+		if len(s.Loyalty) > 0 || len(s.Taken) > 0 || s.stay() != nil {
 			d, err := s.discountFor(next)
 			if err != nil {
 				return fmt.Errorf("renew subscription %s: %w", s.ID, err)

@@ -80,6 +80,7 @@ type Subscription struct {
 	Credit       billing.Money  // net, to be taken off the next invoices
 	Pause        *Pause         // its pauses; nil: never paused
 	Trial        *Trial         // it began with, also once it is over; nil: none
+	Stays        *Stays         // what was offered for staying; nil: nothing
 	Taken        []Taken        // what was taken off periods that are invoiced and not over, where loyalty counts
 	Loyalty      billing.Loyalty
 	Since        time.Time   // of the account's first paid order; zero: none is known
@@ -189,20 +190,20 @@ func Drop(ctx context.Context, tx *tenancy.Tx, order uuid.UUID) error {
 }
 
 type row struct {
-	ID, AccountID, OrderID, PlanID, MethodID, ServiceID                                  uuid.UUID
-	AccountName, Label, State, Cycle, Currency, CancelReason, CancelNote, TimeZone       string
-	ServiceName, Items, Discount, Change, Picked, Pause, Trial, Taken, Loyalty, Reprices string
-	AmountMinor, CreditMinor                                                             int64
-	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt, Since        time.Time
-	MeteredTo                                                                            time.Time
-	Renewals, Total, PlanPause                                                           int
-	HasMethod, Debit                                                                     bool
-	OneInvoice                                                                           *bool
+	ID, AccountID, OrderID, PlanID, MethodID, ServiceID                                         uuid.UUID
+	AccountName, Label, State, Cycle, Currency, CancelReason, CancelNote, TimeZone              string
+	ServiceName, Items, Discount, Change, Picked, Pause, Trial, Taken, Loyalty, Reprices, Stays string
+	AmountMinor, CreditMinor                                                                    int64
+	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt, Since               time.Time
+	MeteredTo                                                                                   time.Time
+	Renewals, Total, PlanPause                                                                  int
+	HasMethod, Debit                                                                            bool
+	OneInvoice                                                                                  *bool
 }
 
 const columns = `s.id, s.account_id, a.name AS account_name, a.time_zone, a.one_invoice, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
 	s.items::text AS items, coalesce(s.discount::text, '') AS discount, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
-	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.pause::text, '') AS pause, coalesce(s.taken::text, '') AS taken, coalesce(s.trial::text, '') AS trial, coalesce(s.reprices::text, '') AS reprices,
+	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.pause::text, '') AS pause, coalesce(s.taken::text, '') AS taken, coalesce(s.stays::text, '') AS stays, coalesce(s.trial::text, '') AS trial, coalesce(s.reprices::text, '') AS reprices,
 	coalesce((SELECT x.value->'loyalty' FROM shop_settings x WHERE x.name = 'renewal')::text, '') AS loyalty, (SELECT min(o.paid_at) FROM orders o WHERE o.account_id = s.account_id) AS since, (SELECT coalesce(pl.pause_days, 0) FROM plans pl WHERE pl.id = s.plan_id) AS plan_pause, coalesce(s.credit_minor, 0) AS credit_minor, s.metered_to, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
 	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name,
 	EXISTS (SELECT FROM payment_methods m WHERE m.id IN (a.default_method_id, s.method_id) AND m.account_id = a.id AND m.state = 'active') AS has_method,
@@ -222,7 +223,7 @@ func (r row) subscription() (Subscription, error) {
 	for _, x := range []struct {
 		text string
 		into any
-	}{{r.Items, &s.Items}, {r.Change, &s.Change}, {r.Picked, &s.Picked}, {r.Discount, &s.Discount}, {r.Pause, &s.Pause}, {r.Trial, &s.Trial}, {r.Taken, &s.Taken}, {r.Reprices, &s.Reprices}, {r.Loyalty, &s.Loyalty}} {
+	}{{r.Items, &s.Items}, {r.Change, &s.Change}, {r.Picked, &s.Picked}, {r.Discount, &s.Discount}, {r.Pause, &s.Pause}, {r.Trial, &s.Trial}, {r.Taken, &s.Taken}, {r.Stays, &s.Stays}, {r.Reprices, &s.Reprices}, {r.Loyalty, &s.Loyalty}} {
 		if x.text == "" {
 			continue
 		}

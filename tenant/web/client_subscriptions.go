@@ -334,6 +334,9 @@ func (s *Site) cancelSubscription(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if shown, err := s.offered(c, v, r); shown || err != nil {
+		return err
+	}
 	x, err := s.renewalDesk().Cancel(c.UserContext(), surface.DB(c), r, office.By(c))
 	if err != nil {
 		if fault.From(err).Kind == fault.Conflict {

@@ -105,7 +105,7 @@ func activityHref(t audit.Target) string {
 		if t.ID == "api" {
 			return "/manage/api"
 		}
-		if t.ID == "billing" || t.ID == "tax" || t.ID == "renewals" || t.ID == "bookkeeping" {
+		if t.ID == "billing" || t.ID == "tax" || t.ID == "renewals" || t.ID == "cancellations" || t.ID == "bookkeeping" {
 			return "/manage/settings/" + t.ID
 		}
 		return "/manage/settings"

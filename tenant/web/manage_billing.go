@@ -33,6 +33,7 @@ func settingsTabs(c *fiber.Ctx) []settingsTab {
 		{identity.SiteSettings, "/manage/settings/billing", "Invoices and tax"},
 		{identity.SiteSettings, ratesPath, "Tax rates"},
 		{identity.SiteSettings, renewalsPath, "Renewals"},
+		{identity.SiteSettings, cancellationsPath, "Cancellations"},
 		{identity.SiteSettings, bookkeepingPath, "Bookkeeping"},
 	} {
 		if p.May(t.needs) {

@@ -80,6 +80,8 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.twinRoutes()...)
 	all = append(all, s.clientCreditRoutes()...)
 	all = append(all, s.manageCreditRoutes()...)
+	all = append(all, s.stayRoutes()...)
+	all = append(all, s.manageStayRoutes()...)
 	all = append(all, s.referralRoutes()...)
 	all = append(all, s.manageReferralRoutes()...)
 	all = append(all, s.agreedRoutes()...)
