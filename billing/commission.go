@@ -80,7 +80,7 @@ func Commission(month Period, revenue []RevenueEvent, tiers []TierSpan) ([]Commi
 	return all, nil
 }
 
-// Agreed is the least a month costs: each tier's minimum by the time on it, rounded once for
+// Agreed is the least a month, one of BillMonth's, costs: each tier's minimum by the time on it, rounded once for
 // each time.
 func Agreed(month Period, tiers []TierSpan) (Money, error) {
 	var sum Money
@@ -89,7 +89,7 @@ func Agreed(month Period, tiers []TierSpan) (Money, error) {
 		if !ok || t.Minimum.Minor == 0 {
 			continue
 		}
-		part, err := t.Minimum.Ratio(on.To.Sub(on.From).Microseconds(), month.To.Sub(month.From).Microseconds())
+		part, err := t.Minimum.Ratio(on.To.Sub(on.From).Microseconds(), MonthLength(month).Microseconds())
 		if err != nil {
 			return Money{}, err
 		}

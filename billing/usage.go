@@ -56,7 +56,7 @@ type UsageLine struct {
 	Stays     []Stay
 }
 
-// BillUsage works out a month: each stay is cut to the month, to the times on tiers and
+// BillUsage works out a month, which is one of BillMonth's: each stay is cut to the month, to the times on tiers and
 // to the times of prices, and every line is rounded once. What has no price is returned
 // as missing. It is the rule that the platform's set-based run is held to.
 func BillUsage(month Period, events []UsageEvent, prices []PriceSpan, tiers []TierSpan) (lines []UsageLine, missing []Stay, err error) {
@@ -225,7 +225,7 @@ func (b *usageBill) add(k usageKey, s Stay) {
 // done rounds each line, once.
 func (b *usageBill) done() ([]UsageLine, error) {
 	var all []UsageLine
-	month := big.NewInt(b.month.To.Sub(b.month.From).Microseconds())
+	month := big.NewInt(MonthLength(b.month).Microseconds())
 	for _, l := range b.lines {
 		used := new(big.Int)
 		for _, s := range l.Stays {

@@ -86,8 +86,10 @@ func (b *Business) sums(ctx context.Context, tx *tenancy.CentralTx) error {
 	err := tx.NewRaw(`SELECT 'retail' AS what, currency, sum(value) AS minor, count(*) FILTER (WHERE value > 0) AS n FROM tenant_figures WHERE name = 'mrr' AND currency <> '' GROUP BY currency
 		UNION ALL SELECT 'owed', currency, sum(total_minor - paid_minor), count(*) FROM wholesale_invoices WHERE state = 'open' GROUP BY currency
 		UNION ALL SELECT 'overdue', currency, sum(total_minor - paid_minor), count(*) FROM wholesale_invoices WHERE state = 'open' AND due_at < ? GROUP BY currency
-		UNION ALL SELECT 'wholesale', i.currency, sum(i.net_minor), count(*) FROM wholesale_invoices i
-			JOIN (SELECT id FROM wholesale_runs WHERE state = 'done' ORDER BY period DESC LIMIT 1) r ON r.id = i.run_id GROUP BY i.currency
+		UNION ALL SELECT 'wholesale', i.currency, sum(i.net_minor), count(*) FROM ( -- each reseller's last month
+			SELECT DISTINCT ON (i.tenant_id) i.currency, i.net_minor FROM wholesale_invoices i JOIN wholesale_runs r ON r.id = i.run_id
+			WHERE r.state = 'done' AND r.period_to > (SELECT max(period_from) FROM wholesale_runs WHERE state = 'done' AND length(period) = 7)
+			ORDER BY i.tenant_id, r.period_to DESC) i GROUP BY i.currency
 		ORDER BY what, minor DESC, currency`, tx.Now()).Scan(ctx, &rows)
 	if err != nil {
 		return fmt.Errorf("sums: %w", err)
@@ -104,7 +106,7 @@ func (b *Business) sums(ctx context.Context, tx *tenancy.CentralTx) error {
 }
 
 func (b *Business) counts(ctx context.Context, tx *tenancy.CentralTx) error {
-	err := tx.NewRaw(`SELECT coalesce((SELECT period FROM wholesale_runs WHERE state = 'done' ORDER BY period DESC LIMIT 1), ''),
+	err := tx.NewRaw(`SELECT coalesce((SELECT max(period) FROM wholesale_runs WHERE state = 'done' AND length(period) = 7), ''),
 			(SELECT count(*) FROM alerts WHERE seen_at IS NULL),
 			count(*) FILTER (WHERE observed = 'active'), count(*) FILTER (WHERE observed = 'suspended'), count(*) FILTER (WHERE problem <> ''),
 			count(*) FILTER (WHERE began_at > ?)

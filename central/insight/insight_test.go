@@ -51,7 +51,7 @@ func TestBusinessOverAllResellers(t *testing.T) {
 	tell(t, w.DB(w.B), 2_000, 1_000, 0)
 	now := w.Clock.Now()
 	exec(t, w, `INSERT INTO wholesale_runs (id, period, period_from, period_to, cut_off, state, invoices, total, started_at, finished_at, started_by)
-		VALUES ('00000000-0000-7000-8000-000000000001', '2026-09', ?0, ?0, ?0, 'done', 2, '{}', ?0, ?0, 'x'), ('00000000-0000-7000-8000-000000000002', '2026-10', ?0, ?0, ?0, 'running', 0, '{}', ?0, NULL, 'x')`, now)
+		VALUES ('00000000-0000-7000-8000-000000000001', '2026-09', ?0::timestamptz - interval '1 month', ?0, ?0, 'done', 2, '{}', ?0, ?0, 'x'), ('00000000-0000-7000-8000-000000000002', '2026-10', ?0, ?0, ?0, 'running', 0, '{}', ?0, NULL, 'x')`, now)
 	for i, inv := range []struct {
 		tenant int64
 		state  string

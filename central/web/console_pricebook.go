@@ -265,6 +265,8 @@ type termsView struct {
 	Limit      wholesale.Limit
 	LimitTyped string
 	Balance    wholesale.Balance
+	Days       wholesale.BillDays
+	DayTyped   string
 	May        bool
 }
 
@@ -286,6 +288,28 @@ func (s *Console) setLimit(c *fiber.Ctx) error {
 	return surface.Redirect(c, "/resellers/"+r.ID.String()+"/billing", "The credit limit is set.")
 }
 
+// setBillDay handles POST /resellers/:id/bill-day.
+func (s *Console) setBillDay(c *fiber.Ctx) error {
+	r, err := s.one(c)
+	if err != nil {
+		return err
+	}
+	typed := table.Text(c.FormValue("day"), 10)
+	day, err := strconv.Atoi(typed)
+	if err != nil {
+		day = 0
+	}
+	if err := s.Wholesale.SetBillDay(c.UserContext(), r.ID, day, office.By(c)); err != nil {
+		v, verr := s.termsPage(c, r, wholesale.NewTerms{Currency: r.Currency}, s.Central.Now().UTC().Format(time.DateOnly))
+		if verr != nil {
+			return verr
+		}
+		v.DayTyped = typed
+		return surface.FormError(c, err, "console", "console/reseller_billing", r.Name, v)
+	}
+	return surface.Redirect(c, "/resellers/"+r.ID.String()+"/billing", "The bill day is set.")
+}
+
 func (s *Console) termsPage(c *fiber.Ctx, r reseller.Reseller, in wholesale.NewTerms, from string) (v termsView, err error) {
 	v = termsView{resellerView: s.resellerView(c, r, "/billing"), In: in, From: from, Currencies: place.Currencies(in.Currency), May: mayBill(c)}
 	a, err := s.Wholesale.BillingOf(c.UserContext(), r.ID, 12)
@@ -293,7 +317,7 @@ func (s *Console) termsPage(c *fiber.Ctx, r reseller.Reseller, in wholesale.NewT
 		return v, err
 	}
 	v.Terms, v.Tiers, v.Invoices = a.Terms, tierChoices(a.Tiers, ""), withStatus(a.Recent, s.Central.Now())
-	v.Balance = a.Balance
+	v.Balance, v.Days, v.DayTyped = a.Balance, a.Days, strconv.Itoa(a.Days.Day)
 	if v.Limit = a.Limit; v.Limit.On() {
 		v.LimitTyped = v.Limit.Limit.Decimal()
 	}

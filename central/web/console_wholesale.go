@@ -49,6 +49,7 @@ func (s *Console) wholesaleRoutes() []surface.Route {
 		at("POST", "/wholesale/seller", identity.WholesaleWrite, s.setSeller),
 		at("GET", "/resellers/:id/billing", identity.WholesaleRead, s.showTerms),
 		at("POST", "/resellers/:id/terms", identity.WholesaleWrite, s.setTerms),
+		at("POST", "/resellers/:id/bill-day", identity.WholesaleWrite, s.setBillDay),
 		at("POST", "/resellers/:id/limit", identity.WholesaleWrite, s.setLimit),
 		at("GET", "/resellers/:id/agreed", identity.WholesaleRead, s.showAgreed),
 		at("POST", "/resellers/:id/prices", identity.WholesaleWrite, s.setOverride),

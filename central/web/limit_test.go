@@ -84,3 +84,20 @@ func TestABalanceOnBothSides(t *testing.T) {
 	h.want("given back", h.post(a+"/balance/back", "key", "b", "back", "8.51", "reason", "SEPA 99", "to", "transfer"), 303, a+"/balance")
 	h.want("less is there", h.get(a+"/balance"), 200, "Given back", "SEPA 99", "€100.00")
 }
+
+// TestABillDayOnBothSides: staff set it, and both see which month is under way.
+func TestABillDayOnBothSides(t *testing.T) {
+	w := tenancytest.New(t)
+	billedWorld(t, w)
+	h := openOver(t, w, identity.StaffBilling)
+	a := "/resellers/" + w.A.ID.String()
+	h.want("calendar months", h.get(a+"/billing"), 200, `?period=2026-11">2026-11</a>; after it come 2026-12`)
+	h.want("junk", h.post(a+"/bill-day", "day", "31"), 422, "from 1 to 28", `value="31"`)
+	h.want("set", h.post(a+"/bill-day", "day", "15"), 303, a+"/billing")
+	h.want("to come", h.get(a+"/billing"), 200, "after it come 1 Dec to 14 Dec 2026 and 15 Dec to 14 Jan 2027")
+	h.want("who is not in it", h.get("/wholesale/preview?period=2026-12"), 200, "beta", "1 reseller is not in it", "15 Dec to 14 Jan 2027")
+	h.want("a preview of it", h.get("/wholesale/preview?period=2026-12-01..2026-12-15"), 200, "alpha", "everything runs on")
+	w.Clock.Set(w.Clock.Now().AddDate(0, 1, 0))
+	p := openPartner(t, w)
+	p.want("the reseller's side", p.get("/month"), 200, "What 1 Dec to 14 Dec 2026 will cost", "€23.79") // 14 of 31 days of 49.00 and of 4.20 less 12.5 %
+}

@@ -66,7 +66,7 @@ const leastSQL = termsCTE + ` SELECT t.tenant_id, t.tier, t.name, t.currency, t.
 
 const leastEvidenceSQL = `INSERT INTO wholesale_evidence (invoice_id, position, subject, from_at, to_at, quantity, share, price_minor, amount_minor, start_key, stop_key)
 	SELECT invoice_id, position, subject, from_at, to_at, 1, round(share, 12), price_minor, round(share * price_minor, 8), '', ''
-	FROM (SELECT n.*, extract(epoch FROM to_at - from_at) / extract(epoch FROM ?2::timestamptz - ?1::timestamptz) AS share
+	FROM (SELECT n.*, extract(epoch FROM to_at - from_at) * 1000000 / ` + monthMicros + ` AS share
 		FROM jsonb_to_recordset(?0::jsonb) AS n(invoice_id uuid, position int, subject text, from_at timestamptz, to_at timestamptz, price_minor numeric)) x`
 
 // used says which of these any tier asks for: most books need neither statement.
@@ -221,7 +221,7 @@ func (r *run) least(ctx context.Context, who []billed) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.tx.NewRaw(leastEvidenceSQL, string(list), r.month.From, r.month.To).Exec(ctx)
+	_, err = r.tx.NewRaw(leastEvidenceSQL, string(list), r.month.From).Exec(ctx)
 	return err
 }
 

@@ -1,9 +1,11 @@
 package wholesale
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -83,28 +85,72 @@ func (d *Desk) Due(ctx context.Context) error {
 }
 
 func (d *Desk) billDue(ctx context.Context) error {
-	var first, closed time.Time
-	err := d.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) {
-		if err := tx.NewRaw("SELECT coalesce(min(valid_from), '0001-01-01') FROM tenant_terms").Scan(ctx, &first); err != nil {
-			return err
-		}
-		closed, err = closedUntil(ctx, tx)
-		return err
-	})
-	if err != nil || first.Year() <= 1 { // nobody is billed yet
+	due, err := d.dueMonths(ctx)
+	if err != nil {
 		return err
 	}
-	last := Last(d.Central.Now().Add(-settleDelay))
-	from := monthOf(first)
-	if closed.After(from.From) {
-		from = monthOf(closed)
-	}
-	for m := from; !m.From.After(last.From); m = monthOf(m.To) {
+	for _, m := range due {
 		if err := d.RunTold(ctx, m, audit.Origin{Actor: audit.System("scheduler")}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// dueMonths are the months that are over and were not billed, those that ended first before
+// the others: calendar months, and the resellers' own.
+func (d *Desk) dueMonths(ctx context.Context) (due []Month, err error) {
+	var first, closed time.Time
+	var began []struct {
+		TenantID  int64
+		ValidFrom time.Time
+	}
+	var days billDays
+	done := map[string]bool{}
+	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
+		err := tx.NewRaw(`SELECT coalesce(min(valid_from), '0001-01-01'), (SELECT coalesce(max(period_to), '0001-01-01') FROM wholesale_runs WHERE length(period) = 7) FROM tenant_terms`).Scan(ctx, &first, &closed)
+		if err != nil {
+			return err
+		}
+		if days, err = daysIn(ctx, tx); err != nil || len(days) == 0 {
+			return err
+		}
+		err = tx.NewRaw("SELECT x.tenant_id, min(x.valid_from) AS valid_from FROM tenant_terms x JOIN reseller_profiles p USING (tenant_id) WHERE p.bill_days <> '[]' GROUP BY x.tenant_id").Scan(ctx, &began)
+		if err != nil {
+			return err
+		}
+		var names []string
+		err = tx.NewRaw("SELECT period FROM wholesale_runs WHERE length(period) > 7").Scan(ctx, &names)
+		for _, name := range names {
+			done[name] = true
+		}
+		return err
+	})
+	if err != nil || first.Year() <= 1 { // nobody is billed yet
+		return nil, err
+	}
+	over := d.Central.Now().Add(-settleDelay)
+	last, from := Last(over), monthOf(first)
+	if closed.After(from.From) {
+		from = monthOf(closed)
+	}
+	for m := from; !m.From.After(last.From); m = monthOf(m.To) {
+		due = append(due, m)
+	}
+	for _, x := range began {
+		days := days[x.TenantID]
+		from := x.ValidFrom
+		if from.Before(days[0].From) {
+			from = days[0].From
+		}
+		for m := monthFrom(billing.BillMonth(days, from)); !m.To.After(over); m = monthFrom(billing.BillMonth(days, m.To)) {
+			if !m.calendar() && !done[m.Name] {
+				due, done[m.Name] = append(due, m), true
+			}
+		}
+	}
+	slices.SortFunc(due, func(x, y Month) int { return cmp.Or(x.To.Compare(y.To), x.From.Compare(y.From)) })
+	return due, nil
 }
 
 // RunTold bills a month for whom nobody waits: that it could not be billed, staff are told

@@ -84,7 +84,24 @@ type auditor struct {
 	prices  []billing.PriceSpan
 	own     map[tenancy.ID][]billing.PriceSpan // agreed with one reseller
 	tiers   []Tier
-	cutOff  time.Time
+	days    billDays
+	runs    []ranMonth // the newest cut-off first
+}
+
+// ranMonth is a month that was billed, with what was recorded up to its cut-off.
+type ranMonth struct {
+	Month
+	cutOff time.Time
+}
+
+// cutOff is up to when the last run that billed a reseller knew what was recorded.
+func (a *auditor) cutOff(id tenancy.ID) time.Time {
+	for _, r := range a.runs {
+		if a.days.own(id.Number(), r.Month) {
+			return r.cutOff
+		}
+	}
+	return time.Time{}
 }
 
 func (a *auditor) prepare(ctx context.Context) error {
@@ -92,22 +109,38 @@ func (a *auditor) prepare(ctx context.Context) error {
 	var tiers []tierRow
 	var who []struct{ ID tenancy.ID }
 	err := a.desk.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		var cut []time.Time
-		err := tx.NewRaw("SELECT max(cut_off) FROM wholesale_runs WHERE state = 'done' HAVING bool_or(period = ?)", a.month.Name).Scan(ctx, &cut)
-		if err != nil {
+		var err error
+		if a.days, err = daysIn(ctx, tx); err != nil {
 			return err
 		}
-		if len(cut) == 0 {
+		var runs []struct {
+			Period string
+			CutOff time.Time
+		}
+		if err := tx.NewRaw("SELECT period, cut_off FROM wholesale_runs WHERE state = 'done' ORDER BY cut_off DESC").Scan(ctx, &runs); err != nil {
+			return err
+		}
+		billed := false
+		for _, r := range runs {
+			m, err := ParseMonth(r.Period)
+			if err != nil {
+				return err
+			}
+			billed = billed || m == a.month
+			a.runs = append(a.runs, ranMonth{m, r.CutOff})
+		}
+		if !billed {
 			return fault.New(fault.Conflict, "wholesale.not_billed", "The month "+a.month.Name+" was not billed yet.")
 		}
-		a.cutOff = cut[0]
 		err = tx.NewRaw(`SELECT t.id FROM tenants t WHERE NOT t.sandbox AND t.status <> 'dropped' AND EXISTS (SELECT FROM tenant_terms x WHERE x.tenant_id = t.id AND x.valid_from < ?)
 			ORDER BY t.id`, a.month.To).Scan(ctx, &who)
 		if err != nil {
 			return err
 		}
 		for _, t := range who {
-			a.tenants = append(a.tenants, t.ID)
+			if a.days.own(t.ID.Number(), a.month) {
+				a.tenants = append(a.tenants, t.ID)
+			}
 		}
 		if err := tx.NewRaw("SELECT "+priceColumns+" FROM wholesale_prices p").Scan(ctx, &prices); err != nil {
 			return err
@@ -330,8 +363,9 @@ func (a *auditor) amounts(id tenancy.ID, t told, rule []billing.UsageLine, due, 
 	if len(found) == 0 {
 		return
 	}
-	late := slices.ContainsFunc(t.events, func(e billing.UsageEvent) bool { return e.RecordedAt.After(a.cutOff) }) ||
-		slices.ContainsFunc(t.revenue, func(e billing.RevenueEvent) bool { return e.RecordedAt.After(a.cutOff) })
+	cutOff := a.cutOff(id)
+	late := slices.ContainsFunc(t.events, func(e billing.UsageEvent) bool { return e.RecordedAt.After(cutOff) }) ||
+		slices.ContainsFunc(t.revenue, func(e billing.RevenueEvent) bool { return e.RecordedAt.After(cutOff) })
 	if late {
 		a.report.Pending++
 		return

@@ -2,6 +2,7 @@ package wholesale
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -211,6 +212,17 @@ func (a *auditor) handWork(ctx context.Context, tx *tenancy.CentralTx, who strin
 	return err
 }
 
+// holds reports whether a tier is so in the month: as it was when the month began, or as it
+// began.
+func (a *auditor) holds(v Tier) bool {
+	if !v.To.IsZero() && !v.To.After(a.month.From) {
+		return false
+	}
+	return !v.From.After(a.month.From) || !slices.ContainsFunc(a.tiers, func(o Tier) bool {
+		return o.Tier == v.Tier && o.Fee.Currency == v.Fee.Currency && o.From.Before(v.From)
+	})
+}
+
 // spans are the resellers' times on tiers, each with what the tier costs and gives then.
 func (a *auditor) spans(ctx context.Context, tx *tenancy.CentralTx, who string, place map[tenancy.ID]*told) error {
 	var terms []struct {
@@ -228,14 +240,11 @@ func (a *auditor) spans(ctx context.Context, tx *tenancy.CentralTx, who string, 
 		}
 		for _, v := range a.tiers {
 			from, until := x.ValidFrom.UTC(), x.Until.UTC()
-			if v.Tier != x.Tier || v.Fee.Currency != x.Currency {
+			if v.Tier != x.Tier || v.Fee.Currency != x.Currency || !a.holds(v) {
 				continue
 			}
-			if v.From.After(from) {
+			if v.From.After(a.month.From) && v.From.After(from) {
 				from = v.From
-			}
-			if !v.To.IsZero() && (until.IsZero() || v.To.Before(until)) {
-				until = v.To
 			}
 			if until.IsZero() || from.Before(until) {
 				t.spans = append(t.spans, billing.TierSpan{Tier: x.Tier, Fee: v.Fee, DiscountPPM: v.DiscountPPM, CommissionPPM: v.Commission, Minimum: v.Minimum, Period: billing.Period{From: from, To: until}})

@@ -41,14 +41,14 @@ const billedSQL = `WITH said AS MATERIALIZED (
 )
 SELECT s.period, s.currency, split_part(e.subject, '/', 2) AS service, round(sum(e.amount_minor * o.left_over))::bigint AS minor
 FROM said s JOIN off o USING (period, tier) JOIN wholesale_evidence e ON e.invoice_id = s.invoice_id AND e.position = s.position
-WHERE s.what IN ('service', 'metered') AND e.subject LIKE 'service/%' AND s.period >= ?1 AND s.period <= ?2 GROUP BY 1, 2, 3
+WHERE s.what IN ('service', 'metered') AND e.subject LIKE 'service/%' AND left(s.period, 7) >= ?1 AND left(s.period, 7) <= ?2 GROUP BY 1, 2, 3
 UNION ALL
 SELECT s.period, s.currency, '', sum(s.net_minor - coalesce(c.net, 0))::bigint FROM said s
 LEFT JOIN (SELECT invoice_id, position, sum(net_minor) AS net FROM wholesale_credits WHERE tenant_id = ?0 GROUP BY 1, 2) c USING (invoice_id, position)
-WHERE s.period >= ?1 AND s.period <= ?2 GROUP BY 1, 2
+WHERE left(s.period, 7) >= ?1 AND left(s.period, 7) <= ?2 GROUP BY 1, 2
 ORDER BY 1, 3`
 
-// BilledCosts are what the billed months from the one up to the other cost a reseller, the
+// BilledCosts are what the billed months that begin from the one calendar month up to the other cost a reseller, the
 // earliest first. A month that was not billed is not in it.
 func (d *Desk) BilledCosts(ctx context.Context, of tenancy.ID, from, to Month) (all []MonthCost, err error) {
 	var rows []struct {
@@ -81,5 +81,5 @@ func (d *Desk) BilledCosts(ctx context.Context, of tenancy.ID, from, to Month) (
 	return all, nil
 }
 
-// MonthOf is the month a moment lies in.
+// MonthOf is the calendar month a moment lies in.
 func MonthOf(at time.Time) Month { return monthOf(at) }

@@ -158,7 +158,7 @@ func (n NewOverride) set(ctx context.Context, tx *tenancy.CentralTx, of tenancy.
 	if _, err := skuByName(ctx, tx, n.SKU, ""); err != nil {
 		return err
 	}
-	if err := mustBeOpen(ctx, tx, n.From); err != nil {
+	if err := mustBeOpenFor(ctx, tx, of, n.From); err != nil {
 		return err
 	}
 	return n.store(ctx, tx, of, rate, by)
@@ -226,7 +226,7 @@ func (d *Desk) EndOverride(ctx context.Context, of tenancy.ID, id uuid.UUID, at 
 		if err != nil {
 			return err
 		}
-		if err := mustBeOpen(ctx, tx, at); err != nil {
+		if err := mustBeOpenFor(ctx, tx, of, at); err != nil {
 			return err
 		}
 		if !r.ValidTo.IsZero() && !at.Before(r.ValidTo) {

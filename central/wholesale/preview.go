@@ -35,17 +35,19 @@ type PreviewLine struct {
 // lock, so it neither waits for a run nor holds one up. Nobody to bill, as in a trial, is an
 // empty preview.
 func (d *Desk) Preview(ctx context.Context, tenant tenancy.ID) (Preview, error) {
-	all, err := d.previews(ctx, tenant, func(now time.Time) []Month { return []Month{monthOf(now)} }, "now()")
+	all, err := d.previews(ctx, tenant, func(now time.Time, days []billing.BillDay) []Month {
+		return []Month{monthFrom(billing.BillMonth(days, now))}
+	}, "now()")
 	if err != nil {
 		return Preview{}, err
 	}
 	return all[0], nil
 }
 
-// PreviewMonths is Preview for each month from the one to the other moment's, with all that
+// PreviewMonths is Preview for each calendar month from the one to the other moment's, with all that
 // is told of them: also of a sandbox, which is never billed, by its own clock.
 func (d *Desk) PreviewMonths(ctx context.Context, tenant tenancy.ID, from, to time.Time) ([]Preview, error) {
-	return d.previews(ctx, tenant, func(time.Time) (months []Month) {
+	return d.previews(ctx, tenant, func(time.Time, []billing.BillDay) (months []Month) {
 		for m := monthOf(from); !m.From.After(to) && len(months) < 120; m = monthOf(m.To) {
 			months = append(months, m)
 		}
@@ -53,14 +55,28 @@ func (d *Desk) PreviewMonths(ctx context.Context, tenant tenancy.ID, from, to ti
 	}, "timestamptz '9999-01-01'")
 }
 
-func (d *Desk) previews(ctx context.Context, tenant tenancy.ID, months func(now time.Time) []Month, cutOff string) (all []Preview, err error) {
+func (d *Desk) previews(ctx context.Context, tenant tenancy.ID, months func(now time.Time, days []billing.BillDay) []Month, cutOff string) (all []Preview, err error) {
 	if tenant.IsZero() {
 		return nil, tenancy.ErrNoTenant // it would be a preview of everybody
 	}
 	err = d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
 		all = nil
-		for _, m := range months(tx.Now()) {
-			p, err := previewOf(ctx, tx, tenant, m, cutOff)
+		base := run{tx: tx, dry: true, only: tenant}
+		var seller, kept json.RawMessage
+		err := tx.NewRaw("SELECT "+cutOff+`, coalesce(bool_or(commission_percent > 0), false), coalesce(bool_or(minimum_minor > 0), false),
+			coalesce((SELECT value FROM settings WHERE name = 'wholesale_seller'), '{}'), coalesce((SELECT bill_days FROM reseller_profiles WHERE tenant_id = ?), '[]') FROM tiers`, tenant).
+			Scan(ctx, &base.cutOff, &base.shares, &base.minimums, &seller, &kept)
+		var days []billing.BillDay
+		if err == nil {
+			err = errors.Join(json.Unmarshal(seller, &base.seller), json.Unmarshal(kept, &days))
+		}
+		if err != nil {
+			return err
+		}
+		for _, m := range months(tx.Now(), days) {
+			r := base
+			r.month, r.report = m, Report{Total: map[string]int64{}}
+			p, err := r.preview(ctx)
 			if err != nil {
 				return err
 			}
@@ -77,18 +93,9 @@ func (d *Desk) previews(ctx context.Context, tenant tenancy.ID, months func(now 
 	return all, nil
 }
 
-// previewOf works one month out, in a transaction that is rolled back.
-func previewOf(ctx context.Context, tx *tenancy.CentralTx, tenant tenancy.ID, m Month, cutOff string) (Preview, error) {
-	r := &run{tx: tx, month: m, dry: true, only: tenant, report: Report{Total: map[string]int64{}}}
-	p := Preview{Month: m}
-	var seller json.RawMessage
-	err := tx.NewRaw("SELECT "+cutOff+", coalesce(bool_or(commission_percent > 0), false), coalesce(bool_or(minimum_minor > 0), false), coalesce((SELECT value FROM settings WHERE name = 'wholesale_seller'), '{}') FROM tiers").Scan(ctx, &r.cutOff, &r.shares, &r.minimums, &seller)
-	if err == nil {
-		err = json.Unmarshal(seller, &r.seller)
-	}
-	if err != nil {
-		return p, err
-	}
+// preview works one month out, in a transaction that is rolled back.
+func (r *run) preview(ctx context.Context) (p Preview, err error) {
+	p = Preview{Month: r.month}
 	if err := r.everybody(ctx); err != nil {
 		return p, err
 	}
@@ -101,7 +108,7 @@ func previewOf(ctx context.Context, tx *tenancy.CentralTx, tenant tenancy.ID, m 
 		}
 		var buyer document.Party
 		if err := json.Unmarshal(w.Billing, &buyer); err != nil {
-			return p, fmt.Errorf("billing profile of %s: %w", tenant, err)
+			return p, fmt.Errorf("billing profile of %s: %w", r.only, err)
 		}
 		if p.Tax, err = p.Net.Ratio(r.taxOf(buyer.Country, w.TaxID).Ppm, billing.PpmWhole); err != nil {
 			return p, err

@@ -167,6 +167,16 @@ func wrongCurrency(code string) bool {
 // mustBeOpen refuses a day within months that were billed.
 func mustBeOpen(ctx context.Context, tx *tenancy.CentralTx, from time.Time) error {
 	closed, err := closedUntil(ctx, tx)
+	return openFrom(from, closed, err)
+}
+
+// mustBeOpenFor is mustBeOpen of what concerns one reseller alone.
+func mustBeOpenFor(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID, from time.Time) error {
+	closed, err := closedFor(ctx, tx, of)
+	return openFrom(from, closed, err)
+}
+
+func openFrom(from, closed time.Time, err error) error {
 	if err != nil {
 		return err
 	}

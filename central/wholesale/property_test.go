@@ -3,6 +3,7 @@ package wholesale_test
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -39,10 +40,11 @@ func TestTheRunIsTheRule(t *testing.T) {
 			g.document(time.Date(2026, 9, 15, 0, 0, 0, 0, time.UTC))
 		}
 		g.store(time.Date(2026, 9, 15, 0, 0, 0, 0, time.UTC))
-		g.run("2026-09")
-		g.compare("2026-09")
-		g.run("2026-09") // twice changes nothing
-		g.compare("2026-09")
+		months := g.months()
+		g.run(months[0])
+		g.compare(months[0])
+		g.run(months[0]) // twice changes nothing
+		g.compare(months[0])
 		late := rapid.IntRange(0, 5).Draw(t, "late events")
 		for range late {
 			g.event()
@@ -51,10 +53,40 @@ func TestTheRunIsTheRule(t *testing.T) {
 			g.document(time.Time{})
 		}
 		g.store(time.Time{})
-		g.run("2026-10")
-		g.compare("2026-09")
-		g.compare("2026-10")
+		for _, m := range months[1:] {
+			g.run(m)
+		}
+		for _, m := range months {
+			g.compare(m)
+		}
 	})
+}
+
+// months are the reseller's from September on: calendar months, or with a bill day that
+// begins with them or a month later.
+func (g *scene) months() (names []string) {
+	var days []billing.BillDay
+	if day := rapid.IntRange(-15, 28).Draw(g.t, "bill day"); day > 1 {
+		days = []billing.BillDay{{From: g.from.AddDate(0, rapid.IntRange(0, 1).Draw(g.t, "changed"), 0), Day: day}}
+	}
+	kept, err := json.Marshal(append([]billing.BillDay{}, days...))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.exec(`INSERT INTO central.reseller_profiles (tenant_id, billing, tax_id, gateway_customer, method_ref, method_label, changed_at, bill_days) VALUES ($1, '{}', '', '', '', '', now(), $2::text::jsonb)
+		ON CONFLICT (tenant_id) DO UPDATE SET bill_days = excluded.bill_days`, g.w.A.ID.Number(), string(kept))
+	for at := g.from; at.Before(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)); {
+		m := billing.BillMonth(days, at)
+		name := m.From.Format("2006-01-02")
+		switch whole := m.To.Equal(m.From.AddDate(0, 1, 0)); {
+		case whole && m.From.Day() == 1:
+			name = m.From.Format("2006-01")
+		case !whole:
+			name += ".." + m.To.Format("2006-01-02")
+		}
+		names, at = append(names, name), m.To
+	}
+	return names
 }
 
 // scene is one reseller's story, in the database and in values.

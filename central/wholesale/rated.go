@@ -5,18 +5,23 @@ package wholesale
 const termsCTE = `WITH who AS MATERIALIZED (
 	SELECT w.tenant_id, w.invoice_id FROM jsonb_to_recordset(?0::jsonb) AS w(tenant_id bigint, invoice_id uuid)
 ), month AS (
-	SELECT ?1::timestamptz AS a, ?2::timestamptz AS b, (extract(epoch FROM ?2::timestamptz - ?1::timestamptz) * 1000000)::numeric AS micros
-), terms AS MATERIALIZED ( -- each reseller's times on a tier in the month, cut where the tier changes
+	SELECT ?1::timestamptz AS a, ?2::timestamptz AS b, ` + monthMicros + ` AS micros
+), terms AS MATERIALIZED ( -- each reseller's times on a tier in the month; the tier is as it was when the month began
 	SELECT x.tenant_id, x.tier, x.currency, ti.name, ti.fee_minor, (ti.discount_percent * 10000)::bigint AS ppm,
 		(ti.commission_percent * 10000)::bigint AS commission_ppm, ti.minimum_minor,
-		greatest(x.valid_from, ti.valid_from, m.a) AS a, least(x.ends, coalesce(ti.valid_to, 'infinity'), m.b) AS b
+		greatest(x.valid_from, ti.valid_from, m.a) AS a, least(x.ends, m.b) AS b
 	FROM (SELECT tt.tenant_id, tt.tier, tt.currency, tt.valid_from,
 			coalesce(lead(tt.valid_from) OVER (PARTITION BY tt.tenant_id ORDER BY tt.valid_from), 'infinity') AS ends
 		FROM tenant_terms tt JOIN who USING (tenant_id)) x
 	CROSS JOIN month m
-	JOIN tiers ti ON ti.tier = x.tier AND ti.currency = x.currency
-	WHERE greatest(x.valid_from, ti.valid_from, m.a) < least(x.ends, coalesce(ti.valid_to, 'infinity'), m.b)
+	JOIN tiers ti ON ti.tier = x.tier AND ti.currency = x.currency AND (ti.valid_to IS NULL OR ti.valid_to > m.a)
+		AND (ti.valid_from <= m.a OR NOT EXISTS (SELECT FROM tiers tb WHERE tb.tier = ti.tier AND tb.currency = ti.currency AND tb.valid_from < ti.valid_from))
+	WHERE greatest(x.valid_from, ti.valid_from, m.a) < least(x.ends, m.b)
 )`
+
+// monthMicros is how long the month is that a price is for: longer than the time that is
+// billed where the bill day changed; see billing.MonthLength.
+const monthMicros = `(extract(epoch FROM ((?1::timestamptz AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC' - ?1::timestamptz) * 1000000)::numeric`
 
 // The run's rules as SQL over the whole of a batch of resellers at once. The same rules
 // as billing.BillUsage, which tests hold them to.

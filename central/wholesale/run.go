@@ -25,29 +25,15 @@ const batch = 250
 // same changes nothing.
 const lateMargin = time.Hour
 
-// Month is a period of billing: the month's name, such as 2026-10, and its time, UTC.
+// Month is a period of billing and its time, UTC. Its name is 2026-10 for a calendar month,
+// 2026-10-15 for the month from that day on, and 2026-11-01..2026-11-15 for the short one
+// between two bill days.
 type Month struct {
 	Name     string
 	From, To time.Time
 }
 
-// ParseMonth reads 2026-10. Fault: wholesale.bad_period.
-func ParseMonth(s string) (Month, error) {
-	from, err := time.Parse("2006-01", strings.TrimSpace(s))
-	if err != nil || from.Year() < 2000 || from.Year() > 2200 {
-		return Month{}, fault.Field("period", "wholesale.bad_period", "Name a month such as 2026-10.")
-	}
-	return monthOf(from), nil
-}
-
-// monthOf is the month a moment lies in.
-func monthOf(at time.Time) Month {
-	at = at.UTC()
-	from := time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
-	return Month{Name: from.Format("2006-01"), From: from, To: from.AddDate(0, 1, 0)}
-}
-
-// Last is the month before the one t lies in.
+// Last is the calendar month before the one t lies in.
 func Last(t time.Time) Month { return monthOf(monthOf(t).From.Add(-time.Hour)) }
 
 // Report is what a run did, or would do.
@@ -64,6 +50,7 @@ type Report struct {
 	Rows     []ReportRow      `json:"resellers"`
 	Missing  []Missing        `json:"without_price"`    // usage that cannot be billed
 	Foreign  []Foreign        `json:"other_currencies"` // revenue that is not shared
+	Others   []OtherMonth     `json:"other_months"`     // of a calendar month: those beginning in it that are resellers' own
 }
 
 // ReportRow is one reseller's invoice in a report.
@@ -129,6 +116,7 @@ type run struct {
 	seller Seller
 	series series
 	closed []closedRun // whose late facts are adjusted here
+	days   billDays
 
 	shares, minimums bool           // some tier asks for them
 	sharing          map[int64]bool // who was ever on a tier with a share; nil: not known
@@ -151,6 +139,9 @@ type closedRun struct {
 
 func (r *run) whole(ctx context.Context) error {
 	done, err := r.open(ctx)
+	if err == nil {
+		err = r.others(ctx)
+	}
 	if err != nil || done {
 		return err
 	}
@@ -178,6 +169,9 @@ func (r *run) everybody(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("who is billed: %w", err)
 	}
+	if r.only.IsZero() {
+		who = slices.DeleteFunc(who, func(w billed) bool { return !r.days.own(w.ID.Number(), r.month) })
+	}
 	for some := range slices.Chunk(who, batch) {
 		if err := r.bill(ctx, some); err != nil {
 			return err
@@ -190,6 +184,12 @@ func (r *run) everybody(ctx context.Context) error {
 func (r *run) open(ctx context.Context) (done bool, err error) {
 	if !r.dry && r.tx.Now().Before(r.month.To) {
 		return false, notOver(r.month)
+	}
+	if r.days, err = daysIn(ctx, r.tx); err != nil {
+		return false, err
+	}
+	if !r.month.calendar() && !r.days.somebody(r.month) {
+		return false, fault.Field("period", "wholesale.nobodys_month", "No reseller has a month from "+day(r.month.From)+" to "+day(r.month.To)+".")
 	}
 	if r.id, err = uuid.NewV7(); err != nil {
 		return false, err
@@ -261,7 +261,9 @@ func (r *run) lateFacts(ctx context.Context) error {
 		PeriodTo   time.Time
 		TenantID   int64
 	}
-	err := r.tx.NewRaw(`WITH since AS (SELECT max(cut_off) - ?0::interval AS at FROM wholesale_runs WHERE state = 'done')
+	// Who is billed now was looked at by the run of the month before this one, whichever it was.
+	err := r.tx.NewRaw(`WITH since AS (SELECT coalesce((SELECT min(cut_off) FROM wholesale_runs WHERE state = 'done' AND period_to = ?3),
+			(SELECT max(cut_off) FROM wholesale_runs WHERE state = 'done')) - ?0::interval AS at)
 		SELECT c.period, c.period_from, c.period_to, u.tenant_id
 		FROM wholesale_runs c JOIN usage_events u ON u.at < c.period_to
 		WHERE c.state = 'done' AND u.recorded_at > (SELECT at FROM since) AND u.recorded_at <= ?1
@@ -270,13 +272,17 @@ func (r *run) lateFacts(ctx context.Context) error {
 		FROM wholesale_runs c JOIN revenue_events e ON e.at >= c.period_from AND e.at < c.period_to
 		WHERE ?2 AND c.state = 'done' AND e.recorded_at > (SELECT at FROM since) AND e.recorded_at <= ?1 AND e.kind IN ('invoiced', 'credited')
 			AND EXISTS (SELECT FROM tenant_terms x JOIN tiers t USING (tier, currency) WHERE x.tenant_id = e.tenant_id AND t.commission_percent > 0)
-		ORDER BY period_from, tenant_id`, lateMargin.String(), r.cutOff, r.shares).Scan(ctx, &rows)
+		ORDER BY period_from, period, tenant_id`, lateMargin.String(), r.cutOff, r.shares, r.month.From).Scan(ctx, &rows)
 	if err != nil {
 		return fmt.Errorf("late facts: %w", err)
 	}
 	for _, row := range rows {
+		m := Month{row.Period, row.PeriodFrom.UTC(), row.PeriodTo.UTC()}
+		if !r.days.own(row.TenantID, m) || !r.days.own(row.TenantID, r.month) {
+			continue
+		}
 		if n := len(r.closed); n == 0 || r.closed[n-1].Name != row.Period {
-			r.closed = append(r.closed, closedRun{Month{row.Period, row.PeriodFrom.UTC(), row.PeriodTo.UTC()}, map[int64]bool{}})
+			r.closed = append(r.closed, closedRun{m, map[int64]bool{}})
 		}
 		r.closed[len(r.closed)-1].Tenants[row.TenantID] = true
 	}

@@ -2,6 +2,7 @@ package wholesale
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -194,21 +195,23 @@ type Billing struct {
 	Recent  []InvoiceRow
 	Limit   Limit
 	Balance Balance
+	Days    BillDays
 }
 
 // BillingOf is one reseller's, of one moment.
 func (d *Desk) BillingOf(ctx context.Context, of tenancy.ID, recent int) (b Billing, err error) {
 	var rows []struct {
-		IsTier bool
-		Name   string
+		IsTier   bool
+		Name     string
+		BillDays json.RawMessage
 		standingRow
 		Terms
 	}
 	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
 		err := tx.NewRaw(`SELECT false AS is_tier, '' AS name, valid_from AS "from", tier, currency, set_by, created_at AS set_at,
-				`+standingColumns+`
+				`+standingColumns+`, coalesce(l.bill_days, '[]') AS bill_days
 			FROM tenant_terms LEFT JOIN reseller_profiles l USING (tenant_id) WHERE tenant_id = ?
-			UNION ALL SELECT true, max(name), min(valid_from), tier, '', '', min(valid_from), 0, 0, '', NULL, false, 0, 0, 0 FROM tiers GROUP BY tier ORDER BY 1, 3 DESC, 4`, of).Scan(ctx, &rows)
+			UNION ALL SELECT true, max(name), min(valid_from), tier, '', '', min(valid_from), 0, 0, '', NULL, false, 0, 0, 0, '[]' FROM tiers GROUP BY tier ORDER BY 1, 3 DESC, 4`, of).Scan(ctx, &rows)
 		if err != nil {
 			return err
 		}
@@ -225,6 +228,9 @@ func (d *Desk) BillingOf(ctx context.Context, of tenancy.ID, recent int) (b Bill
 		}
 		b.Terms = append(b.Terms, r.Terms)
 		b.Limit, b.Balance = r.of(r.Currency)
+		if b.Days, err = billDaysOf(r.BillDays, d.Central.Now()); err != nil {
+			return Billing{}, err
+		}
 	}
 	return b, nil
 }

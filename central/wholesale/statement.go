@@ -41,7 +41,7 @@ func (r RunRow) Totals() (all []billing.Money) {
 // Runs are all months that were billed, the newest first.
 func (d *Desk) Runs(ctx context.Context) (all []RunRow, err error) {
 	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		return tx.NewRaw(`SELECT period, cut_off, invoices, total, started_at, finished_at, started_by FROM wholesale_runs ORDER BY period DESC LIMIT 240`).Scan(ctx, &all)
+		return tx.NewRaw(`SELECT period, cut_off, invoices, total, started_at, finished_at, started_by FROM wholesale_runs ORDER BY period_to DESC, period DESC LIMIT 240`).Scan(ctx, &all)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list runs: %w", err)

@@ -74,7 +74,7 @@ func SetTerms(ctx context.Context, tx *tenancy.CentralTx, tenant tenancy.ID, n N
 	if len(known) == 0 {
 		return fault.New(fault.NotFound, "tenant.unknown", "There is no such reseller.")
 	}
-	if err := mustBeOpen(ctx, tx, n.From); err != nil {
+	if err := mustBeOpenFor(ctx, tx, tenant, n.From); err != nil {
 		return err
 	}
 	if err := mustKnowTier(ctx, tx, n.Tier, n.Currency); err != nil {

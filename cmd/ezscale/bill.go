@@ -19,7 +19,7 @@ type billCmd struct {
 
 type billWholesaleCmd struct {
 	output
-	Period string `help:"The month, such as 2026-10; the last one when none is named."`
+	Period string `help:"The month, such as 2026-10, of those who are billed by calendar months, or 2026-10-15 of those whose month begins on that day; the last calendar month when none is named."`
 	DryRun bool   `help:"Work everything out, show it and change nothing. The month under way is shown as if everything ran on to its end."`
 }
 
@@ -57,6 +57,7 @@ func (c *billWholesaleCmd) Run(ctx context.Context, t *terminal) error {
 }
 
 func printRun(t *terminal, r wholesale.Report, took time.Duration) {
+	defer printOthers(t, r)
 	switch {
 	case r.Again:
 		t.say("%s was billed before: %d invoices, %s. Nothing was changed.", r.Period, r.Invoices, sums(r.Total))
@@ -78,6 +79,17 @@ func printRun(t *terminal, r wholesale.Report, took time.Duration) {
 	t.say("%s %s: %d invoices with %d lines, %s, in %s.", word, r.Period, r.Invoices, r.Lines, sums(r.Total), took.Round(time.Millisecond))
 }
 
+// printOthers says of a calendar month who is not in it.
+func printOthers(t *terminal, r wholesale.Report) {
+	for _, o := range r.Others {
+		state := "not billed yet: --period " + o.Period
+		if o.Billed {
+			state = "billed"
+		}
+		t.say("Not in it: %d resellers with a bill day of their own, whose month is %s (%s).", o.Resellers, o.Title(), state)
+	}
+}
+
 // sums are amounts by currency, in words.
 func sums(total map[string]int64) string {
 	said := make([]string, 0, len(total))
@@ -93,7 +105,7 @@ func sums(total map[string]int64) string {
 
 type billAuditCmd struct {
 	output
-	Period    string `help:"The month, such as 2026-10; the last one when none is named."`
+	Period    string `help:"The month, as for bill wholesale; the last calendar month when none is named."`
 	TellAgain bool   `help:"First have every reseller's shop tell the platform once more what runs and what customers pay for it."`
 }
 

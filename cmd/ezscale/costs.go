@@ -41,7 +41,7 @@ func (r runningCosts) Billed(ctx context.Context, tenant tenancy.ID, from, to ti
 	found, err := r.book.BilledCosts(ctx, tenant, wholesale.MonthOf(from), wholesale.MonthOf(to.Add(-time.Nanosecond)))
 	all := make([]tenantreport.MonthCost, len(found))
 	for i, m := range found {
-		all[i] = tenantreport.MonthCost{From: m.Month.From, Currency: m.Currency, Services: m.Services, Rest: m.Rest}
+		all[i] = tenantreport.MonthCost{From: m.Month.From, To: m.Month.To, Currency: m.Currency, Services: m.Services, Rest: m.Rest}
 	}
 	return all, err
 }

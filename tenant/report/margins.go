@@ -25,7 +25,7 @@ type Wholesale interface {
 
 // MonthCost is what one month cost, net: by service, and everything else.
 type MonthCost struct {
-	From     time.Time
+	From, To time.Time // a calendar month, UTC, or from a bill day to the next
 	Currency string
 	Services map[uuid.UUID]int64 // minor units
 	Rest     int64               // fee, share of revenue, minimum, amounts by hand, rounding
@@ -92,9 +92,9 @@ func ReadMargins(ctx context.Context, db *tenancy.DB, by By, months int, w Whole
 	if months = min(max(months, 1), marginMonths); len(costs) > months {
 		costs = costs[len(costs)-months:]
 	}
-	g := &margins{by: by, rows: map[string]*MarginRow{}, in: map[time.Time]bool{}, others: map[string]int64{}}
+	g := &margins{by: by, rows: map[string]*MarginRow{}, others: map[string]int64{}}
 	if len(costs) > 0 {
-		g.Margins = Margins{Currency: costs[0].Currency, From: costs[0].From, To: costs[len(costs)-1].From.AddDate(0, 1, 0)}
+		g.Margins = Margins{Currency: costs[0].Currency, From: costs[0].From, To: costs[len(costs)-1].To}
 	}
 	err = db.View(ctx, func(tx *tenancy.Tx) (err error) {
 		if g.Rising, err = squeeze(ctx, tx, plans); err != nil || len(costs) == 0 {
@@ -116,7 +116,8 @@ type margins struct {
 	Margins
 	by     By
 	rows   map[string]*MarginRow
-	in     map[time.Time]bool // the months that were billed
+	months []billing.Period // that were billed
+	own    bool             // and are not all calendar months
 	others map[string]int64
 	lines  []soldLine
 	owners map[uuid.UUID]owner // by service
@@ -170,6 +171,9 @@ func (g *margins) read(ctx context.Context, tx *tenancy.Tx) error {
 // row is where something counts.
 func (g *margins) row(o owner, month time.Time) *MarginRow {
 	id, label := month.Format("2006-01"), month.Format("January 2006")
+	if month.Day() != 1 {
+		id, label = month.Format(time.DateOnly), "From "+month.Format("2 January 2006")
+	}
 	switch {
 	case g.by == ByPlan && o.PlanID != uuid.Nil:
 		id, label = o.PlanID.String(), o.Plan
@@ -189,7 +193,8 @@ func (g *margins) row(o owner, month time.Time) *MarginRow {
 func (g *margins) sums(costs []MonthCost) error {
 	g.Rest = billing.Money{Currency: g.Currency}
 	for _, c := range costs {
-		g.in[c.From.UTC()] = true
+		m := billing.Period{From: c.From.UTC(), To: c.To.UTC()}
+		g.months, g.own = append(g.months, m), g.own || m != billing.BillMonth(nil, m.From)
 		for service, minor := range c.Services {
 			g.row(g.owners[service], c.From).Cost.Minor += minor
 		}
@@ -241,13 +246,19 @@ func (g *margins) sold(l soldLine) error {
 	if l.From.IsZero() {
 		p = billing.Period{From: l.IssuedAt.UTC()}
 	}
-	parts, err := billing.Spread(net, p)
+	var parts []billing.MonthPart
+	var err error
+	if g.own {
+		parts, err = billing.SpreadOver(net, p, g.months)
+	} else {
+		parts, err = billing.Spread(net, p)
+	}
 	if err != nil {
 		return err
 	}
 	for _, x := range parts {
 		switch {
-		case !g.in[x.From]:
+		case !slices.ContainsFunc(g.months, func(m billing.Period) bool { return m.From.Equal(x.From) }):
 		case l.Currency != g.Currency:
 			g.others[l.Currency] += x.Part.Minor
 		default:

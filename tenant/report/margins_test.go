@@ -83,8 +83,8 @@ func TestMargins(t *testing.T) {
 		return tx.NewRaw("SELECT id FROM services ORDER BY subscription_id").Scan(t.Context(), &services)
 	}))
 	b := billedHere{w.A.ID, []report.MonthCost{
-		{From: first, Currency: "EUR", Services: map[uuid.UUID]int64{services[0].ID: 400, services[1].ID: 800, uuid.New(): 50}, Rest: 1000},
-		{From: second, Currency: "EUR", Services: map[uuid.UUID]int64{services[0].ID: 400}, Rest: 1000},
+		{From: first, To: second, Currency: "EUR", Services: map[uuid.UUID]int64{services[0].ID: 400, services[1].ID: 800, uuid.New(): 50}, Rest: 1000},
+		{From: second, To: this, Currency: "EUR", Services: map[uuid.UUID]int64{services[0].ID: 400}, Rest: 1000},
 	}}
 	if first.Format("2006-01") != "2026-08" {
 		t.Fatalf("the world begins two months after %s", first)
