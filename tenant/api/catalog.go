@@ -55,6 +55,7 @@ type option struct {
 	Minimum int      `json:"minimum"`
 	Maximum int      `json:"maximum"`
 	Step    int      `json:"step"`
+	Start   int      `json:"start"` // what is chosen at first
 	Choices []choice `json:"choices"`
 }
 
@@ -158,7 +159,7 @@ func optionsOf(p catalog.FullPlan, currency string) []option {
 		if o.Visibility != catalog.Shown {
 			continue
 		}
-		v := option{ID: o.Code, Label: o.Label, Kind: o.Kind, Minimum: o.Minimum, Maximum: o.Maximum, Step: o.Step, Choices: []choice{}}
+		v := option{ID: o.Code, Label: o.Label, Kind: o.Kind, Minimum: o.Minimum, Maximum: o.Maximum, Step: o.Step, Start: o.Steps().Start, Choices: []choice{}}
 		for _, ch := range o.Choices {
 			w := choice{ID: ch.Code, Label: ch.Label, Prices: []price{}}
 			for _, pr := range p.InCurrency(currency) {

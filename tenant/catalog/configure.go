@@ -118,8 +118,8 @@ func Suggest(p FullPlan, o *Offer, currency string) Picked {
 
 // first is what an option begins with.
 func (o Option) first(currency string, cycle Cycle) string {
-	if o.Kind == Quantity {
-		return strconv.Itoa(o.Minimum)
+	if o.Counted() {
+		return strconv.Itoa(o.Steps().Start)
 	}
 	for _, c := range o.Choices {
 		if _, ok := c.Price(currency, cycle); ok {
@@ -202,15 +202,16 @@ func (e errWords) Error() string { return string(e) }
 func (c *Configured) option(o Option, value, currency string) error {
 	n := int64(1)
 	var choice Choice
-	if o.Kind == Quantity {
+	if o.Counted() {
 		count, err := strconv.Atoi(value)
-		if err != nil || count < o.Minimum || count > o.Maximum || (count-o.Minimum)%o.Step != 0 {
-			return errWords(fmt.Sprintf("Please choose between %d and %d.", o.Minimum, o.Maximum))
+		steps, ok := o.Steps().Count(count)
+		if err != nil || !ok {
+			return errWords(fmt.Sprintf("Please choose between %d and %d, in steps of %d.", o.Minimum, o.Maximum, o.Step))
 		}
 		if len(o.Choices) != 1 {
 			return errWords("This cannot be chosen at the moment.")
 		}
-		choice, n = o.Choices[0], int64(count/o.Step)
+		choice, n = o.Choices[0], steps
 		value = strconv.Itoa(count)
 	} else {
 		i := slices.IndexFunc(o.Choices, func(x Choice) bool { return x.Code == value })
@@ -233,12 +234,18 @@ func (c *Configured) option(o Option, value, currency string) error {
 	}
 	c.Picked.Options[o.Code] = value
 	words := choice.Label
-	if o.Kind == Quantity {
+	label := o.Label
+	if o.Counted() {
 		words = value
+	}
+	if o.Kind == Addon && o.Maximum == o.Step { // there is one or none
+		words = "added"
+	} else {
+		label += ": " + words
 	}
 	c.Chosen = append(c.Chosen, Fact{Label: o.Label, Value: words})
 	if !amount.IsZero() {
-		c.Items = append(c.Items, Item{Kind: "option", Code: o.Code, Label: o.Label + ": " + words, Quantity: n, Unit: unit, Amount: amount})
+		c.Items = append(c.Items, Item{Kind: "option", Code: o.Code, Label: label, Quantity: n, Unit: unit, Amount: amount})
 	}
 	c.add(o.Resource, choice.Amount*int(n))
 	return nil

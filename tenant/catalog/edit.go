@@ -92,9 +92,9 @@ func ProductByID(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Shelf, erro
 func optionsOf(ctx context.Context, tx *tenancy.Tx, product uuid.UUID) ([]Option, error) {
 	var rows []struct {
 		Option
-		Raw []byte
+		Raw, Only []byte
 	}
-	err := tx.NewRaw(`SELECT id, code, label, help, kind, resource, minimum, maximum, step, position, visibility, choices AS raw
+	err := tx.NewRaw(`SELECT id, code, label, help, kind, resource, minimum, maximum, step, position, visibility, choices AS raw, coalesce(start, minimum) AS start, plans AS only
 		FROM options WHERE product_id = ? ORDER BY visibility = 'archived', position, code`, product).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("read options: %w", err)
@@ -103,6 +103,12 @@ func optionsOf(ctx context.Context, tx *tenancy.Tx, product uuid.UUID) ([]Option
 	for i, r := range rows {
 		all[i] = r.Option
 		if err := json.Unmarshal(r.Raw, &all[i].Choices); err != nil {
+			return nil, fmt.Errorf("read option %s: %w", r.Code, err)
+		}
+		if len(r.Only) == 0 {
+			continue
+		}
+		if err := json.Unmarshal(r.Only, &all[i].Plans); err != nil {
 			return nil, fmt.Errorf("read option %s: %w", r.Code, err)
 		}
 	}

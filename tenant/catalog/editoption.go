@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -29,6 +31,8 @@ type OptionForm struct {
 	Minimum    string
 	Maximum    string
 	Step       string
+	Start      string   // of a slider
+	Plans      []string // ids of the plans it can be had with; none: all
 	Currency   string
 	Choices    string
 	Position   string
@@ -52,27 +56,88 @@ func (in OptionForm) check(before []Choice) (Option, error) {
 	if !optionCodes.MatchString(o.Code) {
 		wrong["code"] = "Please use lower-case letters, digits and underscores, such as more_memory."
 	}
-	if o.Kind != OneOf && o.Kind != Quantity {
+	if !slices.Contains([]string{OneOf, Quantity, Slider, Addon}, o.Kind) {
 		wrong["kind"] = "Please choose one of these."
 	}
 	if !slices.ContainsFunc(Resources(), func(r [2]string) bool { return r[0] == o.Resource }) {
 		wrong["resource"] = "Please choose one of these."
 	}
-	if o.Kind == Quantity {
-		o.Minimum, o.Maximum, o.Step = wrong.number("minimum", in.Minimum, 0, 10_000), wrong.number("maximum", in.Maximum, 0, 10_000), wrong.number("step", in.Step, 1, 10_000)
-		if o.Maximum < o.Minimum {
-			wrong["maximum"] = "This is less than the least."
+	if o.Counted() {
+		in.count(wrong, &o)
+	}
+	for _, text := range in.Plans {
+		id, err := uuid.Parse(text)
+		if err != nil || len(o.Plans) >= 100 {
+			wrong["plans"] = "Please choose from these plans."
+			break
 		}
+		o.Plans = append(o.Plans, id)
 	}
 	o.Choices = in.choices(wrong, before)
-	if o.Kind == Quantity && len(o.Choices) != 1 {
+	if o.Counted() && len(o.Choices) != 1 {
 		wrong["choices"] = "Please write one line: what one step is called, what it adds, and its price a month."
 	}
 	return o, fault.Fields("option.invalid", wrong)
 }
 
-// choices reads the lines. Prices in other currencies and for other cycles stay as they
-// were where a choice keeps its label.
+// count reads the numbers that can be chosen. There is none of an add-on at first.
+func (in OptionForm) count(wrong form, o *Option) {
+	o.Minimum, o.Maximum, o.Step = wrong.number("minimum", in.Minimum, 0, 10_000), wrong.number("maximum", in.Maximum, 0, 10_000), wrong.number("step", in.Step, 1, 10_000)
+	if o.Maximum < o.Minimum {
+		wrong["maximum"] = "This is less than the least."
+	}
+	switch o.Kind {
+	case Addon:
+		if o.Minimum != 0 || o.Maximum < 1 {
+			wrong["minimum"] = "Of an add-on there is none at first, and one at least can be added."
+		}
+	case Slider:
+		if o.Start = wrong.number("start", in.Start, 0, 10_000); wrong["start"] == "" && wrong["maximum"] == "" && o.Steps().Check() != nil {
+			wrong["start"] = "This is not one of the steps."
+		}
+	}
+}
+
+// prices reads what a choice costs: amounts with commas between them, each with a
+// currency and a cycle where it is not the form's and the month. Others stay.
+func (in OptionForm) prices(wrong form, typed string, into map[string]map[Cycle]int64) {
+	own := map[Cycle]int64{}
+	for _, one := range strings.Split(typed, ",") {
+		words := strings.Fields(one)
+		if len(words) == 0 {
+			continue
+		}
+		currency, cycle := in.Currency, Monthly
+		for _, w := range words[1:] {
+			switch c := Cycle(strings.ToLower(w)); {
+			case c.Months() > 0:
+				cycle = c
+			case len(w) == 3 && strings.ToUpper(w) == w:
+				currency = w
+			default:
+				wrong["choices"] = "Please write prices such as 3.00, 30.00 annual, 3.50 USD."
+				return
+			}
+		}
+		minor := wrong.amount("choices", words[0], currency)
+		switch {
+		case minor <= 0:
+		case currency == in.Currency:
+			own[cycle] = minor
+		default:
+			if into[currency] = maps.Clone(into[currency]); into[currency] == nil {
+				into[currency] = map[Cycle]int64{}
+			}
+			into[currency][cycle] = minor
+		}
+	}
+	if len(own) > 0 {
+		into[in.Currency] = own
+	}
+}
+
+// choices reads the lines. Prices in other currencies stay as they were where a choice
+// keeps its label and the line does not name them.
 func (in OptionForm) choices(wrong form, before []Choice) []Choice {
 	out := []Choice{}
 	for _, raw := range strings.Split(in.Choices, "\n") {
@@ -106,9 +171,7 @@ func (in OptionForm) choices(wrong form, before []Choice) []Choice {
 			c.Amount = wrong.number("choices", parts[1], 0, 10_000_000)
 		}
 		if len(parts) > 2 && parts[2] != "" {
-			if minor := wrong.amount("choices", parts[2], in.Currency); minor > 0 {
-				c.Prices[in.Currency] = map[Cycle]int64{Monthly: minor}
-			}
+			in.prices(wrong, parts[2], c.Prices)
 		}
 		out = append(out, c)
 	}
@@ -123,8 +186,28 @@ func Lines(choices []Choice, currency string) string {
 	var b strings.Builder
 	for _, c := range choices {
 		b.WriteString(c.Label + " | " + strconv.Itoa(c.Amount))
-		if m, ok := c.Price(currency, Monthly); ok && !m.IsZero() {
-			b.WriteString(" | " + m.Decimal())
+		var prices []string
+		for _, cur := range append([]string{currency}, slices.Sorted(maps.Keys(c.Prices))...) {
+			if cur == currency && len(prices) > 0 {
+				continue
+			}
+			for _, cycle := range EditCycles() {
+				minor, ok := c.Prices[cur][cycle]
+				if !ok || minor == 0 {
+					continue
+				}
+				text := billing.Money{Minor: minor, Currency: cur}.Decimal()
+				if cur != currency {
+					text += " " + cur
+				}
+				if cycle != Monthly {
+					text += " " + string(cycle)
+				}
+				prices = append(prices, text)
+			}
+		}
+		if len(prices) > 0 {
+			b.WriteString(" | " + strings.Join(prices, ", "))
 		}
 		b.WriteByte('\n')
 	}
@@ -174,21 +257,25 @@ func SaveOption(ctx context.Context, db *tenancy.DB, in OptionForm, by audit.Ori
 		if err != nil {
 			return err
 		}
+		start, plans, err := o.more()
+		if err != nil {
+			return err
+		}
 		action := "option.changed"
 		if o.ID == uuid.Nil {
 			action = "option.added"
 			if o.ID, err = uuid.NewV7(); err != nil {
 				return err
 			}
-			res, err := tx.NewRaw(`INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, created_at, changed_at)
-				SELECT ?0, x.id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10::jsonb, ?11, ?12, ?13, ?13 FROM products x WHERE x.id = ?1`,
-				o.ID, in.ProductID, o.Code, o.Label, o.Help, o.Kind, o.Resource, o.Minimum, o.Maximum, o.Step, string(raw), o.Position, o.Visibility, tx.Now()).Exec(ctx)
+			res, err := tx.NewRaw(`INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, created_at, changed_at, start, plans)
+				SELECT ?0, x.id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10::jsonb, ?11, ?12, ?13, ?13, ?14, ?15::jsonb FROM products x WHERE x.id = ?1`,
+				o.ID, in.ProductID, o.Code, o.Label, o.Help, o.Kind, o.Resource, o.Minimum, o.Maximum, o.Step, string(raw), o.Position, o.Visibility, tx.Now(), start, plans).Exec(ctx)
 			if err := kept(res, err, errNoProduct); err != nil {
 				return err
 			}
 		} else {
-			res, err := tx.NewRaw(`UPDATE options SET code = ?, label = ?, help = ?, kind = ?, resource = ?, minimum = ?, maximum = ?, step = ?, choices = ?::jsonb, position = ?, visibility = ?, changed_at = ? WHERE id = ?`,
-				o.Code, o.Label, o.Help, o.Kind, o.Resource, o.Minimum, o.Maximum, o.Step, string(raw), o.Position, o.Visibility, tx.Now(), o.ID).Exec(ctx)
+			res, err := tx.NewRaw(`UPDATE options SET code = ?, label = ?, help = ?, kind = ?, resource = ?, minimum = ?, maximum = ?, step = ?, choices = ?::jsonb, position = ?, visibility = ?, changed_at = ?, start = ?, plans = ?::jsonb WHERE id = ?`,
+				o.Code, o.Label, o.Help, o.Kind, o.Resource, o.Minimum, o.Maximum, o.Step, string(raw), o.Position, o.Visibility, tx.Now(), start, plans, o.ID).Exec(ctx)
 			if err := kept(res, err, errNoOption); err != nil {
 				return err
 			}
@@ -199,4 +286,17 @@ func SaveOption(ctx context.Context, db *tenancy.DB, in OptionForm, by audit.Ori
 		err = fault.Field("code", "option.code_taken", "Another option of this product has this code.")
 	}
 	return err
+}
+
+// more are the columns that only some options have.
+func (o Option) more() (start *int, plans *string, err error) {
+	if o.Kind == Slider {
+		start = &o.Start
+	}
+	if len(o.Plans) == 0 {
+		return start, nil, nil
+	}
+	raw, err := json.Marshal(o.Plans)
+	text := string(raw)
+	return start, &text, err
 }

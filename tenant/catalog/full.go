@@ -76,10 +76,13 @@ type FullPrice struct {
 const (
 	OneOf    = "choice"
 	Quantity = "quantity"
+	Slider   = "slider" // a number between two others, which begins with one of its own
+	Addon    = "addon"  // so many of a thing of its own, none at first; it goes at the end of what is paid
 )
 
 // Option is what a customer may choose on top of a plan. A choice has one of its
-// choices; of a quantity there is one choice, whose prices are those of one step.
+// choices; of anything that is counted there is one choice, whose prices are those of
+// one step.
 type Option struct {
 	ID         uuid.UUID  `json:"id"`
 	Code       string     `json:"code"`
@@ -93,7 +96,25 @@ type Option struct {
 	Choices    []Choice   `json:"choices"`
 	Position   int        `json:"position"`
 	Visibility Visibility `json:"visibility"`
+
+	Start int         `json:"start"` // what a slider begins with
+	Plans []uuid.UUID `json:"plans"` // it can be had with; empty: all of its product
 }
+
+// Counted reports whether a number is chosen, and not one of several.
+func (o Option) Counted() bool { return o.Kind != OneOf }
+
+// Steps are the numbers that can be chosen.
+func (o Option) Steps() billing.Steps {
+	s := billing.Steps{Minimum: o.Minimum, Maximum: o.Maximum, Step: o.Step, Start: o.Minimum}
+	if o.Kind == Slider {
+		s.Start = o.Start
+	}
+	return s
+}
+
+// For reports whether it can be had with a plan.
+func (o Option) For(plan uuid.UUID) bool { return len(o.Plans) == 0 || slices.Contains(o.Plans, plan) }
 
 // Choice is one of an option's. Amount is what it adds to the resource; prices are minor
 // units by currency and cycle. A choice without any price costs nothing; one with prices
@@ -190,7 +211,7 @@ SELECT pl.id, pl.product_id, p.slug AS product, p.name AS product_name, coalesce
           ORDER BY pr.currency, array_position(ARRAY['hourly','monthly','quarterly','semi_annual','annual','biennial','triennial','one_time'], pr.cycle))
         FROM prices pr WHERE pr.plan_id = pl.id) AS prices,
        (SELECT jsonb_agg(jsonb_build_object('id', o.id, 'code', o.code, 'label', o.label, 'help', o.help, 'kind', o.kind, 'resource', o.resource,
-          'minimum', o.minimum, 'maximum', o.maximum, 'step', o.step, 'choices', o.choices, 'position', o.position, 'visibility', o.visibility) ORDER BY o.position, o.code)
+          'minimum', o.minimum, 'maximum', o.maximum, 'step', o.step, 'choices', o.choices, 'start', coalesce(o.start, o.minimum), 'plans', o.plans, 'position', o.position, 'visibility', o.visibility) ORDER BY o.position, o.code)
         FROM options o WHERE o.product_id = p.id AND o.visibility <> 'archived') AS options,
        (SELECT jsonb_agg(` + meterJSON + ` ORDER BY m.position, m.code) FROM meters m WHERE m.plan_id = pl.id AND m.retired_at IS NULL) AS meters
 FROM plans pl JOIN products p ON p.id = pl.product_id
@@ -231,6 +252,7 @@ func (r fullRow) plan() (FullPlan, error) {
 			return p, err
 		}
 	}
+	p.Options = slices.DeleteFunc(p.Options, func(o Option) bool { return !o.For(p.ID) })
 	return p, nil
 }
 

@@ -112,7 +112,7 @@ func PriceSubject(ctx context.Context, tx *tenancy.Tx, plan, option uuid.UUID) (
 	if err := tx.NewRaw("SELECT name FROM products WHERE id = ?", product).Scan(ctx, &name); err != nil {
 		return c, fmt.Errorf("read an option's product: %w", err)
 	}
-	c.ProductID, c.Subject, c.Code, c.Quantity = product, name+": "+o.Label, o.Code, o.Kind == catalog.Quantity
+	c.ProductID, c.Subject, c.Code, c.Quantity = product, name+": "+o.Label, o.Code, o.Counted()
 	for _, x := range o.Choices {
 		for currency, cycles := range x.Prices {
 			for cycle, minor := range cycles {

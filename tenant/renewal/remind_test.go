@@ -20,7 +20,7 @@ var staff = audit.Origin{Actor: audit.System("test")}
 // keys are the natural keys of the letters of a template, without what they are about.
 func (s *shop) keys(template string, about uuid.UUID) (all []string) {
 	s.t.Helper()
-	for _, k := range scanAll[string](s, "SELECT key FROM mails WHERE template = ? ORDER BY key", template) {
+	for _, k := range scanAll[string](s, "SELECT key FROM mails WHERE template = ? ORDER BY NOT starts_with(key, ?), key", template, "subscription/"+about.String()+"/") {
 		all = append(all, strings.TrimPrefix(k, "subscription/"+about.String()+"/"))
 	}
 	return all

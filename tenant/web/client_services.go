@@ -16,6 +16,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/renewal"
@@ -192,7 +193,9 @@ type serviceView struct {
 	Facts    []fact
 	Events   []activity.Told
 	Plan     renewal.Subscription
-	Usage    *usageView // this month, with Plan; nil: nothing is billed by use
+	Usage    *usageView      // this month, with Plan; nil: nothing is billed by use
+	Addons   []renewal.Addon // that can be added to it, or were
+	MayBuy   bool
 	Revealed *provisioners.Credentials
 }
 
@@ -241,6 +244,9 @@ func (s *Site) mineOf(c *fiber.Ctx, tab string) (v serviceView, err error) {
 			if v.Plan, err = renewal.Get(ctx, tx, x.SubscriptionID); err == nil {
 				v.Usage, err = usageOf(c, tx, v.Plan)
 			}
+			if err == nil && v.Plan.Changeable(tx.Now()) == nil {
+				v.Addons, v.MayBuy, err = addonsOf(c, tx, v.Plan)
+			}
 		}
 		return err
 	})
@@ -248,6 +254,16 @@ func (s *Site) mineOf(c *fiber.Ctx, tab string) (v serviceView, err error) {
 		s.Services.named(ctx, v.X, &v.Region, &v.Image)
 	}
 	return v, err
+}
+
+// addonsOf are what can be added to a service, and whether the person may.
+func addonsOf(c *fiber.Ctx, tx *tenancy.Tx, s renewal.Subscription) ([]renewal.Addon, bool, error) {
+	a, err := actingFor(c, tx, s.AccountID)
+	if err != nil {
+		return nil, false, err
+	}
+	found, err := renewal.Addons(c.UserContext(), tx, s)
+	return found, a.May(account.Buy), err
 }
 
 // viewOfService is what every tab shows of it.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,12 +26,19 @@ type optionEdit struct {
 	Action       string
 	MayEdit      bool
 	Saved        bool // it is one that there is
+	Plans        []checkView
 }
 
 func (s *Site) optionEdit(c *fiber.Ctx, product catalog.Shelf, f catalog.OptionForm) optionEdit {
 	who, _ := surface.Principal(c)
-	return optionEdit{Form: f, Product: product, Resources: pairs(catalog.Resources()), Visibilities: visibilities, Action: c.Path(), MayEdit: who.May(identity.CatalogWrite), Saved: f.ID != uuid.Nil,
-		Kinds: []place.Choice{{Value: catalog.OneOf, Label: "One of several"}, {Value: catalog.Quantity, Label: "A number"}}}
+	v := optionEdit{Form: f, Product: product, Resources: pairs(catalog.Resources()), Visibilities: visibilities, Action: c.Path(), MayEdit: who.May(identity.CatalogWrite), Saved: f.ID != uuid.Nil,
+		Kinds: []place.Choice{{Value: catalog.OneOf, Label: "One of several"}, {Value: catalog.Quantity, Label: "A number"}, {Value: catalog.Slider, Label: "A slider"}, {Value: catalog.Addon, Label: "An add-on"}}}
+	for _, p := range product.Plans {
+		if checked := slices.Contains(f.Plans, p.ID.String()); checked || p.Visibility != catalog.Archived {
+			v.Plans = append(v.Plans, checkView{p.ID.String(), p.Name, checked})
+		}
+	}
+	return v
 }
 
 // newOption handles GET /manage/catalog/products/:shelf/options/new.
@@ -73,6 +81,12 @@ func (s *Site) showOption(c *fiber.Ctx) error {
 	}
 	f := catalog.OptionForm{ID: o.ID, ProductID: product.ID, Code: o.Code, Label: o.Label, Help: o.Help, Kind: o.Kind, Resource: o.Resource, Minimum: strconv.Itoa(o.Minimum),
 		Maximum: strconv.Itoa(o.Maximum), Step: strconv.Itoa(o.Step), Currency: t.Currency, Choices: catalog.Lines(o.Choices, t.Currency), Position: strconv.Itoa(o.Position), Visibility: string(o.Visibility)}
+	if o.Kind == catalog.Slider {
+		f.Start = strconv.Itoa(o.Start)
+	}
+	for _, id := range o.Plans {
+		f.Plans = append(f.Plans, id.String())
+	}
 	return surface.Render(c, "manage", "manage/option", o.Label, s.optionEdit(c, product, f))
 }
 
@@ -81,7 +95,10 @@ func (s *Site) saveOption(c *fiber.Ctx) error {
 	t, _ := surface.Tenant(c)
 	f := catalog.OptionForm{Code: c.FormValue("code"), Label: c.FormValue("label"), Help: c.FormValue("help"), Kind: c.FormValue("kind"), Resource: c.FormValue("resource"),
 		Minimum: c.FormValue("minimum"), Maximum: c.FormValue("maximum"), Step: c.FormValue("step"), Currency: t.Currency,
-		Choices: strings.ReplaceAll(c.FormValue("choices"), "\r", ""), Position: c.FormValue("position"), Visibility: c.FormValue("visibility")}
+		Choices: strings.ReplaceAll(c.FormValue("choices"), "\r", ""), Position: c.FormValue("position"), Visibility: c.FormValue("visibility"), Start: c.FormValue("start")}
+	for _, v := range c.Request().PostArgs().PeekMulti("plans") {
+		f.Plans = append(f.Plans, strings.ToValidUTF8(string(v), ""))
+	}
 	var product catalog.Shelf
 	var err error
 	if c.Params("extra") != "" {

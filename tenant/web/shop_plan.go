@@ -110,6 +110,9 @@ type groupView struct {
 	Name, Code, Label, Help string
 	Choices                 []choiceView
 	Number                  bool
+	Slider                  bool
+	Addon                   bool // none of it at first
+	Single                  bool // of an add-on there is one or none
 	Value                   string
 	Minimum, Maximum, Step  int
 	Note                    string
@@ -125,6 +128,7 @@ type planPage struct {
 	Cycles, Regions        groupView
 	Images                 []groupView // by family
 	Options                []groupView
+	Addons                 []groupView
 	Named                  bool // it has a host name
 	Hostname               string
 	Summary                *configuredView // nil: something has to be chosen first
@@ -175,8 +179,13 @@ func (s *Site) configurator(c *fiber.Ctx, p planRead, in catalog.Picked) planPag
 	v.Cycles = cycleChoices(p, now, locale)
 	v.places(p, o, &now)
 	for _, opt := range p.plan.Options {
-		if opt.Visibility == catalog.Shown {
-			v.Options = append(v.Options, optionChoices(opt, p.currency, now, locale))
+		g := optionChoices(opt, p.currency, now, locale)
+		switch {
+		case opt.Visibility != catalog.Shown:
+		case g.Addon:
+			v.Addons = append(v.Addons, g)
+		default:
+			v.Options = append(v.Options, g)
 		}
 	}
 	configured, err := catalog.Configure(p.plan, p.offers, p.currency, now)
@@ -277,7 +286,7 @@ func imageGroups(all []catalog.Image, chosen string) []groupView {
 }
 
 func optionChoices(o catalog.Option, currency string, now catalog.Picked, locale string) groupView {
-	g := groupView{Name: "option." + o.Code, Code: "option." + o.Code, Label: o.Label, Help: o.Help, Number: o.Kind == catalog.Quantity,
+	g := groupView{Name: "option." + o.Code, Code: "option." + o.Code, Label: o.Label, Help: o.Help, Number: o.Counted(), Slider: o.Kind == catalog.Slider, Addon: o.Kind == catalog.Addon, Single: o.Kind == catalog.Addon && o.Maximum == o.Step,
 		Value: now.Options[o.Code], Minimum: o.Minimum, Maximum: o.Maximum, Step: o.Step}
 	per := perWords[now.Cycle][0]
 	for _, x := range o.Choices {
@@ -288,7 +297,7 @@ func optionChoices(o catalog.Option, currency string, now catalog.Picked, locale
 		}
 		if g.Number {
 			g.Note = note
-			if note != "" {
+			if note != "" && !g.Single {
 				g.Note += " for " + strconv.Itoa(o.Step)
 			}
 			continue

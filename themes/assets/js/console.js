@@ -7,6 +7,7 @@ import "./dialog.js";
 import "./theme.js";
 import "./times.js";
 import "./forms.js";
+import "./slider.js";
 import "./live.js";
 import "./color.js";
 import "./palette.js";

@@ -7,4 +7,5 @@ import "./dialog.js";
 import "./theme.js";
 import "./times.js";
 import "./forms.js";
+import "./slider.js";
 import "./live.js";

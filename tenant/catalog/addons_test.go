@@ -1,0 +1,96 @@
+package catalog_test
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/catalog"
+)
+
+// A slider begins where it was said, an add-on with none; each has prices of its own by
+// currency and cycle, and a plan has those that are for it.
+func TestSlidersAndAddons(t *testing.T) {
+	w, ctx := tenancytest.New(t), t.Context()
+	by := audit.Origin{Actor: audit.System("test")}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, product, small, large := w.DB(w.A), uuid.New(), uuid.New(), uuid.New()
+	exec := func(tx *tenancy.Tx, q string, args ...any) {
+		if _, err := tx.NewRaw(q, args...).Exec(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(db.Update(ctx, func(tx *tenancy.Tx) error {
+		exec(tx, `INSERT INTO products (id, slug, type, name, summary, position, visibility, created_at, changed_at) VALUES (?, 'p', 'generic', 'P', '', 1, 'public', now(), now())`, product)
+		for id, slug := range map[uuid.UUID]string{small: "s", large: "l"} {
+			exec(tx, `INSERT INTO plans (id, product_id, slug, name, summary, facts, recommended, position, visibility, created_at, changed_at) VALUES (?, ?, ?, ?, '', '[]', false, 1, 'public', now(), now())`, id, product, slug, slug)
+			exec(tx, `INSERT INTO prices (plan_id, currency, cycle, amount_minor, setup_minor) VALUES (?0, 'EUR', 'monthly', 1000, 0), (?0, 'EUR', 'annual', 10000, 0), (?0, 'USD', 'monthly', 1100, 0)`, id)
+		}
+		return nil
+	}))
+	slider := catalog.OptionForm{ProductID: product, Code: "memory", Label: "Memory", Kind: catalog.Slider, Resource: "memory_mb", Minimum: "2", Maximum: "16", Step: "2", Start: "4", Currency: "EUR",
+		Choices: "2 GB | 2048 | 3.00, 30.00 annual, 3.50 USD", Position: "1", Visibility: "public"}
+	addon := catalog.OptionForm{ProductID: product, Code: "licence", Label: "Licence", Kind: catalog.Addon, Minimum: "0", Maximum: "1", Step: "1", Currency: "EUR", Choices: "one | 0 | 5.00", Plans: []string{large.String()}, Position: "2", Visibility: "public"}
+	for field, bad := range map[string]func(*catalog.OptionForm){
+		"start":   func(f *catalog.OptionForm) { f.Start = "5" },
+		"step":    func(f *catalog.OptionForm) { f.Step = "0" },
+		"maximum": func(f *catalog.OptionForm) { f.Maximum = "1" },
+		"choices": func(f *catalog.OptionForm) { f.Choices = "2 GB | 2048 | 3.00 weekly" },
+		"plans":   func(f *catalog.OptionForm) { f.Plans = []string{"x"} },
+		"minimum": func(f *catalog.OptionForm) { f.Kind, f.Minimum = catalog.Addon, "2" },
+		"kind":    func(f *catalog.OptionForm) { f.Kind = "dial" },
+	} {
+		f := slider
+		bad(&f)
+		if err := catalog.SaveOption(ctx, db, f, by); fault.From(err).Fields[field] == "" {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	must(catalog.SaveOption(ctx, db, slider, by))
+	must(catalog.SaveOption(ctx, db, addon, by))
+	read := func(id uuid.UUID) (p catalog.FullPlan) {
+		must(db.View(ctx, func(tx *tenancy.Tx) (err error) {
+			p, err = catalog.ByID(ctx, tx, id)
+			return err
+		}))
+		return p
+	}
+	if p := read(small); len(p.Options) != 1 || catalog.Lines(p.Options[0].Choices, "EUR") != slider.Choices {
+		t.Fatalf("%+v", p.Options)
+	}
+	for _, test := range []struct {
+		plan     uuid.UUID
+		cycle    catalog.Cycle
+		currency string
+		options  map[string]string
+		want     int64 // 0: refused
+	}{
+		{small, catalog.Monthly, "EUR", nil, 1600},
+		{small, catalog.Annual, "EUR", map[string]string{"memory": "6"}, 19000},
+		{small, catalog.Monthly, "USD", map[string]string{"memory": "16"}, 3900},
+		{small, catalog.Monthly, "EUR", map[string]string{"memory": "5"}, 0},
+		{small, catalog.Monthly, "EUR", map[string]string{"licence": "1"}, 1600},
+		{large, catalog.Monthly, "EUR", map[string]string{"licence": "1"}, 2100},
+		{large, catalog.Annual, "EUR", map[string]string{"licence": "1", "memory": "2"}, 19000},
+		{large, catalog.Monthly, "EUR", map[string]string{"licence": "2"}, 0},
+		{large, catalog.Monthly, "USD", map[string]string{"licence": "1"}, 0},
+	} {
+		c, err := catalog.Configure(read(test.plan), nil, test.currency, catalog.Picked{Cycle: test.cycle, Options: test.options})
+		if (err == nil) != (test.want > 0) || c.Amount.Minor != test.want {
+			t.Errorf("%s %s %v: %v %v, want %d", test.cycle, test.currency, test.options, c.Amount, err, test.want)
+		}
+	}
+	c, err := catalog.Configure(read(large), nil, "EUR", catalog.Picked{Options: map[string]string{"licence": "1"}})
+	if err != nil || c.Items[2].Label != "Licence" || c.Chosen[1] != (catalog.Fact{Label: "Licence", Value: "added"}) {
+		t.Errorf("%v %+v %+v", err, c.Items, c.Chosen)
+	}
+}

@@ -1,0 +1,106 @@
+package renewal
+
+import (
+	"context"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/catalog"
+)
+
+// Addon is something that can be added to what somebody has, or was.
+type Addon struct {
+	Code  string
+	Label string
+	Help  string
+	Has   int           // so many
+	Most  int           // may be had
+	Step  int           // are added at once
+	Price billing.Money // of one step a cycle, before tax
+}
+
+// More is the number after one step is added; 0: no more can be.
+func (a Addon) More() int {
+	if a.Has+a.Step > a.Most {
+		return 0
+	}
+	return a.Has + a.Step
+}
+
+// Addons are what can be added to a subscription: what is sold with its plan and can be
+// paid in its currency and cycle, and what it has of those.
+func Addons(ctx context.Context, tx *tenancy.Tx, s Subscription) ([]Addon, error) {
+	if s.Cycle.Months() == 0 {
+		return nil, nil
+	}
+	plan, err := catalog.ByID(ctx, tx, s.PlanID)
+	if err != nil {
+		return nil, err
+	}
+	var all []Addon
+	for _, o := range plan.Options {
+		if o.Kind != catalog.Addon || len(o.Choices) != 1 {
+			continue
+		}
+		a := Addon{Code: o.Code, Label: o.Label, Help: o.Help, Most: o.Maximum, Step: o.Step}
+		for _, it := range s.Items {
+			if it.Kind == "option" && it.Code == o.Code {
+				a.Has = int(it.Quantity) * o.Step
+			}
+		}
+		price, sold := o.Choices[0].Price(s.Amount.Currency, s.Cycle)
+		if a.Price = price; a.Has > 0 || sold && o.Visibility == catalog.Shown {
+			all = append(all, a)
+		}
+	}
+	return all, nil
+}
+
+// addons has a change that only adds add-ons take effect at once, paid for by the days
+// that are left, and one that only removes some with the end of what is paid, whatever
+// the plan says of other changes.
+func (c *changing) addons(got catalog.Configured) {
+	if got.Plan.ID != c.plan.ID || got.Picked.Cycle != c.s.Cycle {
+		return
+	}
+	known := map[string]bool{}
+	for _, o := range c.plan.Options {
+		known[o.Code] = o.Kind == catalog.Addon
+	}
+	type thing struct{ code, label string } // of an add-on without its label, which says how many
+	counts := map[thing]int64{}
+	count := func(code, label string, n int64) {
+		if known[code] {
+			label = ""
+		}
+		counts[thing{code, label}] += n
+	}
+	for _, it := range c.s.Items {
+		if it.Kind == "option" {
+			count(it.Code, it.Label, -it.Quantity)
+		}
+	}
+	for _, it := range got.Items {
+		if it.Kind == "option" {
+			count(it.Code, it.Label, it.Quantity)
+		}
+	}
+	more, less := false, false
+	for t, n := range counts {
+		switch {
+		case n == 0:
+		case !known[t.code]:
+			return
+		case n > 0:
+			more = true
+		default:
+			less = true
+		}
+	}
+	switch {
+	case more && !less:
+		c.upgrade = billing.UpgradeProrate
+	case less && !more:
+		c.down = billing.DowngradeAtRenewal
+	}
+}

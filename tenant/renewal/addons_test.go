@@ -1,0 +1,105 @@
+package renewal_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/renewal"
+)
+
+// TestAnAddonComesAndGoes: it is paid for by the days that are left whatever the plan
+// says of changes, stands on every invoice as a line of its own, and leaves at the end of
+// what is paid.
+func TestAnAddonComesAndGoes(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	s := scenery(t, w, w.A)
+	s.exec("UPDATE plans SET upgrade = 'at_renewal', downgrade = 'refund'")
+	s.exec(`INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, created_at, changed_at)
+		SELECT ?, id, 'backups', 'Backups', 'Every night.', 'addon', '', 0, 2, 1, '[{"code":"one","label":"one","amount":0,"prices":{"EUR":{"monthly":280}}}]', 2, 'public', now(), now() FROM products`, uuid.New())
+	s.exec(`INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, plans, created_at, changed_at)
+		SELECT ?, p.id, 'licence', 'Licence', '', 'addon', '', 0, 1, 1, '[{"code":"one","label":"one","amount":0,"prices":{"EUR":{"monthly":500}}}]', 3, 'public', jsonb_build_array(l.id), now(), now()
+		FROM products p JOIN plans l ON l.product_id = p.id AND l.slug = 'l'`, uuid.New())
+	ida := s.customer("ida", true)
+	sub := s.runs(ida, 1000)
+	addons := func() (all []renewal.Addon) {
+		s.update(func(tx *tenancy.Tx) (err error) {
+			all, err = renewal.Addons(t.Context(), tx, s.get(sub))
+			return err
+		})
+		return all
+	}
+	if all := addons(); len(all) != 1 || all[0].Code != "backups" || all[0].More() != 1 || all[0].Price.Minor != 280 {
+		t.Fatalf("what can be added: %+v", all)
+	}
+	ask := func(code, n string) (renewal.ChangeQuote, error) {
+		return s.desk.QuoteChange(t.Context(), s.db, renewal.ChangeAsk{SubscriptionID: sub, AccountID: ida, Options: map[string]string{code: n}})
+	}
+	accept := func(q renewal.ChangeQuote, err error) {
+		t.Helper()
+		if err == nil {
+			_, err = s.desk.AcceptChange(t.Context(), s.db, q.ID, ida, somebody)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.work()
+	}
+	s.Clock.Set(january.AddDate(0, 0, 14)) // half of the 28 days to the end of February
+	q, err := ask("backups", "1")
+	if err != nil || q.Price.AtRenewal || q.Net.Minor <= 0 || q.Net.Minor >= 280 || q.Amount.Minor != 1280 {
+		t.Fatalf("%v: %+v", err, q)
+	}
+	accept(q, err)
+	if x := s.get(sub); x.Amount.Minor != 1280 || len(x.Items) != 2 || x.Items[1].Label != "Backups: 1" {
+		t.Fatalf("%+v", x.Items)
+	}
+	if all := addons(); all[0].Has != 1 || all[0].More() != 2 {
+		t.Errorf("%+v", all)
+	}
+	for what, ask := range map[string]func() (renewal.ChangeQuote, error){
+		"too many":          func() (renewal.ChangeQuote, error) { return ask("backups", "3") },
+		"not for this plan": func() (renewal.ChangeQuote, error) { return ask("licence", "1") },
+	} {
+		if _, err := ask(); !fault.Is(err, "configuration.invalid") && !fault.Is(err, "change.nothing") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for s.Clock.Now().Before(january.AddDate(0, 1, 5)) {
+		s.turn(24 * time.Hour)
+		s.tick()
+	}
+	q, err = ask("backups", "0")
+	if err != nil || !q.Price.AtRenewal || !q.Total.IsZero() || !q.Back.IsZero() || q.Amount.Minor != 1000 {
+		t.Fatalf("removed: %v: %+v", err, q)
+	}
+	accept(q, err)
+	if s.get(sub).Amount.Minor != 1280 {
+		t.Error("it went before the end of what is paid")
+	}
+	for s.Clock.Now().Before(january.AddDate(0, 2, 5)) {
+		s.turn(24 * time.Hour)
+		s.tick()
+		s.work()
+	}
+	if x := s.get(sub); x.Amount.Minor != 1000 || addons()[0].Has != 0 {
+		t.Errorf("%s with %+v", x.Amount, x.Items)
+	}
+	lines := scanAll[int64](s.shop, "SELECT l.net_minor FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id WHERE l.subscription_id = ? AND i.key LIKE 'renewal/%' ORDER BY l.period_from, l.position", sub)
+	if !slices.Equal(lines, []int64{1000, 280, 1000}) {
+		t.Errorf("%d", lines)
+	}
+	if _, err := ask("backups", "1"); err != nil { // with other changes the plan decides
+		t.Error(err)
+	}
+	q, err = s.desk.QuoteChange(t.Context(), s.db, renewal.ChangeAsk{SubscriptionID: sub, AccountID: ida, Options: map[string]string{"backups": "1", "ipv4": "1"}})
+	if err != nil || !q.Price.AtRenewal {
+		t.Errorf("%v %+v", err, q.Price)
+	}
+}

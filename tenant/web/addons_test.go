@@ -1,0 +1,50 @@
+package web_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenancy/tenancytest"
+)
+
+// The team makes an add-on and a slider, a stranger configures with them, and who has the
+// service adds one to it and removes it.
+func TestAddonsOnThePages(t *testing.T) {
+	e := newEstate(t, tenancytest.New(t))
+	e.onSale(t, e.A)
+	owner, things := e.as(t, e.A, identity.ResellerOwner), e.things[e.A.ID]
+	shelf := "/manage/catalog/products/" + things[":shelf"]
+	addon := url.Values{"code": {"backups"}, "label": {"Backups"}, "help": {"Every night."}, "kind": {"addon"}, "minimum": {"0"}, "maximum": {"1"}, "step": {"1"}, "choices": {"one | 0 | 2.50"}, "position": {"5"}, "visibility": {"public"}}
+	says(t, "an add-on", owner.Send(t, "POST", shelf+"/options/new", addon), 303)
+	slider := url.Values{"code": {"traffic"}, "label": {"Traffic"}, "kind": {"slider"}, "minimum": {"1"}, "maximum": {"10"}, "step": {"1"}, "start": {"3"}, "choices": {"1 TB | 0 | 1.00"}, "position": {"6"}, "visibility": {"public"}, "plans": {things[":size"]}}
+	says(t, "a slider that begins nowhere", owner.Send(t, "POST", shelf+"/options/new", url.Values{"code": {"x"}, "label": {"X"}, "kind": {"slider"}, "minimum": {"1"}, "maximum": {"2"}, "step": {"1"}, "start": {"5"}, "choices": {"a"}, "visibility": {"public"}}), 422, "not one of the steps")
+	says(t, "a slider", owner.Send(t, "POST", shelf+"/options/new", slider), 303)
+	c := e.shopper(t, "")
+	a := c.send(t, "GET", "/products/running/small", nil)
+	says(t, "the configurator", a, 200, `type="range"`, `id="f-option.traffic" name="option.traffic" value="3" min="1" max="10" step="1"`, "Add-ons", `type="checkbox" id="f-option.backups"`, "€13.00")
+	a = c.send(t, "POST", "/products/running/small", url.Values{"product": {"running"}, "plan": {"small"}, "cycle": {"monthly"}, "option.traffic": {"5"}, "option.backups": {"1"}})
+	says(t, "with an add-on", a, 200, "€17.50", "Backups")
+	says(t, "in the cart", c.send(t, "POST", "/cart", url.Values{"product": {"running"}, "plan": {"small"}, "cycle": {"monthly"}, "option.backups": {"1"}, "go": {"cart"}}), 303)
+	says(t, "in the cart", c.send(t, "GET", "/cart", nil), 200, "Backups", "€15.50")
+	// On the page of a service.
+	must(t, e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+		return exec(t.Context(), tx, "UPDATE subscriptions SET anchor_at = ?0, period_from = ?0, period_to = ?0::timestamptz + interval '1 month' WHERE id = (SELECT subscription_id FROM services WHERE id = ?1)", tx.Now(), e.things[e.A.ID][":service"])
+	}))
+	buyer := e.as(t, e.A, identity.CustomerMember)
+	at := "/client/services/" + things[":service"] + "/billing"
+	page := buyer.Send(t, "GET", at, nil)
+	says(t, "what can be added", page, 200, "Add-ons", "Every night.", "€2.50", `name="option.backups" value="1"`)
+	var sub string
+	if _, rest, ok := strings.Cut(page.Page, `action="/client/subscriptions/`); ok {
+		sub, _, _ = strings.Cut(rest, "/change")
+	}
+	quote := buyer.Send(t, "POST", "/client/subscriptions/"+sub+"/change", url.Values{"option.backups": {"1"}})
+	if quote.Status != 303 || !strings.Contains(quote.Where, "/change/") {
+		t.Fatalf("%d to %q", quote.Status, quote.Where)
+	}
+	says(t, "the quote", buyer.Send(t, "GET", quote.Where, nil), 200, "Backups")
+	says(t, "another shop's", e.as(t, e.B, identity.CustomerMember).Send(t, "POST", "/client/subscriptions/"+sub+"/change", url.Values{"option.backups": {"1"}}), 404)
+}
