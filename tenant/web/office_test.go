@@ -77,7 +77,7 @@ func newEstate(t testing.TB, w *tenancytest.World) *estate {
 		Services: servicesOf(ring),
 		Selling:  sellingOf(box),
 		Webhooks: &webhook.Desk{Sealer: ring},
-		Payments: &payment.Desk{Gateways: byTransfer{}, Keys: ring},
+		Payments: &payment.Desk{Gateways: byTransfer{}, Keys: ring, Connect: connects{new(bool)}},
 		Links:    payment.NewLinks(ring.DeriveKey(payment.LinkKeyPurpose)),
 		Office:   &web.Office{Wholesale: oneMonth{}, Twins: twinShelf{w.Pool, map[tenancy.ID]tenancy.Tenant{w.A.ID: w.A, w.B.ID: w.B}}, Hosts: func(tenancy.ID) []string { return []string{"one"} }, MailAgain: box.Again, Letters: mustLetters(t, names), Sender: (&mail.House{Desk: branding.NewDesk(names), Sites: func(h string) string { return "https://" + h }, Host: func(x tenancy.Tenant) string { return x.PrimaryHost }}).Tenant},
 	}
