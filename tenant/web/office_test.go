@@ -79,7 +79,7 @@ func newEstate(t testing.TB, w *tenancytest.World) *estate {
 		Webhooks: &webhook.Desk{Sealer: ring},
 		Payments: &payment.Desk{Gateways: byTransfer{}, Keys: ring, Connect: connects{new(bool)}},
 		Links:    payment.NewLinks(ring.DeriveKey(payment.LinkKeyPurpose)),
-		Office:   &web.Office{Wholesale: oneMonth{}, Twins: twinShelf{w.Pool, map[tenancy.ID]tenancy.Tenant{w.A.ID: w.A, w.B.ID: w.B}}, Hosts: func(tenancy.ID) []string { return []string{"one"} }, MailAgain: box.Again, Letters: mustLetters(t, names), Sender: (&mail.House{Desk: branding.NewDesk(names), Sites: func(h string) string { return "https://" + h }, Host: func(x tenancy.Tenant) string { return x.PrimaryHost }}).Tenant},
+		Office:   &web.Office{Wholesale: oneMonth{}, Twins: twinShelf{w.Pool, map[tenancy.ID]tenancy.Tenant{w.A.ID: w.A, w.B.ID: w.B}}, Hosts: func(tenancy.ID) []string { return []string{"one"} }, MailAgain: box.Again, Letters: mustLetters(t), Sender: (&mail.House{Desk: branding.NewDesk(names), Sites: func(h string) string { return "https://" + h }, Host: func(x tenancy.Tenant) string { return x.PrimaryHost }}).Tenant},
 	}
 	tenants, err := surface.New(surface.Config{
 		Name: "tenant", Themes: pages, Assets: dist(t), Sessions: e.sessions, Central: w.Central, Log: slog.New(slog.DiscardHandler), Clock: w.Clock.Now,

@@ -3,6 +3,7 @@ package web_test
 import (
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -128,9 +129,14 @@ func TestChangeASubscription(t *testing.T) {
 	}
 }
 
-func mustLetters(t testing.TB, names []string) *mail.Letters {
+// theLetters are read once for all estates: nothing of a test is in them.
+var theLetters = sync.OnceValues(func() (*mail.Letters, error) {
+	return mail.LoadLetters(themes.Files, []string{"base", "aurora", "forge"})
+})
+
+func mustLetters(t testing.TB) *mail.Letters {
 	t.Helper()
-	l, err := mail.LoadLetters(themes.Files, names)
+	l, err := theLetters()
 	must(t, err)
 	return l
 }
