@@ -152,10 +152,15 @@ func (r *run) template(ctx context.Context) error {
 		err = pgx.BeginFunc(ctx, r.owner, func(tx pgx.Tx) error {
 			message := "SET LOCAL search_path TO tpl, pg_temp;\n" + r.m.script(was) + `;
 				SET LOCAL search_path TO pg_catalog;
-				GRANT TRUNCATE ON ALL TABLES IN SCHEMA tpl TO CURRENT_USER; -- a migration may have taken it
-				DO $$ DECLARE t text; BEGIN
-					SELECT string_agg(format('tpl.%I', relname), ', ') INTO t FROM pg_class WHERE relnamespace = 'tpl'::regnamespace AND relkind = 'r';
-					EXECUTE 'TRUNCATE ' || t;
+				DO $$ DECLARE t text; rows_of text; rows boolean; BEGIN
+					-- Emptying gives every table and index a new file: only where a migration left rows.
+					SELECT 'SELECT ' || string_agg(format('EXISTS (SELECT FROM tpl.%I)', relname), ' OR '), string_agg(format('tpl.%I', relname), ', ')
+					INTO rows_of, t FROM pg_class WHERE relnamespace = 'tpl'::regnamespace AND relkind = 'r';
+					EXECUTE rows_of INTO rows;
+					IF rows THEN
+						GRANT TRUNCATE ON ALL TABLES IN SCHEMA tpl TO CURRENT_USER; -- a migration may have taken it
+						EXECUTE 'TRUNCATE ' || t;
+					END IF;
 				END $$`
 			if _, err := tx.Conn().PgConn().Exec(ctx, message).ReadAll(); err != nil {
 				return err
