@@ -73,6 +73,7 @@ type Change struct {
 	At        time.Time
 	Zone      *time.Location
 	Paid      []Period // that are paid and not over, in order; At lies in the first
+	Of        []Period // of each of Paid, the longer one whose price it has a share of; nil: they are whole
 	Old, New  Terms
 	Upgrade   UpgradeMode
 	Downgrade DowngradeMode
@@ -153,6 +154,9 @@ func (c Change) amounts() (was, now Money, err error) {
 	if !c.Paid[0].Contains(c.At) {
 		return was, now, ErrUnpaid
 	}
+	if c.Of != nil && len(c.Of) != len(c.Paid) {
+		return was, now, ErrPeriod
+	}
 	if was, err = c.Old.Amount(); err != nil {
 		return was, now, err
 	}
@@ -196,8 +200,8 @@ func (c Change) prorate(r *Changed) error {
 		if keeps && has(c.New.Parts, &c.Old.Parts[i]) {
 			continue
 		}
-		for _, p := range c.Paid {
-			if err := r.share(c.Old.Parts[i], p, c.At, true); err != nil {
+		for n := range c.Paid {
+			if err := r.share(c.Old.Parts[i], c.paid(n), c.At, true); err != nil {
 				return err
 			}
 		}
@@ -209,8 +213,8 @@ func (c Change) prorate(r *Changed) error {
 		if has(c.Old.Parts, &c.New.Parts[i]) {
 			continue
 		}
-		for _, p := range c.Paid {
-			if err := r.share(c.New.Parts[i], p, c.At, false); err != nil {
+		for n := range c.Paid {
+			if err := r.share(c.New.Parts[i], c.paid(n), c.At, false); err != nil {
 				return err
 			}
 		}
@@ -221,8 +225,8 @@ func (c Change) prorate(r *Changed) error {
 // fullPrice begins a new cycle now, whatever is left of the old one.
 func (c Change) fullPrice(r *Changed) (err error) {
 	for _, part := range c.Old.Parts {
-		for _, p := range c.Paid {
-			left, err := Rest(part.Price, p, c.At)
+		for n := range c.Paid {
+			left, err := c.paid(n).From(part.Price, c.At)
 			if err != nil {
 				return err
 			}
@@ -248,16 +252,23 @@ func (c Change) whole(r *Changed) (err error) {
 	return nil
 }
 
+// paid is one of the periods that are paid.
+func (c Change) paid(n int) Share {
+	if c.Of == nil {
+		return Share{c.Paid[n], c.Paid[n]}
+	}
+	return Share{c.Paid[n], c.Of[n]}
+}
+
 // share adds a part's share of the rest of a period: to be given, or to be paid.
-func (r *Changed) share(part Part, p Period, at time.Time, give bool) error {
-	net, err := Rest(part.Price, p, at)
+func (r *Changed) share(part Part, s Share, at time.Time, give bool) error {
+	net, err := s.From(part.Price, at)
 	if err != nil {
 		return err
 	}
+	p := s.Period
 	if p.From.Before(at) {
-		p.From, at = at, p.From
-	} else {
-		at = p.From
+		p.From = at
 	}
 	var room [160]byte
 	text := room[:0]
@@ -268,7 +279,7 @@ func (r *Changed) share(part Part, p Period, at time.Time, give bool) error {
 		text = append(text, part.Label...)
 	}
 	text = appendSpan(append(text, ": "...), p.To.Sub(p.From))
-	text = appendSpan(append(text, " of "...), p.To.Sub(at))
+	text = appendSpan(append(text, " of "...), s.Whole.To.Sub(s.Whole.From))
 	r.Lines = append(r.Lines, ChangeLine{Part: part, Period: p, Net: net, Text: string(text)})
 	r.Net, err = r.Net.Add(net)
 	return err

@@ -28,6 +28,9 @@ func Rest(price Money, p Period, at time.Time) (Money, error) {
 	return price.Ratio(int64(left), int64(length))
 }
 
+// Span is a length of time in its two largest units: "12 days 4 hours".
+func Span(d time.Duration) string { return string(appendSpan(nil, d)) }
+
 // appendSpan writes a length of time in its two largest units: "12 days 4 hours". What
 // is smaller is left out; the share of a price is taken of the exact length.
 func appendSpan(b []byte, d time.Duration) []byte {

@@ -80,12 +80,13 @@ func (a *API) quoteChange(c call) (int, any, error) {
 		Cycle   string            `json:"cycle"`
 		Options map[string]string `json:"options"`
 		Prepay  int               `json:"prepay"`
+		BillDay bool              `json:"bill_day"`
 	}
 	if err := decode(c, &in); err != nil {
 		return 0, nil, err
 	}
 	plan := in.Plan[strings.LastIndexByte(in.Plan, '/')+1:] // of the same product
-	q, err := a.Renewal.QuoteChange(c.ctx(), c.db, renewal.ChangeAsk{SubscriptionID: id, AccountID: c.caller.AccountID, Plan: plan, Cycle: billing.Cycle(in.Cycle), Options: in.Options, Prepay: in.Prepay})
+	q, err := a.Renewal.QuoteChange(c.ctx(), c.db, renewal.ChangeAsk{SubscriptionID: id, AccountID: c.caller.AccountID, Plan: plan, Cycle: billing.Cycle(in.Cycle), Options: in.Options, Prepay: in.Prepay, ToBillDay: in.BillDay})
 	if err != nil {
 		return 0, nil, err
 	}

@@ -29,6 +29,7 @@ type item struct {
 	Price          amount            `json:"price"`      // net of tax, a cycle
 	Setup          amount            `json:"setup"`      // once
 	TrialDays      int               `json:"trial_days"` // nothing of it is due before they are over
+	StubUntil      *time.Time        `json:"stub_until"` // the bill day until which today's payment is
 	SubscriptionID *uuid.UUID        `json:"subscription_id"`
 }
 
@@ -41,6 +42,9 @@ func itemsOf(items []checkout.Item) []item {
 		}
 		if x.Trial != nil {
 			v.TrialDays = x.Trial.Days
+		}
+		if x.Stub != nil {
+			v.StubUntil = moment(x.Stub.Period.To)
 		}
 		if v.Options == nil {
 			v.Options = map[string]string{}

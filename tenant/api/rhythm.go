@@ -1,15 +1,19 @@
 package api
 
 import (
+	"encoding/json"
+
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
 type rhythm struct {
 	OneInvoice *bool `json:"one_invoice"` // null: as the shop says
 	Together   bool  `json:"together"`    // what follows
+	BillDay    *int  `json:"bill_day"`    // null: each its own
 }
 
 func rhythmOf(c call) (r renewal.Rhythm, err error) {
@@ -23,18 +27,39 @@ func rhythmOf(c call) (r renewal.Rhythm, err error) {
 // getRhythm handles GET /account/invoicing.
 func (a *API) getRhythm(c call) (int, any, error) {
 	r, err := rhythmOf(c)
-	return fiber.StatusOK, rhythm{r.Together, r.Joins()}, err
+	out := rhythm{OneInvoice: r.Together, Together: r.Joins()}
+	if r.BillDay > 0 {
+		out.BillDay = &r.BillDay
+	}
+	return fiber.StatusOK, out, err
 }
 
-// setRhythm handles PATCH /account/invoicing.
+// setRhythm handles PATCH /account/invoicing: what is left out stays.
 func (a *API) setRhythm(c call) (int, any, error) {
 	var in struct {
-		OneInvoice *bool `json:"one_invoice"`
+		OneInvoice json.RawMessage `json:"one_invoice"`
+		BillDay    json.RawMessage `json:"bill_day"`
 	}
 	if err := decode(c, &in); err != nil {
 		return 0, nil, err
 	}
-	if err := renewal.SetTogether(c.ctx(), c.db, c.caller.AccountID, in.OneInvoice, c.by()); err != nil {
+	is, err := rhythmOf(c)
+	if err != nil {
+		return 0, nil, err
+	}
+	if in.OneInvoice != nil {
+		is.Together = nil
+		if err := json.Unmarshal(in.OneInvoice, &is.Together); err != nil {
+			return 0, nil, fault.Field("one_invoice", "account.bad_invoicing", "Give true, false or null.")
+		}
+	}
+	if in.BillDay != nil {
+		is.BillDay = 0
+		if err := json.Unmarshal(in.BillDay, &is.BillDay); err != nil || is.BillDay == 0 && string(in.BillDay) != "null" {
+			is.BillDay = -1 // refused with what may be given
+		}
+	}
+	if err := renewal.SetRhythm(c.ctx(), c.db, c.caller.AccountID, is, c.by()); err != nil {
 		return 0, nil, err
 	}
 	return a.getRhythm(c)

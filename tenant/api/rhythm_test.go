@@ -10,13 +10,20 @@ func TestInvoicingByAProgram(t *testing.T) {
 	if got := l.call("GET", at, ada.token, nil); got.status != 200 || got.json["one_invoice"] != nil || got.json["together"] != false {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	if got := l.call("PATCH", at, ada.token, map[string]any{"one_invoice": "yes"}); got.status != 400 && got.status != 422 {
-		t.Errorf("%d %s", got.status, got.body)
+	for field, wrong := range map[string][]any{"one_invoice": {"yes", 1, []int{}}, "bill_day": {0, 29, -1, "1", 1.5, true}} {
+		for _, v := range wrong {
+			if got := l.call("PATCH", at, ada.token, map[string]any{field: v}); got.status != 422 || got.code() != map[string]string{"one_invoice": "account.bad_invoicing", "bill_day": "bill_day.invalid"}[field] {
+				t.Errorf("%s %v: %d %s", field, v, got.status, got.body)
+			}
+		}
 	}
 	if got := l.call("PATCH", at, ada.token, map[string]any{"one_invoice": true}); got.status != 200 || got.json["one_invoice"] != true || got.json["together"] != true {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	if got := l.call("GET", at, eve.token, nil); got.json["together"] != false {
+	if got := l.call("PATCH", at, ada.token, map[string]any{"bill_day": 15}); got.status != 200 || got.json["one_invoice"] != true || got.json["bill_day"] != 15.0 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := l.call("GET", at, eve.token, nil); got.json["together"] != false || got.json["bill_day"] != nil {
 		t.Errorf("another account: %s", got.body)
 	}
 	if got := l.call("PATCH", at, ada.token, map[string]any{"one_invoice": nil}); got.status != 200 || got.json["one_invoice"] != nil {

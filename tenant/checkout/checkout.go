@@ -92,6 +92,8 @@ type Item struct {
 	Discount *billing.Discount `json:"discount,omitempty"`
 	// It is tried first, and nothing of it is due before that is over; nil: it is not.
 	Trial *Trial `json:"trial,omitempty"`
+	// It begins with the time to the account's bill day; nil: with a whole period.
+	Stub *Stub `json:"stub,omitempty"`
 
 	SubscriptionID uuid.UUID `json:"subscription_id,omitzero"`
 	PlatformID     uuid.UUID `json:"platform_id,omitzero"`

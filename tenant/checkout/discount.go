@@ -134,7 +134,9 @@ func Recurring(items []Item) []Again {
 		if err != nil {
 			continue
 		}
-		i := slices.IndexFunc(all, func(a Again) bool { return a.Cycle == one.Cycle && a.Times == one.Times && a.Free == one.Free })
+		i := slices.IndexFunc(all, func(a Again) bool {
+			return a.Cycle == one.Cycle && a.Times == one.Times && a.Free == one.Free && a.From.Equal(one.From)
+		})
 		if i < 0 {
 			all = append(all, one)
 			continue
@@ -156,10 +158,13 @@ func again(x Item) (Again, error) {
 	if x.Trial != nil {
 		a.Free, first = x.Trial.Days, 1
 	}
+	if x.Stub != nil {
+		a.From = x.Stub.Period.To
+	}
 	if x.Discount == nil || !x.Discount.Counts(first) {
 		return a, nil
 	}
-	x.Setup = billing.Money{Currency: x.Setup.Currency} // once
+	x.Setup, x.Stub = billing.Money{Currency: x.Setup.Currency}, nil // once
 	_, off, err := x.Discount.Apply(x.lines())
 	if err != nil {
 		return a, err
@@ -182,12 +187,16 @@ type Again struct {
 	Net   billing.Money
 	Times int
 	Full  billing.Money
-	Free  int // days that are tried first; 0: it was paid for today
+	Free  int       // days that are tried first; 0: it was paid for today
+	From  time.Time // the bill day until which today's payment is; zero: it is for a whole cycle
 }
 
 // Next is when a cycle that begins at from is due again, or due first after a trial; zero
 // when never.
 func (a Again) Next(from time.Time, zone *time.Location) time.Time {
+	if !a.From.IsZero() {
+		return a.From
+	}
 	if a.Free > 0 {
 		return billing.BeginTrial(from, a.Free, zone).Until
 	}
@@ -199,7 +208,7 @@ func (a Again) FullFrom(from time.Time, zone *time.Location) time.Time {
 	switch {
 	case a.Times == 0:
 		return time.Time{}
-	case a.Free > 0:
+	case a.Free > 0 || !a.From.IsZero():
 		return a.Cycle.Period(a.Next(from, zone), a.Times, zone).From
 	}
 	return a.Cycle.Period(from, a.Times, zone).To

@@ -322,7 +322,7 @@ func (d *Desk) open(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow, r
 		if x.SKU != "" {
 			x.PlatformID, x.SSHKeys = places[i].PlatformID, r.SSHKeys
 		}
-		n := renewal.New{AccountID: o.AccountID, OrderID: o.ID, PlanID: x.PlanID, Label: x.Label, Cycle: x.Picked.Cycle, Currency: o.Currency, Amount: x.Amount, Discount: x.Discount, Trial: x.tried()}
+		n := renewal.New{AccountID: o.AccountID, OrderID: o.ID, PlanID: x.PlanID, Label: x.Label, Cycle: x.Picked.Cycle, Currency: o.Currency, Amount: x.Amount, Discount: x.Discount, Trial: x.tried(), Stub: x.Stub.sold()}
 		for _, part := range x.Parts {
 			n.Items = append(n.Items, renewal.Item{Kind: part.Kind, Code: part.Code, Label: part.Label, Quantity: part.Quantity, AmountMinor: part.Amount.Minor, PriceID: part.PriceID})
 		}

@@ -95,6 +95,8 @@ type buyer struct {
 	TaxID    *string `bun:"tax_id"`
 
 	Kind, Postcode, Region, TaxCheck, TaxExemption string
+	TimeZone                                       string
+	BillDay                                        int
 	Agreed                                         string // its prices; see agreed.Column
 }
 
@@ -104,7 +106,7 @@ func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catal
 	}
 	who := buyer{Currency: t.Currency}
 	if a.AccountID != uuid.Nil {
-		err := tx.NewRaw(`SELECT currency, country, tax_id, coalesce(kind, '') AS kind, coalesce(billing->>'postcode', '') AS postcode, coalesce(billing->>'region', '') AS region, coalesce(tax_check::text, '') AS tax_check,
+		err := tx.NewRaw(`SELECT currency, country, tax_id, time_zone, coalesce(bill_day, 0) AS bill_day, coalesce(kind, '') AS kind, coalesce(billing->>'postcode', '') AS postcode, coalesce(billing->>'region', '') AS region, coalesce(tax_check::text, '') AS tax_check,
 			coalesce(tax_exemption::text, '') AS tax_exemption, `+agreed.Column("accounts.id")+` AS agreed FROM accounts WHERE id = ? AND closed_at IS NULL`, a.AccountID).Scan(ctx, &who)
 		if tenancy.IsNoRows(err) {
 			return Quote{}, fault.New(fault.NotFound, "checkout.unknown_account", "There is no such account.")
@@ -135,6 +137,9 @@ func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catal
 		return q, nil
 	}
 	if err := q.try(ctx, tx, plans); err != nil {
+		return Quote{}, err
+	}
+	if err := q.stub(who, tx.Now()); err != nil {
 		return Quote{}, err
 	}
 	if err := q.discount(ctx, tx, a); err != nil {
@@ -243,15 +248,22 @@ func (x Item) lines() (all []billing.Line) {
 	if x.SubscriptionID != uuid.Nil {
 		sub = x.SubscriptionID.String()
 	}
-	for _, part := range x.Parts {
-		words := part.Label
+	for i, part := range x.Parts {
+		words, quantity, unit := part.Label, part.Quantity, part.Unit
+		if x.Stub != nil {
+			quantity, unit = 1, x.Stub.Parts[i]
+		}
 		if part.Kind == "plan" {
-			words += per(x.Picked.Cycle)
+			if x.Stub != nil {
+				words += ", " + x.Stub.Words()
+			} else {
+				words += per(x.Picked.Cycle)
+			}
 			if x.RegionName != "" {
 				words += ", " + x.RegionName
 			}
 		}
-		all = append(all, billing.Line{Kind: part.Kind, SubscriptionID: sub, Description: words, Quantity: part.Quantity, Unit: part.Unit, PriceID: priceID(part), Awaits: x.Picked.Cycle.Months() > 0, Tax: billing.TaxRule{Class: x.TaxClass}})
+		all = append(all, billing.Line{Kind: part.Kind, SubscriptionID: sub, Description: words, Quantity: quantity, Unit: unit, PriceID: priceID(part), Awaits: x.Picked.Cycle.Months() > 0, Tax: billing.TaxRule{Class: x.TaxClass}})
 	}
 	return append(all, x.once()...)
 }

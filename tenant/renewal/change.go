@@ -59,6 +59,7 @@ type Change struct {
 	TookStock bool                  `json:"took_stock,omitempty"`
 	Placed    bool                  `json:"placed,omitempty"` // what is paid is changed; the service is not yet
 	Cycles    int                   `json:"cycles,omitempty"` // that are paid ahead; nothing else changes
+	Move      *Move                 `json:"move,omitempty"`   // to the bill day; nothing else changes
 }
 
 // ChangeJob has a change put in place that is paid or whose time has come.
@@ -74,6 +75,10 @@ func (ChangeJob) Kind() string { return "subscription.change" }
 func keepChange(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
 	var change, picked, discount, pause, taken, reprices any
 	offered, err := orNull(s.Stays)
+	if err != nil {
+		return err
+	}
+	stub, err := orNull(s.Stub)
 	if err != nil {
 		return err
 	}
@@ -131,8 +136,8 @@ func keepChange(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
 	// What another plan is billed by counts from now on.
 	_, err = tx.NewRaw(`UPDATE subscriptions SET metered_at = CASE WHEN plan_id = ? THEN metered_at ELSE ?::timestamptz END,
 		metered_to = coalesce(metered_to, CASE WHEN plan_id <> ? AND EXISTS (SELECT FROM meters m WHERE m.plan_id = ? AND m.retired_at IS NULL) THEN ?::timestamptz END),
-		plan_id = ?, label = ?, cycle = ?, amount_minor = ?, items = ?::jsonb, change = ?::jsonb, picked = ?::jsonb, discount = ?::jsonb, pause = ?::jsonb, taken = ?::jsonb, reprices = ?::jsonb, stays = ?::jsonb, credit_minor = nullif(?::bigint, 0) WHERE id = ?`,
-		s.PlanID, tx.Now(), s.PlanID, s.PlanID, metered, s.PlanID, s.Label, string(s.Cycle), s.Amount.Minor, string(items), change, picked, discount, pause, taken, reprices, offered, s.Credit.Minor, s.ID).Exec(ctx)
+		plan_id = ?, label = ?, cycle = ?, amount_minor = ?, items = ?::jsonb, change = ?::jsonb, picked = ?::jsonb, discount = ?::jsonb, pause = ?::jsonb, taken = ?::jsonb, reprices = ?::jsonb, stays = ?::jsonb, stub = ?::jsonb, credit_minor = nullif(?::bigint, 0) WHERE id = ?`,
+		s.PlanID, tx.Now(), s.PlanID, s.PlanID, metered, s.PlanID, s.Label, string(s.Cycle), s.Amount.Minor, string(items), change, picked, discount, pause, taken, reprices, offered, stub, s.Credit.Minor, s.ID).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("keep the change of subscription %s: %w", s.ID, err)
 	}
@@ -213,6 +218,9 @@ func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) erro
 	if s.Change.Cycles > 0 {
 		return d.appliedAhead(ctx, tx, s)
 	}
+	if s.Change.Move != nil {
+		return d.appliedMove(ctx, tx, s)
+	}
 	c, was := *s.Change, s.Label+" runs as it was ordered."
 	if !c.Placed {
 		was = changeWords(s, c.Terms)
@@ -227,8 +235,9 @@ func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) erro
 			s.restart()
 			s.AnchorAt, s.Renewals = c.Asked, 0
 			if s.Pause != nil { // what it had moved is over
-				s.Pause.Moved, s.Pause.Discount = nil, nil
+				s.Pause.Moved, s.Pause.Of, s.Pause.Discount = nil, nil, nil
 			}
+			s.Stub = nil
 			s.Period, s.Taken = s.Cycle.Period(s.AnchorAt, 0, s.Zone()), nil
 			switch {
 			case loyal(running):
@@ -357,8 +366,11 @@ func drop(ctx context.Context, tx *tenancy.Tx, s *Subscription) (bool, error) {
 	}
 	s.Change = nil
 	text := "The change to " + c.Terms.Label + " is not made."
-	if c.Cycles > 0 {
+	switch {
+	case c.Cycles > 0:
 		text = c.Terms.Label + " is not paid ahead."
+	case c.Move != nil:
+		text = c.Terms.Label + " keeps its own day."
 	}
 	return true, tell(ctx, tx, *s, "change_dropped/"+c.QuoteID.String(), text, true)
 }

@@ -75,7 +75,7 @@ func (c changing) unchanged(ctx context.Context, tx *tenancy.Tx, offers []catalo
 
 func (d *Desk) accept(ctx context.Context, tx *tenancy.Tx, c changing, q *ChangeQuote, by audit.Origin) error {
 	s := c.s
-	s.Change = &Change{QuoteID: q.ID, State: ChangeApplying, At: q.At, Asked: q.At, Terms: q.Terms, Restarts: q.Price.Restarts, Cycles: q.Ask.Prepay}
+	s.Change = &Change{QuoteID: q.ID, State: ChangeApplying, At: q.At, Asked: q.At, Terms: q.Terms, Restarts: q.Price.Restarts, Cycles: q.Ask.Prepay, Move: q.Move}
 	// An invoice for the next period that nobody has paid would be of the old price.
 	if err := takeBackNext(ctx, tx, &s); err != nil {
 		return err
@@ -118,6 +118,8 @@ func (d *Desk) accept(ctx context.Context, tx *tenancy.Tx, c changing, q *Change
 	switch {
 	case q.Ask.Prepay > 0:
 		text = s.Label + " is to be paid ahead until " + s.date(q.Price.NextAt) + "."
+	case q.Move != nil:
+		text = s.Label + " is to renew on the " + billing.Ordinal(q.Move.To.In(s.Zone()).Day()) + " of the month."
 	case q.Price.AtRenewal:
 		text = s.Label + " changes to " + q.Terms.Label + " on " + s.date(q.Price.From) + "."
 	}

@@ -99,6 +99,9 @@ func (s Subscription) discountAt(at time.Time) *billing.Discount {
 	if s.moved(at) {
 		return s.Pause.Discount
 	}
+	if s.Stub.covers(at) {
+		return s.Stub.Discount
+	}
 	for _, t := range s.Taken {
 		if t.Period.Contains(at) {
 			return t.Discount
@@ -118,34 +121,48 @@ func (s Subscription) moved(at time.Time) bool {
 	return s.Pause != nil && slices.ContainsFunc(s.Pause.Moved, func(p billing.Period) bool { return p.Contains(at) })
 }
 
-// paid are the periods that are paid and not over, and which of all the first is, from 0.
-func (s Subscription) paid(now time.Time) (all []billing.Period, first int) {
+// paid are the periods that are paid and not over, and which of those that are counted from
+// the anchor the first is, from 0.
+func (s Subscription) paid(now time.Time) (all []billing.Share, first int) {
 	for n := s.Renewals + 1; n >= 0; n-- {
 		p := s.Cycle.Period(s.AnchorAt, n, s.Zone())
 		if !p.To.After(now) {
 			break
 		}
 		if !p.To.After(s.Period.To) {
-			all, first = append(all, p), n
+			all, first = append(all, billing.Share{Period: p, Whole: p}), n
 		}
 	}
 	slices.Reverse(all)
-	if s.Pause != nil {
-		var moved []billing.Period
-		for _, p := range s.Pause.Moved {
-			if p.To.After(now) {
-				moved = append(moved, p)
-			}
+	var before []billing.Share
+	for _, p := range append(s.Pause.moved(), s.Stub.paid()...) {
+		if p.Period.To.After(now) {
+			before = append(before, p)
 		}
-		all = append(moved, all...)
 	}
-	return all, first
+	return append(before, all...), first
+}
+
+// apart are the periods of shares, and the wholes they are of; nil: they are whole.
+func apart(all []billing.Share) (periods, of []billing.Period) {
+	parts := false
+	for _, s := range all {
+		periods, of = append(periods, s.Period), append(of, s.Whole)
+		parts = parts || s.Period != s.Whole
+	}
+	if !parts {
+		of = nil
+	}
+	return periods, of
 }
 
 // price is the quote of an ask at a moment.
 func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Offer, a ChangeAsk, at time.Time) (ChangeQuote, error) {
 	if a.Prepay != 0 {
 		return c.prepay(ctx, tx, a, at)
+	}
+	if a.ToBillDay {
+		return c.move(ctx, tx, a, at)
 	}
 	got, err := c.target(offers, a)
 	if err != nil {
@@ -176,8 +193,9 @@ func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Of
 	if c.service.Spec.DiskGB > q.Terms.Spec.DiskGB {
 		q.KeepsDisk = c.service.Spec.DiskGB
 	}
-	paid, _ := s.paid(at)
-	q.Price, err = billing.Change{At: at, Zone: s.Zone(), Paid: paid, Old: old, New: now, Upgrade: c.upgrade, Downgrade: c.down}.Price()
+	shares, _ := s.paid(at)
+	paid, of := apart(shares)
+	q.Price, err = billing.Change{At: at, Zone: s.Zone(), Paid: paid, Of: of, Old: old, New: now, Upgrade: c.upgrade, Downgrade: c.down}.Price()
 	switch {
 	case errors.Is(err, billing.ErrSame):
 		return q, fault.New(fault.Conflict, "change.nothing", "Nothing would change. Please choose something else.")

@@ -25,7 +25,8 @@ type ChangeAsk struct {
 	Plan           string    // of the same product
 	Cycle          billing.Cycle
 	Options        map[string]string
-	Prepay         int // instead: so many cycles paid ahead
+	Prepay         int  // instead: so many cycles paid ahead
+	ToBillDay      bool `json:",omitempty"` // instead: moved to the account's bill day
 }
 
 // ChangeTax is what one rate comes to.
@@ -53,6 +54,7 @@ type ChangeQuote struct {
 	Back           billing.Money   `json:"back"`   // with tax, what is given back or kept as credit
 	Amount         billing.Money   `json:"amount"` // a cycle, net, afterwards
 	InvoiceID      uuid.UUID       `json:"invoice_id,omitzero"`
+	Move           *Move           `json:"move,omitempty"` // to the bill day
 	Facts          []catalog.Fact  `json:"facts,omitempty"`
 	KeepsDisk      int             `json:"keeps_disk,omitempty"` // GB that stay although the new plan has fewer
 	CreatedAt      time.Time       `json:"-"`
@@ -140,6 +142,9 @@ var errNoQuote = fault.New(fault.NotFound, "change.quote_unknown", "There is no 
 func (q ChangeQuote) same(o ChangeQuote) bool {
 	one, err := json.Marshal(q.Terms) // as they are kept: what is empty is left out
 	two, err2 := json.Marshal(o.Terms)
+	if (q.Move == nil) != (o.Move == nil) || q.Move != nil && !q.Move.To.Equal(o.Move.To) {
+		return false
+	}
 	return err == nil && err2 == nil && bytes.Equal(one, two) && q.Net == o.Net && q.Total == o.Total && q.Back == o.Back && q.Amount == o.Amount &&
 		q.Price.AtRenewal == o.Price.AtRenewal && q.Price.NextAt.Equal(o.Price.NextAt) && q.Price.Return == o.Price.Return
 }

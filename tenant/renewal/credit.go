@@ -15,8 +15,13 @@ import (
 // they reach, and says how much that is.
 func (s Subscription) credited(next billing.Period) (lines []billing.Line, used int64, err error) {
 	lines, _, err = s.discounted(next)
-	if err != nil || s.Credit.Minor <= 0 {
+	if err != nil || s.Credit.IsZero() {
 		return lines, 0, err
+	}
+	if s.Credit.Minor < 0 { // see beginStub
+		owed := creditLine(s, s.Credit.Minor)
+		owed.Description = "Time before the first period that was not paid for yet"
+		return append(lines, owed), s.Credit.Minor, nil
 	}
 	for _, l := range lines {
 		if l.Net == (billing.Money{}) {
@@ -35,7 +40,7 @@ func (s Subscription) credited(next billing.Period) (lines []billing.Line, used 
 // returnCredit gives a subscription back what an invoice that was withdrawn had taken.
 func returnCredit(ctx context.Context, tx *tenancy.Tx, id, invoice uuid.UUID) error {
 	_, err := tx.NewRaw(`UPDATE subscriptions s SET credit_minor = coalesce(s.credit_minor, 0) - l.net_minor
-		FROM (SELECT sum(net_minor)::bigint AS net_minor FROM invoice_lines WHERE invoice_id = ? AND subscription_id = ? AND kind = 'credit') l WHERE s.id = ? AND l.net_minor < 0`,
+		FROM (SELECT sum(net_minor)::bigint AS net_minor FROM invoice_lines WHERE invoice_id = ? AND subscription_id = ? AND kind = 'credit') l WHERE s.id = ? AND l.net_minor <> 0`,
 		invoice, id, id).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("give credit back to subscription %s: %w", id, err)

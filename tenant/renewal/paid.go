@@ -108,15 +108,21 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscriptio
 }
 
 // begin starts a subscription now: nobody pays for the time a payment took.
-func begin(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription) error {
+func begin(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription) (err error) {
 	s.State, s.AnchorAt = Active, tx.Now().Truncate(time.Microsecond)
 	s.Period = s.Cycle.Period(s.AnchorAt, 0, s.Zone())
-	var err error
+	keep := save
+	if s.Stub != nil {
+		if err := s.beginStub(s.AnchorAt); err != nil {
+			return fmt.Errorf("begin subscription %s on its bill day: %w", s.ID, err)
+		}
+		keep = keepChange
+	}
 	if s.MeteredTo, err = metering.Begin(ctx, tx, s.ID, s.PlanID, s.AnchorAt, s.Zone()); err != nil {
 		return err
 	}
 	s.RenewsAt = p.look(s, tx.Now())
-	if err := save(ctx, tx, s); err != nil {
+	if err := keep(ctx, tx, s); err != nil {
 		return err
 	}
 	if err := recognition.Begin(ctx, tx, s.ID, s.Period); err != nil {

@@ -31,7 +31,22 @@ type Pause struct {
 	Paid     []billing.Period  `json:"paid,omitempty"`     // and not over when it began
 	Past     []billing.Period  `json:"past,omitempty"`     // pauses there were
 	Moved    []billing.Period  `json:"moved,omitempty"`    // what is paid since the last one moved it
+	Of       []billing.Period  `json:"of,omitempty"`       // of each of Paid, and then Moved, the longer one it has a share of; none: they are whole
 	Discount *billing.Discount `json:"discount,omitempty"` // that Paid, and then Moved, was invoiced with; nil: none
+}
+
+// moved is what is paid since the last pause moved it.
+func (p *Pause) moved() []billing.Share {
+	if p == nil {
+		return nil
+	}
+	all := billing.Shares(p.Moved)
+	for i := range p.Of {
+		if len(p.Of) == len(all) {
+			all[i].Whole = p.Of[i]
+		}
+	}
+	return all
 }
 
 // PauseRequest asks to pause a subscription.
@@ -113,7 +128,8 @@ func (d *Desk) pause(ctx context.Context, tx *tenancy.Tx, s *Subscription, r Pau
 	if s.Pause != nil {
 		p.Past = s.Pause.Past
 	}
-	p.Paid, _ = s.paid(now)
+	shares, _ := s.paid(now)
+	p.Paid, p.Of = apart(shares)
 	s.Pause, s.State, s.RenewsAt = &p, Paused, p.Until
 	if err := keepChange(ctx, tx, *s); err != nil {
 		return err
@@ -171,8 +187,8 @@ func (d *Desk) Continue(ctx context.Context, db *tenancy.DB, id, account uuid.UU
 // later by the pause, and the next periods follow it.
 func (s Subscription) continued(at time.Time) Subscription {
 	pause, was := billing.Period{From: s.Pause.At, To: at}, *s.Pause
-	next := Pause{Past: append(append([]billing.Period{}, was.Past...), pause), Moved: billing.Resumed(was.Paid, pause), Discount: was.Discount}
-	s.State, s.Pause = Active, &next
+	next := Pause{Past: append(append([]billing.Period{}, was.Past...), pause), Moved: billing.Resumed(was.Paid, pause), Of: billing.Resumed(was.Of, pause), Discount: was.Discount}
+	s.State, s.Pause, s.Stub = Active, &next, nil
 	if n := len(next.Moved); n > 0 {
 		s.Period = next.Moved[n-1]
 	}

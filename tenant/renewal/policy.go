@@ -26,6 +26,7 @@ type Policy struct {
 	Fee       billing.LateFee // for invoices of renewals that are paid late; zero: none
 	Loyalty   billing.Loyalty // taken off renewals by tenure; nil: nothing is
 	Together  bool            // the renewals of one account on one day make one invoice, unless the account says otherwise
+	Shorten   bool            // what moves to a bill day is credited back to the day that comes next; otherwise it is charged until the first after what is paid
 	FeeSince  time.Time       // invoices issued earlier have no fee: nobody was told of one
 }
 
@@ -55,11 +56,12 @@ type stored struct {
 
 	Reminders map[billing.Cycle]billing.Reminders `json:"reminders"`
 	Together  bool                                `json:"together"`
+	Shorten   bool                                `json:"shorten"`
 }
 
 func (p Policy) stored() stored {
 	x := stored{Lead: p.LeadDays, Reminders: p.Reminders.stored(), Suspend: Days(p.Dunning.SuspendAfter), End: Days(p.Dunning.EndAfter), Notice: Days(p.Dunning.NoticeBefore),
-		Week: p.Week, FeeDays: Days(p.Fee.After), FeePpm: p.Fee.Ppm, FeeAmounts: map[string]int64{}, FeeSince: p.FeeSince, Loyalty: p.Loyalty, Together: p.Together}
+		Week: p.Week, FeeDays: Days(p.Fee.After), FeePpm: p.Fee.Ppm, FeeAmounts: map[string]int64{}, FeeSince: p.FeeSince, Loyalty: p.Loyalty, Together: p.Together, Shorten: p.Shorten}
 	for _, a := range p.Fee.Amounts {
 		x.FeeAmounts[a.Currency] = a.Minor
 	}
@@ -72,7 +74,7 @@ func (p Policy) stored() stored {
 func (x stored) policy() Policy {
 	p := Policy{LeadDays: min(max(x.Lead, 0), mostLead), Reminders: readReminders(x.Reminders),
 		Dunning: billing.Dunning{SuspendAfter: time.Duration(x.Suspend) * day, EndAfter: time.Duration(x.End) * day, NoticeBefore: time.Duration(x.Notice) * day},
-		Week:    x.Week, FeeSince: x.FeeSince, Loyalty: x.Loyalty, Together: x.Together, Fee: billing.LateFee{After: time.Duration(x.FeeDays) * day, Ppm: x.FeePpm}}
+		Week:    x.Week, FeeSince: x.FeeSince, Loyalty: x.Loyalty, Together: x.Together, Shorten: x.Shorten, Fee: billing.LateFee{After: time.Duration(x.FeeDays) * day, Ppm: x.FeePpm}}
 	for _, currency := range slices.Sorted(maps.Keys(x.FeeAmounts)) {
 		p.Fee.Amounts = append(p.Fee.Amounts, billing.Money{Minor: x.FeeAmounts[currency], Currency: currency})
 	}
@@ -188,7 +190,7 @@ func SavePolicy(ctx context.Context, db *tenancy.DB, p Policy, by audit.Origin) 
 		}
 		return by.Record(ctx, tx, "settings.renewals_changed", audit.Target{Kind: "settings", ID: "renewals"}, map[string]any{
 			"lead_days": x.Lead, "reminders": x.Reminders, "try_days": x.Tries, "suspend_days": x.Suspend, "end_days": x.End,
-			"notice_days": x.Notice, "week": x.Week, "fee_days": x.FeeDays, "fee_ppm": x.FeePpm, "fee_amounts": x.FeeAmounts, "loyalty": x.Loyalty, "together": x.Together,
+			"notice_days": x.Notice, "week": x.Week, "fee_days": x.FeeDays, "fee_ppm": x.FeePpm, "fee_amounts": x.FeeAmounts, "loyalty": x.Loyalty, "together": x.Together, "shorten": x.Shorten,
 		})
 	})
 }

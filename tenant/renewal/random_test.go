@@ -70,6 +70,7 @@ func (l *life) live(steps int) {
 	})
 	l.accounts = []uuid.UUID{l.customer("ida", true), l.customer("otto", false)}
 	l.joins(l.accounts[0], true)
+	l.billDay(l.accounts[1], 7)
 	l.buy()
 	l.buy()
 	for range steps {
@@ -131,7 +132,7 @@ func (l *life) jobs() {
 func (l *life) step() (string, error) {
 	ctx, sub := l.t.Context(), l.subs[l.rnd.IntN(len(l.subs))]
 	l.leaks = l.rnd.IntN(3) == 0
-	switch l.rnd.IntN(13) {
+	switch l.rnd.IntN(14) {
 	case 0:
 		if l.leaks = false; len(l.subs) < 5 {
 			l.buy()
@@ -168,6 +169,8 @@ func (l *life) step() (string, error) {
 		return "week", err
 	case 9:
 		return "credit", l.credit(ctx)
+	case 11:
+		return "move", l.offer(ctx, renewal.ChangeAsk{SubscriptionID: sub, ToBillDay: true})
 	case 10:
 		return "ahead", l.offer(ctx, renewal.ChangeAsk{SubscriptionID: sub, Prepay: 1 + l.rnd.IntN(3)})
 	}

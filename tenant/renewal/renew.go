@@ -239,7 +239,7 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 	for i, s := range subs {
 		next, inv := s.Next(), made[i]
 		s.Renewals++
-		if taken[i] != nil || credits[i] > 0 || noted[i] || moved[s.ID] {
+		if taken[i] != nil || credits[i] != 0 || noted[i] || moved[s.ID] {
 			s.RenewsAt = w.policy.look(s, now)
 			if !inv.IssuedAt.Before(now) {
 				s.Credit.Minor -= credits[i]

@@ -87,6 +87,8 @@ type Subscription struct {
 	PlanPause    int         // days a year for which the plan lets its customer pause it
 	MeteredTo    time.Time   // end of the month whose usage is invoiced next; zero: nothing is metered
 	Reprices     []Repricing // prices that wait for its next periods, the soonest first
+	Stub         *Stub       // what is paid before its anchor, by a bill day; nil: nothing
+	BillDay      int         // of its account; 0: each has its own
 	Together     *bool       // of its account: its renewals of a day make one invoice; nil: as the shop says
 	Total        int         // of the whole list
 	folded       []folded
@@ -127,6 +129,7 @@ type New struct {
 	Items     []Item
 	Discount  *billing.Discount // nil: none
 	Trial     *Trial            // it begins with; nil: none
+	Stub      *Stub             // it begins with; nil: none
 }
 
 // Open keeps a subscription that begins when its order is paid (see Paid).
@@ -156,10 +159,14 @@ func Open(ctx context.Context, tx *tenancy.Tx, n New) (Subscription, error) {
 	if err != nil {
 		return Subscription{}, err
 	}
-	opened, err := read(ctx, tx, `WITH s AS (INSERT INTO subscriptions (id, account_id, order_id, plan_id, label, state, cycle, currency, amount_minor, items, discount, trial, renewals, cancel_reason, cancel_note, created_at, changed_at)
-		VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?::jsonb, ?::jsonb, ?::jsonb, 0, '', '', ?, ?) ON CONFLICT (id) DO NOTHING RETURNING *)
+	stub, err := orNull(n.Stub)
+	if err != nil {
+		return Subscription{}, err
+	}
+	opened, err := read(ctx, tx, `WITH s AS (INSERT INTO subscriptions (id, account_id, order_id, plan_id, label, state, cycle, currency, amount_minor, items, discount, trial, stub, renewals, cancel_reason, cancel_note, created_at, changed_at)
+		VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?::jsonb, ?::jsonb, ?::jsonb, ?::jsonb, 0, '', '', ?, ?) ON CONFLICT (id) DO NOTHING RETURNING *)
 		SELECT `+columns+` FROM s JOIN accounts a ON a.id = s.account_id LEFT JOIN services v ON v.subscription_id = s.id`,
-		n.ID, n.AccountID, n.OrderID, n.PlanID, n.Label, string(n.Cycle), n.Currency, n.Amount.Minor, string(items), discount, trial, tx.Now(), tx.Now())
+		n.ID, n.AccountID, n.OrderID, n.PlanID, n.Label, string(n.Cycle), n.Currency, n.Amount.Minor, string(items), discount, trial, stub, tx.Now(), tx.Now())
 	if err != nil {
 		return Subscription{}, fmt.Errorf("open a subscription: %w", err)
 	}
@@ -190,18 +197,18 @@ func Drop(ctx context.Context, tx *tenancy.Tx, order uuid.UUID) error {
 }
 
 type row struct {
-	ID, AccountID, OrderID, PlanID, MethodID, ServiceID                                         uuid.UUID
-	AccountName, Label, State, Cycle, Currency, CancelReason, CancelNote, TimeZone              string
-	ServiceName, Items, Discount, Change, Picked, Pause, Trial, Taken, Loyalty, Reprices, Stays string
-	AmountMinor, CreditMinor                                                                    int64
-	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt, Since               time.Time
-	MeteredTo                                                                                   time.Time
-	Renewals, Total, PlanPause                                                                  int
-	HasMethod, Debit                                                                            bool
-	OneInvoice                                                                                  *bool
+	ID, AccountID, OrderID, PlanID, MethodID, ServiceID                                               uuid.UUID
+	AccountName, Label, State, Cycle, Currency, CancelReason, CancelNote, TimeZone                    string
+	ServiceName, Items, Discount, Change, Picked, Pause, Trial, Taken, Loyalty, Reprices, Stays, Stub string
+	AmountMinor, CreditMinor                                                                          int64
+	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt, Since                     time.Time
+	MeteredTo                                                                                         time.Time
+	Renewals, Total, PlanPause, BillDay                                                               int
+	HasMethod, Debit                                                                                  bool
+	OneInvoice                                                                                        *bool
 }
 
-const columns = `s.id, s.account_id, a.name AS account_name, a.time_zone, a.one_invoice, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
+const columns = `s.id, s.account_id, a.name AS account_name, a.time_zone, a.one_invoice, coalesce(a.bill_day, 0) AS bill_day, coalesce(s.stub::text, '') AS stub, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
 	s.items::text AS items, coalesce(s.discount::text, '') AS discount, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
 	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.pause::text, '') AS pause, coalesce(s.taken::text, '') AS taken, coalesce(s.stays::text, '') AS stays, coalesce(s.trial::text, '') AS trial, coalesce(s.reprices::text, '') AS reprices,
 	coalesce((SELECT x.value->'loyalty' FROM shop_settings x WHERE x.name = 'renewal')::text, '') AS loyalty, (SELECT min(o.paid_at) FROM orders o WHERE o.account_id = s.account_id) AS since, (SELECT coalesce(pl.pause_days, 0) FROM plans pl WHERE pl.id = s.plan_id) AS plan_pause, coalesce(s.credit_minor, 0) AS credit_minor, s.metered_to, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
@@ -217,13 +224,13 @@ func (r row) subscription() (Subscription, error) {
 		Cycle: billing.Cycle(r.Cycle), Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, MethodID: r.MethodID, AnchorAt: r.AnchorAt,
 		Period: billing.Period{From: r.PeriodFrom, To: r.PeriodTo}, Renewals: r.Renewals, RenewsAt: r.RenewsAt, CancelAt: r.CancelAt,
 		CancelReason: r.CancelReason, CancelNote: r.CancelNote, EndedAt: r.EndedAt, CreatedAt: r.CreatedAt,
-		ServiceID: r.ServiceID, ServiceName: r.ServiceName, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Debit: r.Debit, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause, Since: r.Since, Together: r.OneInvoice,
+		ServiceID: r.ServiceID, ServiceName: r.ServiceName, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Debit: r.Debit, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause, Since: r.Since, Together: r.OneInvoice, BillDay: r.BillDay,
 	}
 	s.Credit = billing.Money{Minor: r.CreditMinor, Currency: r.Currency}
 	for _, x := range []struct {
 		text string
 		into any
-	}{{r.Items, &s.Items}, {r.Change, &s.Change}, {r.Picked, &s.Picked}, {r.Discount, &s.Discount}, {r.Pause, &s.Pause}, {r.Trial, &s.Trial}, {r.Taken, &s.Taken}, {r.Stays, &s.Stays}, {r.Reprices, &s.Reprices}, {r.Loyalty, &s.Loyalty}} {
+	}{{r.Items, &s.Items}, {r.Change, &s.Change}, {r.Picked, &s.Picked}, {r.Discount, &s.Discount}, {r.Pause, &s.Pause}, {r.Trial, &s.Trial}, {r.Taken, &s.Taken}, {r.Stays, &s.Stays}, {r.Stub, &s.Stub}, {r.Reprices, &s.Reprices}, {r.Loyalty, &s.Loyalty}} {
 		if x.text == "" {
 			continue
 		}

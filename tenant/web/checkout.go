@@ -67,6 +67,7 @@ type quoteItem struct {
 	Setup    billing.Money
 	Per      string
 	Trial    string // "14 days free"; empty: it is paid at once
+	Stub     string // "12 days until 1 December 2026"; empty: a whole period is paid
 	Problem  string
 }
 
@@ -162,8 +163,12 @@ func viewItem(x checkout.Item) quoteItem {
 	if x.Trial != nil {
 		v.Trial = trialWords(x.Trial.Days)
 	}
-	for _, part := range x.Parts {
-		v.Lines = append(v.Lines, lineView{Label: part.Label, Amount: part.Amount})
+	for i, part := range x.Parts {
+		one := lineView{Label: part.Label, Amount: part.Amount}
+		if x.Stub != nil {
+			v.Stub, one.Amount = x.Stub.Words(), x.Stub.Parts[i]
+		}
+		v.Lines = append(v.Lines, one)
 	}
 	return v
 }

@@ -41,13 +41,13 @@ func (s *Site) termsRoutes() []surface.Route {
 
 // renewalsView is the policy as it is, or as it was typed.
 type renewalsView struct {
-	Tabs                        []settingsTab
-	Lead, Tries, Suspend, End   string
-	Reminders                   []reminderField
-	Notice, FeeDays, FeePercent string
-	Fees                        []amountCell // one a currency
-	Week, Loyal, Together       bool
-	Loyalty                     string
+	Tabs                           []settingsTab
+	Lead, Tries, Suspend, End      string
+	Reminders                      []reminderField
+	Notice, FeeDays, FeePercent    string
+	Fees                           []amountCell // one a currency
+	Week, Loyal, Together, Shorten bool
+	Loyalty                        string
 }
 
 func newRenewalsView(c *fiber.Ctx, p renewal.Policy) renewalsView {
@@ -63,7 +63,7 @@ func newRenewalsView(c *fiber.Ctx, p renewal.Policy) renewalsView {
 		tries = append(tries, strconv.Itoa(renewal.Days(t)))
 	}
 	v.Tries, v.Week, v.Notice = strings.Join(tries, ", "), p.Week, strconv.Itoa(renewal.Days(p.Dunning.NoticeBefore))
-	v.Together = p.Together
+	v.Together, v.Shorten = p.Together, p.Shorten
 	v.Loyal, v.Loyalty = len(p.Loyalty) > 0, loyaltyText(p.Loyalty)
 	if !v.Loyal {
 		v.Loyalty = loyaltyText(billing.DefaultLoyalty())
@@ -226,7 +226,8 @@ func (s *Site) saveRenewals(c *fiber.Ctx) error {
 		p.Loyalty = readLoyalty(v.Loyalty)
 	}
 	v.Together = c.FormValue("together") != ""
-	p.Together = v.Together
+	v.Shorten = c.FormValue("shorten") != ""
+	p.Together, p.Shorten = v.Together, v.Shorten
 	var err error
 	if p.Fee, err = v.readFee(c); err == nil {
 		err = renewal.SavePolicy(c.UserContext(), surface.DB(c), p, office.By(c))

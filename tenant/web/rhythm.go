@@ -1,9 +1,12 @@
 package web
 
 import (
+	"strconv"
+
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/tenancy"
@@ -36,6 +39,12 @@ type rhythmForm struct {
 	MayEdit  bool
 	Together string // empty: as the shop says; yes, no
 	Choices  []place.Choice
+	BillDay  string // empty: each its own
+	Days     []place.Choice
+	Day      string            // "1st"; empty: there is none
+	Others   []subscriptionRow // that could be moved to the day
+	Root     string            // of the pages about subscriptions
+	MayMove  bool
 }
 
 func newRhythmForm(r renewal.Rhythm, at string, mayEdit bool) rhythmForm {
@@ -45,25 +54,67 @@ func newRhythmForm(r renewal.Rhythm, at string, mayEdit bool) rhythmForm {
 		usual = "one a day"
 	}
 	f.Choices = []place.Choice{{Value: "", Label: "As usual here: " + usual}, {Value: "yes", Label: "One invoice a day for all that renews"}, {Value: "no", Label: "Each renewal has an invoice of its own"}}
+	f.Days = []place.Choice{{Value: "", Label: "Each its own"}}
+	for day := 1; day <= billing.LastBillDay; day++ {
+		f.Days = append(f.Days, place.Choice{Value: strconv.Itoa(day), Label: "The " + billing.Ordinal(day) + " of the month"})
+	}
+	if r.BillDay > 0 {
+		f.BillDay, f.Day = strconv.Itoa(r.BillDay), billing.Ordinal(r.BillDay)
+	}
 	if r.Together != nil {
 		f.Together = map[bool]string{true: "yes", false: "no"}[*r.Together]
 	}
 	return f
 }
 
-// saveTogether keeps what the form says for an account.
-func saveTogether(c *fiber.Ctx, of uuid.UUID) error {
-	var together *bool
+// elsewhere lists what of an account could be moved to its bill day.
+func (f *rhythmForm) elsewhere(c *fiber.Ctx, tx *tenancy.Tx, of uuid.UUID, root string, mayMove bool) error {
+	f.Root, f.MayMove = root, mayMove
+	if f.BillDay == "" {
+		return nil
+	}
+	found, err := renewal.List(c.UserContext(), tx, renewal.Filter{AccountID: of, State: renewal.Active, Uncounted: true})
+	for _, row := range subscriptionRows(found) {
+		if row.MayMove(tx.Now()) {
+			f.Others = append(f.Others, row)
+		}
+	}
+	return err
+}
+
+// saveRhythmOf keeps what the form says for an account.
+func saveRhythmOf(c *fiber.Ctx, of uuid.UUID) error {
+	var is renewal.Rhythm
 	switch c.FormValue("together") {
 	case "":
 	case "yes":
-		together = new(true)
+		is.Together = new(true)
 	case "no":
-		together = new(false)
+		is.Together = new(false)
 	default:
 		return fault.Field("together", "account.bad_invoicing", "Please choose one.")
 	}
-	return renewal.SetTogether(c.UserContext(), surface.DB(c), of, together, office.By(c))
+	if day := c.FormValue("bill_day"); day != "" {
+		n, err := strconv.Atoi(day)
+		if err != nil || n == 0 {
+			n = -1 // refused with what may be given
+		}
+		is.BillDay = n
+	}
+	return renewal.SetRhythm(c.UserContext(), surface.DB(c), of, is, office.By(c))
+}
+
+// quoteBillDay handles POST …/:subscription/bill-day: what moving to the bill day comes to.
+func (s *Site) quoteBillDay(c *fiber.Ctx) error {
+	w, err := s.changes(c)
+	if err != nil {
+		return err
+	}
+	q, err := s.renewalDesk().QuoteChange(c.UserContext(), surface.DB(c), renewal.ChangeAsk{SubscriptionID: w.id, AccountID: w.account, ToBillDay: true})
+	if err != nil {
+		return office.Refused(c, err, w.at)
+	}
+	return surface.Redirect(c, w.at+"/change/"+q.ID.String(), "")
 }
 
 type rhythmView struct {
@@ -75,8 +126,11 @@ type rhythmView struct {
 func readRhythm(c *fiber.Ctx) (v rhythmView, err error) {
 	err = inAccount(c, func(tx *tenancy.Tx, a account.Acting) error {
 		r, err := renewal.RhythmOf(c.UserContext(), tx, a.AccountID)
+		if err != nil {
+			return err
+		}
 		v = rhythmView{headOf(a, "/invoicing"), newRhythmForm(r, rhythmPath, a.May(account.Pay))}
-		return err
+		return v.Form.elsewhere(c, tx, a.AccountID, "/client/subscriptions/", a.May(account.Buy))
 	})
 	return v, err
 }
@@ -99,7 +153,7 @@ func (s *Site) saveRhythm(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if err := saveTogether(c, a.AccountID); err != nil {
+	if err := saveRhythmOf(c, a.AccountID); err != nil {
 		v, failed := readRhythm(c)
 		if failed != nil {
 			return failed
@@ -138,8 +192,11 @@ func (s *Site) readCustomerRhythm(c *fiber.Ctx) (v customerRhythm, err error) {
 			return errNoAccount()
 		}
 		r, err := renewal.RhythmOf(c.UserContext(), tx, v.In.ID)
+		if err != nil {
+			return err
+		}
 		v.Form = newRhythmForm(r, "/manage/customers/"+v.X.ID.String()+"/invoicing?account="+v.In.ID.String(), p.May(identity.SalesWrite))
-		return err
+		return v.Form.elsewhere(c, tx, v.In.ID, "/manage/subscriptions/", v.Form.MayEdit)
 	})
 	return v, err
 }
@@ -159,7 +216,7 @@ func (s *Site) saveCustomerRhythm(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if err := saveTogether(c, v.In.ID); err != nil {
+	if err := saveRhythmOf(c, v.In.ID); err != nil {
 		return surface.FormError(c, err, "manage", "manage/customer-invoicing", "Invoicing of "+v.In.Name, v)
 	}
 	return surface.Redirect(c, v.Form.At, "Saved. Invoices that are not made yet follow it.")

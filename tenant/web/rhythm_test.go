@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
 )
@@ -22,10 +23,28 @@ func TestHowAnAccountIsInvoiced(t *testing.T) {
 		says(t, wrong, c.Send(t, "POST", at, url.Values{"together": {wrong}}), 422, "Please choose one.")
 		says(t, wrong, team.Send(t, "POST", behalf, url.Values{"together": {wrong}}), 422, "Please choose one.")
 	}
+	for _, wrong := range []string{"0", "29", "-1", "1e1", "first", "99999999999999999999"} {
+		says(t, wrong, c.Send(t, "POST", at, url.Values{"bill_day": {wrong}}), 422, "Choose a day from 1 to 28")
+	}
 	says(t, "chosen", c.Send(t, "POST", at, url.Values{"together": {"yes"}}), 303)
 	says(t, "the team sees it", team.Send(t, "GET", behalf, nil), 200, `value="yes" checked`)
 	says(t, "the team changes it", team.Send(t, "POST", behalf, url.Values{"together": {"no"}}), 303)
 	says(t, "as it is now", c.Send(t, "GET", at, nil), 200, `value="no" checked`)
+	sub := e.things[e.A.ID][":subscription"]
+	says(t, "no day", c.Send(t, "POST", "/client/subscriptions/"+sub+"/bill-day", nil), 303)
+	must(t, e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error { // what is billed by use keeps its day
+		_, err := tx.NewRaw("UPDATE subscriptions SET metered_to = NULL").Exec(t.Context())
+		return err
+	}))
+	says(t, "a day", c.Send(t, "POST", at, url.Values{"bill_day": {"28"}}), 303)
+	says(t, "what can be moved", c.Send(t, "GET", at, nil), 200, `value="28" selected`, "What renews on another day", "Move to the 28th")
+	says(t, "the team can, too", team.Send(t, "GET", behalf, nil), 200, "/manage/subscriptions/"+sub+"/bill-day")
+	a := c.Send(t, "POST", "/client/subscriptions/"+sub+"/bill-day", nil)
+	says(t, "the price", c.Send(t, "GET", a.Where, nil), 200, "to your bill day", "and move it", " of 3")
+	if a := e.as(t, e.B, identity.CustomerMember).Send(t, "POST", "/client/subscriptions/"+sub+"/bill-day", nil); a.Status != 404 {
+		t.Errorf("the neighbour: %d", a.Status)
+	}
+	says(t, "accepted", c.Send(t, "POST", a.Where, nil), 303)
 	says(t, "written down", team.Send(t, "GET", "/manage/activity", nil), 200, "account.invoicing_changed")
 	if a := team.Send(t, "GET", strings.Replace(behalf, e.things[e.A.ID][":customer"], e.things[e.B.ID][":customer"], 1), nil); a.Status != 404 {
 		t.Errorf("the neighbour's customer: %d", a.Status)

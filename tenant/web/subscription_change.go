@@ -31,6 +31,7 @@ func (s *Site) changeRoutes(root string, needs identity.Permission) []surface.Ro
 		at("POST", "change", s.quoteChange),
 		at("POST", "drop-change", s.dropChange),
 		at("POST", "prepay", s.quoteAhead),
+		at("POST", "bill-day", s.quoteBillDay),
 		at("GET", "change/:offer", s.showChange),
 		at("POST", "change/:offer", s.acceptChange),
 	}
@@ -246,6 +247,16 @@ func (v *offerPage) words(locale string) {
 		v.Confirm = "Pay " + v.Q.Total.Format(locale) + " ahead"
 		v.Notes = append(v.Notes, "It is paid until then as soon as the invoice is paid. The price does not change meanwhile.")
 		return
+	case v.Q.Move != nil:
+		v.Confirm = "Move it"
+		if v.Q.Total.Minor > 0 {
+			v.Confirm = "Pay " + v.Q.Total.Format(locale) + " and move it"
+		}
+		v.Notes = append(v.Notes, "Every period after that begins on this day of the month.")
+		if p.Return == billing.DowngradeCredit {
+			v.Notes = append(v.Notes, "What you have paid beyond that day is taken off your next invoices.")
+		}
+		return
 	case p.AtRenewal:
 		v.Confirm = "Change at the renewal"
 	case v.Q.Total.Minor > 0:
@@ -319,6 +330,9 @@ func (s *Site) acceptChange(c *fiber.Ctx) error {
 	}
 	if method == "" && w.surface == "client" {
 		return surface.Redirect(c, "/client/invoices/"+q.InvoiceID.String()+"/pay", "")
+	}
+	if q.Move != nil {
+		return surface.Redirect(c, w.at, "The invoice is made. It is moved as soon as that is paid.")
 	}
 	if q.Ask.Prepay > 0 {
 		return surface.Redirect(c, w.at, "The invoice is made. It is paid ahead as soon as that is paid.")
