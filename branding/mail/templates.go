@@ -59,6 +59,7 @@ const (
 	PriceChange            = "price_change" // a new price is coming
 	PriceChangeCancelled   = "price_change_cancelled"
 	PriceAgreed            = "price_agreed"
+	QuotaNear              = "quota_near"  // what a plan includes comes to its end
 	SpendLimit             = "spend_limit" // usage comes near what a customer wants to spend
 )
 
@@ -125,16 +126,17 @@ var Templates = map[string][]string{
 	DebitMandate:           {"name", "method", "reference", "text", "link"},
 	ServiceSuspendedUnpaid: {"name", "what", "number", "open", "ends", "link"}, // ends: when it is deleted
 	SubscriptionCancelled:  {"name", "what", "ends", "link"},
-	SubscriptionEnding:     {"name", "what", "number", "open", "ends", "link"},                    // ends: when it is deleted
-	MoreTime:               {"name", "what", "number", "open", "next", "off", "link"},             // next: when it is charged, empty: it is not; off: when it is turned off
-	SubscriptionStayed:     {"name", "what", "off", "price", "full", "link"},                      // off: 30 % off the next 2 invoices
-	SubscriptionPaused:     {"name", "what", "until", "reason", "link"},                           // reason: may be empty
-	SubscriptionContinued:  {"name", "what", "until", "link"},                                     // until: paid until
-	SubscriptionEnded:      {"name", "what", "reason", "link"},                                    // reason: cancelled or unpaid
-	PlanChanged:            {"name", "what", "amount", "every", "next", "link"},                   // amount: net, a cycle; next: the date of the next invoice
-	ChangeFailed:           {"name", "what", "wanted", "paid", "link"},                            // paid: yes when money goes back; empty: nothing was paid
-	PriceChange:            {"name", "subject", "list", "first", "link"},                          // list: a line each, with the price until then, the new one and its day; first: the first of the days
-	PriceChangeCancelled:   {"name", "subject", "list", "link"},                                   // list: a line each, with what it goes on costing
-	PriceAgreed:            {"name", "subject", "list", "until", "link"},                          // until: the last day, empty: it has none
-	SpendLimit:             {"name", "what", "percent", "spent", "limit", "until", "off", "link"}, // spent, limit: net; until: a date; off: yes when it was turned off, otherwise empty
+	SubscriptionEnding:     {"name", "what", "number", "open", "ends", "link"},                     // ends: when it is deleted
+	MoreTime:               {"name", "what", "number", "open", "next", "off", "link"},              // next: when it is charged, empty: it is not; off: when it is turned off
+	SubscriptionStayed:     {"name", "what", "off", "price", "full", "link"},                       // off: 30 % off the next 2 invoices
+	SubscriptionPaused:     {"name", "what", "until", "reason", "link"},                            // reason: may be empty
+	SubscriptionContinued:  {"name", "what", "until", "link"},                                      // until: paid until
+	SubscriptionEnded:      {"name", "what", "reason", "link"},                                     // reason: cancelled or unpaid
+	PlanChanged:            {"name", "what", "amount", "every", "next", "link"},                    // amount: net, a cycle; next: the date of the next invoice
+	ChangeFailed:           {"name", "what", "wanted", "paid", "link"},                             // paid: yes when money goes back; empty: nothing was paid
+	PriceChange:            {"name", "subject", "list", "first", "link"},                           // list: a line each, with the price until then, the new one and its day; first: the first of the days
+	PriceChangeCancelled:   {"name", "subject", "list", "link"},                                    // list: a line each, with what it goes on costing
+	PriceAgreed:            {"name", "subject", "list", "until", "link"},                           // until: the last day, empty: it has none
+	QuotaNear:              {"name", "what", "meter", "percent", "used", "limit", "until", "link"}, // meter: its name; used, limit: with their unit; link: where the plan is changed
+	SpendLimit:             {"name", "what", "percent", "spent", "limit", "until", "off", "link"},  // spent, limit: net; until: a date; off: yes when it was turned off, otherwise empty
 }

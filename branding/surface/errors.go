@@ -25,6 +25,7 @@ type Problem struct {
 	Instance string            `json:"instance,omitempty"` // the request's id
 	Code     string            `json:"code"`
 	Fields   map[string]string `json:"fields,omitempty"`
+	Next     string            `json:"next,omitempty"` // path of the page on which a person gets further
 }
 
 // answerError is the one place that turns an error into an answer.
@@ -106,7 +107,7 @@ func fiberFault(fe *fiber.Error) *fault.Fault {
 func (s *Surface) problem(c *fiber.Ctx, status int, f *fault.Fault) error {
 	body, err := json.Marshal(Problem{
 		Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: f.Message,
-		Instance: RequestID(c), Code: f.Code, Fields: f.Fields,
+		Instance: RequestID(c), Code: f.Code, Fields: f.Fields, Next: f.Next,
 	})
 	if err != nil {
 		return err

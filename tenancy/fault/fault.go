@@ -68,6 +68,7 @@ type Fault struct {
 	Code    string            // stable, dotted, for machines: "domain.taken"
 	Message string            // one or two plain sentences for the person
 	Fields  map[string]string // per form field, in the person's words
+	Next    string            // path of the page on which whoever asked gets further; empty: there is none
 	Err     error             // for the log; may be nil
 }
 
@@ -103,6 +104,13 @@ func Fields(code string, fields map[string]string) error {
 		return nil
 	}
 	return &Fault{Kind: Invalid, Code: code, Message: "Please look at the marked fields.", Fields: fields}
+}
+
+// Leading is a fault with the path of the page on which whoever asked gets further.
+func Leading(err error, path string) error {
+	f := *From(err)
+	f.Next = path
+	return &f
 }
 
 // From returns the fault in err's chain, or an Internal one around err.

@@ -334,7 +334,7 @@ func TestRolesAndCalls(t *testing.T) {
 		"PATCH /services/x": engineers, "POST /services/x/power": engineers, "POST /services/x/rebuild": engineers, "POST /services/x/password": engineers, "GET /services/x/credentials": engineers,
 		"POST /quotes": money, "POST /orders": money, "POST /subscriptions/x/cancel": money, "POST /subscriptions/x/resume": money, "DELETE /payment-methods/x": money, "POST /payment-methods/x/default": money,
 		"POST /subscriptions/x/offer": money, "POST /subscriptions/x/stay": money, "POST /subscriptions/x/pause": money, "POST /subscriptions/x/continue": money, "POST /invoices/x/week": money,
-		"POST /subscriptions/x/quotes": money, "POST /quotes/x/accept": money, "GET /upcoming-invoices": reads, "GET /subscriptions/x/usage": everyone, "POST /usage-events": {},
+		"POST /subscriptions/x/quotes": money, "POST /quotes/x/accept": money, "GET /upcoming-invoices": reads, "GET /subscriptions/x/usage": everyone, "POST /usage-events": {}, "POST /usage-checks": everyone,
 		"GET /account/invoicing": reads, "PATCH /account/invoicing": money, "GET /credit": reads, "GET /referrals": reads, "POST /invoices/x/credit": money,
 	}
 	for _, route := range (&api.API{}).Routes() {

@@ -261,7 +261,7 @@ func TestEachCallWantsItsScope(t *testing.T) {
 		"GET /subscriptions": access.ServicesRead, "GET /subscriptions/x": access.ServicesRead, "POST /subscriptions/x/cancel": access.SubscriptionsWrite, "POST /subscriptions/x/resume": access.SubscriptionsWrite,
 		"GET /payment-methods": access.BillingRead, "DELETE /payment-methods/x": access.BillingWrite, "POST /payment-methods/x/default": access.BillingWrite, "GET /invoices/x/timeline": access.BillingRead,
 		"POST /subscriptions/x/offer": access.SubscriptionsWrite, "POST /subscriptions/x/stay": access.SubscriptionsWrite, "POST /subscriptions/x/pause": access.SubscriptionsWrite, "POST /subscriptions/x/continue": access.SubscriptionsWrite, "POST /invoices/x/week": access.BillingWrite,
-		"POST /subscriptions/x/quotes": access.OrdersWrite, "POST /quotes/x/accept": access.OrdersWrite, "GET /upcoming-invoices": access.BillingRead, "GET /subscriptions/x/usage": access.UsageRead, "POST /usage-events": access.UsageWrite,
+		"POST /subscriptions/x/quotes": access.OrdersWrite, "POST /quotes/x/accept": access.OrdersWrite, "GET /upcoming-invoices": access.BillingRead, "GET /subscriptions/x/usage": access.UsageRead, "POST /usage-events": access.UsageWrite, "POST /usage-checks": access.UsageRead,
 		"GET /account/invoicing": access.BillingRead, "PATCH /account/invoicing": access.BillingWrite, "GET /credit": access.BillingRead, "GET /referrals": access.BillingRead, "POST /invoices/x/credit": access.BillingWrite,
 	}
 	for _, r := range (&api.API{}).Routes() {

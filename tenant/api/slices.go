@@ -58,6 +58,7 @@ func (a *API) operations() []operation {
 		{method: post, path: "/subscriptions/:id/quotes", scope: access.OrdersWrite, write: true, do: a.quoteChange},
 		{method: post, path: "/quotes/:id/accept", scope: access.OrdersWrite, write: true, do: a.acceptChange},
 		{method: get, path: "/subscriptions/:id/usage", scope: access.UsageRead, do: a.getUsage},
+		{method: post, path: "/usage-checks", scope: access.UsageRead, perMinute: 1500, do: a.checkUsage},
 		// Not under a key either: each event has a name of its own.
 		{method: post, path: "/usage-events", scope: access.UsageWrite, perMinute: 1500, do: a.recordUsage},
 		{method: get, path: "/upcoming-invoices", scope: access.BillingRead, do: a.upcomingInvoices},

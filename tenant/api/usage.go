@@ -128,12 +128,12 @@ func (a *API) recordUsage(c call) (int, any, error) {
 		default:
 			out.Refused++
 			if o.Reason == metering.QuotaUsedUp {
-				quota = events[i].SubscriptionID
+				quota = o.Of
 			}
 		}
 	}
 	if quota != uuid.Nil {
-		way := "/client/subscriptions/" + quota.String() + "/change"
+		way := metering.ChangePath(quota)
 		out.Upgrade = &way
 	}
 	return out.status(quota != uuid.Nil), out, nil
@@ -151,6 +151,39 @@ func (u usageAnswer) status(quota bool) int {
 		return fiber.StatusPaymentRequired
 	}
 	return fiber.StatusUnprocessableEntity
+}
+
+type grant struct {
+	SubscriptionID uuid.UUID  `json:"subscription_id"`
+	Meter          string     `json:"meter"`
+	Capped         bool       `json:"capped"`
+	Used           string     `json:"used"`
+	Included       string     `json:"included"`
+	Left           string     `json:"left"`
+	PeriodTo       *time.Time `json:"period_to"`
+}
+
+// checkUsage handles POST /usage-checks: whether a plan would still grant something. Nothing is
+// used by asking; 402 says that it would not, and where there is more.
+func (a *API) checkUsage(c call) (int, any, error) {
+	var in struct {
+		SubscriptionID text `json:"subscription_id"`
+		ServiceID      text `json:"service_id"`
+		Meter          text `json:"meter"`
+		Value          text `json:"value"`
+	}
+	if err := decode(c, &in); err != nil {
+		return 0, nil, err
+	}
+	var g metering.Grant
+	err := c.db.View(c.ctx(), func(tx *tenancy.Tx) (err error) {
+		g, err = metering.Ask(c.ctx(), tx, metering.Question{SubscriptionID: named(in.SubscriptionID), ServiceID: named(in.ServiceID), Meter: string(in.Meter), Value: string(in.Value)}, c.caller.AccountID)
+		return err
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	return fiber.StatusOK, grant{g.SubscriptionID, g.Meter.Code, g.Meter.Capped, g.Used.FloatString(6), g.Meter.Included, g.Left.FloatString(6), moment(g.Period.To)}, nil
 }
 
 type meterUsage struct {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/access"
 	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/metering"
 )
 
 // teamToken is a token of the shop's own programs.
@@ -36,6 +39,7 @@ func (l *lab) metered(who tenancy.Tenant, c customer) uuid.UUID {
 	l.exec(who, `INSERT INTO plans (id, product_id, slug, name, summary, facts, recommended, position, visibility, created_at, changed_at) VALUES (?, ?, 'data', 'Data', '', '[]', false, 1, 'public', now(), now())`, plan, product)
 	for _, f := range []catalog.MeterForm{
 		{PlanID: plan, Code: "traffic", Name: "Traffic", Unit: "GB", Aggregation: "sum", Feed: "api", Model: "graduated", Tiers: map[string]string{"EUR": "0.10"}},
+		{PlanID: plan, Code: "users", Name: "Users", Aggregation: "unique", Attribute: "user", Feed: "api", Model: "graduated", Included: "2", Capped: true, Tiers: map[string]string{"EUR": "0"}},
 		{PlanID: plan, Code: "calls", Name: "Calls", Aggregation: "sum", Feed: "api", Model: "graduated", Included: "5", Capped: true, Tiers: map[string]string{"EUR": "0"}},
 	} {
 		if _, err := catalog.SaveMeter(l.t.Context(), l.DB(who), f, audit.Origin{}); err != nil {
@@ -119,6 +123,94 @@ func TestUsageIsToldOnceAndRead(t *testing.T) {
 	l.exec(l.A, "UPDATE people SET role = 'support' WHERE world = 'reseller'")
 	if got := post("a.test", token, event("z", "traffic", 1)); got.status != 403 {
 		t.Errorf("a token of somebody who may no more: %d", got.status)
+	}
+}
+
+// TestAQuotaIsAskedAboutAndToldOf: asking uses nothing, what is used up answers 402 with the way
+// to more, each step is written of once, and of many who want the last units at once only so many
+// get them. The next month begins anew.
+func TestAQuotaIsAskedAboutAndToldOf(t *testing.T) {
+	l := newLab(t)
+	ada, eve := l.customer(l.A, every...), l.customer(l.A, every...)
+	sub, token := l.metered(l.A, ada), l.teamToken(l.A)
+	l.Clock.Advance(time.Hour)
+	ask := func(token string, meter string, value any) said {
+		t.Helper()
+		return l.call("POST", "/usage-checks", token, map[string]any{"subscription_id": sub, "meter": meter, "value": value})
+	}
+	mails := func() (n int) {
+		t.Helper()
+		if err := l.DB(l.A).View(t.Context(), func(tx *tenancy.Tx) error {
+			return tx.NewRaw("SELECT count(*) FROM mails WHERE template = 'quota_near'").Scan(t.Context(), &n)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	use := func(id string) metering.Status {
+		out, err := l.slices.Metering.Record(t.Context(), l.DB(l.A), []metering.Event{{Source: "edge", ID: id, SubscriptionID: sub, Meter: "calls", At: l.Clock.Now()}})
+		if err != nil {
+			t.Error(err)
+			return ""
+		}
+		return out[0].Status
+	}
+	for range 2 {
+		if got := ask(ada.token, "calls", 5); got.status != 200 || got.json["left"] != "5.000000" || got.json["capped"] != true {
+			t.Errorf("all of it: %d %s", got.status, got.body)
+		}
+	}
+	if got := ask(token, "calls", "5.5"); got.status != 402 || got.code() != "usage.quota_used_up" || got.json["next"] != "/client/subscriptions/"+sub.String()+"/change" {
+		t.Errorf("more than there is: %d %s", got.status, got.body)
+	}
+	if got := ask(ada.token, "traffic", 1000); got.status != 200 || got.json["capped"] != false {
+		t.Errorf("what is paid for: %d %s", got.status, got.body)
+	}
+	for _, x := range []struct {
+		token, meter string
+		value        any
+		status       int
+	}{{eve.token, "calls", 1, 404}, {ada.token, "nothing", 1, 404}, {ada.token, "calls", -1, 422}, {ada.token, "calls", "1e9", 422}, {l.teamToken(l.B), "calls", 1, 401}} {
+		if got := ask(x.token, x.meter, x.value); got.status != x.status {
+			t.Errorf("%+v: %d %s", x, got.status, got.body)
+		}
+	}
+	if use("1") != metering.Accepted || use("2") != metering.Accepted || mails() != 0 {
+		t.Errorf("two of five: %d letters", mails())
+	}
+	var taken atomic.Int32
+	var group sync.WaitGroup
+	for i := range 12 {
+		group.Go(func() {
+			if use(fmt.Sprint("at once ", i)) == metering.Accepted {
+				taken.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	if taken.Load() != 3 || mails() != 2 {
+		t.Errorf("%d of the last three were taken, %d letters at 75 and 100 %%", taken.Load(), mails())
+	}
+	if got := ask(ada.token, "calls", nil); got.status != 402 {
+		t.Errorf("nothing is left: %d %s", got.status, got.body)
+	}
+	// Of different values so many may come, each as often as it likes.
+	seen := func(id, user string) metering.Status {
+		out, err := l.slices.Metering.Record(t.Context(), l.DB(l.A), []metering.Event{{Source: "door", ID: id, SubscriptionID: sub, Meter: "users", At: l.Clock.Now(), Attributes: map[string]string{"user": user}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out[0].Status
+	}
+	if a, b, again, c := seen("1", "ann"), seen("2", "ben"), seen("3", "ann"), seen("4", "cas"); a != metering.Accepted || b != metering.Accepted || again != metering.Accepted || c != metering.Refused {
+		t.Errorf("two users of two: %s %s, again %s, and a third %s", a, b, again, c)
+	}
+	if mails() != 3 {
+		t.Errorf("%d letters", mails())
+	}
+	l.Clock.Advance(32 * 24 * time.Hour)
+	if use("next month") != metering.Accepted {
+		t.Error("the next month does not begin anew")
 	}
 }
 

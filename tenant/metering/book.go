@@ -22,6 +22,7 @@ type book struct {
 	tx      *tenancy.Tx
 	totals  map[totalKey]*total
 	touched map[totalKey]bool
+	was     map[totalKey]*big.Rat // of capped meters, before what is told now
 }
 
 // wanted is a total there has to be.

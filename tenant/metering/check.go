@@ -41,8 +41,9 @@ const (
 // Outcome is what became of one event.
 type Outcome struct {
 	Status  Status
-	Reason  string // of a refusal, for programs
-	Message string // and for people
+	Reason  string    // of a refusal, for programs
+	Message string    // and for people
+	Of      uuid.UUID // the subscription whose quota is used up
 }
 
 // The reasons of refusals.
@@ -57,7 +58,9 @@ const (
 	QuotaUsedUp         = "quota_used_up"
 )
 
-func refused(reason, message string) Outcome { return Outcome{Refused, reason, message} }
+func refused(reason, message string) Outcome {
+	return Outcome{Status: Refused, Reason: reason, Message: message}
+}
 
 const (
 	maxSource     = 80

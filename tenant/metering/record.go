@@ -74,6 +74,9 @@ func (d *Desk) RecordIn(ctx context.Context, tx *tenancy.Tx, events []Event) ([]
 	if err := schedule(ctx, tx, news); err != nil {
 		return nil, err
 	}
+	if err := d.warn(ctx, tx, b, news); err != nil {
+		return nil, err
+	}
 	return out, d.watch(ctx, tx, limited(all, news))
 }
 
@@ -227,27 +230,40 @@ func (b *book) keep(ctx context.Context, news []told, out []Outcome) ([]told, er
 	return fresh, nil
 }
 
-// capped refuses what a plan grants no more of. What was told before is no news.
+// capped refuses what a plan grants no more of. What was told before is no news, and a value
+// that was counted before takes nothing.
 func (b *book) capped(ctx context.Context, news []told, out []Outcome) ([]told, error) {
 	left := map[totalKey]*big.Rat{}
+	b.was = map[totalKey]*big.Rat{}
+	marked, err := b.marked(ctx, news)
+	if err != nil {
+		return nil, err
+	}
 	var over []told
 	for _, t := range news {
 		if !t.meter.Capped {
 			continue
 		}
-		k := t.total()
+		k, takes := t.total(), t.value
+		if t.meter.Aggregation == billing.MeterUnique {
+			if takes = new(big.Rat); !marked[t.counted()] {
+				takes.SetInt64(1)
+			}
+		}
 		if left[k] == nil {
 			included, err := billing.ParseQuantity(t.meter.Included)
 			if err != nil {
 				return nil, err
 			}
+			b.was[k] = new(big.Rat).Set(b.totals[k].sum)
 			left[k] = included.Sub(included, b.totals[k].sum)
 		}
-		if left[k].Cmp(t.value) < 0 {
+		if left[k].Cmp(takes) < 0 {
 			over = append(over, t)
 			continue
 		}
-		left[k].Sub(left[k], t.value)
+		left[k].Sub(left[k], takes)
+		marked[t.counted()] = true
 	}
 	if len(over) == 0 {
 		return news, nil
@@ -261,9 +277,53 @@ func (b *book) capped(ctx context.Context, news []told, out []Outcome) ([]told, 
 		if !known[t.name()] {
 			drop[t.place] = true
 			out[t.place] = refused(QuotaUsedUp, "The plan includes "+t.meter.Words(t.sub.Currency, "en")+". Upgrade the plan for more.")
+			out[t.place].Of = t.sub.ID
 		}
 	}
 	return slices.DeleteFunc(news, func(t told) bool { return drop[t.place] }), nil
+}
+
+// counted names a value that is counted once a month.
+func (t told) counted() string {
+	return t.sub.ID.String() + t.meter.ID.String() + t.period.From.UTC().Format(time.RFC3339Nano) + t.mark
+}
+
+// marked are those values of capped meters that were counted before. Their totals are locked.
+func (b *book) marked(ctx context.Context, news []told) (map[string]bool, error) {
+	type row struct {
+		Sub   uuid.UUID `json:"s"`
+		Meter uuid.UUID `json:"m"`
+		From  time.Time `json:"f"`
+		Mark  string    `json:"k"`
+	}
+	known := map[string]bool{}
+	var asked []row
+	for _, t := range news {
+		if t.meter.Capped && t.meter.Aggregation == billing.MeterUnique {
+			asked = append(asked, row{t.sub.ID, t.meter.ID, t.period.From, t.mark})
+		}
+	}
+	if len(asked) == 0 {
+		return known, nil
+	}
+	text, err := rows(asked)
+	if err != nil {
+		return nil, err
+	}
+	var found []struct {
+		Sub, Meter uuid.UUID
+		At         time.Time
+		Mark       string
+	}
+	err = b.tx.NewRaw(`SELECT r.s AS sub, r.m AS meter, r.f AS at, r.k AS mark FROM jsonb_to_recordset(?::jsonb) AS r(s uuid, m uuid, f timestamptz, k text)
+		JOIN usage_marks x ON x.subscription_id = r.s AND x.meter_id = r.m AND x.period_from = r.f AND x.mark = r.k`, text).Scan(ctx, &found)
+	if err != nil {
+		return nil, fmt.Errorf("look for values that were counted: %w", err)
+	}
+	for _, r := range found {
+		known[r.Sub.String()+r.Meter.String()+r.At.UTC().Format(time.RFC3339Nano)+r.Mark] = true
+	}
+	return known, nil
 }
 
 func knownEvents(ctx context.Context, tx *tenancy.Tx, all []told) (map[string]bool, error) {

@@ -112,12 +112,8 @@ func (d *Desk) weighLimit(ctx context.Context, tx *tenancy.Tx, u Usage) error {
 	return d.write(ctx, tx, u, key, step, stops)
 }
 
-// write writes to whom invoices go, with a copy for whom the account chose.
+// write writes that a limit is near.
 func (d *Desk) write(ctx context.Context, tx *tenancy.Tx, u Usage, key string, step int, stops bool) error {
-	to, err := account.ForInvoice(ctx, tx, u.AccountID)
-	if err != nil || to.Email == "" || d.Mail == nil {
-		return err
-	}
 	what, off := u.Label, ""
 	if u.name != "" && u.name != u.Label {
 		what += " (" + u.name + ")"
@@ -125,20 +121,32 @@ func (d *Desk) write(ctx context.Context, tx *tenancy.Tx, u Usage, key string, s
 	if stops {
 		off = "yes"
 	}
-	data := map[string]string{
-		"name": to.Name, "what": what, "percent": strconv.Itoa(step), "spent": u.Net.Format(to.Locale), "limit": u.Limit.Money(u.Net.Currency).Format(to.Locale),
-		"until": u.Period.To.In(u.zone).Format("2 January 2006"), "off": off, "link": "/client/subscriptions/" + u.SubscriptionID.String(),
-	}
-	if err := d.Mail.Enqueue(ctx, tx, mail.Message{Key: key, Template: mail.SpendLimit, To: to.Email, Data: data}); err != nil {
+	return d.post(ctx, tx, u.AccountID, key, mail.SpendLimit, func(locale string) map[string]string {
+		return map[string]string{
+			"what": what, "percent": strconv.Itoa(step), "spent": u.Net.Format(locale), "limit": u.Limit.Money(u.Net.Currency).Format(locale),
+			"until": u.Period.To.In(u.zone).Format("2 January 2006"), "off": off, "link": "/client/subscriptions/" + u.SubscriptionID.String(),
+		}
+	})
+}
+
+// post writes to whom an account's invoices go, with a copy for whom the account chose.
+func (d *Desk) post(ctx context.Context, tx *tenancy.Tx, of uuid.UUID, key, template string, say func(locale string) map[string]string) error {
+	to, err := account.ForInvoice(ctx, tx, of)
+	if err != nil || to.Email == "" || d.Mail == nil {
 		return err
 	}
-	copies, err := account.Copies(ctx, tx, u.AccountID, to.Email)
+	data := say(to.Locale)
+	data["name"] = to.Name
+	if err := d.Mail.Enqueue(ctx, tx, mail.Message{Key: key, Template: template, To: to.Email, Data: data}); err != nil {
+		return err
+	}
+	copies, err := account.Copies(ctx, tx, of, to.Email)
 	if err != nil {
 		return err
 	}
 	for _, r := range copies {
 		data["name"] = r.Name
-		err := d.Mail.Enqueue(ctx, tx, mail.Message{Key: key + "/" + r.ID.String(), Template: mail.SpendLimit, To: r.Email, Data: data})
+		err := d.Mail.Enqueue(ctx, tx, mail.Message{Key: key + "/" + r.ID.String(), Template: template, To: r.Email, Data: data})
 		if err != nil && !fault.Is(err, "mail.bad_address") {
 			return err
 		}

@@ -51,6 +51,20 @@ func TestUsagePages(t *testing.T) {
 	says(t, "the subscription", c.Send(t, "GET", at, nil), 200, at+"/usage")
 	says(t, "what was used", c.Send(t, "GET", at+"/usage", nil), 200, "Used this month", "25.5 GB", "10 GB a month included", "1.55")
 	says(t, "the team's view of it", team.Send(t, "GET", "/manage/subscriptions/"+things[":subscription"]+"/usage", nil), 200, "Used this month", "1.55")
+	must(t, e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+		if err := exec(t.Context(), tx, "UPDATE services SET subscription_id = ? WHERE id = ?", uuid.MustParse(things[":subscription"]), uuid.MustParse(things[":service"])); err != nil {
+			return err
+		}
+		return exec(t.Context(), tx, "UPDATE meters SET capped = true, included = 34 WHERE id = ?", uuid.MustParse(things[":meter"]))
+	}))
+	says(t, "of a quota", c.Send(t, "GET", at+"/usage", nil), 200, "25.5 GB of 34 GB", `value="75"`, `href="`+at+`/change">Upgrade`)
+	says(t, "at the service", c.Send(t, "GET", "/client/services/"+things[":service"]+"/billing", nil), 200, "25.5 GB of 34 GB", ">Upgrade<")
+	if a := team.Send(t, "GET", "/manage/subscriptions/"+things[":subscription"]+"/usage", nil); strings.Contains(a.Page, ">Upgrade<") || !strings.Contains(a.Page, "of 34 GB") {
+		t.Error("the team is offered to upgrade")
+	}
+	must(t, e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+		return exec(t.Context(), tx, "UPDATE meters SET capped = false, included = 10 WHERE id = ?", uuid.MustParse(things[":meter"]))
+	}))
 	if a := c.Send(t, "GET", "/client/subscriptions/"+theirs[":subscription"]+"/usage", nil); a.Status != 404 {
 		t.Errorf("the usage of another shop's: %d", a.Status)
 	}

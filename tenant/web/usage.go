@@ -41,12 +41,15 @@ type usedRow struct {
 	Name, Words, Used, Left string
 	Running                 int
 	Cost                    billing.Money
+	Quota                   string // all that the plan grants a month; empty: what is used more is paid for
+	Share                   int    // of the quota, in per cent
 }
 
 // usageView is what was used of a subscription this month.
 type usageView struct {
 	Period   billing.Period
 	Rows     []usedRow
+	Quotas   []usedRow // of Rows, those that take no more than the plan grants
 	Net      billing.Money
 	Limit    *billing.Money
 	Stop     bool
@@ -75,6 +78,10 @@ func usageOf(c *fiber.Ctx, tx *tenancy.Tx, x renewal.Subscription) (*usageView, 
 		row := usedRow{Name: m.Meter.Name, Words: m.Meter.Words(u.Net.Currency, locale), Used: m.Meter.Amount(m.Quantity), Running: m.Running, Cost: m.Charge.Net}
 		if m.Charge.Included.Sign() > 0 {
 			row.Left = m.Meter.Amount(m.Left)
+		}
+		if m.Meter.Capped {
+			row.Quota, row.Share = m.Meter.Amount(m.Charge.Included), billing.QuotaShare(m.Quantity, m.Charge.Included)
+			v.Quotas = append(v.Quotas, row)
 		}
 		v.Rows = append(v.Rows, row)
 	}
