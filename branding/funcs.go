@@ -30,6 +30,7 @@ func Funcs(o FuncOptions) template.FuncMap {
 		"money":    func(m priced, locale string) string { return m.Format(locale) },
 		"date":     date,
 		"datetime": dateTime,
+		"clock":    clock,
 		"expiry":   expiry,
 		"ago":      func(t time.Time) template.HTML { return ago(t, o.Now()) },
 		"dict":     dict,
@@ -93,6 +94,14 @@ func dateTime(t time.Time) template.HTML {
 		return ""
 	}
 	return timeTag(t, t.Format(dateTimeLayout), ` data-at`)
+}
+
+// clock is a moment of today, which the browser shows in the reader's zone.
+func clock(t time.Time) template.HTML {
+	if t.IsZero() {
+		return ""
+	}
+	return timeTag(t, t.Format("15:04 MST"), ` data-clock`)
 }
 
 // ago is a relative time that the browser keeps fresh and shows in full, in the

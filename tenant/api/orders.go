@@ -72,15 +72,16 @@ func taxesOf(taxes []checkout.Tax) []tax {
 }
 
 type quote struct {
-	ID        uuid.UUID `json:"id"`
-	Items     []item    `json:"items"`
-	Coupon    *string   `json:"coupon"` // the code that counts; null: none
-	Discount  amount    `json:"discount"`
-	Net       amount    `json:"net"`
-	Tax       amount    `json:"tax"`
-	Taxes     []tax     `json:"taxes"`
-	Total     amount    `json:"total"`
-	ExpiresAt time.Time `json:"expires_at"`
+	ID        uuid.UUID  `json:"id"`
+	Items     []item     `json:"items"`
+	Coupon    *string    `json:"coupon"` // the code that counts; null: none
+	Discount  amount     `json:"discount"`
+	Net       amount     `json:"net"`
+	Tax       amount     `json:"tax"`
+	Taxes     []tax      `json:"taxes"`
+	Total     amount     `json:"total"`
+	ExpiresAt time.Time  `json:"expires_at"`
+	HeldUntil *time.Time `json:"held_until"` // what it takes of stocks is kept so long; null: nothing is counted
 }
 
 // makeQuote handles POST /quotes.
@@ -117,7 +118,7 @@ func (a *API) makeQuote(c call) (int, any, error) {
 		return 0, nil, err
 	}
 	return fiber.StatusCreated, quote{
-		ID: q.ID, Items: itemsOf(q.Items), Coupon: codeOf(q.Coupon), Discount: amountOf(q.Off), Net: amountOf(q.Net), Tax: amountOf(q.Tax), Taxes: taxesOf(q.Taxes), Total: amountOf(q.Total), ExpiresAt: q.ExpiresAt.UTC(),
+		ID: q.ID, Items: itemsOf(q.Items), Coupon: codeOf(q.Coupon), Discount: amountOf(q.Off), Net: amountOf(q.Net), Tax: amountOf(q.Tax), Taxes: taxesOf(q.Taxes), Total: amountOf(q.Total), ExpiresAt: q.ExpiresAt.UTC(), HeldUntil: moment(q.HeldUntil),
 	}, nil
 }
 

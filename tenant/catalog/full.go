@@ -41,8 +41,9 @@ type FullPlan struct {
 	Recommended       bool
 	Position          int
 	Visibility        Visibility
-	SKU               string // empty: nothing is delivered by a platform
-	Stock             *int   // nil: as many as the platform takes
+	SKU               string                       // empty: nothing is delivered by a platform
+	Stock             *int                         // nil: as many as the platform takes
+	Held              map[string]billing.StockHold // of the stock, kept for accounts that check out
 	Delivery          Delivery
 	Upgrade           billing.UpgradeMode   // how somebody who has it changes to something dearer
 	Downgrade         billing.DowngradeMode // and to something cheaper
@@ -188,6 +189,7 @@ type fullRow struct {
 	Visibility        Visibility
 	SKU               *string `bun:"sku"`
 	Stock             *int
+	Held              []byte
 	Delivery          []byte
 	Upgrade           billing.UpgradeMode
 	Downgrade         billing.DowngradeMode
@@ -203,7 +205,7 @@ type fullRow struct {
 // fullRows reads plans with their prices and options in one statement.
 const fullRows = `
 SELECT pl.id, pl.product_id, p.slug AS product, p.name AS product_name, coalesce(p.tax_class, 'standard') AS tax_class, p.type, p.visibility AS product_visibility,
-       pl.slug, pl.name, pl.summary, pl.facts, pl.recommended, pl.position, pl.visibility, pl.sku, pl.stock, pl.delivery,
+       pl.slug, pl.name, pl.summary, pl.facts, pl.recommended, pl.position, pl.visibility, pl.sku, pl.stock, pl.held, pl.delivery,
        coalesce(pl.upgrade, 'prorate') AS upgrade, coalesce(pl.downgrade, 'at_renewal') AS downgrade, coalesce(pl.pause_days, 0) AS pause_days,
        coalesce(pl.trial_days, 0) AS trial_days, coalesce(pl.trial_card, false) AS trial_card,
        greatest(p.changed_at, pl.changed_at) AS changed_at,
@@ -244,7 +246,7 @@ func (r fullRow) plan() (FullPlan, error) {
 	for _, x := range []struct {
 		raw []byte
 		to  any
-	}{{r.Facts, &p.Facts}, {r.Delivery, &p.Delivery}, {r.Prices, &p.Prices}, {r.Options, &p.Options}, {r.Meters, &p.Meters}} {
+	}{{r.Facts, &p.Facts}, {r.Held, &p.Held}, {r.Delivery, &p.Delivery}, {r.Prices, &p.Prices}, {r.Options, &p.Options}, {r.Meters, &p.Meters}} {
 		if len(x.raw) == 0 {
 			continue
 		}

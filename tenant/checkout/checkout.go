@@ -121,6 +121,8 @@ type Quote struct {
 	CouponErr error         // why the code that was asked for does not count; only of a preview
 	CreatedAt time.Time
 	ExpiresAt time.Time
+	counted   bool      // some of it is of a stock
+	HeldUntil time.Time // of what is counted, so much is kept for the account; zero: nothing is counted
 }
 
 // Tax is what one rate comes to on the whole quote.

@@ -165,7 +165,6 @@ func TestRefusals(t *testing.T) {
 		{name: "cycle removed", code: "configuration.invalid", between: set("DELETE FROM prices WHERE cycle = 'monthly'")},
 		{name: "choice removed", code: "configuration.invalid", between: set(`UPDATE options SET choices = '[]' WHERE code = 'memory'`)},
 		{name: "sold out", code: "checkout.out_of_stock", items: []catalog.Picked{plan("last")}, between: set("UPDATE plans SET stock = 0 WHERE slug = 'last'")},
-		{name: "two of the last one", code: "checkout.out_of_stock", items: []catalog.Picked{plan("last"), plan("last")}},
 		{name: "no room", code: "platform.full", between: func(_ *testing.T, r *rig) { r.room.free = map[string]int{"nyc": 1} }},
 		{name: "room for one of two", code: "platform.full", items: []catalog.Picked{small(), small(func(p *catalog.Picked) { p.Region = "nyc" }), small(func(p *catalog.Picked) { p.Region = "nyc" })}},
 		{name: "no gateway", code: "checkout.no_gateway", between: set("UPDATE gateways SET state = 'off'")},

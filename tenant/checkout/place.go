@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -269,9 +268,8 @@ func unchanged(ctx context.Context, tx *tenancy.Tx, q quoteRow, offers []catalog
 	if err != nil {
 		return err
 	}
-	wanted := map[uuid.UUID]int{}
 	for i, x := range q.items {
-		now, err := configure(plans, offers, q.Currency, picked[i])
+		now, err := configure(tx, plans, offers, *q.AccountID, q.Currency, picked[i])
 		if err != nil {
 			return err
 		}
@@ -282,37 +280,14 @@ func unchanged(ctx context.Context, tx *tenancy.Tx, q quoteRow, offers []catalog
 		if !x.sameTrial(p) {
 			return errPriceChanged
 		}
-		if p.Stock != nil {
-			wanted[p.ID]++
-		}
 	}
-	return takeStock(ctx, tx, wanted, q.items)
+	if !slices.ContainsFunc(plans, func(p catalog.FullPlan) bool { return p.Stock != nil }) {
+		return nil
+	}
+	return takeStock(ctx, tx, *q.AccountID, q.items)
 }
 
 var errPriceChanged = fault.New(fault.Conflict, "checkout.price_changed", "The price has changed since you looked at it. Please look at the new total and order again.")
-
-// takeStock counts pieces off, plans always in one order so that two carts cannot lock
-// each other out.
-func takeStock(ctx context.Context, tx *tenancy.Tx, wanted map[uuid.UUID]int, items []Item) error {
-	ids := make([]uuid.UUID, 0, len(wanted))
-	for id := range wanted {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(a, b uuid.UUID) int { return strings.Compare(a.String(), b.String()) })
-	for _, id := range ids {
-		res, err := tx.NewRaw("UPDATE plans SET stock = stock - ? WHERE id = ? AND stock >= ?", wanted[id], id, wanted[id]).Exec(ctx)
-		if err != nil {
-			return fmt.Errorf("take from the stock: %w", err)
-		}
-		if n, err := res.RowsAffected(); err != nil {
-			return err
-		} else if n == 0 {
-			i := slices.IndexFunc(items, func(x Item) bool { return x.PlanID == id })
-			return outOfStock(items[i].Label)
-		}
-	}
-	return nil
-}
 
 // open begins a subscription for each thing.
 func (d *Desk) open(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow, r PlaceRequest, places []Placement) error {

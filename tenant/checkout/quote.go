@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,7 +50,8 @@ func (d *Desk) Preview(ctx context.Context, db *tenancy.DB, a Ask) (q Quote, err
 	return q, err
 }
 
-// Quote prices a cart for an account and keeps the offer for QuoteFor. The fault is of
+// Quote prices a cart for an account and keeps the offer for QuoteFor, and with it what it
+// takes of stocks. The fault is of
 // the first thing that cannot be ordered, or checkout.empty, checkout.too_many_items,
 // checkout.unknown_account; why its code does not count, at the field coupon; and
 // whatever keeps the shop from selling.
@@ -73,6 +75,9 @@ func (d *Desk) Quote(ctx context.Context, db *tenancy.DB, a Ask) (q Quote, err e
 		}
 		if q.CouponErr != nil {
 			return q.CouponErr
+		}
+		if err := q.holdStock(ctx, tx); err != nil {
+			return err
 		}
 		return q.keep(ctx, tx)
 	})
@@ -123,7 +128,7 @@ func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catal
 		return Quote{}, err
 	}
 	for i, picked := range a.Items {
-		item, err := configure(plans, offers, q.Currency, picked)
+		item, err := configure(tx, plans, offers, q.AccountID, q.Currency, picked)
 		if err != nil {
 			if fault.From(err).Kind == fault.Internal {
 				return Quote{}, err
@@ -136,6 +141,7 @@ func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catal
 	if len(q.Items) == 0 {
 		return q, nil
 	}
+	q.counted = slices.ContainsFunc(plans, func(p catalog.FullPlan) bool { return p.Stock != nil })
 	if err := q.try(ctx, tx, plans); err != nil {
 		return Quote{}, err
 	}
@@ -196,14 +202,14 @@ func plansOf(ctx context.Context, tx *tenancy.Tx, own string, items []catalog.Pi
 }
 
 // configure checks one thing as it is sold now. Faults: those of catalog.Configure,
-// plan.not_found, checkout.out_of_stock.
-func configure(plans []catalog.FullPlan, offers []catalog.Offer, currency string, picked catalog.Picked) (Item, error) {
+// plan.not_found, checkout.out_of_stock, checkout.held.
+func configure(tx *tenancy.Tx, plans []catalog.FullPlan, offers []catalog.Offer, account uuid.UUID, currency string, picked catalog.Picked) (Item, error) {
 	p, ok := catalog.Find(plans, picked.Path())
 	if !ok {
 		return Item{}, fault.New(fault.NotFound, "plan.not_found", "There is no such plan.")
 	}
-	if p.Stock != nil && *p.Stock == 0 {
-		return Item{}, outOfStock(p.ProductName + " " + p.Name)
+	if err := inStock(p, account, tx); err != nil {
+		return Item{}, err
 	}
 	c, err := catalog.Configure(p, offers, currency, picked)
 	if err != nil {

@@ -375,13 +375,21 @@ func drop(ctx context.Context, tx *tenancy.Tx, s *Subscription) (bool, error) {
 	return true, tell(ctx, tx, *s, "change_dropped/"+c.QuoteID.String(), text, true)
 }
 
-// moveStock counts pieces of a plan that is counted.
+// moveStock counts pieces of a plan that is counted. None is taken that is kept for
+// somebody who checks out: the fault is change.sold_out then.
 func moveStock(ctx context.Context, tx *tenancy.Tx, plan uuid.UUID, n int) error {
-	if _, err := tx.NewRaw("UPDATE plans SET stock = stock + ? WHERE id = ? AND stock IS NOT NULL AND stock + ? >= 0", n, plan, n).Exec(ctx); err != nil {
+	r, err := tx.NewRaw(`UPDATE plans SET stock = stock + ?0 WHERE id = ?1 AND stock IS NOT NULL AND (?0 > 0 OR stock + ?0 >=
+		(SELECT coalesce(sum((h.value->>'pieces')::int), 0) FROM jsonb_each(coalesce(held, '{}')) AS h WHERE (h.value->>'until')::timestamptz > ?2))`, n, plan, tx.Now()).Exec(ctx)
+	if err != nil {
 		return fmt.Errorf("count plan %s: %w", plan, err)
 	}
-	return nil
+	if counted, err := r.RowsAffected(); err != nil || counted > 0 || n > 0 {
+		return err
+	}
+	return errSoldOut
 }
+
+var errSoldOut = fault.Field("plan", "change.sold_out", "This plan is sold out at the moment. Please choose another one, or come back later.")
 
 func letterChanged(s Subscription, c Change) message {
 	return message{

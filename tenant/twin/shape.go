@@ -83,6 +83,7 @@ func (m Making) rules() map[string]shaped {
 		"gateways": {columns: map[string]string{
 			"state": "'off'", "sealed_settings": "NULL::bytea", "public_settings": "'{}'::jsonb", "checked_at": "NULL::timestamptz", "check_error": "''",
 		}, where: "code <> 'sandbox'"},
+		"plans":          {columns: map[string]string{"held": "NULL::jsonb"}},
 		"accounts":       {columns: map[string]string{"referral": "referral - '{network,decided_by}'::text[]"}},
 		"credit_grants":  {columns: map[string]string{"created_by": "'somebody'"}},
 		"credit_moves":   {columns: map[string]string{"actor": "'somebody'"}},

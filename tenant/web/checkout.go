@@ -54,7 +54,8 @@ type quoteView struct {
 	Again    []againView
 	Country  string // whose tax it is; empty: the shop's, until there is an address
 	Problems bool
-	Delivers bool // something takes keys
+	Delivers bool      // something takes keys
+	Held     time.Time // until when what is counted is kept; zero: nothing is
 }
 
 type quoteItem struct {
@@ -112,7 +113,7 @@ func (s *Site) preview(c *fiber.Ctx, k cart) (quoteView, error) {
 }
 
 func viewQuote(t tenancy.Tenant, k cart, q checkout.Quote) quoteView {
-	v := quoteView{Net: q.Net, Total: q.Total, Taxes: q.Taxes, Problems: len(q.Problems) > 0, Off: q.Off, Coupon: couponField{Code: q.Coupon, Longer: q.Longer}}
+	v := quoteView{Net: q.Net, Total: q.Total, Taxes: q.Taxes, Problems: len(q.Problems) > 0, Off: q.Off, Held: q.HeldUntil, Coupon: couponField{Code: q.Coupon, Longer: q.Longer}}
 	if q.CouponErr != nil {
 		v.Coupon = couponField{Typed: k.Coupon, Problem: words(q.CouponErr)}
 	}

@@ -40,6 +40,7 @@ type planEdit struct {
 	ShopHref     string
 	Meters       []catalog.Meter
 	Currency     string
+	HeldWords    string // how many of the stock are in checkouts; empty: none
 }
 
 type offerChoice struct {
@@ -322,6 +323,11 @@ func (s *Site) showPlan(c *fiber.Ctx) error {
 	v, err := s.editPlan(c, product, formOf(p))
 	if err != nil {
 		return err
+	}
+	if p.Stock != nil {
+		if held := *p.Stock - billing.StockLeft(*p.Stock, p.Held, "", surface.DB(c).Now()); held > 0 {
+			v.HeldWords = strconv.Itoa(held) + " of them kept for customers in the checkout, for 15 minutes at most. Empty: as many as there is room for."
+		}
 	}
 	return surface.Render(c, "manage", "manage/plan", p.Name, v)
 }
