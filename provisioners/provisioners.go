@@ -140,9 +140,10 @@ type (
 	Resizer interface {
 		Resize(ctx context.Context, ref Ref, to Spec, parameters map[string]any) error
 	}
-	// Metered tells what was used since a time.
+	// Metered tells what went over the network: first the platform's current period, then
+	// those before it, as far as it still knows them.
 	Metered interface {
-		Traffic(ctx context.Context, ref Ref) (Traffic, error)
+		Traffic(ctx context.Context, ref Ref) ([]Traffic, error)
 	}
 	// SingleSignOn leads the customer into the platform's own panel.
 	SingleSignOn interface {
@@ -205,11 +206,12 @@ type RebuildRequest struct {
 	SSHKeys  []string
 }
 
-// Traffic is what went over the network in the platform's current period, in bytes.
+// Traffic is what went over the network in one of the platform's periods, in bytes.
 type Traffic struct {
-	From, To time.Time
-	Used     int64
-	Limit    int64 // 0: none
+	From  time.Time `json:"from"`
+	To    time.Time `json:"to"`
+	Used  int64     `json:"used"`
+	Limit int64     `json:"limit"` // 0: none
 }
 
 // Health is what a connection test found.

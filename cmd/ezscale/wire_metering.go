@@ -16,10 +16,17 @@ func (a *app) meteringDesk() *metering.Desk {
 }
 
 // handleUsage registers what looks at spend limits, and what follows when services are
-// switched on and off.
+// switched on and off, and when traffic went over their network.
 func handleUsage(w *queue.Workers, d *metering.Desk) {
 	queue.Due(w, metering.AgendaSpend, d.Look)
 	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job hosting.PoweredJob) error {
 		return d.Powered(ctx, db, job.SubscriptionID, job.ServiceID, job.Since, job.Until)
+	})
+	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job hosting.TrafficJob) error {
+		all := make([]metering.Traffic, len(job.Periods))
+		for i, p := range job.Periods {
+			all[i] = metering.Traffic{From: p.From, To: p.To, Used: p.Used}
+		}
+		return d.Carried(ctx, db, job.SubscriptionID, job.ServiceID, all, job.SeenAt)
 	})
 }

@@ -173,8 +173,14 @@ func looks(t *testing.T, b *Bench) {
 		}
 	}
 	if d, ok := b.Driver.(provisioners.Metered); ok {
-		if tr, err := d.Traffic(ctx, c.Ref); err != nil || !tr.To.After(tr.From) || tr.Used < 0 {
-			t.Errorf("traffic: %+v, %v", tr, err)
+		all, err := d.Traffic(ctx, c.Ref)
+		if err != nil || len(all) == 0 {
+			t.Errorf("traffic: %+v, %v", all, err)
+		}
+		for i, tr := range all {
+			if !tr.To.After(tr.From) || tr.Used < 0 || i > 0 && tr.To.After(all[i-1].From) {
+				t.Errorf("traffic: %+v", all)
+			}
 		}
 	}
 	if d, ok := b.Driver.(provisioners.Lister); ok {

@@ -262,40 +262,48 @@ func (t template) code() string {
 	return strings.Join(words, "-")
 }
 
-// Traffic is the current period of the server, which begins on the day of its creation.
-func (d *Driver) Traffic(ctx context.Context, ref provisioners.Ref) (provisioners.Traffic, error) {
+// month is one of the platform's months of a server.
+type month struct {
+	Start  string `json:"start"`
+	End    string `json:"end"`   // names the last second
+	Total  int64  `json:"total"` // bytes
+	Limit  int64  `json:"limit"` // GB
+	Blocks []struct {
+		Traffic int64 `json:"traffic"` // GB
+	} `json:"blocks"`
+}
+
+// Traffic are the months of the server, which begin on the day of its creation.
+func (d *Driver) Traffic(ctx context.Context, ref provisioners.Ref) ([]provisioners.Traffic, error) {
 	var got envelope[struct {
-		Monthly []struct {
-			Start  string `json:"start"`
-			End    string `json:"end"`
-			Total  int64  `json:"total"` // bytes
-			Limit  int64  `json:"limit"` // GB
-			Blocks []struct {
-				Traffic int64 `json:"traffic"` // GB
-			} `json:"blocks"`
-		} `json:"monthly"`
+		Monthly []month `json:"monthly"`
 	}]
 	if err := d.act(ctx, ref, http.MethodGet, "/traffic", nil, &got); err != nil {
-		return provisioners.Traffic{}, err
+		return nil, err
 	}
-	if len(got.Data.Monthly) == 0 {
-		return provisioners.Traffic{}, nil
-	}
-	m := got.Data.Monthly[0]
-	from, err := time.Parse(time.DateTime, m.Start)
-	if err != nil {
-		return provisioners.Traffic{}, unreadable(err)
-	}
-	to, err := time.Parse(time.DateTime, m.End)
-	if err != nil {
-		return provisioners.Traffic{}, unreadable(err)
-	}
-	out := provisioners.Traffic{From: from.UTC(), To: to.UTC().Add(time.Second), Used: m.Total} // the end names the last second
-	if m.Limit > 0 {
-		out.Limit = m.Limit * 1e9
-		for _, b := range m.Blocks {
-			out.Limit += b.Traffic * 1e9
+	all := make([]provisioners.Traffic, len(got.Data.Monthly))
+	for i, m := range got.Data.Monthly {
+		var err error
+		if all[i], err = m.traffic(); err != nil {
+			return nil, unreadable(err)
 		}
 	}
-	return out, nil
+	return all, nil
+}
+
+func (m month) traffic() (t provisioners.Traffic, err error) {
+	if t.From, err = time.ParseInLocation(time.DateTime, m.Start, time.UTC); err != nil {
+		return t, err
+	}
+	if t.To, err = time.ParseInLocation(time.DateTime, m.End, time.UTC); err != nil {
+		return t, err
+	}
+	t.To, t.Used = t.To.Add(time.Second), m.Total
+	if m.Limit > 0 {
+		t.Limit = m.Limit * 1e9
+		for _, b := range m.Blocks {
+			t.Limit += b.Traffic * 1e9
+		}
+	}
+	return t, nil
 }

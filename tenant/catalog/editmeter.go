@@ -51,7 +51,7 @@ func MeterModels() [][2]string {
 
 // MeterFeeds are who can tell, with what people read.
 func MeterFeeds() [][2]string {
-	return [][2]string{{FeedAPI, "Your programs, by the API"}, {FeedPower, "The service, by being switched on and off"}}
+	return [][2]string{{FeedAPI, "Your programs, by the API"}, {FeedPower, "The service, by being switched on and off"}, {FeedTraffic, "The service, by what goes over its network"}}
 }
 
 // maxTiers bounds a meter, and most of its lists.
@@ -98,6 +98,15 @@ func (in MeterForm) check() (m Meter, err error) {
 	}
 	if m.Feed == FeedPower && m.Aggregation != billing.MeterSessions {
 		wrong["feed"] = "What a service tells is time: count start and stop."
+	}
+	if m.Feed == FeedTraffic {
+		m.Unit = "GB"
+		if m.Aggregation != billing.MeterSum {
+			wrong["feed"] = "Traffic is told piece by piece: count all values together."
+		}
+		if m.Capped {
+			wrong["capped"] = "Traffic that went over the network cannot be refused afterwards."
+		}
 	}
 	if m.Capped && m.Aggregation != billing.MeterSum && m.Aggregation != billing.MeterUnique {
 		wrong["capped"] = "Only sums and different values can be capped."

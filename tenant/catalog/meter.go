@@ -18,8 +18,9 @@ import (
 
 // Who tells what a meter measures.
 const (
-	FeedAPI   = "api"   // programs of the shop
-	FeedPower = "power" // the service, by being switched on and off
+	FeedAPI     = "api"     // programs of the shop
+	FeedPower   = "power"   // the service, by being switched on and off
+	FeedTraffic = "traffic" // the service, by what goes over its network
 )
 
 // Meter is what a plan is billed by besides its price: how events become a quantity a

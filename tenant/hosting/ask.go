@@ -21,6 +21,8 @@ type outcome struct {
 	creds *provisioners.Credentials // new ones; without a password: the old ones are void
 	ref   provisioners.Ref
 	addrs []string
+	// What went over its network, where it is billed by it and the platform tells.
+	traffic []provisioners.Traffic
 }
 
 // pollEvery is how often an operation under way is looked at.
@@ -34,10 +36,12 @@ func (d *Desk) ask(ctx context.Context, db *tenancy.DB, w work) outcome {
 	if err != nil {
 		return outcome{err: err}
 	}
+	traffic := d.carried(ctx, w, driver) // before anything ends the service
 	o := d.askDriver(ctx, db, w, driver)
 	if errors.Is(o.err, provisioners.ErrGone) && w.Operation != OpCreate {
 		o = outcome{gone: true}
 	}
+	o.traffic = traffic
 	return o
 }
 

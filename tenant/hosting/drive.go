@@ -68,6 +68,8 @@ type work struct {
 	Service
 	Tenant tenancy.ID
 	Owner  provisioners.Owner
+	// Carries says that the service is billed by what goes over its network.
+	Carries bool
 }
 
 // Drive does for a service what is to be done by now. Called too early, twice or for a
@@ -160,6 +162,9 @@ func (d *Desk) claim(ctx context.Context, db *tenancy.DB, id uuid.UUID) (w work,
 			return err
 		}
 		w.ChangedAt = s.ChangedAt
+		if w.Carries, err = s.carries(ctx, tx); err != nil {
+			return err
+		}
 		w.Owner, err = owner(ctx, tx, s.AccountID)
 		return err
 	})

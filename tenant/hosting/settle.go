@@ -51,7 +51,7 @@ func (d *Desk) settle(ctx context.Context, db *tenancy.DB, w work, o outcome) er
 			return err
 		}
 		took = tx.Now().Sub(w.OperationSince)
-		if err := s.powered(ctx, tx); err != nil {
+		if err := errors.Join(s.powered(ctx, tx), s.tellTraffic(ctx, tx, o.traffic)); err != nil {
 			return err
 		}
 		d.between("settling")

@@ -114,6 +114,7 @@ func TestMetersAreEdited(t *testing.T) {
 	says(t, "the same code", team.Send(t, "POST", add, form), 422, "Another meter of this plan has this code")
 	for field, bad := range map[string]url.Values{
 		"up to": {"tiers.EUR": {"100 | 0.1"}}, "no price": {"tiers.EUR": {""}}, "letters": {"tiers.EUR": {"much"}}, "fed wrongly": {"aggregation": {"sum"}, "tiers.EUR": {"1"}}, "package": {"model": {"package"}},
+		"traffic by the hour": {"feed": {"traffic"}}, "traffic refused": {"feed": {"traffic"}, "aggregation": {"sum"}, "capped": {"on"}},
 	} {
 		f := url.Values{}
 		for k, v := range form {
@@ -127,6 +128,11 @@ func TestMetersAreEdited(t *testing.T) {
 			t.Errorf("%s: %d", field, a.Status)
 		}
 	}
+	carried := url.Values{"code": {"carried"}, "name": {"Carried"}, "unit": {"parcels"}, "aggregation": {"sum"}, "feed": {"traffic"}, "model": {"graduated"}, "included": {"500"}, "tiers.EUR": {"0.01"}}
+	if a := team.Send(t, "POST", add, carried); a.Status != 303 {
+		t.Errorf("a meter of traffic: %d %s", a.Status, a.Page)
+	}
+	says(t, "traffic is in GB", team.Send(t, "GET", "/manage/catalog/plans/"+things[":size"], nil), 200, "500 GB")
 	e.Clock.Advance(time.Minute)
 	edit := "/manage/catalog/meters/" + things[":meter"]
 	says(t, "the meter", team.Send(t, "GET", edit, nil), 200, "100 | 0.10", "0.0042")

@@ -189,17 +189,21 @@ func (l *Lab) resetPassword(c call, s *Server) answer {
 
 // traffic grows with the time since the period began, so that charts have something to show.
 func (l *Lab) traffic(_ call, s *Server) answer {
-	from := s.CreatedAt.Truncate(24 * time.Hour)
-	month := 1
-	for !from.AddDate(0, 1, 0).After(l.now()) {
-		from = from.AddDate(0, 1, 0)
-		month++
+	first := s.CreatedAt.Truncate(24 * time.Hour)
+	var months []any // the newest first
+	for n := 0; !first.AddDate(0, n, 0).After(l.now()); n++ {
+		from, to := first.AddDate(0, n, 0), first.AddDate(0, n+1, 0)
+		until := l.now()
+		if to.Before(until) {
+			until = to
+		}
+		used := int64(until.Sub(from).Seconds()) * (50_000 + s.ID%7*9_000)
+		months = append([]any{map[string]any{
+			"month": n + 1, "start": from.Format(time.DateTime), "end": to.Add(-time.Second).Format(time.DateTime),
+			"rx": used * 3 / 4, "tx": used - used*3/4, "total": used, "limit": s.TrafficGB, "blocks": []any{},
+		}}, months...)
 	}
-	used := int64(l.now().Sub(from).Seconds()) * (50_000 + s.ID%7*9_000)
-	return data(http.StatusOK, map[string]any{"monthly": []any{map[string]any{
-		"month": month, "start": from.Format(time.DateTime), "end": from.AddDate(0, 1, 0).Add(-time.Second).Format(time.DateTime),
-		"rx": used * 3 / 4, "tx": used / 4, "total": used*3/4 + used/4, "limit": s.TrafficGB, "blocks": []any{},
-	}}})
+	return data(http.StatusOK, map[string]any{"monthly": months})
 }
 
 func (l *Lab) showTask(c call) answer {
