@@ -69,6 +69,26 @@ func Of(ctx context.Context, tx *tenancy.Tx, id, account uuid.UUID) (Usage, erro
 	return found[0], nil
 }
 
+// OfAll is Of for several subscriptions, by id; one that is no more is left out.
+func OfAll(ctx context.Context, tx *tenancy.Tx, ids []uuid.UUID) (map[uuid.UUID]Usage, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	all, err := subsOf(ctx, tx, ids)
+	if err != nil {
+		return nil, err
+	}
+	found, err := running(ctx, tx, all)
+	if err != nil {
+		return nil, err
+	}
+	by := make(map[uuid.UUID]Usage, len(found))
+	for _, u := range found {
+		by[u.SubscriptionID] = u
+	}
+	return by, nil
+}
+
 // running reads the usage of subscriptions, in the order of their ids.
 func running(ctx context.Context, tx *tenancy.Tx, all map[uuid.UUID]sub) ([]Usage, error) {
 	ids := make([]uuid.UUID, 0, len(all))

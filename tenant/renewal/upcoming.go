@@ -38,16 +38,26 @@ func Upcoming(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, n int) ([]Fores
 	if err != nil {
 		return nil, err
 	}
-	return foresee(ctx, tx, id, subs, n, true)
+	var metered []uuid.UUID
+	for _, s := range subs {
+		if !s.MeteredTo.IsZero() {
+			metered = append(metered, s.ID)
+		}
+	}
+	used, err := metering.OfAll(ctx, tx, metered)
+	if err != nil {
+		return nil, err
+	}
+	return foresee(ctx, tx, id, subs, used, n)
 }
 
 // UpcomingOf is Upcoming for those of an account's subscriptions that were read, without
 // what was used so far of the month under way.
 func UpcomingOf(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscription, n int) ([]Foreseen, error) {
-	return foresee(ctx, tx, id, subs, n, false)
+	return foresee(ctx, tx, id, subs, nil, n)
 }
 
-func foresee(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscription, n int, used bool) ([]Foreseen, error) {
+func foresee(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscription, used map[uuid.UUID]metering.Usage, n int) ([]Foreseen, error) {
 	n = min(max(n, 1), MaxUpcoming)
 	policy, err := PolicyOf(ctx, tx)
 	if err != nil {
@@ -68,12 +78,7 @@ func foresee(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscript
 		if err != nil {
 			return nil, err
 		}
-		if used && !s.MeteredTo.IsZero() {
-			if more, err = s.foreseeUsage(ctx, tx, more); err != nil {
-				return nil, err
-			}
-		}
-		all = append(all, more...)
+		all = append(all, s.foreseeUsage(used[s.ID], more)...)
 	}
 	slices.SortStableFunc(all, func(a, b Foreseen) int { return a.IssueAt.Compare(b.IssueAt) })
 	all = foreseenTogether(all)
@@ -100,11 +105,7 @@ func foresee(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscript
 
 // foreseeUsage adds what was used so far of the month under way: to the invoice of the
 // period that begins as it ends, or as one of its own.
-func (s Subscription) foreseeUsage(ctx context.Context, tx *tenancy.Tx, all []Foreseen) ([]Foreseen, error) {
-	u, err := metering.Of(ctx, tx, s.ID, s.AccountID)
-	if err != nil {
-		return nil, err
-	}
+func (s Subscription) foreseeUsage(u metering.Usage, all []Foreseen) []Foreseen {
 	var lines []billing.Line
 	for _, m := range u.Meters {
 		if m.Charge.Net.Minor > 0 {
@@ -112,16 +113,16 @@ func (s Subscription) foreseeUsage(ctx context.Context, tx *tenancy.Tx, all []Fo
 		}
 	}
 	if len(lines) == 0 {
-		return all, nil
+		return all
 	}
 	for i := range all {
 		if all[i].Period.From.Equal(u.Period.To) {
 			all[i].Lines, all[i].SoFar = append(all[i].Lines, lines...), true
-			return all, nil
+			return all
 		}
 	}
 	own := Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: u.Period.To, Period: billing.Period{From: u.Period.To, To: u.Period.To}, Lines: lines, SoFar: true, joins: billing.Renewing{Alone: true}}
-	return append([]Foreseen{own}, all...), nil
+	return append([]Foreseen{own}, all...)
 }
 
 // foreseen are the next n invoices of a subscription.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -107,6 +108,8 @@ func (s *Site) clientSubscriptions(c *fiber.Ctx) error {
 	v := struct {
 		Rows []subscriptionRow
 		Next []renewal.Foreseen // what will be paid; of whom may see invoices
+		// Metered says that use is billed besides.
+		Metered bool
 	}{}
 	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
 		acting, err := acting(c, tx)
@@ -119,6 +122,7 @@ func (s *Site) clientSubscriptions(c *fiber.Ctx) error {
 		found, err := renewal.List(c.UserContext(), tx, renewal.Filter{AccountID: acting.AccountID})
 		if v.Rows = subscriptionRows(found); err == nil && len(found) > 0 && acting.May(account.InvoicesSee) {
 			v.Next, err = renewal.UpcomingOf(c.UserContext(), tx, acting.AccountID, found, 6)
+			v.Metered = slices.ContainsFunc(found, func(x renewal.Subscription) bool { return !x.MeteredTo.IsZero() })
 		}
 		return err
 	})
