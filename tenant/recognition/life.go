@@ -117,7 +117,8 @@ func Credit(ctx context.Context, tx *tenancy.Tx, c Credited) (ahead billing.Mone
 	case c.Lines != nil:
 		ahead.Minor, taken = 0, make([]billing.Money, len(rows))
 		for i, r := range rows {
-			taken[i] = r.money(max(0, min(c.Lines[r.Position], left[i].Minor)))
+			// Of a line that takes something off, what it has not taken yet.
+			taken[i] = r.money(max(min(c.Lines[r.Position], max(left[i].Minor, 0)), min(left[i].Minor, 0)))
 			ahead.Minor += taken[i].Minor
 		}
 	default:

@@ -175,7 +175,8 @@ func TestOneOfASharedInvoiceIsCancelled(t *testing.T) {
 	s := open(t, w, w.A)
 	ida := s.customer("ida", false)
 	s.joins(ida, true)
-	a, b, c := s.sell(ida, billing.Monthly, 1000), s.sell(ida, billing.Monthly, 2000), s.sell(ida, billing.Monthly, 3000)
+	a, b, c := s.sell(ida, billing.Monthly, 1000), s.sell(ida, billing.Monthly, 2300), s.sell(ida, billing.Monthly, 3000)
+	s.exec("UPDATE subscriptions SET credit_minor = 300 WHERE id = ?", b) // of a change: it goes back with its lines
 	s.turn(s.get(a).Period.To.Add(-2 * day).Sub(s.Clock.Now()))
 	inv, on := s.shared(a)
 	if on != 3 {
@@ -188,6 +189,12 @@ func TestOneOfASharedInvoiceIsCancelled(t *testing.T) {
 		}
 	}
 	cancel(b, false)
+	ahead := func(id uuid.UUID) int64 {
+		return scan[int64](s, "SELECT coalesce(sum(net_minor - done_minor), 0)::bigint FROM recognitions WHERE invoice_id = ? AND subscription_id = ?", inv.ID, id)
+	}
+	if ahead(a) != 1000 || ahead(b) != 0 || ahead(c) != 3000 || s.get(b).Credit.Minor != 300 {
+		t.Errorf("deferred: %d, %d and %d, credit %s", ahead(a), ahead(b), ahead(c), s.get(b).Credit)
+	}
 	if got, on := s.shared(a); on != 2 || got.Credited.Minor != 2000 || got.Due().Minor != 4000 || got.State != invoicing.Open {
 		t.Fatalf("%+v over %d", got, on)
 	}
@@ -246,6 +253,40 @@ func TestTheRestOfASharedInvoiceIsPaidByCredit(t *testing.T) {
 	}
 	if x, y := s.get(a), s.get(b); !x.Period.From.Equal(inv.DueAt) || !y.Period.To.Equal(inv.DueAt) {
 		t.Errorf("%v, %v", x.Period, y.Period)
+	}
+	s.hold()
+}
+
+// TestWhatIsFreeOfASharedInvoiceIsRenewed cancels all that costs something on an invoice, and
+// once what costs nothing.
+func TestWhatIsFreeOfASharedInvoiceIsRenewed(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	s := open(t, w, w.A)
+	ida := s.customer("ida", false)
+	s.joins(ida, true)
+	free, gone, paid := s.sell(ida, billing.Monthly, 1), s.sell(ida, billing.Monthly, 1), s.sell(ida, billing.Monthly, 2000)
+	s.exec("UPDATE subscriptions SET amount_minor = 0, items = '[]' WHERE id IN (?, ?)", free, gone)
+	s.turn(s.get(free).Period.To.Add(-2 * day).Sub(s.Clock.Now()))
+	inv, on := s.shared(free)
+	if on != 3 || inv.Total.Minor != 2000 {
+		t.Fatalf("%s over %d", inv.Total, on)
+	}
+	for _, id := range []uuid.UUID{gone, paid} {
+		if _, err := s.desk.Cancel(t.Context(), s.db, renewal.CancelRequest{SubscriptionID: id, Reason: "other"}, staff); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, on := s.shared(free); on != 1 || got.State != invoicing.Void {
+		t.Errorf("%+v over %d", got, on)
+	}
+	if err := s.desk.Paid(t.Context(), s.db, inv.ID); err != nil {
+		t.Fatal(err)
+	}
+	for id, to := range map[uuid.UUID]time.Time{free: january.AddDate(0, 0, 59), gone: inv.DueAt, paid: inv.DueAt} {
+		if x := s.get(id); !x.Period.To.Equal(to) {
+			t.Errorf("paid until %s, not %s", x.Period.To, to)
+		}
 	}
 	s.hold()
 }
