@@ -145,6 +145,12 @@ func changeUnderWay(x renewal.Subscription) (words string, droppable bool) {
 		}
 		return "It is being paid ahead.", false
 	}
+	if c.Move != nil {
+		if c.State == renewal.ChangeAwaitsPayment {
+			return "It is moved to the bill day as soon as the invoice is paid. That offer lapses on " + c.At.In(x.Zone()).Format("2 January 2006, 15:04") + ".", true
+		}
+		return "It is being moved to the bill day.", false
+	}
 	switch c.State {
 	case renewal.ChangeAwaitsPayment:
 		return "It changes to " + c.Terms.Label + " as soon as the invoice over the change is paid. The change lapses on " + c.At.In(x.Zone()).Format("2 January 2006, 15:04") + ".", true
@@ -197,6 +203,7 @@ type subscriptionView struct {
 	When      string
 	Ahead     int           // cycles that can be paid ahead; 0: none
 	PauseDays int           // for which it may be paused by whoever looks, if they may cancel; 0: it may not
+	BillDay   string        // "1st": it can be moved there; empty: it cannot, or renews then
 	Continues bool          // whoever looks may end the pause, if they may cancel
 	NewPrice  billing.Money // a cycle, from NewFrom on
 	NewFrom   time.Time     // zero: no other price waits
@@ -255,6 +262,9 @@ func (s *Site) subscriptionView(c *fiber.Ctx, tx *tenancy.Tx, x renewal.Subscrip
 	}
 	v.Changes, v.Droppable = changeUnderWay(x)
 	v.Ahead = x.MayPrepay(tx.Now())
+	if x.MayMove(tx.Now()) {
+		v.BillDay = billing.Ordinal(x.BillDay)
+	}
 	if price, from, waits := x.NextPrice(); waits && x.CancelAt.IsZero() {
 		v.NewPrice, v.NewFrom, v.Raised = price, from, price.Minor > x.Amount.Minor
 	}

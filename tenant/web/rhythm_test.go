@@ -44,7 +44,9 @@ func TestHowAnAccountIsInvoiced(t *testing.T) {
 	if a := e.as(t, e.B, identity.CustomerMember).Send(t, "POST", "/client/subscriptions/"+sub+"/bill-day", nil); a.Status != 404 {
 		t.Errorf("the neighbour: %d", a.Status)
 	}
+	says(t, "offered at it", c.Send(t, "GET", "/client/subscriptions/"+sub, nil), 200, "It renews on another day than the 28th")
 	says(t, "accepted", c.Send(t, "POST", a.Where, nil), 303)
+	says(t, "under way", c.Send(t, "GET", "/client/subscriptions/"+sub, nil), 200, "It is moved to the bill day as soon as")
 	says(t, "written down", team.Send(t, "GET", "/manage/activity", nil), 200, "account.invoicing_changed")
 	if a := team.Send(t, "GET", strings.Replace(behalf, e.things[e.A.ID][":customer"], e.things[e.B.ID][":customer"], 1), nil); a.Status != 404 {
 		t.Errorf("the neighbour's customer: %d", a.Status)
