@@ -201,7 +201,8 @@ func (c Change) prorate(r *Changed) error {
 			continue
 		}
 		for n := range c.Paid {
-			if err := r.share(c.Old.Parts[i], c.paid(n), c.At, true); err != nil {
+			of := c.paid(n)
+			if err := r.share(&c.Old.Parts[i], &of, c.At, true); err != nil {
 				return err
 			}
 		}
@@ -214,7 +215,8 @@ func (c Change) prorate(r *Changed) error {
 			continue
 		}
 		for n := range c.Paid {
-			if err := r.share(c.New.Parts[i], c.paid(n), c.At, false); err != nil {
+			of := c.paid(n)
+			if err := r.share(&c.New.Parts[i], &of, c.At, false); err != nil {
 				return err
 			}
 		}
@@ -261,7 +263,7 @@ func (c Change) paid(n int) Share {
 }
 
 // share adds a part's share of the rest of a period: to be given, or to be paid.
-func (r *Changed) share(part Part, s Share, at time.Time, give bool) error {
+func (r *Changed) share(part *Part, s *Share, at time.Time, give bool) error {
 	net, err := s.From(part.Price, at)
 	if err != nil {
 		return err
@@ -280,7 +282,7 @@ func (r *Changed) share(part Part, s Share, at time.Time, give bool) error {
 	}
 	text = appendSpan(append(text, ": "...), p.To.Sub(p.From))
 	text = appendSpan(append(text, " of "...), s.Whole.To.Sub(s.Whole.From))
-	r.Lines = append(r.Lines, ChangeLine{Part: part, Period: p, Net: net, Text: string(text)})
+	r.Lines = append(r.Lines, ChangeLine{Part: *part, Period: p, Net: net, Text: string(text)})
 	r.Net, err = r.Net.Add(net)
 	return err
 }

@@ -52,8 +52,8 @@ func (s Share) From(price Money, at time.Time) (Money, error) {
 		at = s.Period.To
 	}
 	rest, err := Rest(price, s.Whole, at)
-	if err != nil {
-		return Money{}, err
+	if err != nil || s.Period.To.Equal(s.Whole.To) { // nothing of the whole comes after it
+		return rest, err
 	}
 	after, err := Rest(price, s.Whole, s.Period.To)
 	if err != nil {
