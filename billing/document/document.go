@@ -38,6 +38,30 @@ type Document struct {
 	Footer     string     `json:"footer,omitempty"`          // the seller's own words: register, bank
 	BuyerRef   string     `json:"buyer_reference,omitempty"` // what the buyer wants to read: an order, a route
 	Account    *Account   `json:"account,omitempty"`         // where to pay to by bank transfer
+	TaxIn      *TaxIn     `json:"tax_in,omitempty"`          // the tax in the seller's country's currency, where that is another
+}
+
+// TaxIn is the tax in all in another currency (EN 16931 BT-6, BT-111), with the rate it was
+// worked out by.
+type TaxIn struct {
+	Currency string    `json:"currency"`
+	TaxMinor int64     `json:"tax_minor"`
+	Rate     string    `json:"rate"` // what one unit of the document's currency is worth
+	RateDay  time.Time `json:"rate_day"`
+	Source   string    `json:"source"`
+}
+
+// Money is the amount.
+func (t TaxIn) Money() billing.Money { return billing.Money{Minor: t.TaxMinor, Currency: t.Currency} }
+
+// StateTaxIn states the document's tax in another currency by a rate.
+func (d *Document) StateTaxIn(r billing.ExchangeRate) error {
+	tax, err := billing.Exchange(d.TaxTotal(), r)
+	if err != nil {
+		return err
+	}
+	d.TaxIn = &TaxIn{Currency: r.Into, TaxMinor: tax.Minor, Rate: r.Value, RateDay: r.Day, Source: r.Source}
+	return nil
 }
 
 // Account is a bank account.

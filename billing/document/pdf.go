@@ -273,7 +273,7 @@ func (p *printer) lines() {
 func (p *printer) number(minor int64) string { return p.d.money(minor).FormatNumber(p.d.Locale) }
 
 func (p *printer) totals() {
-	p.room(float64(len(p.d.Taxes)+2)*(lineH+1) + 8)
+	p.room(float64(len(p.d.Taxes)+3)*(lineH+1) + 8)
 	p.SetY(p.GetY() + 2)
 	row := func(label, value string) {
 		y := p.GetY()
@@ -289,6 +289,9 @@ func (p *printer) totals() {
 			continue // nothing to say: no tax applies
 		}
 		row(t.Label()+" on "+p.number(t.NetMinor), p.number(t.TaxMinor))
+	}
+	if t := p.d.TaxIn; t != nil {
+		row("Tax in "+t.Currency, t.Money().FormatNumber(p.d.Locale))
 	}
 	y := p.GetY() + 0.5
 	r, g, b := p.colour()

@@ -111,5 +111,8 @@ func (d Document) Notes() []string {
 			notes = append(notes, t.Note)
 		}
 	}
+	if t := d.TaxIn; t != nil {
+		notes = append(notes, "Tax in "+t.Currency+" at 1 "+d.Currency+" = "+strings.TrimRight(strings.TrimRight(t.Rate, "0"), ".")+" "+t.Currency+" of "+t.RateDay.UTC().Format("2 January 2006")+" ("+t.Source+").")
+	}
 	return notes
 }

@@ -295,15 +295,16 @@ func (c *paymentsConfig) Validate() error {
 	return errors.Join(keys, urlOf("EZSCALE_STRIPE_API_URL", c.StripeAPI, "https", "http"), urlOf("EZSCALE_STRIPE_JS_URL", c.StripeJS, "https", "http"), urlOf("EZSCALE_PAYPAL_API_URL", c.PayPalAPI, "https", "http"), urlOf("EZSCALE_COINBASE_API_URL", c.CoinbaseAPI, "https", "http"))
 }
 
-// taxConfig is who is asked about VAT numbers.
+// taxConfig is who is asked about VAT numbers and rates of exchange.
 type taxConfig struct {
 	VIES  string `env:"VIES_URL" about:"Where the EU's register of VAT numbers (VIES) is asked: https://ec.europa.eu/taxation_customs/vies/rest-api, or a simulator. Empty: nobody is asked, and numbers count by their form."`
+	ECB   string `env:"ECB_URL" about:"Where the daily reference rates of the European Central Bank are: https://www.ecb.europa.eu/stats/eurofxref/eurofxref-daily.xml. Empty: shops enter rates of exchange by hand."`
 	Again int    `env:"VIES_DAYS" envDefault:"30" about:"Days after which the register is asked about a number again; an order asks when the answer is older than a day."`
 }
 
 // Validate checks what the types cannot.
 func (c *taxConfig) Validate() error {
-	return errors.Join(urlOf("EZSCALE_VIES_URL", c.VIES, "https", "http"), between("EZSCALE_VIES_DAYS", c.Again, 1, 365))
+	return errors.Join(urlOf("EZSCALE_VIES_URL", c.VIES, "https", "http"), urlOf("EZSCALE_ECB_URL", c.ECB, "https", "http"), between("EZSCALE_VIES_DAYS", c.Again, 1, 365))
 }
 
 // serveConfig is everything serve reads.

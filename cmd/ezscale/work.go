@@ -20,6 +20,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/queue"
 	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/exchange"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/themes"
 )
@@ -145,6 +146,7 @@ func (a *app) workers(domains *domain.Service, brands *branding.Desk) (*queue.Wo
 	a.paymentJobs(w)
 	a.creditJobs(w)
 	queue.Due(w, account.NumbersAgenda, a.numberDesk().Tick, queue.Timeout(10*time.Minute))
+	queue.Due(w, exchange.Agenda, a.exchangeDesk().Tick, queue.Timeout(time.Minute))
 	wholesaleJobs(w, a.wholesaleDesk())
 	a.partnerWork(w, desk)
 	return w, nil

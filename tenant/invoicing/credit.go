@@ -253,6 +253,11 @@ func (r CreditRequest) issue(ctx context.Context, tx *tenancy.Tx, inv Invoice, o
 	doc.Reason, doc.IssuedAt, doc.DueAt = clean(r.Reason), note.IssuedAt, note.IssuedAt
 	doc.NetMinor, doc.TaxMinor, doc.TotalMinor = net.Minor, tax.Minor, note.Total.Minor
 	doc.Put(lines, sums)
+	if t := original.TaxIn; t != nil { // at the invoice's own rate, so that both come to nothing
+		if err := doc.StateTaxIn(billing.ExchangeRate{From: doc.Currency, Into: t.Currency, Value: t.Rate, Day: t.RateDay, Source: t.Source}); err != nil {
+			return Invoice{}, err
+		}
+	}
 	ahead, err := recognition.Credit(ctx, tx, recognition.Credited{
 		InvoiceID: inv.ID, NoteID: id, Net: net, Lines: r.nets(original), Whole: inv.Credited.Minor+note.Total.Minor == inv.Total.Minor,
 	})

@@ -98,10 +98,17 @@ func issueFresh(ctx context.Context, tx *tenancy.Tx, series seriesRow, seller te
 	if lines, err = seller.classes(ctx, tx, lines); err != nil {
 		return nil, err
 	}
+	rates, err := seller.exchange(ctx, tx, drafts)
+	if err != nil {
+		return nil, err
+	}
 	made, news, docs := map[string]Invoice{}, make([]Invoice, len(drafts)), make([]issued, len(drafts))
 	for i, d := range drafts {
 		d.Lines = lines[i]
 		if docs[i], err = d.issued(seller, buyers[d.AccountID], series.Next+int64(i), tx.Now()); err != nil {
+			return nil, err
+		}
+		if err := stateTax(ctx, tx, seller, rates, &docs[i]); err != nil {
 			return nil, err
 		}
 		made[d.Key], news[i] = docs[i].Invoice, docs[i].Invoice

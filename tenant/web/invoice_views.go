@@ -146,6 +146,9 @@ func paperOf(d document.Document) paper {
 			p.Sums = append(p.Sums, paperSum{t.Label() + " on " + d.Money(t.NetMinor).Format(d.Locale), d.Money(t.TaxMinor).Format(d.Locale)})
 		}
 	}
+	if t := d.TaxIn; t != nil {
+		p.Sums = append(p.Sums, paperSum{"Tax in " + t.Currency, t.Money().Format(d.Locale)})
+	}
 	if d.Footer != "" {
 		p.FootLines = strings.Split(d.Footer, "\n")
 	}

@@ -26,6 +26,7 @@ type ratesView struct {
 	In        invoicing.NewRate
 	From      string
 	Limit     limitView
+	Exchange  exchangeView
 }
 
 type rateRow struct {
@@ -79,6 +80,9 @@ func (s *Site) ratesView(c *fiber.Ctx) (v ratesView, err error) {
 		}
 		if err == nil {
 			v.Limit, err = limitOf(c, tx)
+		}
+		if err == nil {
+			v.Exchange, err = s.exchangeView(c.UserContext(), tx)
 		}
 		return err
 	})

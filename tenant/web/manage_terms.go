@@ -36,6 +36,9 @@ func (s *Site) termsRoutes() []surface.Route {
 		at("GET", ratesPath, s.showRates),
 		at("POST", ratesPath, s.setRate),
 		at("POST", ratesPath+"/end", s.endRate),
+		at("POST", ratesPath+"/exchange", s.enterRate),
+		at("POST", ratesPath+"/exchange/remove", s.removeRate),
+		at("POST", ratesPath+"/exchange/daily", s.fetchRates),
 	}
 }
 

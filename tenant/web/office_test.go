@@ -69,7 +69,7 @@ func newEstate(t testing.TB, w *tenancytest.World) *estate {
 	box := mail.NewOutbox(ring)
 	e := &estate{World: w, ring: ring, sessions: identity.NewSessions(rdb, w.Clock.Now),
 		people: map[tenancy.ID]map[identity.Role]identity.Person{}, things: map[tenancy.ID]map[string]string{}}
-	e.site = &web.Site{
+	e.site = &web.Site{DailyRates: true,
 		Brands: branding.NewDesk(names), Media: media.NewLibrary(dir, 0),
 		Domains: &domain.Desk{Central: w.Central, Zone: "localhost", HTTPSPort: 443, Names: domain.NamePolicy{PlatformZones: []string{"localhost"}},
 			Preflight: &domain.Preflight{Edge: domain.Edge{Zone: "edge.example.net"}}, Wake: func() {}},

@@ -34,6 +34,8 @@ type Site struct {
 
 	// AsksRegister says that VAT numbers are asked about (tenant/taxid).
 	AsksRegister bool
+	// DailyRates says that the daily rates of exchange can be fetched (tenant/exchange).
+	DailyRates bool
 
 	shown shownSites
 }

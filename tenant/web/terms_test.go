@@ -13,6 +13,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
 	"github.com/ezscale/ezscale/tenant/renewal"
+	"github.com/ezscale/ezscale/tenant/settings"
 )
 
 // TestRenewalSettings sets when subscriptions are billed and what follows; what makes no
@@ -60,6 +61,38 @@ func TestRenewalSettings(t *testing.T) {
 		return err
 	}))
 	says(t, "written down", c.Send(t, "GET", "/manage/activity", nil), 200, "settings.renewals_changed")
+	unchanged(t, "the neighbour", before, e.state(t, e.B))
+}
+
+// TestRatesOfExchange enters them by hand and has the daily ones fetched; the page says what is
+// missing for the currencies that the shop sells in.
+func TestRatesOfExchange(t *testing.T) {
+	e := newEstate(t, tenancytest.New(t))
+	c := e.as(t, e.A, identity.ResellerOwner)
+	const at = "/manage/settings/tax"
+	before := e.state(t, e.B)
+	must(t, e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+		b, err := settings.BillingOf(t.Context(), tx)
+		b.Country = "SE"
+		if err != nil {
+			return err
+		}
+		return settings.Put(t.Context(), tx, settings.BillingName, b)
+	}))
+	says(t, "what is missing", c.Send(t, "GET", at, nil), 200, "Tax in SEK", "There is no rate of EUR", "daily rates can be fetched")
+	rate := url.Values{"rate_from": {"EUR"}, "rate_into": {"SEK"}, "value": {"11.5"}, "rate_day": {"2026-10-10"}}
+	for field, bad := range map[string]string{"rate_from": "SEK", "rate_into": "XXX", "value": "-1", "rate_day": "2099-01-01"} {
+		wrong := maps.Clone(rate)
+		wrong.Set(field, bad)
+		says(t, field, c.Send(t, "POST", at+"/exchange", wrong), 422, `id="`+field+`-error"`)
+	}
+	says(t, "entered", c.Send(t, "POST", at+"/exchange", rate), 303)
+	says(t, "shown", c.Send(t, "GET", at, nil), 200, "1 EUR is 11.500000 SEK", "1 EUR = 11.5 SEK")
+	says(t, "fetched from now on", c.Send(t, "POST", at+"/exchange/daily", url.Values{"daily": {"on"}}), 303)
+	says(t, "shown", c.Send(t, "GET", at, nil), 200, "Fetch them no more")
+	says(t, "written down", c.Send(t, "GET", "/manage/activity", nil), 200, "exchange.entered", "exchange.daily")
+	says(t, "taken out", c.Send(t, "POST", at+"/exchange/remove", rate), 303)
+	says(t, "gone", c.Send(t, "GET", at, nil), 200, "There is no rate of EUR")
 	unchanged(t, "the neighbour", before, e.state(t, e.B))
 }
 

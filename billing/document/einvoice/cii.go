@@ -103,6 +103,7 @@ type (
 	}
 	ciiSettlement struct {
 		Reference string       `xml:"ram:PaymentReference,omitempty"`
+		TaxIn     string       `xml:"ram:TaxCurrencyCode,omitempty"`
 		Currency  string       `xml:"ram:InvoiceCurrencyCode"`
 		Means     *ciiMeans    `xml:"ram:SpecifiedTradeSettlementPaymentMeans"`
 		Taxes     []ciiTax     `xml:"ram:ApplicableTradeTax"`
@@ -125,11 +126,11 @@ type (
 		Due         *ciiDate `xml:"ram:DueDateDateTime>udt:DateTimeString"`
 	}
 	ciiSum struct {
-		Lines string    `xml:"ram:LineTotalAmount"`
-		Net   string    `xml:"ram:TaxBasisTotalAmount"`
-		Tax   ublAmount `xml:"ram:TaxTotalAmount"`
-		Gross string    `xml:"ram:GrandTotalAmount"`
-		Due   string    `xml:"ram:DuePayableAmount"`
+		Lines string      `xml:"ram:LineTotalAmount"`
+		Net   string      `xml:"ram:TaxBasisTotalAmount"`
+		Taxes []ublAmount `xml:"ram:TaxTotalAmount"` // the second in the accounting currency
+		Gross string      `xml:"ram:GrandTotalAmount"`
+		Due   string      `xml:"ram:DuePayableAmount"`
 	}
 	ciiPrevious struct {
 		ID   string  `xml:"ram:IssuerAssignedID"`
@@ -178,7 +179,10 @@ func (l line) cii() ciiLine {
 func (m invoice) ciiSettlement() ciiSettlement {
 	s := ciiSettlement{
 		Currency: m.currency, Period: ciiPeriodOf(m.from, m.to),
-		Sum: ciiSum{m.net, m.net, ublAmount{m.currency, m.tax}, m.total, m.total},
+		TaxIn: m.taxCurrency, Sum: ciiSum{m.net, m.net, []ublAmount{{m.currency, m.tax}}, m.total, m.total},
+	}
+	if m.taxCurrency != "" {
+		s.Sum.Taxes = append(s.Sum.Taxes, ublAmount{m.taxCurrency, m.taxIn})
 	}
 	if a := m.account; a != nil {
 		s.Reference = m.number

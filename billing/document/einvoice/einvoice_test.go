@@ -74,8 +74,14 @@ func samples(t testing.TB) map[string]document.Document {
 	old.Version, old.Taxes[0].Category, old.Taxes[0].Reason, old.Account, old.BuyerRef, old.CustomerNo = 1, "", "", nil, "", ""
 	francs := sample(t, swiss)
 	francs.Currency, francs.Seller.Country, francs.Seller.TaxID = "CHF", "CH", "CHE-123.456.788 MWST"
+	kronor := sample(t, billing.TaxRule{Country: "SE", Name: "VAT", Ppm: 250_000, Class: billing.Standard, Category: "S"})
+	kronor.Seller.Country, kronor.Seller.TaxID, kronor.Seller.TaxNumber = "SE", "SE556677889901", ""
+	if err := kronor.StateTaxIn(billing.ExchangeRate{From: "EUR", Into: "SEK", Value: "11.234500", Day: time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC), Source: billing.ECB}); err != nil {
+		t.Fatal(err)
+	}
 	return map[string]document.Document{
-		"standard": sample(t, german, reduced), "reverse_charge": sample(t, reverse), "small_business": small, "outside": plain, "zero": sample(t, zero),
+		"accounting_currency": kronor,
+		"standard":            sample(t, german, reduced), "reverse_charge": sample(t, reverse), "small_business": small, "outside": plain, "zero": sample(t, zero),
 		"swiss": francs, "first_version": old, "credit_note": credited(sample(t, german, reduced)), "credit_reverse": credited(sample(t, reverse)),
 	}
 }
@@ -210,6 +216,11 @@ func TestRulesOverRandomInvoices(t *testing.T) {
 		d := sample(t, german)
 		d.Put(lines, sums)
 		d.NetMinor, d.TaxMinor, d.TotalMinor = net.Minor, tax.Minor, total.Minor
+		if rapid.Bool().Draw(r, "another currency of accounting") {
+			if err := d.StateTaxIn(billing.ExchangeRate{From: "EUR", Into: "JPY", Value: rapid.StringMatching(`[1-9][0-9]{0,4}\.[0-9]{6}`).Draw(r, "rate"), Day: d.IssuedAt, Source: "own"}); err != nil {
+				r.Fatal(err)
+			}
+		}
 		if rapid.Bool().Draw(r, "credit") {
 			d = credited(d)
 		}

@@ -64,6 +64,8 @@ type invoice struct {
 	lines         []line            // BG-25
 
 	net, tax, total string // BT-109, BT-110, BT-112
+
+	taxCurrency, taxIn string // BT-6, BT-111; empty: the invoice's own
 }
 
 // party is BG-4 or BG-7.
@@ -130,6 +132,9 @@ func modelOf(d document.Document) (invoice, error) {
 		}
 	} else {
 		m.due = d.DayIn(d.DueAt)
+	}
+	if t := d.TaxIn; t != nil {
+		m.taxCurrency, m.taxIn = t.Currency, t.Money().Decimal()
 	}
 	for i, l := range d.Lines {
 		m.lines = append(m.lines, lineOf(d, i, l))

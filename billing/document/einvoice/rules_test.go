@@ -80,6 +80,7 @@ type facts struct {
 	buyerName, buyerCountry, buyerReg, buyerVAT                                              string
 	sellerAddress, buyerAddress                                                              bool
 	means, iban                                                                              string
+	taxCurrency, taxIn, taxInCurrency                                                        string // BT-6, BT-111
 	lineSum, net, tax, gross, payable                                                        float64
 	amounts, currencies                                                                      []string // every amount as it is written
 	groups                                                                                   []groupFact
@@ -130,6 +131,10 @@ func readUBL(n *node) facts {
 		lineSum: number(n.text1(sum + "LineExtensionAmount")), net: number(n.text1(sum + "TaxExclusiveAmount")), gross: number(n.text1(sum + "TaxInclusiveAmount")),
 		payable: number(n.text1(sum + "PayableAmount")), tax: number(n.text1("TaxTotal/TaxAmount")),
 	}
+	f.taxCurrency = n.text1("TaxCurrencyCode")
+	if all := n.all("TaxTotal/TaxAmount"); len(all) > 1 {
+		f.taxIn, f.taxInCurrency = all[1].text, all[1].attr["currencyID"]
+	}
 	id := func(at, scheme string) string {
 		for _, x := range n.all(at + "PartyTaxScheme") {
 			if (x.text1("TaxScheme/ID") == "VAT") == (scheme == "VAT") {
@@ -151,7 +156,9 @@ func readUBL(n *node) facts {
 	}
 	f.collect(n, func(x *node) bool {
 		c := x.attr["currencyID"]
-		f.currencies = append(f.currencies, c)
+		if x.name != "TaxAmount" || c == "" || c != f.taxCurrency {
+			f.currencies = append(f.currencies, c)
+		}
 		return c != "" && x.name != "PriceAmount"
 	})
 	f.currencies = slices.DeleteFunc(f.currencies, func(c string) bool { return c == "" })
@@ -180,6 +187,10 @@ func readCII(n *node) facts {
 		means: n.text1(st + "SpecifiedTradeSettlementPaymentMeans/TypeCode"), iban: n.text1(st + "SpecifiedTradeSettlementPaymentMeans/PayeePartyCreditorFinancialAccount/IBANID"),
 		lineSum: number(n.text1(sum + "LineTotalAmount")), net: number(n.text1(sum + "TaxBasisTotalAmount")), tax: number(n.text1(sum + "TaxTotalAmount")),
 		gross: number(n.text1(sum + "GrandTotalAmount")), payable: number(n.text1(sum + "DuePayableAmount")),
+	}
+	f.taxCurrency = n.text1(st + "TaxCurrencyCode")
+	if all := n.all(sum + "TaxTotalAmount"); len(all) > 1 {
+		f.taxIn, f.taxInCurrency = all[1].text, all[1].attr["currencyID"]
 	}
 	f.from, f.to = period(n, st)
 	id := func(at, scheme string) string {
@@ -297,6 +308,9 @@ var rules = append(append([]rule{
 	{"BR-55", "a correction names the invoice (BT-25)", func(f facts) bool { return f.typeCode != "381" || f.preceding != "" }, func(f *facts) { f.typeCode = "381" }},
 	{"BR-61", "means 30 and 58 have an account (BT-84)", func(f facts) bool { return f.means != "30" && f.means != "58" || f.iban != "" }, func(f *facts) { f.iban = "" }},
 	{"BR-CL-01", "the type (BT-3) is an invoice or a credit note", func(f facts) bool { return f.typeCode == "380" || f.typeCode == "381" }, func(f *facts) { f.typeCode = "999" }},
+	{"BR-53", "with an accounting currency (BT-6) the tax in all stands in it too (BT-111), and without one nowhere", func(f facts) bool {
+		return (f.taxCurrency != "") == (f.taxIn != "") && f.taxCurrency == f.taxInCurrency && (f.taxCurrency == "" || f.taxCurrency != f.currency)
+	}, func(f *facts) { f.taxCurrency, f.taxIn = "SEK", "" }},
 	{"BR-CL-03", "every amount is of the invoice's currency", func(f facts) bool {
 		return !slices.ContainsFunc(f.currencies, func(c string) bool { return c != f.currency })
 	}, func(f *facts) { f.currencies = []string{"XXX"} }},

@@ -12,28 +12,29 @@ import (
 type (
 	ublDocument struct {
 		XMLName         xml.Name
-		NS              string      `xml:"xmlns,attr"`
-		CAC             string      `xml:"xmlns:cac,attr"`
-		CBC             string      `xml:"xmlns:cbc,attr"`
-		CustomizationID string      `xml:"cbc:CustomizationID"`
-		ID              string      `xml:"cbc:ID"`
-		IssueDate       string      `xml:"cbc:IssueDate"`
-		DueDate         string      `xml:"cbc:DueDate,omitempty"` // of an invoice
-		InvoiceType     string      `xml:"cbc:InvoiceTypeCode,omitempty"`
-		CreditNoteType  string      `xml:"cbc:CreditNoteTypeCode,omitempty"`
-		Notes           []string    `xml:"cbc:Note"`
-		Currency        string      `xml:"cbc:DocumentCurrencyCode"`
-		BuyerReference  string      `xml:"cbc:BuyerReference,omitempty"`
-		Period          *ublPeriod  `xml:"cac:InvoicePeriod"`
-		Billing         *ublBilling `xml:"cac:BillingReference"`
-		Supplier        ublPartyOf  `xml:"cac:AccountingSupplierParty"`
-		Customer        ublPartyOf  `xml:"cac:AccountingCustomerParty"`
-		PaymentMeans    *ublMeans   `xml:"cac:PaymentMeans"`
-		Terms           *ublTerms   `xml:"cac:PaymentTerms"`
-		TaxTotal        ublTaxTotal `xml:"cac:TaxTotal"`
-		Total           ublTotal    `xml:"cac:LegalMonetaryTotal"`
-		InvoiceLines    []ublLine   `xml:"cac:InvoiceLine"`
-		CreditNoteLines []ublLine   `xml:"cac:CreditNoteLine"`
+		NS              string        `xml:"xmlns,attr"`
+		CAC             string        `xml:"xmlns:cac,attr"`
+		CBC             string        `xml:"xmlns:cbc,attr"`
+		CustomizationID string        `xml:"cbc:CustomizationID"`
+		ID              string        `xml:"cbc:ID"`
+		IssueDate       string        `xml:"cbc:IssueDate"`
+		DueDate         string        `xml:"cbc:DueDate,omitempty"` // of an invoice
+		InvoiceType     string        `xml:"cbc:InvoiceTypeCode,omitempty"`
+		CreditNoteType  string        `xml:"cbc:CreditNoteTypeCode,omitempty"`
+		Notes           []string      `xml:"cbc:Note"`
+		Currency        string        `xml:"cbc:DocumentCurrencyCode"`
+		TaxCurrency     string        `xml:"cbc:TaxCurrencyCode,omitempty"`
+		BuyerReference  string        `xml:"cbc:BuyerReference,omitempty"`
+		Period          *ublPeriod    `xml:"cac:InvoicePeriod"`
+		Billing         *ublBilling   `xml:"cac:BillingReference"`
+		Supplier        ublPartyOf    `xml:"cac:AccountingSupplierParty"`
+		Customer        ublPartyOf    `xml:"cac:AccountingCustomerParty"`
+		PaymentMeans    *ublMeans     `xml:"cac:PaymentMeans"`
+		Terms           *ublTerms     `xml:"cac:PaymentTerms"`
+		TaxTotals       []ublTaxTotal `xml:"cac:TaxTotal"` // the second in the accounting currency
+		Total           ublTotal      `xml:"cac:LegalMonetaryTotal"`
+		InvoiceLines    []ublLine     `xml:"cac:InvoiceLine"`
+		CreditNoteLines []ublLine     `xml:"cac:CreditNoteLine"`
 	}
 	ublPeriod struct {
 		Start string `xml:"cbc:StartDate"`
@@ -159,8 +160,8 @@ func UBL(d document.Document) ([]byte, error) {
 		CAC: ublAggregates, CBC: ublBasics, CustomizationID: Guideline, ID: m.number, IssueDate: isoDay(m.issued), DueDate: isoDay(m.due),
 		Notes: m.notes, Currency: m.currency, BuyerReference: m.buyerRef, Period: ublPeriodOf(m.from, m.to),
 		Supplier: ublPartyOf{m.seller.ubl()}, Customer: ublPartyOf{m.buyer.ubl()},
-		TaxTotal: ublTaxTotal{Tax: amount(m.tax)},
-		Total:    ublTotal{amount(m.net), amount(m.net), amount(m.total), amount(m.total)},
+		TaxCurrency: m.taxCurrency, TaxTotals: []ublTaxTotal{{Tax: amount(m.tax)}},
+		Total: ublTotal{amount(m.net), amount(m.net), amount(m.total), amount(m.total)},
 	}
 	u.XMLName.Local, u.NS, u.InvoiceType = "Invoice", ublInvoice, m.typeCode
 	if m.credit {
@@ -176,7 +177,10 @@ func UBL(d document.Document) ([]byte, error) {
 		u.PaymentMeans = &ublMeans{Code: meansCode(m.currency), Ref: m.number, Account: ublAccount{a.IBAN, a.Holder, a.BIC}}
 	}
 	for _, g := range m.groups {
-		u.TaxTotal.Groups = append(u.TaxTotal.Groups, ublGroup{amount(g.net), amount(g.tax), ublCategory{g.category, g.percent, g.code, g.reason, vatScheme}})
+		u.TaxTotals[0].Groups = append(u.TaxTotals[0].Groups, ublGroup{amount(g.net), amount(g.tax), ublCategory{g.category, g.percent, g.code, g.reason, vatScheme}})
+	}
+	if m.taxCurrency != "" {
+		u.TaxTotals = append(u.TaxTotals, ublTaxTotal{Tax: ublAmount{m.taxCurrency, m.taxIn}})
 	}
 	for _, l := range m.lines {
 		out := ublLine{
