@@ -93,7 +93,7 @@ func History(ctx context.Context, e Engine, begins, now time.Time) error {
 	for day := 0; ; day++ {
 		at := begins.AddDate(0, 0, day)
 		if !at.Before(now) {
-			return nil
+			return h.addOffers(ctx)
 		}
 		e.Clock.Set(at)
 		if day == 0 {
