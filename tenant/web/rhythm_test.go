@@ -51,5 +51,11 @@ func TestHowAnAccountIsInvoiced(t *testing.T) {
 	if a := team.Send(t, "GET", strings.Replace(behalf, e.things[e.A.ID][":customer"], e.things[e.B.ID][":customer"], 1), nil); a.Status != 404 {
 		t.Errorf("the neighbour's customer: %d", a.Status)
 	}
+	e.onSale(t, e.A)
+	shop := shopper{c}
+	says(t, "into the cart", shop.send(t, "POST", "/cart", url.Values{"product": {"running"}, "plan": {"small"}, "cycle": {"monthly"}, "go": {"cart"}}), 303)
+	for _, page := range []string{"/cart", "/checkout"} {
+		says(t, page, shop.send(t, "GET", page, nil), 200, " days ", " until 28 ", "then the full price", "€10.00")
+	}
 	unchanged(t, "the neighbour", before, e.state(t, e.B))
 }
