@@ -19,10 +19,6 @@ type Ahead struct {
 // discount: what is left of them could not be told apart later.
 var ErrUneven = errors.New("billing: the discount changes within the periods")
 
-func sameDiscount(a, b *Discount) bool {
-	return a == b || a != nil && b != nil && *a == *b
-}
-
 // Price is what the periods come to: for each the same lines and the same discount as
 // its own renewal would have had, so that paying ahead costs what paying in turn would.
 func (a Ahead) Price() (r Changed, err error) {
@@ -39,7 +35,7 @@ func (a Ahead) Price() (r Changed, err error) {
 			r.From = p.From
 		}
 		r.NextAt = p.To
-		if !sameDiscount(discount, a.Running) {
+		if !discount.Same(a.Running) {
 			return r, ErrUneven
 		}
 		lines := make([]Line, len(a.Terms.Parts))

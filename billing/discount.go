@@ -3,6 +3,7 @@ package billing
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,10 +17,117 @@ type Discount struct {
 	Off    Money  `json:"off,omitzero"`     // of all lines together; of their currency
 	Cycles int    `json:"cycles,omitempty"` // invoices it counts for, the first included; 0: all
 	Setup  bool   `json:"setup,omitempty"`  // it is taken off fees for setting up as well
+
+	Also []Discount `json:"also,omitempty"` // by other codes, none of which has more of its own
 }
 
 // ErrDiscount is returned for a discount that is neither a share nor an amount, or both.
 var ErrDiscount = errors.New("billing: not a discount")
+
+// Stack is two discounts that are both taken off. Either may be nil.
+func Stack(a, b *Discount) *Discount {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return stacked(append(a.each(), b.each()...))
+}
+
+func stacked(all []Discount) *Discount {
+	if len(all) == 0 {
+		return nil
+	}
+	ordered(all)
+	one := all[0]
+	if len(all) > 1 {
+		one.Also = all[1:]
+	}
+	return &one
+}
+
+// ordered puts discounts in the order in which they are taken off: shares first, each of
+// what the one before has left, and then amounts; among them by their codes. So it is the
+// same whoever entered which first, and an amount is never taken off what a share takes.
+func ordered(all []Discount) {
+	slices.SortStableFunc(all, func(a, b Discount) int {
+		if share, other := a.Ppm > 0, b.Ppm > 0; share != other {
+			if share {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.Code, b.Code)
+	})
+}
+
+// each is every discount by itself, in the order in which they are taken off.
+func (d Discount) each() []Discount {
+	all := append([]Discount{d}, d.Also...)
+	for i := range all {
+		all[i].Also = nil
+	}
+	ordered(all)
+	return all
+}
+
+// Codes names all of it: "TEN", "TEN and FIVE".
+func (d Discount) Codes() string {
+	return strings.Join(d.ByCode(), " and ")
+}
+
+// At is what of it is taken off the invoice of a number; nil: nothing.
+func (d *Discount) At(invoice int) *Discount {
+	if d == nil {
+		return nil
+	}
+	return stacked(slices.DeleteFunc(d.each(), func(one Discount) bool { return !one.Counts(invoice) }))
+}
+
+// After is what is left of it when so many invoices are over, counted anew from the next
+// one; nil: nothing.
+func (d *Discount) After(invoices int) *Discount {
+	if d == nil {
+		return nil
+	}
+	var left []Discount
+	for _, one := range d.each() {
+		if one.Cycles > 0 {
+			if one.Cycles -= invoices; one.Cycles <= 0 {
+				continue
+			}
+		}
+		left = append(left, one)
+	}
+	return stacked(left)
+}
+
+// Left is for how many invoices from the one of a number on the same is taken off, that
+// one included; 0: nothing is, negative: for all of them.
+func (d *Discount) Left(invoice int) int {
+	now := d.At(invoice)
+	if now == nil {
+		return 0
+	}
+	left := -1
+	for _, one := range now.each() {
+		if n := one.Cycles - invoice + 1; one.Cycles > 0 && (left < 0 || n < left) {
+			left = n
+		}
+	}
+	return left
+}
+
+// Same reports whether two discounts are the same, whichever way they were put together.
+func (d *Discount) Same(other *Discount) bool {
+	if d == nil || other == nil {
+		return d == nil && other == nil
+	}
+	return slices.EqualFunc(d.each(), other.each(), func(a, b Discount) bool {
+		return a.Code == b.Code && a.Ppm == b.Ppm && a.Off == b.Off && a.Cycles == b.Cycles && a.Setup == b.Setup
+	})
+}
 
 func (d Discount) check() error {
 	share, fixed := d.Ppm > 0 && d.Ppm <= PpmWhole, d.Off.Minor > 0 && d.Off.Currency != ""
@@ -32,7 +140,10 @@ func (d Discount) check() error {
 // Counts reports whether the discount is taken off the invoice of this number; the first
 // invoice of a subscription is 1.
 func (d Discount) Counts(invoice int) bool {
-	return invoice >= 1 && (d.Cycles == 0 || invoice <= d.Cycles)
+	if invoice >= 1 && (d.Cycles == 0 || invoice <= d.Cycles) {
+		return true
+	}
+	return slices.ContainsFunc(d.Also, func(one Discount) bool { return one.Counts(invoice) })
 }
 
 // takes reports whether something is taken off a line of this kind: off what is sold, and
@@ -51,8 +162,47 @@ func (d Discount) takes(l Line) bool {
 // was. A share is taken of each line and rounded there, half away from zero; an amount is
 // spread over the lines by what they cost and sums to itself, or to all that they cost.
 // No line comes to less than nothing, and none is added: an invoice says at the line what
-// was taken off. Net is Quantity of Unit where it is not set.
+// was taken off. Net is Quantity of Unit where it is not set. Of several each is taken off
+// what the one before has left, in one order.
 func (d Discount) Apply(lines []Line) (out []Line, off Money, err error) {
+	out, offs, err := d.ApplyEach(lines)
+	if err != nil {
+		return nil, off, err
+	}
+	for i, one := range offs {
+		if i == 0 {
+			off = one
+		} else if off, err = off.Add(one); err != nil {
+			return nil, off, err
+		}
+	}
+	return out, off, nil
+}
+
+// ApplyEach is Apply that says of each discount how much it was, in the order of ByCode.
+func (d Discount) ApplyEach(lines []Line) (out []Line, offs []Money, err error) {
+	out = lines
+	for _, one := range d.each() {
+		var off Money
+		if out, off, err = one.apply(out); err != nil {
+			return nil, nil, err
+		}
+		offs = append(offs, off)
+	}
+	return out, offs, nil
+}
+
+// ByCode are the codes of all discounts, in the order in which they are taken off.
+func (d Discount) ByCode() []string {
+	var codes []string
+	for _, one := range d.each() {
+		codes = append(codes, one.Code)
+	}
+	return codes
+}
+
+// apply takes one discount off.
+func (d Discount) apply(lines []Line) (out []Line, off Money, err error) {
 	if err := d.check(); err != nil {
 		return nil, off, err
 	}

@@ -74,7 +74,7 @@ func taxesOf(taxes []checkout.Tax) []tax {
 type quote struct {
 	ID        uuid.UUID  `json:"id"`
 	Items     []item     `json:"items"`
-	Coupon    *string    `json:"coupon"` // the code that counts; null: none
+	Coupon    *string    `json:"coupon"` // the codes that count, with blanks between; null: none
 	Discount  amount     `json:"discount"`
 	Net       amount     `json:"net"`
 	Tax       amount     `json:"tax"`
@@ -100,8 +100,10 @@ func (a *API) makeQuote(c call) (int, any, error) {
 	if err := decode(c, &in); err != nil {
 		return 0, nil, err
 	}
-	if err := a.tried(c, in.Coupon); err != nil {
-		return 0, nil, err
+	for _, code := range strings.Fields(in.Coupon) { // codes are guessed: each is a try
+		if err := a.tried(c, code); err != nil {
+			return 0, nil, err
+		}
 	}
 	ask := checkout.Ask{AccountID: c.caller.AccountID, Coupon: in.Coupon}
 	for _, x := range in.Items {

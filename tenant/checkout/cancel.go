@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -81,8 +82,8 @@ func (d *Desk) cancel(ctx context.Context, tx *tenancy.Tx, o *Order, reason, act
 	if err := giveStockBack(ctx, tx, o.Items); err != nil {
 		return err
 	}
-	if o.Coupon != "" {
-		if err := coupon.GiveBack(ctx, tx, o.Coupon); err != nil {
+	for _, code := range strings.Fields(o.Coupon) {
+		if err := coupon.GiveBack(ctx, tx, code); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ package checkout
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -62,7 +63,7 @@ type Mailer interface {
 type Ask struct {
 	AccountID uuid.UUID // zero: a stranger's; such a quote is not kept
 	Items     []catalog.Picked
-	Coupon    string // a code, as it was typed; empty: none
+	Coupon    string // codes, as they were typed, with blanks between; empty: none
 	Visitor   string // under which somebody came as a stranger; decides between variants of a code
 }
 
@@ -113,12 +114,13 @@ type Quote struct {
 	Net       billing.Money
 	Tax       billing.Money
 	Total     billing.Money
-	Coupon    string        // the code that counts; empty: none
-	Variant   string        // of the code, where it has two
-	Longer    int           // days by which the code makes trials longer
-	Off       billing.Money // what it takes off, of prices as they are shown
-	Problems  []Problem     // only of a preview
-	CouponErr error         // why the code that was asked for does not count; only of a preview
+	Coupon    string            // the codes that count, with blanks between, in order; empty: none
+	Variants  map[string]string // of those that have two, by code
+	MoreCodes bool              // another code may count with them
+	Longer    int               // days by which the code makes trials longer
+	Off       billing.Money     // what it takes off, of prices as they are shown
+	Problems  []Problem         // only of a preview
+	CouponErr error             // why the first code that was asked for and does not count does not; only of a preview
 	CreatedAt time.Time
 	ExpiresAt time.Time
 	counted   bool      // some of it is of a stock
@@ -154,7 +156,7 @@ type Order struct {
 	InvoiceID *uuid.UUID // nil: nothing to pay
 	Currency  string
 	Total     billing.Money
-	Coupon    string        // the code it was placed with; empty: none
+	Coupon    string        // the codes it was placed with, with blanks between; empty: none
 	Off       billing.Money // what the code took off
 	Items     []Item
 	Taxes     []Tax
@@ -165,6 +167,9 @@ type Order struct {
 
 	AccountName, PersonName string
 }
+
+// Codes are the codes an order was placed with.
+func (o Order) Codes() []string { return strings.Fields(o.Coupon) }
 
 // QuoteFor is how long a quote counts.
 const QuoteFor = 15 * time.Minute

@@ -373,7 +373,7 @@ func TestTwoVariantsOfACode(t *testing.T) {
 		ask.AccountID = r.customers[r.A.ID].Account
 		q, err := r.desk.Quote(t.Context(), r.DB(r.A), ask)
 		must(t, err)
-		if q.Off != euros(off) || stranger.Off != q.Off || q.Variant != variant {
+		if q.Off != euros(off) || stranger.Off != q.Off || q.Variants[q.Coupon] != variant {
 			t.Errorf("%s: %s off, %s as a stranger", variant, q.Off, stranger.Off)
 		}
 		o, err := r.desk.Place(t.Context(), r.DB(r.A), r.accept(r.A, q.ID))

@@ -2,7 +2,10 @@ package checkout
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,22 +16,105 @@ import (
 	"github.com/ezscale/ezscale/tenant/coupon"
 )
 
-// discount gives each thing its part of what a code takes off. A code that does not count
-// is left out and stands in CouponErr.
+// discount gives each thing its part of what codes take off, in whatever order they were
+// entered. A code that does not count, or not with those before it, is left out, and the
+// first of them stands in CouponErr.
 func (q *Quote) discount(ctx context.Context, tx *tenancy.Tx, a Ask) error {
-	if a.Coupon == "" {
-		return nil
+	var counting []coupon.Coupon
+	for _, typed := range typedCodes(a.Coupon) {
+		c, err := coupon.Find(ctx, tx, typed, coupon.Buyer{AccountID: q.AccountID, Country: q.Country, Currency: q.Currency, Plans: plansIn(q.Items), Visitor: a.Visitor})
+		if err == nil {
+			err = joins(c, counting)
+		}
+		if err == nil {
+			err = shareAll(append(slices.Clone(counting), c), q.Currency, q.Items)
+		}
+		switch {
+		case err == nil:
+			counting = append(counting, c)
+		case coupon.Is(err):
+			if q.CouponErr == nil {
+				q.CouponErr = err
+			}
+		default:
+			return err
+		}
 	}
-	c, err := coupon.Find(ctx, tx, a.Coupon, coupon.Buyer{AccountID: q.AccountID, Country: q.Country, Currency: q.Currency, Plans: plansIn(q.Items), Visitor: a.Visitor})
-	if err == nil {
-		err = share(c, q.Currency, q.Items)
+	if q.CouponErr != nil { // what the last one left of the things is of those that count
+		if err := shareAll(counting, q.Currency, q.Items); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		q.Coupon, q.Variant, q.Longer = c.Code, c.Variant, c.Days
-	} else if coupon.Is(err) {
-		q.CouponErr, err = err, nil
+	slices.SortFunc(counting, func(a, b coupon.Coupon) int { return strings.Compare(a.Code, b.Code) })
+	var codes []string
+	for _, c := range counting {
+		codes = append(codes, c.Code)
+		q.Longer += c.Days
+		q.MoreCodes = len(counting) < c.Most
+		if c.Variant == "" {
+			continue
+		}
+		if q.Variants == nil {
+			q.Variants = map[string]string{}
+		}
+		q.Variants[c.Code] = c.Variant
 	}
-	return err
+	q.Coupon = strings.Join(codes, " ")
+	return nil
+}
+
+// typedCodes are the codes somebody typed, with blanks between them; the same one once,
+// and never more than may count anywhere.
+func typedCodes(typed string) []string {
+	var codes []string
+	for _, one := range strings.Fields(typed) {
+		if len(codes) <= coupon.MostOnOrder && !slices.ContainsFunc(codes, func(c string) bool { return strings.EqualFold(c, one) }) {
+			codes = append(codes, one)
+		}
+	}
+	return codes
+}
+
+// joins refuses a code that does not count with those that do.
+func joins(c coupon.Coupon, counting []coupon.Coupon) error {
+	for _, other := range counting {
+		if c.Most < 2 || !coupon.Together(c, other) {
+			return coupon.NotTogether(c, other)
+		}
+	}
+	if len(counting) > 0 && len(counting) >= c.Most {
+		return coupon.TooMany(c)
+	}
+	return nil
+}
+
+// shareAll gives each thing its part of what all codes take off, in place of what it had.
+// What some of the codes are not for is refused, and the things stay as they were.
+func shareAll(all []coupon.Coupon, currency string, items []Item) error {
+	next := slices.Clone(items)
+	for i, x := range next {
+		next[i].Discount = nil
+		if x.Trial != nil && x.Trial.Longer > 0 {
+			plain := *x.Trial
+			plain.Days, plain.Longer = plain.Days-plain.Longer, 0
+			next[i].Trial = &plain
+		}
+	}
+	for _, c := range all {
+		one := slices.Clone(next)
+		for i := range one {
+			one[i].Discount = nil
+		}
+		if err := share(c, currency, one); err != nil {
+			return err
+		}
+		for i := range next {
+			next[i].Trial = one[i].Trial
+			next[i].Discount = billing.Stack(next[i].Discount, one[i].Discount)
+		}
+	}
+	copy(items, next)
+	return nil
 }
 
 func plansIn(items []Item) []uuid.UUID {
@@ -86,7 +172,7 @@ func lengthen(c coupon.Coupon, items []Item) error {
 		some = true
 		longer := *x.Trial
 		plain := longer.Days - longer.Longer
-		longer.Days = billing.LongerTrial(plain, c.Days)
+		longer.Days = billing.LongerTrial(longer.Days, c.Days)
 		longer.Longer = longer.Days - plain
 		items[i].Trial = &longer
 	}
@@ -96,23 +182,35 @@ func lengthen(c coupon.Coupon, items []Item) error {
 	return nil
 }
 
-// useCoupon counts the use of a quote's code, or refuses the order: the code may no
-// longer be used, or takes off another amount than was quoted.
-func useCoupon(ctx context.Context, tx *tenancy.Tx, q quoteRow) error {
-	if q.coupon == "" {
+// useCoupons counts the uses of a quote's codes, or refuses the order: one may no longer
+// be used, or not with the others, or takes off another amount than was quoted. They are
+// used in the order in which they stand with the quote, which is that of their names: two
+// orders cannot lock each other out.
+func useCoupons(ctx context.Context, tx *tenancy.Tx, q quoteRow) error {
+	codes := strings.Fields(q.coupon)
+	if len(codes) == 0 {
 		return nil
 	}
 	q.buyer.Plans = plansIn(q.items)
-	c, err := coupon.Use(ctx, tx, q.coupon, q.variant, q.buyer)
-	if err != nil {
-		return err
+	var all []coupon.Coupon
+	for _, code := range codes {
+		c, err := coupon.Use(ctx, tx, code, q.variants[code], q.buyer)
+		if err != nil {
+			return err
+		}
+		for _, other := range all {
+			if !coupon.Together(c, other) {
+				return errPriceChanged
+			}
+		}
+		all = append(all, c)
 	}
 	now := slices.Clone(q.items)
-	if err := share(c, q.Currency, now); err != nil {
+	if err := shareAll(all, q.Currency, now); err != nil {
 		return err
 	}
 	for i, x := range q.items {
-		if was, is := x.Discount, now[i].Discount; (was == nil) != (is == nil) || was != nil && *was != *is {
+		if !x.Discount.Same(now[i].Discount) {
 			return errPriceChanged
 		}
 		if was, is := x.Trial, now[i].Trial; (was == nil) != (is == nil) || was != nil && *was != *is {
@@ -120,6 +218,41 @@ func useCoupon(ctx context.Context, tx *tenancy.Tx, q quoteRow) error {
 		}
 	}
 	return nil
+}
+
+// stackOf is what each of several codes of an order took off, with its variant, as it is
+// kept; nil: there is one code, or none.
+func stackOf(q quoteRow) (*string, error) {
+	codes := strings.Fields(q.coupon)
+	if len(codes) < 2 {
+		return nil, nil
+	}
+	type one struct {
+		Off     int64  `json:"off"`
+		Variant string `json:"variant,omitempty"`
+	}
+	stack := map[string]one{}
+	for _, code := range codes {
+		stack[code] = one{Variant: q.variants[code]}
+	}
+	for _, x := range q.items {
+		d := x.Discount.At(1)
+		if x.Trial != nil || d == nil {
+			continue
+		}
+		_, offs, err := d.ApplyEach(x.lines())
+		if err != nil {
+			return nil, fmt.Errorf("take the discounts off: %w", err)
+		}
+		for i, code := range d.ByCode() {
+			s := stack[code]
+			s.Off += offs[i].Minor
+			stack[code] = s
+		}
+	}
+	raw, err := json.Marshal(stack)
+	text := string(raw)
+	return &text, err
 }
 
 // Recurring groups what the items cost again and again, by cycle and by how long codes
@@ -165,18 +298,28 @@ func again(x Item) (Again, error) {
 		return a, nil
 	}
 	x.Setup, x.Stub = billing.Money{Currency: x.Setup.Currency}, nil // once
-	_, off, err := x.Discount.Apply(x.lines())
-	if err != nil {
+	a.Times = max(x.Discount.Left(first), 0)
+	var err error
+	if a.Net, err = x.costs(first); err != nil {
 		return a, err
 	}
-	if x.Discount.Cycles > 0 {
-		a.Times = x.Discount.Cycles - first + 1
-	}
-	a.Net, err = x.Amount.Sub(off)
-	if a.Times == 0 {
-		a.Full = a.Net
+	if a.Full = a.Net; a.Times > 0 { // and then what other codes still take off
+		a.Full, err = x.costs(first + a.Times)
 	}
 	return a, err
+}
+
+// costs is what a cycle of it comes to before tax on the invoice of a number.
+func (x Item) costs(invoice int) (billing.Money, error) {
+	d := x.Discount.At(invoice)
+	if d == nil {
+		return x.Amount, nil
+	}
+	_, off, err := d.Apply(x.lines())
+	if err != nil {
+		return x.Amount, err
+	}
+	return x.Amount.Sub(off)
 }
 
 // Again is what is due every cycle, before tax: Net the next Times, Full from then on.

@@ -150,11 +150,11 @@ type quoteRow struct {
 	Large      *int64
 	Agreed     string // its account's prices; see agreed.Column
 
-	items   []Item
-	coupon  string
-	variant string       // of the code
-	buyer   coupon.Buyer // of the code
-	now     time.Time
+	items    []Item
+	coupon   string
+	variants map[string]string // of codes that have two
+	buyer    coupon.Buyer      // of the code
+	now      time.Time
 }
 
 // readQuote reads a quote and refuses what can be seen at once.
@@ -179,7 +179,10 @@ func readQuote(ctx context.Context, tx *tenancy.Tx, r PlaceRequest, mayTest bool
 	if err := json.Unmarshal(q.Body, &b); err != nil {
 		return q, fmt.Errorf("read the quote: %w", err)
 	}
-	q.items, q.coupon, q.variant = b.Items, b.Coupon, b.Variant
+	q.items, q.coupon, q.variants = b.Items, b.Coupon, b.Variants
+	if b.Variant != "" {
+		q.variants = map[string]string{b.Coupon: b.Variant}
+	}
 	q.buyer = coupon.Buyer{AccountID: *q.AccountID, Country: b.Country, Currency: q.Currency}
 	if q.AcceptedAt != nil && q.OrderID == nil { // it was accepted while we waited for the lock
 		if err := tx.NewRaw("SELECT id FROM orders WHERE quote_id = ?", q.ID).Scan(ctx, &q.OrderID); err != nil {
@@ -218,7 +221,7 @@ func (d *Desk) place(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, r Pl
 	if err := unchanged(ctx, tx, q, offers); err != nil {
 		return Order{}, err
 	}
-	if err := useCoupon(ctx, tx, q); err != nil {
+	if err := useCoupons(ctx, tx, q); err != nil {
 		return Order{}, err
 	}
 	_, off, err := lines(q.items)
@@ -233,11 +236,19 @@ func (d *Desk) place(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, r Pl
 	if o.Number, _, err = invoicing.NextNumber(ctx, tx, invoicing.SeriesOrder); err != nil {
 		return Order{}, err
 	}
+	stack, err := stackOf(q)
+	if err != nil {
+		return Order{}, err
+	}
+	variant := ""
+	if stack == nil {
+		variant = q.variants[q.coupon]
+	}
 	var numbered bool // the account has a VAT number
-	err = tx.NewRaw(`INSERT INTO orders (id, number, quote_id, account_id, person_id, state, currency, total_minor, coupon, variant, off_minor, ip, placed_at, changed_at, evidence)
-		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, jsonb_strip_nulls(jsonb_build_object('billing_country', a.country, 'postcode', nullif(a.billing->>'postcode', ''),
+	err = tx.NewRaw(`INSERT INTO orders (id, number, quote_id, account_id, person_id, state, currency, total_minor, coupon, variant, stack, off_minor, ip, placed_at, changed_at, evidence)
+		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?::jsonb, ?, ?, ?, ?, jsonb_strip_nulls(jsonb_build_object('billing_country', a.country, 'postcode', nullif(a.billing->>'postcode', ''),
 			'tax_id', nullif(a.tax_id, ''), 'tax_check', a.tax_check, 'tax_exemption', a.tax_exemption, 'ip', nullif(?, '')))
-		FROM accounts a WHERE a.id = ? RETURNING coalesce(evidence->>'tax_id', '') <> ''`, o.ID, o.Number, o.QuoteID, o.AccountID, o.PersonID, o.State, o.Currency, o.Total.Minor, bun.NullZero(o.Coupon), bun.NullZero(q.variant), bun.NullZero(o.Off.Minor), r.By.IP, o.PlacedAt, o.ChangedAt, r.By.IP, o.AccountID).Scan(ctx, &numbered)
+		FROM accounts a WHERE a.id = ? RETURNING coalesce(evidence->>'tax_id', '') <> ''`, o.ID, o.Number, o.QuoteID, o.AccountID, o.PersonID, o.State, o.Currency, o.Total.Minor, bun.NullZero(o.Coupon), bun.NullZero(variant), stack, bun.NullZero(o.Off.Minor), r.By.IP, o.PlacedAt, o.ChangedAt, r.By.IP, o.AccountID).Scan(ctx, &numbered)
 	if err != nil {
 		return Order{}, fmt.Errorf("place the order: %w", err)
 	}

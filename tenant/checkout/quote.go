@@ -28,7 +28,9 @@ type body struct {
 	Country string `json:"country"`
 	Taxes   []Tax  `json:"taxes"`
 	Coupon  string `json:"coupon,omitempty"`
-	Variant string `json:"variant,omitempty"`
+	Variant string `json:"variant,omitempty"` // of quotes made before there could be several codes
+
+	Variants map[string]string `json:"variants,omitempty"` // by code
 }
 
 var (
@@ -233,9 +235,9 @@ func lines(items []Item) (all []billing.Line, off billing.Money, err error) {
 			continue
 		}
 		own := x.lines()
-		if x.Discount != nil {
+		if d := x.Discount.At(1); d != nil {
 			var less billing.Money
-			if own, less, err = x.Discount.Apply(own); err != nil {
+			if own, less, err = d.Apply(own); err != nil {
 				return nil, off, fmt.Errorf("take the discount off: %w", err)
 			}
 			if off.Currency == "" {
@@ -323,7 +325,7 @@ func (q *Quote) keep(ctx context.Context, tx *tenancy.Tx) error {
 		return err
 	}
 	q.ID = id
-	raw, err := json.Marshal(body{Items: q.Items, Country: q.Country, Taxes: q.Taxes, Coupon: q.Coupon, Variant: q.Variant})
+	raw, err := json.Marshal(body{Items: q.Items, Country: q.Country, Taxes: q.Taxes, Coupon: q.Coupon, Variants: q.Variants})
 	if err != nil {
 		return err
 	}

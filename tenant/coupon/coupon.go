@@ -37,8 +37,20 @@ const (
 	Off    State = "off"
 )
 
+// Stacks says with which other codes of an order a code counts.
+type Stacks string
+
+// With which other codes a code counts.
+const (
+	Alone      Stacks = ""
+	WithAny    Stacks = "any"
+	OtherKinds Stacks = "kinds"
+)
+
 // Coupon is a code with its terms.
 type Coupon struct {
+	Stacks        Stacks
+	Most          int // codes the shop lets count on one order; of a lookup
 	Code          string
 	Kind          Kind
 	Ppm           int64            // of a percentage
@@ -81,6 +93,14 @@ func (c Coupon) Discount(currency string) (billing.Discount, bool) {
 	return d, minor > 0
 }
 
+// Together reports whether two codes count on one order: each of them must let the other.
+func Together(a, b Coupon) bool {
+	lets := func(a, b Coupon) bool {
+		return a.Stacks == WithAny || a.Stacks == OtherKinds && a.Kind != b.Kind
+	}
+	return a.Code != b.Code && lets(a, b) && lets(b, a)
+}
+
 // For reports whether the code is for a plan.
 func (c Coupon) For(plan uuid.UUID) bool {
 	return len(c.Plans) == 0 || slices.Contains(c.Plans, plan)
@@ -102,9 +122,10 @@ func Normal(typed string) string {
 }
 
 const columns = `c.code, c.kind, coalesce(c.ppm, 0) AS ppm, c.amounts::text AS amounts, c.cycles, c.setup, c.plans::text AS plans, c.countries::text AS countries, c.new_customers,
-	coalesce(c.max_uses, 0) AS max_uses, coalesce(c.max_per_account, 0) AS max_per_account, c.uses, coalesce(c.days, 0) AS days, coalesce(c.accounts::text, '[]') AS accounts, coalesce(c.other::text, 'null') AS other, c.starts_at, c.ends_at, c.state, c.note, c.created_at, c.changed_at`
+	coalesce(c.max_uses, 0) AS max_uses, coalesce(c.max_per_account, 0) AS max_per_account, c.uses, coalesce(c.days, 0) AS days, coalesce(c.accounts::text, '[]') AS accounts, coalesce(c.other::text, 'null') AS other, coalesce(c.stacks, '') AS stacks, c.starts_at, c.ends_at, c.state, c.note, c.created_at, c.changed_at`
 
 type row struct {
+	Stacks                       Stacks
 	Code                         string
 	Kind                         Kind
 	Ppm                          int64
@@ -117,13 +138,13 @@ type row struct {
 	State                        State
 	Note                         string
 	CreatedAt, ChangedAt         time.Time
-	Orders, Before               int    // of the buyer, of a lookup
+	Orders, Before, Most         int    // of the buyer and the shop, of a lookup
 	Country                      string // of the buyer, of a lookup
 }
 
 func (r row) coupon() (Coupon, error) {
 	c := Coupon{
-		Code: r.Code, Kind: r.Kind, Ppm: r.Ppm, Cycles: r.Cycles, Days: r.Days, Setup: r.Setup, NewCustomers: r.NewCustomers, MaxUses: r.MaxUses, MaxPerAccount: r.MaxPerAccount,
+		Stacks: r.Stacks, Most: max(r.Most, 1), Code: r.Code, Kind: r.Kind, Ppm: r.Ppm, Cycles: r.Cycles, Days: r.Days, Setup: r.Setup, NewCustomers: r.NewCustomers, MaxUses: r.MaxUses, MaxPerAccount: r.MaxPerAccount,
 		Uses: r.Uses, StartsAt: r.StartsAt, EndsAt: r.EndsAt, State: r.State, Note: r.Note, CreatedAt: r.CreatedAt, ChangedAt: r.ChangedAt,
 	}
 	for _, f := range []struct {

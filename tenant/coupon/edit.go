@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/google/uuid"
+	"github.com/uptrace/bun"
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
@@ -23,6 +24,7 @@ import (
 type Form struct {
 	Code          string
 	Kind          string
+	Stacks        string            // any, kinds; empty: it counts alone
 	Percent       string            // "20" or "12.5"
 	Amounts       map[string]string // typed, by currency; empty: it does not count in it
 	Cycles        string            // 0: all
@@ -46,7 +48,7 @@ type Form struct {
 
 // Of is a code as the editor shows it; days are counted in a zone.
 func Of(c Coupon, zone *time.Location) Form {
-	f := Form{Code: c.Code, Kind: string(c.Kind), Amounts: map[string]string{}, Cycles: strconv.Itoa(c.Cycles), Setup: c.Setup, NewCustomers: c.NewCustomers,
+	f := Form{Code: c.Code, Kind: string(c.Kind), Stacks: string(c.Stacks), Amounts: map[string]string{}, Cycles: strconv.Itoa(c.Cycles), Setup: c.Setup, NewCustomers: c.NewCustomers,
 		Countries: strings.Join(c.Countries, ", "), Note: c.Note}
 	if c.Kind == Percent {
 		f.Percent = strings.TrimSuffix(billing.Percent(c.Ppm), " %")
@@ -89,6 +91,9 @@ func (f Form) check(zone *time.Location) (Coupon, error) {
 	c := Coupon{Code: Normal(f.Code), Kind: Kind(f.Kind), Amounts: map[string]int64{}, Setup: f.Setup, NewCustomers: f.NewCustomers, Plans: []uuid.UUID{}, Countries: []string{}}
 	if c.Code == "" {
 		bad["code"] = "Please use 2 to 32 letters, digits, hyphens and underscores, such as WELCOME20."
+	}
+	if c.Stacks = Stacks(f.Stacks); c.Stacks != Alone && c.Stacks != WithAny && c.Stacks != OtherKinds {
+		bad["stacks"] = "Please choose one of these."
 	}
 	if f.read(bad, &c, ""); f.Other {
 		b := Coupon{Kind: c.Kind, Amounts: map[string]int64{}}
@@ -236,7 +241,7 @@ func (c Coupon) values() ([]any, error) {
 		return &t
 	}
 	return []any{c.Kind, some(c.Ppm), string(amounts), c.Cycles, c.Setup, string(plans), string(countries), c.NewCustomers, some(int64(c.MaxUses)), some(int64(c.MaxPerAccount)),
-		at(c.StartsAt), at(c.EndsAt), c.Note, some(int64(c.Days)), accounts, other}, nil
+		at(c.StartsAt), at(c.EndsAt), c.Note, some(int64(c.Days)), accounts, other, bun.NullZero(string(c.Stacks))}, nil
 }
 
 // Add makes a code, which counts at once unless it says from when. Days are those of the
@@ -254,8 +259,8 @@ func Add(ctx context.Context, db *tenancy.DB, f Form, zone *time.Location, by au
 		if err != nil {
 			return err
 		}
-		_, err = tx.NewRaw(`INSERT INTO coupons (code, kind, ppm, amounts, cycles, setup, plans, countries, new_customers, max_uses, max_per_account, starts_at, ends_at, note, days, accounts, other, uses, state, created_at, changed_at)
-			VALUES (?, ?, ?, ?::jsonb, ?, ?, ?::jsonb, ?::jsonb, ?, ?, ?, ?, ?, ?, ?, ?::jsonb, ?::jsonb, 0, 'active', ?, ?)`, append(append([]any{c.Code}, values...), tx.Now(), tx.Now())...).Exec(ctx)
+		_, err = tx.NewRaw(`INSERT INTO coupons (code, kind, ppm, amounts, cycles, setup, plans, countries, new_customers, max_uses, max_per_account, starts_at, ends_at, note, days, accounts, other, stacks, uses, state, created_at, changed_at)
+			VALUES (?, ?, ?, ?::jsonb, ?, ?, ?::jsonb, ?::jsonb, ?, ?, ?, ?, ?, ?, ?, ?::jsonb, ?::jsonb, ?, 0, 'active', ?, ?)`, append(append([]any{c.Code}, values...), tx.Now(), tx.Now())...).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("add coupon: %w", err)
 		}
@@ -269,7 +274,7 @@ func Add(ctx context.Context, db *tenancy.DB, f Form, zone *time.Location, by au
 
 // detail is what the trail keeps of a code.
 func (c Coupon) detail() map[string]any {
-	return map[string]any{"kind": c.Kind, "ppm": c.Ppm, "amounts": c.Amounts, "cycles": c.Cycles, "max_uses": c.MaxUses, "max_per_account": c.MaxPerAccount,
+	return map[string]any{"kind": c.Kind, "ppm": c.Ppm, "amounts": c.Amounts, "cycles": c.Cycles, "max_uses": c.MaxUses, "stacks": c.Stacks, "max_per_account": c.MaxPerAccount,
 		"days": c.Days, "accounts": len(c.Accounts), "variants": c.Other != nil,
 		"new_customers": c.NewCustomers, "plans": len(c.Plans), "countries": c.Countries}
 }
@@ -295,7 +300,7 @@ func Change(ctx context.Context, db *tenancy.DB, f Form, zone *time.Location, by
 			return err
 		}
 		res, err := tx.NewRaw(`UPDATE coupons SET kind = ?, ppm = ?, amounts = ?::jsonb, cycles = ?, setup = ?, plans = ?::jsonb, countries = ?::jsonb, new_customers = ?, max_uses = ?, max_per_account = ?,
-			starts_at = ?, ends_at = ?, note = ?, days = ?, accounts = ?::jsonb, other = ?::jsonb, changed_at = ? WHERE code = ?`, append(values, tx.Now(), c.Code)...).Exec(ctx)
+			starts_at = ?, ends_at = ?, note = ?, days = ?, accounts = ?::jsonb, other = ?::jsonb, stacks = ?, changed_at = ? WHERE code = ?`, append(values, tx.Now(), c.Code)...).Exec(ctx)
 		if err := found(res, err); err != nil {
 			return err
 		}

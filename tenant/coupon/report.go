@@ -71,8 +71,8 @@ func sumsOf(ctx context.Context, tx *tenancy.Tx, code string) (map[string][]Sum,
 		Orders               int
 		OffMinor, TotalMinor int64
 	}
-	err := tx.NewRaw(`SELECT coupon, currency, count(*) AS orders, coalesce(sum(off_minor), 0)::bigint AS off_minor, sum(total_minor)::bigint AS total_minor
-		FROM orders WHERE coupon IS NOT NULL AND (? = '' OR coupon = ?) AND state IN ('paid', 'fulfilled') GROUP BY 1, 2 ORDER BY 1, 2`, code, code).Scan(ctx, &rows)
+	err := tx.NewRaw(`SELECT x.code AS coupon, currency, count(*) AS orders, coalesce(sum(coalesce((stack->x.code->>'off')::bigint, off_minor)), 0)::bigint AS off_minor, sum(total_minor)::bigint AS total_minor
+		FROM orders, unnest(string_to_array(coupon, ' ')) AS x(code) WHERE coupon IS NOT NULL AND (? = '' OR x.code = ?) AND state IN ('paid', 'fulfilled') GROUP BY 1, 2 ORDER BY 1, 2`, code, code).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("add up what coupons took off: %w", err)
 	}

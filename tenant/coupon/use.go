@@ -48,7 +48,8 @@ func Find(ctx context.Context, tx *tenancy.Tx, typed string, b Buyer) (Coupon, e
 	var r row
 	err := tx.NewRaw(`SELECT `+columns+`,
 			(SELECT count(*) FROM orders o WHERE o.account_id = ?0 AND o.state <> 'cancelled') AS orders,
-			(SELECT count(*) FROM orders o WHERE o.account_id = ?0 AND o.state <> 'cancelled' AND o.coupon = c.code) AS before
+			(SELECT count(*) FROM orders o WHERE o.account_id = ?0 AND o.state <> 'cancelled' AND c.code = ANY(string_to_array(o.coupon, ' '))) AS before,
+			coalesce((SELECT (value->>'most')::int FROM shop_settings WHERE name = 'coupons'), 1) AS most
 		FROM coupons c WHERE c.code = ?1`, b.AccountID, code).Scan(ctx, &r)
 	if tenancy.IsNoRows(err) {
 		return Coupon{}, errUnknown
@@ -126,7 +127,7 @@ func Use(ctx context.Context, tx *tenancy.Tx, code, variant string, b Buyer) (Co
 	}
 	// After the lock: whoever used it before has committed, and is counted.
 	if c.MaxPerAccount > 0 || c.NewCustomers || len(c.Countries) > 0 {
-		err := tx.NewRaw(`SELECT count(o.id) AS orders, count(o.id) FILTER (WHERE o.coupon = ?) AS before, coalesce(max(a.country), '') AS country
+		err := tx.NewRaw(`SELECT count(o.id) AS orders, count(o.id) FILTER (WHERE ? = ANY(string_to_array(o.coupon, ' '))) AS before, coalesce(max(a.country), '') AS country
 			FROM accounts a LEFT JOIN orders o ON o.account_id = a.id AND o.state <> 'cancelled' WHERE a.id = ?`, code, b.AccountID).Scan(ctx, &r)
 		if err != nil {
 			return Coupon{}, fmt.Errorf("count the uses of a coupon: %w", err)
@@ -146,6 +147,20 @@ func GiveBack(ctx context.Context, tx *tenancy.Tx, code string) error {
 		return fmt.Errorf("give back a use of coupon %s: %w", code, err)
 	}
 	return nil
+}
+
+// NotTogether refuses a code beside one it does not count with, or as one too many. The
+// faults at the field coupon are coupon.alone and coupon.too_many.
+func NotTogether(c, other Coupon) error {
+	if c.Most < 2 {
+		return fault.Field(field, "coupon.too_many", "Only one code counts for an order: "+other.Code+" does.")
+	}
+	return fault.Field(field, "coupon.alone", "The codes "+other.Code+" and "+c.Code+" do not count together.")
+}
+
+// TooMany refuses another code where as many count as may.
+func TooMany(c Coupon) error {
+	return fault.Field(field, "coupon.too_many", fmt.Sprintf("At most %d codes count for an order.", c.Most))
 }
 
 // Is reports whether an error says that a code does not count.

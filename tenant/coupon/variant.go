@@ -80,12 +80,12 @@ func Compare(ctx context.Context, tx *tenancy.Tx, code string) ([]Compared, erro
 		Uses, Orders, Begun, Renewed, Kept int
 		OffMinor, TotalMinor               int64
 	}
-	err := tx.NewRaw(`SELECT o.variant, o.currency, count(*) AS uses, count(*) FILTER (WHERE o.state <> 'awaiting_payment') AS orders,
-			coalesce(sum(o.off_minor) FILTER (WHERE o.state <> 'awaiting_payment'), 0)::bigint AS off_minor, coalesce(sum(o.total_minor) FILTER (WHERE o.state <> 'awaiting_payment'), 0)::bigint AS total_minor,
+	err := tx.NewRaw(`SELECT v.variant, o.currency, count(*) AS uses, count(*) FILTER (WHERE o.state <> 'awaiting_payment') AS orders,
+			coalesce(sum(coalesce((o.stack->?0->>'off')::bigint, o.off_minor)) FILTER (WHERE o.state <> 'awaiting_payment'), 0)::bigint AS off_minor, coalesce(sum(o.total_minor) FILTER (WHERE o.state <> 'awaiting_payment'), 0)::bigint AS total_minor,
 			coalesce(sum(s.begun), 0)::int AS begun, coalesce(sum(s.renewed), 0)::int AS renewed, coalesce(sum(s.kept), 0)::int AS kept
-		FROM orders o LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE x.anchor_at IS NOT NULL) AS begun, count(*) FILTER (WHERE x.renewals > 0) AS renewed,
+		FROM orders o CROSS JOIN LATERAL (SELECT coalesce(o.stack->?0->>'variant', CASE WHEN o.stack IS NULL THEN o.variant END) AS variant) v LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE x.anchor_at IS NOT NULL) AS begun, count(*) FILTER (WHERE x.renewals > 0) AS renewed,
 			count(*) FILTER (WHERE x.renewals > 0 AND x.state <> 'ended') AS kept FROM subscriptions x WHERE x.order_id = o.id) s ON true
-		WHERE o.coupon = ? AND o.variant IS NOT NULL AND o.state <> 'cancelled' GROUP BY 1, 2 ORDER BY 2, 1`, Normal(code)).Scan(ctx, &rows)
+		WHERE ?0 = ANY(string_to_array(o.coupon, ' ')) AND v.variant IS NOT NULL AND o.state <> 'cancelled' GROUP BY 1, 2 ORDER BY 2, 1`, Normal(code)).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("compare the variants of a coupon: %w", err)
 	}

@@ -42,14 +42,7 @@ func (s Subscription) restarted() *billing.Discount { return s.left(s.Discount) 
 // left is what is left of a discount for periods after those that were invoiced, counted
 // anew; nil: nothing.
 func (s Subscription) left(d *billing.Discount) *billing.Discount {
-	if d == nil || d.Cycles == 0 {
-		return d
-	}
-	left := *d
-	if left.Cycles -= s.Renewals + 1; left.Cycles <= 0 {
-		return nil
-	}
-	return &left
+	return d.After(s.Renewals + 1)
 }
 
 // less takes a code's discount off parts.
@@ -65,7 +58,7 @@ func less(parts []billing.Part, d *billing.Discount) ([]billing.Part, error) {
 	out := slices.Clone(parts)
 	for i := range out {
 		if out[i].Price != lines[i].Net {
-			out[i].Price, out[i].Label = lines[i].Net, out[i].Label+" with "+d.Code
+			out[i].Price, out[i].Label = lines[i].Net, out[i].Label+" with "+d.Codes()
 		}
 	}
 	return out, nil
@@ -110,10 +103,8 @@ func (s Subscription) discountAt(at time.Time) *billing.Discount {
 	if s.Discount == nil {
 		return nil
 	}
-	if _, first := s.paid(at); !s.Discount.Counts(first + 1) {
-		return nil
-	}
-	return s.Discount
+	_, first := s.paid(at)
+	return s.Discount.At(first + 1)
 }
 
 // moved reports whether a time lies in a period that a pause has moved.

@@ -38,12 +38,8 @@ func (s Subscription) CustomerSince() time.Time {
 // of loyalty and of an offer to stay. Which invoice of the subscription it is, is how many there were:
 // nothing is counted down that could be counted twice.
 func (s Subscription) discountFor(next billing.Period) (*billing.Discount, error) {
-	var code *billing.Discount
-	if s.Discount != nil && s.Discount.Counts(s.nextInvoice()) {
-		code = s.Discount
-	}
 	lines := s.lines(next)
-	best, err := billing.Better(lines, code, s.Loyalty.At(s.CustomerSince(), next.From, s.Zone()))
+	best, err := billing.Better(lines, s.Discount.At(s.nextInvoice()), s.Loyalty.At(s.CustomerSince(), next.From, s.Zone()))
 	if err != nil {
 		return nil, err
 	}
@@ -91,14 +87,15 @@ func (s Subscription) NextAmount() billing.Money {
 	return left
 }
 
-// DiscountLeft is how many more invoices the subscription's code counts for; negative:
-// all of them.
-func (s Subscription) DiscountLeft() int {
-	switch {
-	case s.Discount == nil:
-		return 0
-	case s.Discount.Cycles == 0:
-		return -1
+// DiscountLeft is how many more invoices the same is taken off by the subscription's codes;
+// negative: all of them.
+func (s Subscription) DiscountLeft() int { return s.Discount.Left(s.nextInvoice()) }
+
+// DiscountCodes names the codes that count for the next invoice; empty: none does.
+func (s Subscription) DiscountCodes() string {
+	d := s.Discount.At(s.nextInvoice())
+	if d == nil {
+		return ""
 	}
-	return max(s.Discount.Cycles-s.nextInvoice()+1, 0)
+	return d.Codes()
 }

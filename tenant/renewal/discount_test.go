@@ -67,3 +67,22 @@ func TestACodeCountsForItsInvoices(t *testing.T) {
 		return err
 	})
 }
+
+// TestTwoCodesCountEachForItsInvoices: one is taken off longer than the other.
+func TestTwoCodesCountEachForItsInvoices(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	s := open(t, w, w.A)
+	sub := s.sell(s.customer("ida", true), billing.Monthly, 1000)
+	s.exec(`UPDATE subscriptions SET discount = '{"code":"FIFTH","ppm":200000,"cycles":3,"also":[{"code":"FIVE","off":{"Minor":500,"Currency":"EUR"},"cycles":2}]}' WHERE id = ?`, sub)
+	if x := s.get(sub); x.NextAmount().Minor != 300 || x.DiscountLeft() != 1 || x.DiscountCodes() != "FIFTH and FIVE" {
+		t.Errorf("next %s, %d left of %s", x.NextAmount(), x.DiscountLeft(), x.DiscountCodes())
+	}
+	for s.Clock.Now().Before(january.AddDate(0, 3, 5)) {
+		s.turn(5 * 24 * time.Hour)
+		s.tick()
+	}
+	if got := s.nets(sub); !slices.Equal(got[:3], []int64{300, 800, 1000}) {
+		t.Errorf("%d", got)
+	}
+}

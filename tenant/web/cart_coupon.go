@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,11 +13,14 @@ import (
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenant/coupon"
 )
 
 // couponField is the field of a code beside the total.
 type couponField struct {
-	Code    string // that counts; empty: none does
+	Code    string   // that count, in words; empty: none does
+	Codes   []string // that count
+	More    bool     // another one may
 	Typed   string
 	Longer  int    // days by which it makes trials longer
 	Problem string // why what was typed does not count
@@ -41,32 +45,35 @@ func (s *Site) putCoupon(c *fiber.Ctx) error {
 		return surface.Redirect(c, "/cart", "")
 	}
 	typed := strings.TrimSpace(strings.ToValidUTF8(c.FormValue("coupon"), ""))
-	if c.FormValue("remove") != "" || typed == "" {
-		k.Coupon = ""
+	if out := c.FormValue("remove"); out != "" || typed == "" {
+		left := slices.DeleteFunc(strings.Fields(k.Coupon), func(code string) bool { return out == code || out == "yes" || out == "" })
+		k.Coupon = strings.Join(left, " ")
 		if err := s.keepCart(c, k); err != nil {
 			return err
 		}
 		return surface.Redirect(c, back, "")
 	}
+	typed = strings.Fields(typed)[0] // one at a time: codes are guessed
 	if len(typed) > 100 {
 		typed = typed[:100]
 	}
 	tried := k
-	tried.Coupon = strings.ToValidUTF8(typed, "")
+	typed = strings.ToValidUTF8(typed, "")
+	tried.Coupon = strings.TrimSpace(k.Coupon + " " + typed)
 	if _, known := surface.Principal(c); !known && tried.Who == "" {
 		tried.Who = uuid.NewString()[:13]
 	}
 	if err := s.tryCoupon(c); err != nil {
-		return s.couponRefused(c, err, back, k, tried.Coupon)
+		return s.couponRefused(c, err, back, k, typed)
 	}
 	q, err := s.preview(c, tried)
 	if err != nil {
 		return office.Refused(c, err, "/cart")
 	}
-	if q.Coupon.Code == "" {
-		return s.couponRefused(c, fault.Field("coupon", "coupon.unknown", q.Coupon.Problem), back, k, tried.Coupon)
+	if !slices.Contains(q.Coupon.Codes, coupon.Normal(typed)) {
+		return s.couponRefused(c, fault.Field("coupon", "coupon.unknown", q.Coupon.Problem), back, k, typed)
 	}
-	tried.Coupon = q.Coupon.Code
+	tried.Coupon = strings.Join(q.Coupon.Codes, " ")
 	if err := s.keepCart(c, tried); err != nil {
 		return office.Refused(c, err, back)
 	}
@@ -88,13 +95,13 @@ func (s *Site) tryCoupon(c *fiber.Ctx) error {
 
 // couponRefused shows the page the code was typed at, with what is wrong with it.
 func (s *Site) couponRefused(c *fiber.Ctx, err error, back string, k cart, typed string) error {
-	field := couponField{Typed: typed, Problem: words(err)}
+	put := func(f *couponField) { f.Typed, f.Problem, f.More = typed, words(err), true }
 	if back == "/checkout" {
 		v, perr := s.checkoutPage(c, k, false)
 		if perr != nil {
 			return office.Refused(c, perr, "/cart")
 		}
-		v.Cart.Coupon = field
+		put(&v.Cart.Coupon)
 		return surface.FormError(c, err, "pay", "shop/checkout", checkoutTitle, v)
 	}
 	q, perr := s.preview(c, k)
@@ -105,7 +112,7 @@ func (s *Site) couponRefused(c *fiber.Ctx, err error, back string, k cart, typed
 	if perr != nil {
 		return perr
 	}
-	q.Coupon = field
+	put(&q.Coupon)
 	return surface.FormError(c, err, "shop", "shop/cart", "Your cart", cartView{Cart: q, Sells: open})
 }
 

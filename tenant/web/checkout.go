@@ -2,6 +2,7 @@ package web
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -113,9 +114,9 @@ func (s *Site) preview(c *fiber.Ctx, k cart) (quoteView, error) {
 }
 
 func viewQuote(t tenancy.Tenant, k cart, q checkout.Quote) quoteView {
-	v := quoteView{Net: q.Net, Total: q.Total, Taxes: q.Taxes, Problems: len(q.Problems) > 0, Off: q.Off, Held: q.HeldUntil, Coupon: couponField{Code: q.Coupon, Longer: q.Longer}}
+	v := quoteView{Net: q.Net, Total: q.Total, Taxes: q.Taxes, Problems: len(q.Problems) > 0, Off: q.Off, Held: q.HeldUntil, Coupon: couponField{Code: strings.ReplaceAll(q.Coupon, " ", " and "), Codes: strings.Fields(q.Coupon), More: q.Coupon == "" || q.MoreCodes, Longer: q.Longer}}
 	if q.CouponErr != nil {
-		v.Coupon = couponField{Typed: k.Coupon, Problem: words(q.CouponErr)}
+		v.Coupon.Typed, v.Coupon.Problem = k.Coupon, words(q.CouponErr)
 	}
 	if q.Country != "" {
 		v.Country = place.CountryName(q.Country)
@@ -266,8 +267,12 @@ func (s *Site) checkoutPage(c *fiber.Ctx, k cart, edit bool) (checkoutView, erro
 	}
 	v.Lines = addressLines(party)
 	q, err := s.Selling.Checkout.Quote(c.UserContext(), db, checkout.Ask{AccountID: party.AccountID, Items: k.Items, Coupon: k.Coupon, Visitor: k.Who})
-	if refused := err; coupon.Is(refused) { // it is offered without the code, and says so
-		q, err = s.Selling.Checkout.Quote(c.UserContext(), db, checkout.Ask{AccountID: party.AccountID, Items: k.Items})
+	if refused := err; coupon.Is(refused) { // it is offered without the codes that do not count, and says so
+		ask := checkout.Ask{AccountID: party.AccountID, Items: k.Items, Coupon: k.Coupon, Visitor: k.Who}
+		if q, err = s.Selling.Checkout.Preview(c.UserContext(), db, ask); err == nil {
+			ask.Coupon = q.Coupon // those that count
+			q, err = s.Selling.Checkout.Quote(c.UserContext(), db, ask)
+		}
 		q.CouponErr = refused
 	}
 	if err != nil {

@@ -21,6 +21,7 @@ func formFields() []string {
 		upgrade downgrade cycle plan product hostname account account_name billing_email services_admin money_owner lead_days reminders.annual reminders.ending try_days suspend_days end_days percent
 		coupon remove to code kind cycles setup countries new_customers max_uses max_per_account starts ends note amount.EUR
 		notice_days week fee_days fee_percent fee.EUR days pause_days loyal loyalty cycles
+		most stacks
 		start plans option.ips
 		declined months kind.other percent.other cycles.other days.other plan.other
 		on wait_days per_year referrer.EUR newcomer.EUR least.EUR

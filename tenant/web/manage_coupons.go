@@ -11,6 +11,7 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/branding/surface/table"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
@@ -30,6 +31,7 @@ func (s *Site) couponRoutes() []surface.Route {
 		at("GET", "/codes/:coupon", identity.CatalogRead, s.showCoupon),
 		at("POST", "/codes/:coupon", identity.CatalogWrite, s.changeCoupon),
 		at("POST", "/codes/:coupon/switch", identity.CatalogWrite, s.switchCoupon),
+		at("POST", "/together", identity.CatalogWrite, s.saveTogether),
 	}
 }
 
@@ -124,24 +126,53 @@ func zoneOf(t tenancy.Tenant) *time.Location {
 type couponsView struct {
 	Rows    []couponView
 	MayEdit bool
+	Most    string // codes on one order, as it is or as it was typed
 }
 
-// listCoupons handles GET /manage/coupons.
-func (s *Site) listCoupons(c *fiber.Ctx) error {
+func (s *Site) couponsView(c *fiber.Ctx) (v couponsView, err error) {
 	t, _ := surface.Tenant(c)
 	who, _ := surface.Principal(c)
-	v := couponsView{MayEdit: who.May(identity.CatalogWrite)}
-	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+	v.MayEdit = who.May(identity.CatalogWrite)
+	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
+		most, err := coupon.Most(c.UserContext(), tx)
+		if err != nil {
+			return err
+		}
+		v.Most = strconv.Itoa(most)
 		all, err := coupon.List(c.UserContext(), tx)
 		for _, r := range all {
 			v.Rows = append(v.Rows, viewCoupon(r, t, tx.Now()))
 		}
 		return err
 	})
+	return v, err
+}
+
+// listCoupons handles GET /manage/coupons.
+func (s *Site) listCoupons(c *fiber.Ctx) error {
+	v, err := s.couponsView(c)
 	if err != nil {
 		return err
 	}
 	return surface.Render(c, "manage", "manage/coupons", "Coupons", v)
+}
+
+// saveTogether handles POST /manage/coupons/together: how many codes count on one order.
+func (s *Site) saveTogether(c *fiber.Ctx) error {
+	typed := strings.TrimSpace(table.Text(c.FormValue("most"), 10))
+	most, err := strconv.Atoi(typed)
+	if err != nil {
+		most = 0 // refused with what may be given
+	}
+	if err := coupon.SaveMost(c.UserContext(), surface.DB(c), most, office.By(c)); err != nil {
+		v, verr := s.couponsView(c)
+		if verr != nil {
+			return verr
+		}
+		v.Most = typed
+		return surface.FormError(c, err, "manage", "manage/coupons", "Coupons", v)
+	}
+	return surface.Redirect(c, "/manage/coupons", "Saved. It counts for orders from now on.")
 }
 
 // couponEdit is the editor of a code.
@@ -149,6 +180,7 @@ type couponEdit struct {
 	Form     coupon.Form
 	Code     *couponView // nil: a new one
 	Kinds    []place.Choice
+	Stacks   []place.Choice
 	Amounts  []amountCell
 	Others   []amountCell // of the other variant
 	Compared []coupon.Compared
@@ -166,7 +198,8 @@ func (s *Site) editCoupon(c *fiber.Ctx, f coupon.Form, code string, typed bool) 
 	who, _ := surface.Principal(c)
 	v := couponEdit{Action: c.Path(), Currency: t.Currency, MayEdit: who.May(identity.CatalogWrite),
 		Kinds: []place.Choice{{Value: string(coupon.Percent), Label: "A percentage"}, {Value: string(coupon.Amount), Label: "An amount"},
-			{Value: string(coupon.Free), Label: "Everything, of some invoices"}, {Value: string(coupon.Longer), Label: "Nothing: it makes a trial longer"}}}
+			{Value: string(coupon.Free), Label: "Everything, of some invoices"}, {Value: string(coupon.Longer), Label: "Nothing: it makes a trial longer"}},
+		Stacks: []place.Choice{{Value: "", Label: "With no other code"}, {Value: string(coupon.OtherKinds), Label: "With codes of other kinds"}, {Value: string(coupon.WithAny), Label: "With any other code"}}}
 	currencies := []string{t.Currency}
 	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
 		if code != "" {
@@ -225,7 +258,7 @@ func couponForm(c *fiber.Ctx) coupon.Form {
 		Code: c.FormValue("code"), Kind: c.FormValue("kind"), Percent: c.FormValue("percent"), Amounts: map[string]string{}, Cycles: c.FormValue("cycles"), Setup: c.FormValue("setup") != "",
 		Days: c.FormValue("days"), Accounts: c.FormValue("accounts"), Other: c.FormValue("other") != "", OtherPercent: c.FormValue("other_percent"), OtherAmounts: map[string]string{}, OtherCycles: c.FormValue("other_cycles"), OtherDays: c.FormValue("other_days"),
 		Countries: c.FormValue("countries"), NewCustomers: c.FormValue("new_customers") != "", MaxUses: c.FormValue("max_uses"), MaxPerAccount: c.FormValue("max_per_account"),
-		StartsOn: c.FormValue("starts"), EndsOn: c.FormValue("ends"), Note: c.FormValue("note"),
+		StartsOn: c.FormValue("starts"), EndsOn: c.FormValue("ends"), Note: c.FormValue("note"), Stacks: c.FormValue("stacks"),
 	}
 	c.Request().PostArgs().VisitAll(func(k, v []byte) {
 		if string(k) == "plan" && len(f.Plans) < 500 {
