@@ -126,8 +126,8 @@ func (d *Desk) SetTopUp(ctx context.Context, of tenancy.ID, warn, amount string,
 			return m
 		}
 		w, a := read("warn", warn), read("auto", amount)
-		if a.Minor > 0 && a.Minor > mostTopUp {
-			wrong["auto"] = "At most " + billing.Money{Minor: mostTopUp, Currency: currency}.Format("en") + " at a time."
+		if a.Minor > 0 && (a.Minor < leastTopUp || a.Minor > mostTopUp) {
+			wrong["auto"] = "From " + billing.Money{Minor: leastTopUp, Currency: currency}.Format("en") + " to " + billing.Money{Minor: mostTopUp, Currency: currency}.Format("en") + " at a time."
 		}
 		if err := fault.Fields("balance.invalid", wrong); err != nil {
 			return err

@@ -127,6 +127,11 @@ func TestABalanceRunsLow(t *testing.T) {
 			t.Errorf("%s: %v", wrong, err)
 		}
 	}
+	for _, wrong := range []string{"0.50", "100000.01"} {
+		if err := s.d.SetTopUp(ctx, s.A.ID, "", wrong, anna); !fault.Is(err, "balance.invalid") {
+			t.Errorf("%s by itself: %v", wrong, err)
+		}
+	}
 	s.keep(s.A, "4000000000000341") // attaches, and is declined when it is charged
 	must(t, s.d.SetTopUp(ctx, s.A.ID, "60", "50", anna))
 	s.work()
