@@ -89,6 +89,7 @@ type usageAnswer struct {
 	Accepted  int           `json:"accepted"`
 	Duplicate int           `json:"duplicate"`
 	Late      int           `json:"late"`
+	Free      int           `json:"free"`
 	Refused   int           `json:"refused"`
 	Upgrade   *string       `json:"upgrade,omitempty"` // where more can be had
 	Results   []usageResult `json:"results"`
@@ -125,6 +126,8 @@ func (a *API) recordUsage(c call) (int, any, error) {
 			out.Duplicate++
 		case metering.Late:
 			out.Late++
+		case metering.Free:
+			out.Free++
 		default:
 			out.Refused++
 			if o.Reason == metering.QuotaUsedUp {

@@ -35,6 +35,7 @@ const (
 	Accepted  Status = "accepted"
 	Duplicate Status = "duplicate" // told before; the first telling stands
 	Late      Status = "late"      // its month is invoiced: it is settled on the next invoice
+	Free      Status = "free"      // of a trial, in which nothing is counted
 	Refused   Status = "refused"   // never counted; see the reason
 )
 
@@ -144,6 +145,8 @@ func (e Event) suits(m catalog.Meter) (mark, wrong string) {
 // place finds the meter and the month of an event.
 func place(e Event, s sub, meters []catalog.Meter, now time.Time) (m catalog.Meter, out Outcome) {
 	switch {
+	case s.State == "trial":
+		return m, Outcome{Status: Free, Message: "It is a trial: nothing is counted yet."}
 	case !s.runs():
 		return m, refused(NotRunning, "The subscription does not run.")
 	case e.At.After(now.Add(ahead)):

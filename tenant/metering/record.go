@@ -124,7 +124,7 @@ func sort(ctx context.Context, tx *tenancy.Tx, events []Event, out []Outcome) ([
 		if t.ServiceID != uuid.Nil {
 			t.SubscriptionID = of[t.ServiceID]
 		}
-		if t.settle(all, meters, tx.Now(), &out[t.place]); out[t.place].Status == Refused {
+		if t.settle(all, meters, tx.Now(), &out[t.place]); out[t.place].Status != "" {
 			continue
 		}
 		if seen[t.name()] {
@@ -145,7 +145,7 @@ func (t *told) settle(all map[uuid.UUID]sub, meters []catalog.Meter, now time.Ti
 		return
 	}
 	m, no := place(t.Event, s, meters, now)
-	if no.Status == Refused {
+	if no.Status != "" {
 		*out = no
 		return
 	}

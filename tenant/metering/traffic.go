@@ -30,8 +30,8 @@ type Traffic struct {
 // platform was away for a while. What the last look at a period of the platform's missed is
 // counted at that period's end, as soon as the platform tells it.
 //
-// Of a period that had begun before the plan had such a meter the first telling is where
-// counting begins.
+// Of a period that had begun before the plan had such a meter, or in a trial, the first
+// telling is where counting begins.
 func (d *Desk) Carried(ctx context.Context, db *tenancy.DB, subscription, service uuid.UUID, all []Traffic, seen time.Time) error {
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
 		found, err := subs(ctx, tx, "s.id = ?", " FOR KEY SHARE OF s", subscription)
@@ -77,8 +77,8 @@ func (s sub) carried(ctx context.Context, tx *tenancy.Tx, service uuid.UUID, all
 		if err != nil {
 			return nil, err
 		}
-		// A platform's period begins with a day.
-		if !known && s.SoldAt.After(t.From.Add(24*time.Hour)) {
+		// A platform's period begins with a day. What went in a trial is free.
+		if !known && later(s.SoldAt, s.floor(tx.Now())).After(t.From.Add(24*time.Hour)) {
 			was = t.kilobytes()
 		} else if t.kilobytes() <= was {
 			continue

@@ -90,3 +90,38 @@ func TestTrafficOfBeforeTheMeterIsNotCounted(t *testing.T) {
 	}
 	s.honest()
 }
+
+// What is used in a trial is free, told by programs or by the platform.
+func TestUseInATrialIsFree(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	s := open(t, w, w.A)
+	s.meter(catalog.MeterForm{Code: "traffic", Name: "Traffic", Aggregation: "sum", Feed: catalog.FeedTraffic, Tiers: map[string]string{"EUR": "0.10"}})
+	s.meter(catalog.MeterForm{Code: "calls", Name: "Calls", Aggregation: "sum", Tiers: map[string]string{"EUR": "0.10"}})
+	sub := s.try(s.customer("ida", true))
+	service, from := s.get(sub).ServiceID, s.Clock.Now()
+	carried := func(gigabytes int64) {
+		t.Helper()
+		if err := s.meters().Carried(t.Context(), s.db, sub, service, []metering.Traffic{{From: from, To: from.Add(31 * day), Used: gigabytes * gb}}, s.Clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Clock.Advance(day)
+	carried(50)
+	call := used(sub, "1", "calls", "70", s.Clock.Now())
+	if got := s.tell(call, call); !slices.Equal(got, []metering.Status{metering.Free, metering.Free}) {
+		t.Errorf("%q", got)
+	}
+	for s.Clock.Now().Before(january.AddDate(0, 0, 16)) {
+		s.turn(day)
+	}
+	if got := s.tell(call, used(sub, "2", "calls", "5", s.Clock.Now())); !slices.Equal(got, []metering.Status{metering.Refused, metering.Accepted}) {
+		t.Errorf("after the trial: %q", got)
+	}
+	carried(60)
+	carried(62)
+	if u := s.usage(sub); u.Net.Minor != 70 { // 5 calls, and 2 GB since it was looked at first
+		t.Errorf("%v, %+v", u.Net, u.Meters)
+	}
+	s.honest()
+}
