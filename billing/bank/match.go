@@ -119,7 +119,7 @@ func contains(text, key string) bool {
 		}
 		i += at
 		before, after := i > 0 && digit(text[i-1]), i+len(key) < len(text) && digit(text[i+len(key)])
-		if !(before && digit(key[0])) && !(after && digit(key[len(key)-1])) {
+		if (!before || !digit(key[0])) && (!after || !digit(key[len(key)-1])) {
 			return true
 		}
 		at = i + 1

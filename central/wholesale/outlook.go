@@ -63,7 +63,7 @@ func (o Outlook) Losses() []billing.Money {
 func (o Outlook) Seal() string {
 	h := sha256.New()
 	for _, r := range o.Rows {
-		fmt.Fprintln(h, r.Tenant, r.SKU, r.Count, r.Retail, r.Was, r.Now)
+		_, _ = fmt.Fprintln(h, r.Tenant, r.SKU, r.Count, r.Retail, r.Was, r.Now)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }

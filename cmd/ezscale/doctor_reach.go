@@ -85,7 +85,7 @@ func (d *doctor) stripe(ctx context.Context) error {
 	h, err := taker.Gateway.Check(ctx)
 	switch {
 	case errors.Is(err, gateway.ErrCredentials):
-		return errors.New("Stripe refuses the platform's keys")
+		return errors.New("at Stripe: it refuses the platform's keys")
 	case err != nil:
 		return err
 	}

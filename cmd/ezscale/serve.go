@@ -40,16 +40,16 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 
 // serve opens the sites and listens. What it returns stops listening and waits for
 // the requests in flight.
-func (a *app) serve(_ context.Context, s *sites) (shut func(context.Context) error, err error) {
+func (a *app) serve(ctx context.Context, s *sites) (shut func(context.Context) error, err error) {
 	front, err := s.domains.NewFront(domain.FrontConfig{App: a.handler(s), PlainApp: a.cfg.HTTP.Plain, PlainPaths: []string{"/healthz", "/readyz"}, MaxBody: 8 << 20})
 	if err != nil {
 		return nil, err
 	}
-	plain, err := net.Listen("tcp", a.cfg.HTTP.Addr)
+	plain, err := new(net.ListenConfig).Listen(ctx, "tcp", a.cfg.HTTP.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for HTTP (EZSCALE_HTTP_ADDR): %w", err)
 	}
-	secure, err := net.Listen("tcp", a.cfg.HTTP.TLSAddr)
+	secure, err := new(net.ListenConfig).Listen(ctx, "tcp", a.cfg.HTTP.TLSAddr)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("listen for HTTPS (EZSCALE_HTTPS_ADDR): %w", err), plain.Close())
 	}
@@ -72,7 +72,7 @@ func (a *app) serving(name string, serve func() error) {
 
 // openMetrics serves /metrics, /healthz and /readyz to the operator, from the start
 // on: a process that waits for its database says so there.
-func (a *app) openMetrics(context.Context) error {
+func (a *app) openMetrics(ctx context.Context) error {
 	if a.cfg.Metrics.Addr == "off" {
 		return nil
 	}
@@ -85,7 +85,7 @@ func (a *app) openMetrics(context.Context) error {
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	ln, err := net.Listen("tcp", a.cfg.Metrics.Addr)
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", a.cfg.Metrics.Addr)
 	if err != nil {
 		return fmt.Errorf("listen for metrics (EZSCALE_METRICS_ADDR): %w", err)
 	}

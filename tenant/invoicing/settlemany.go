@@ -243,7 +243,7 @@ func lettered(ctx context.Context, tx *tenancy.Tx, ids []uuid.UUID) (map[uuid.UU
 	}
 	all := make(map[uuid.UUID]about, len(rows))
 	for _, x := range rows {
-		x.inv = x.row.invoice()
+		x.inv = x.invoice()
 		if err := json.Unmarshal([]byte(x.Document), &x.doc); err != nil {
 			return nil, fmt.Errorf("read document: %w", err)
 		}

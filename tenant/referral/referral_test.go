@@ -293,11 +293,9 @@ func TestReferralGuards(t *testing.T) {
 // newcomers what they were promised.
 func TestTheReferrersLimit(t *testing.T) {
 	s, _ := newShops(t)
-	var all []uuid.UUID
 	for i := range 4 {
 		n := s.bring(fmt.Sprintf("n%d", i))
 		s.pays(n, 1000)
-		all = append(all, n)
 	}
 	s.Clock.Advance(14 * 24 * time.Hour)
 	var wg sync.WaitGroup

@@ -145,7 +145,7 @@ func (l *life) step() (string, error) {
 		_, err := l.desk.Resume(ctx, l.db, sub, uuid.Nil, somebody)
 		return "keep", err
 	case 3:
-		_, err := l.shop.pause(sub, uuid.Nil, 1+l.rnd.IntN(40))
+		_, err := l.pause(sub, uuid.Nil, 1+l.rnd.IntN(40))
 		return "pause", err
 	case 4:
 		_, err := l.desk.Continue(ctx, l.db, sub, uuid.Nil, somebody)

@@ -60,9 +60,11 @@ type update struct {
 	at map[int]int // object to place
 }
 
+func (u *update) printf(format string, args ...any) { _, _ = fmt.Fprintf(u, format, args...) }
+
 func (u *update) object(n int, dict string, stream []byte) {
 	u.at[n] = u.Len()
-	fmt.Fprintf(u, "%d 0 obj\n%s\n", n, dict)
+	u.printf("%d 0 obj\n%s\n", n, dict)
 	if stream != nil {
 		u.WriteString("stream\n")
 		u.Write(stream)
@@ -112,12 +114,12 @@ func (u *update) close(root, info, size, before int) {
 	u.WriteString("xref\n")
 	for n := range size {
 		if at, ok := u.at[n]; ok {
-			fmt.Fprintf(u, "%d 1\n%010d 00000 n \n", n, at)
+			u.printf("%d 1\n%010d 00000 n \n", n, at)
 		}
 	}
 	id := sha256.Sum256(u.Bytes())
 	name := hex.EncodeToString(id[:16])
-	fmt.Fprintf(u, "trailer\n<< /Size %d /Root %d 0 R /Info %d 0 R /Prev %d /ID [<%s> <%s>] >>\nstartxref\n%d\n%%%%EOF\n", size, root, info, before, name, name, start)
+	u.printf("trailer\n<< /Size %d /Root %d 0 R /Info %d 0 R /Prev %d /ID [<%s> <%s>] >>\nstartxref\n%d\n%%%%EOF\n", size, root, info, before, name, name, start)
 }
 
 const producer = "EZSCALE"

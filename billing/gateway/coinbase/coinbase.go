@@ -71,7 +71,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg.HTTP = http.DefaultClient
 	}
 	if cfg.Clock == nil {
-		cfg.Clock = time.Now
+		cfg.Clock = time.Now //nolint:forbidigo // where nobody passes one in
 	}
 	return &Gateway{cfg, base, sign}, nil
 }

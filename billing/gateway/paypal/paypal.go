@@ -74,7 +74,7 @@ func New(cfg Config) (*Gateway, error) {
 		g.cfg.Tokens = &Tokens{}
 	}
 	if g.cfg.Clock == nil {
-		g.cfg.Clock = time.Now
+		g.cfg.Clock = time.Now //nolint:forbidigo // where nobody passes one in
 	}
 	return g, nil
 }

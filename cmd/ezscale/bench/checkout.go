@@ -145,10 +145,10 @@ func (r *run) startDemo(ctx context.Context) (*demoSite, error) {
 func (d *demoSite) stop() error {
 	_ = d.cmd.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-d.ended:
+	case <-d.ended: //nolint:errcheck // it was told to end
 	case <-time.After(30 * time.Second):
 		_ = d.cmd.Process.Kill()
-		<-d.ended
+		<-d.ended //nolint:errcheck // killed
 	}
 	reset := exec.Command(d.cmd.Path, "demo", "--reset") //nolint:gosec,noctx // ourselves
 	reset.Env = d.cmd.Env

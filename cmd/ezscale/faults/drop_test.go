@@ -42,7 +42,7 @@ func TestADroppedTenantIsGone(t *testing.T) {
 	uploads, exports := h.setting("EZSCALE_STORAGE_URL")[len("file://"):], h.setting("EZSCALE_EXPORT_DIR")
 	store, err := media.OpenDir(uploads)
 	must(t, err)
-	defer store.Close() //nolint:errcheck // the end of it
+	defer store.Close()
 	for _, who := range all {
 		_, err := media.NewLibrary(store, 0).Add(t.Context(), pool.Bind(who), media.Offer{Purpose: media.Logo, FileName: "logo.png", MediaType: "image/png", Bytes: picture(t), By: audit.System("test")})
 		must(t, err)

@@ -223,7 +223,7 @@ func (n *node) readiness() (int, map[string]string) {
 	if err != nil {
 		return 0, map[string]string{"error": err.Error()}
 	}
-	defer res.Body.Close() //nolint:errcheck // read only
+	defer res.Body.Close()
 	var a struct{ Parts map[string]string }
 	_ = json.NewDecoder(res.Body).Decode(&a)
 	return res.StatusCode, a.Parts
@@ -300,7 +300,7 @@ func ask(c *http.Client, method, url, form string) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	defer res.Body.Close() //nolint:errcheck // read only
+	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	return answer{res.StatusCode, string(b), res.Header}, err
 }
@@ -405,7 +405,7 @@ func query[T any](h *house, sql string) (v T) {
 	h.t.Helper()
 	c, err := pgx.Connect(context.Background(), h.pg.DSN("ezscale"))
 	must(h.t, err)
-	defer c.Close(context.Background()) //nolint:errcheck // read only
+	defer c.Close(context.Background())
 	must(h.t, c.QueryRow(context.Background(), sql).Scan(&v))
 	return v
 }

@@ -161,7 +161,7 @@ type Call struct {
 // systems, and reads what its file kept. It has no token yet.
 func New(o Options) *Lab {
 	if o.Clock == nil {
-		o.Clock = time.Now
+		o.Clock = time.Now //nolint:forbidigo // where nobody passes one in
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
