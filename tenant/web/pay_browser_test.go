@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-rod/rod"
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing"
@@ -66,16 +65,6 @@ func typeCard(t *testing.T, p *browser.Page, number string) {
 	}
 }
 
-// follow clicks and waits until the address contains a text.
-func follow(t *testing.T, p *browser.Page, selector, to string) {
-	t.Helper()
-	p.Click(selector)
-	must(t, rod.Try(func() {
-		p.Timeout(20*time.Second).MustWait(`(to) => location.href.includes(to)`, to)
-	}))
-	p.Loaded()
-}
-
 // TestPayingInABrowser pays as a customer does: a declined card, one that works and is
 // kept, one whose bank asks, a card that is saved, and the browser's back button.
 func TestPayingInABrowser(t *testing.T) {
@@ -98,7 +87,7 @@ func TestPayingInABrowser(t *testing.T) {
 	p.Wait("[data-pay-problem]", "declined")
 	typeCard(t, p, "4242424242424242")
 	p.Click("#f-save")
-	follow(t, p, `main button[type="submit"]`, "/client/invoices/"+invoice)
+	p.FollowTo(`main button[type="submit"]`, "/client/invoices/"+invoice)
 	p.Wait(".notice", "Thank you")
 	e.isPaid(t, invoice)
 	must(t, p.NavigateBack())
@@ -110,20 +99,20 @@ func TestPayingInABrowser(t *testing.T) {
 	p.Go(home + "/client/invoices/" + next + "/pay")
 	p.Click(`input[value="card"]`)
 	typeCard(t, p, "4000002760003184")
-	follow(t, p, `main button[type="submit"]`, "/authenticate/")
-	follow(t, p, "#refuse", "/pay")
+	p.FollowTo(`main button[type="submit"]`, "/authenticate/")
+	p.FollowTo("#refuse", "/pay")
 	p.Wait(".notice", "not confirmed with your bank")
 	p.Click(`input[value="card"]`)
 	typeCard(t, p, "4000002760003184")
-	follow(t, p, `main button[type="submit"]`, "/authenticate/")
-	follow(t, p, "#confirm", "/client/invoices/"+next)
+	p.FollowTo(`main button[type="submit"]`, "/authenticate/")
+	p.FollowTo("#confirm", "/client/invoices/"+next)
 	p.Wait(".notice", "Thank you")
 	e.isPaid(t, next)
 
 	p.Go(home + "/client/payment-methods")
 	p.Wait("th", "Visa •••• 4242")
 	typeCard(t, p, "5555555555554444")
-	follow(t, p, `form[data-pay="setup"] button`, "/client/payment-methods")
+	p.FollowTo(`form[data-pay="setup"] button`, "/client/payment-methods")
 	p.Wait("th", "Mastercard •••• 4444")
 	p.Wait(".notice", "The card is saved")
 	p.CheckViews("client/payment_methods")

@@ -271,6 +271,25 @@ func (p *Page) Follow(selector string) {
 	p.Loaded()
 }
 
+// FollowTo clicks and waits until the address contains a text, by whatever way: a script
+// may ask first and go then. The browser is asked for the address and not the page, which
+// cannot answer while it is being left.
+func (p *Page) FollowTo(selector, to string) {
+	p.t.Helper()
+	p.Click(selector)
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		info, err := p.Info()
+		must(p.t, "ask for the address", err)
+		if strings.Contains(info.URL, to) {
+			break
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("%s does not lead to %s but to %s:\n%s", selector, to, info.URL, p.Text("main"))
+		}
+	}
+	p.Loaded()
+}
+
 // Fill puts value into the field named name.
 func (p *Page) Fill(name, value string) {
 	p.t.Helper()

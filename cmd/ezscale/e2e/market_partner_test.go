@@ -31,7 +31,7 @@ func payStatement(t *testing.T, g guide, drive *browser.Browser, _ *stranger) {
 	tab.Go(centre + "/billing")
 	typeCard(t, tab, "4242424242424242")
 	see(tab, "partner_card")
-	follow(t, tab, `form[data-pay="setup"] button`, "/billing")
+	tab.FollowTo(`form[data-pay="setup"] button`, "/billing")
 	tab.Wait("main", `Visa •••• 4242`)
 	both(tab, "partner_billing")
 	tab.Go(invoice)

@@ -80,16 +80,6 @@ func typeCard(t *testing.T, tab *browser.Page, number string) {
 	}
 }
 
-// follow clicks and waits until the address contains a text.
-func follow(t *testing.T, tab *browser.Page, selector, to string) {
-	t.Helper()
-	tab.Click(selector)
-	if err := rod.Try(func() { tab.Timeout(patience).MustWait(`(to) => location.href.includes(to)`, to) }); err != nil {
-		t.Fatalf("%s does not lead to %s: %v\n%s", selector, to, err, tab.Text("main"))
-	}
-	tab.Loaded()
-}
-
 // download asks for the file a link of the page leads to, with the session of the page.
 func download(t *testing.T, tab *browser.Page, link, name string) {
 	t.Helper()

@@ -154,7 +154,7 @@ func (s *stranger) order() (invoice string) {
 	return regexp.MustCompile(`/client/invoices/[0-9a-f-]+`).FindString(s.tab.MustInfo().URL)
 }
 
-func (s *stranger) follow(selector, to string) { s.t.Helper(); follow(s.t, s.tab, selector, to) }
+func (s *stranger) follow(selector, to string) { s.t.Helper(); s.tab.FollowTo(selector, to) }
 
 func (s *stranger) card(number string) { s.t.Helper(); typeCard(s.t, s.tab, number) }
 
