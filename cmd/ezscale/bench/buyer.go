@@ -179,7 +179,7 @@ func (b *buyer) enter(ctx context.Context) error {
 		return err
 	}
 	_, err = b.send(ctx, "/checkout/address", "/checkout", url.Values{
-		"kind": {"person"}, "name": {"Bea Buyer"}, "line1": {"1 Main Street"}, "postcode": {"10001"}, "city": {"New York"}, "country": {"US"},
+		"kind": {"person"}, "name": {"Bea Buyer"}, "line1": {"1 Main Street"}, "postcode": {"10001"}, "city": {"New York"}, "region": {"NY"}, "country": {"US"},
 	})
 	return err
 }
