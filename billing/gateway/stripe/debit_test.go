@@ -19,12 +19,16 @@ const (
 	ibanBack  = "DE35370400440532013002"
 )
 
+// agreedAt is when the mandates here were given. One moment, for what is sent twice with one
+// key has to be the same, as it is where the desk keeps the moment with the form.
+var agreedAt = time.Date(2026, 10, 5, 9, 30, 0, 0, time.UTC)
+
 // agree keeps a bank account with its owner's mandate.
 func (w world) agree(t *testing.T, customer, iban string) gateway.Setup {
 	t.Helper()
 	s, err := w.gw.Agree(t.Context(), gateway.Agreement{
 		Key: "agree/" + iban, Customer: gateway.Customer{Key: "a1", Ref: customer, Email: "ida@example.com"}, Holder: "Ida Berg", IBAN: iban,
-		IP: "192.0.2.7", Browser: "Firefox", At: time.Now(),
+		IP: "192.0.2.7", Browser: "Firefox", At: agreedAt,
 	})
 	if err != nil {
 		t.Fatal(err)
