@@ -165,11 +165,11 @@ func (g *Gateway) Check(ctx context.Context) (gateway.Health, error) {
 	return h, nil
 }
 
-// uuidOf is an idempotency key in the form that is asked for, made of ours.
+// uuidOf is an idempotency key in the form that is asked for, version 4, made of ours.
 func uuidOf(key string) string {
 	sum := sha256.Sum256([]byte("ezscale/" + key))
 	b := sum[:16]
-	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	s := hex.EncodeToString(b)
 	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }

@@ -29,7 +29,7 @@ func open(t *testing.T, webhookSecret string) (*coinbaselab.Lab, *coinbase.Gatew
 	t.Helper()
 	lab := coinbaselab.New(coinbaselab.Options{})
 	secret := lab.AddAccount(key)
-	srv := httptest.NewServer(lab.Handler())
+	srv := httptest.NewServer(checked(t, lab.Handler()))
 	t.Cleanup(srv.Close)
 	gw, err := coinbase.New(coinbase.Config{KeyID: key, KeySecret: secret, WebhookSecret: webhookSecret, APIURL: srv.URL + "/api/v1"})
 	if err != nil {

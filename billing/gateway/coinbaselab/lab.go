@@ -7,16 +7,13 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	_ "embed"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html/template"
 	"io"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -26,9 +23,6 @@ import (
 	"github.com/ezscale/ezscale/billing/gateway/coinbase"
 	"github.com/ezscale/ezscale/billing/gateway/labhooks"
 )
-
-//go:embed pay.html
-var payHTML string
 
 // Options make a Lab. Zero fields have a usual value.
 type Options struct {
@@ -89,6 +83,7 @@ func New(o Options) *Lab {
 	on("POST /api/v1/checkouts/{id}/refund", (*Lab).refund)
 	l.mux.HandleFunc("GET /pay/{id}", l.payPage)
 	l.mux.HandleFunc("POST /pay/{id}", l.payAnswer)
+	l.officeRoutes(l.mux)
 	return l
 }
 
@@ -323,7 +318,11 @@ func (l *Lab) tell(a *account, c *checkout, kind string) {
 	}})
 }
 
-var errNot = errors.New("coinbaselab: no such checkout, or not one that waits")
+var (
+	errNot       = errors.New("coinbaselab: no such checkout, or not one that waits")
+	errNotAmount = errors.New("coinbaselab: no amount in hundredths")
+	errNotStatus = errors.New("coinbaselab: a checkout ends EXPIRED or FAILED")
+)
 
 // Pay pays a checkout, with all of its amount or another one (hundredths; 0: all of it),
 // and returns where the customer is sent back to.
@@ -350,13 +349,17 @@ func (l *Lab) Pay(id string, paid int64) (back string, err error) {
 
 // Expire ends a checkout nobody paid: "EXPIRED", or "FAILED" when what was sent is lost.
 func (l *Lab) Expire(id, status string) error {
+	kind := map[string]string{"EXPIRED": "checkout.payment.expired", "FAILED": "checkout.payment.failed"}[status]
+	if kind == "" {
+		return errNotStatus
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer l.hooks.Stir()
 	for _, a := range l.accounts {
 		if c := a.checkouts[id]; c != nil && c.body["status"] == "ACTIVE" {
 			c.body["status"] = status
-			l.tell(a, c, map[string]string{"EXPIRED": "checkout.payment.expired", "FAILED": "checkout.payment.failed"}[status])
+			l.tell(a, c, kind)
 			return nil
 		}
 	}
@@ -368,49 +371,3 @@ func (l *Lab) Run(ctx context.Context) error { return l.hooks.Run(ctx) }
 
 // Deliver delivers the webhooks that wait and returns how many were taken.
 func (l *Lab) Deliver(ctx context.Context) (taken int) { return l.hooks.Deliver(ctx) }
-
-func (l *Lab) payPage(w http.ResponseWriter, r *http.Request) {
-	view := struct {
-		ID, Amount, Currency string
-		Done                 bool
-	}{ID: r.PathValue("id")}
-	l.mu.Lock()
-	for _, a := range l.accounts {
-		if c := a.checkouts[view.ID]; c != nil {
-			view.Amount, _ = c.body["amount"].(string)
-			view.Currency, _ = c.body["currency"].(string)
-			view.Done = c.body["status"] != "ACTIVE"
-		}
-	}
-	l.mu.Unlock()
-	t, err := template.New("pay").Parse(payHTML)
-	if err != nil || view.Amount == "" {
-		http.NotFound(w, r)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_ = t.Execute(w, view)
-}
-
-// payAnswer is the customer's word, and the way back to the shop.
-func (l *Lab) payAnswer(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
-	id, back := r.PathValue("id"), ""
-	l.mu.Lock()
-	for _, a := range l.accounts {
-		if c := a.checkouts[id]; c != nil {
-			back, _ = c.body["failRedirectUrl"].(string)
-		}
-	}
-	l.mu.Unlock()
-	if r.FormValue("answer") == "pay" {
-		if to, err := l.Pay(id, 0); err == nil {
-			back = to
-		}
-	}
-	if u, err := url.Parse(back); err != nil || u.Host == "" {
-		http.NotFound(w, r)
-		return
-	}
-	http.Redirect(w, r, back, http.StatusSeeOther)
-}
