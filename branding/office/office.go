@@ -16,7 +16,7 @@ import (
 // By is who sends the request, for the trail.
 func By(c *fiber.Ctx) audit.Origin {
 	p, _ := surface.Principal(c)
-	return audit.Origin{Actor: audit.By(p), IP: surface.ClientIP(c), RequestID: surface.RequestID(c)}
+	return audit.Origin{Actor: audit.By(p), IP: surface.ClientIP(c), Country: surface.ClientCountry(c), RequestID: surface.RequestID(c)}
 }
 
 // Colleague is who sends the request, for a roster.

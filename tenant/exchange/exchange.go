@@ -106,6 +106,9 @@ func (d *Desk) Tick(ctx context.Context, db *tenancy.DB, _ time.Time) error {
 		if err != nil {
 			return err
 		}
+		if !k.Daily { // switched off while the source was asked
+			return tx.SetAgenda(ctx, Agenda, time.Time{})
+		}
 		k.AskedAt, k.Problem = tx.Now().UTC(), ""
 		at := next(tx.Now())
 		if asked != nil || len(rates) == 0 {
