@@ -189,7 +189,8 @@ func ClaimKey(id uuid.UUID) string { return "twin:" + id.String() }
 func target(of tenancy.ID) audit.Target { return audit.Target{Kind: "tenant", ID: of.String()} }
 
 // Ask puts a twin of a reseller on the list and has it made by a job, once a key. Faults:
-// twin.invalid about fields, twin.limit, twin.of_a_twin, tenant.unknown.
+// twin.invalid about fields, twin.limit, twin.of_a_twin, tenant.unknown; twin.unknown for the
+// key of another reseller's.
 func (d *Desk) Ask(ctx context.Context, of tenancy.ID, name string, o Options, id uuid.UUID, by audit.Origin) (t Twin, err error) {
 	if err := o.check(); err != nil {
 		return Twin{}, err
@@ -205,15 +206,21 @@ func (d *Desk) Ask(ctx context.Context, of tenancy.ID, name string, o Options, i
 		return Twin{}, err
 	}
 	err = d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
-		if old, err := one(ctx, tx, "w.id = ?", id); err == nil {
+		old, err := one(ctx, tx, "w.id = ?", id)
+		switch {
+		case err == nil && old.OfID != of: // another's key says nothing of what it stands for
+			return errUnknown
+		case err == nil:
 			t = old
 			return nil
+		case !fault.Is(err, "twin.unknown"):
+			return err
 		}
 		if err := mayHaveOne(ctx, tx, of); err != nil {
 			return err
 		}
 		now := tx.Now()
-		_, err := tx.NewRaw(`INSERT INTO twins (id, of_id, name, state, problem, options, began_at, now_at, grain_seconds, stop, steps, jobs, failures, worked_ms, created_by, created_at, expires_at, changed_at)
+		_, err = tx.NewRaw(`INSERT INTO twins (id, of_id, name, state, problem, options, began_at, now_at, grain_seconds, stop, steps, jobs, failures, worked_ms, created_by, created_at, expires_at, changed_at)
 			VALUES (?, ?, ?, 'making', '', ?::jsonb, ?, ?, 3600, false, 0, 0, 0, 0, ?, ?, ?, ?)`,
 			id, of, name, string(options), now, now, by.Actor.Name, now, now.AddDate(0, 0, o.Days), now).Exec(ctx)
 		if err != nil {
