@@ -44,6 +44,7 @@ tests() {
   # shellcheck disable=SC2046 # a list of packages
   nice -n 10 "${gotest[@]}" -p "${TEST_PARALLEL:-$(($(getconf _NPROCESSORS_ONLN) + 1))}" \
     ./cmd/ezscale/faults ./tenant/web ./branding/domain ./tenancy \
+    ./central/web ./tenant/renewal ./cmd/ezscale/twinhouse ./central/wholesale ./tenancy/fleet ./cmd/ezscale/demo \
     $(go list ./... | grep -v '/cmd/ezscale/e2e$') || rc=1
   wait "$walk" || rc=1
   cat "$said"

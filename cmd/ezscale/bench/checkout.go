@@ -105,7 +105,7 @@ func (r *run) startDemo(ctx context.Context) (*demoSite, error) {
 	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // PostgreSQL's user walks through when we are root
 		return nil, err
 	}
-	names := []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS", "VIRTFUSION", "STRIPE", "PAYPAL", "VIES"}
+	names := []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS", "VIRTFUSION", "STRIPE", "PAYPAL", "COINBASE", "VIES"}
 	ports, err := freePorts(ctx, len(names))
 	if err != nil {
 		return nil, err

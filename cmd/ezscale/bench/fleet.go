@@ -62,7 +62,6 @@ func (f *fleetServer) start(ctx context.Context, r *run, building bool) error {
 	}
 	pg, err := pgembed.Start(ctx, pgembed.Options{BinDir: bin, Dir: dir, Fast: building, Temporary: true, Set: map[string]string{
 		"shared_buffers": "1GB", "max_connections": "300", "max_locks_per_transaction": "256", "autovacuum": "off",
-		"wal_compression": "on", // as docs/scaling.md advises
 	}})
 	if err != nil {
 		return err
