@@ -5,6 +5,7 @@ package billing
 type Evidence struct {
 	Billing string // country of the address, ISO 3166; empty: none
 	Card    string // in which the method of payment was issued; empty: not known
+	Network string // of the network address, as somebody who is trusted said it; empty: not known
 	Number  string // of the VAT number, if a register confirmed it; empty: none
 }
 
@@ -12,12 +13,12 @@ type Evidence struct {
 // it, and whether any speaks for another.
 func (e Evidence) Judge() (country string, agree int, conflict bool) {
 	votes := map[string]int{}
-	for _, c := range []string{e.Billing, e.Card, e.Number} {
+	for _, c := range []string{e.Billing, e.Card, e.Number, e.Network} {
 		if c != "" {
 			votes[territory(c, "")]++
 		}
 	}
-	for _, c := range []string{e.Billing, e.Card, e.Number} { // the address first, where two speak for two
+	for _, c := range []string{e.Billing, e.Card, e.Number, e.Network} { // the address first, where two speak for two
 		if at := territory(c, ""); c != "" && votes[at] > agree {
 			country, agree = at, votes[at]
 		}

@@ -18,6 +18,8 @@ func TestEvidenceOfWhereABuyerIs(t *testing.T) {
 		{billing.Evidence{Billing: "DE", Card: "FR"}, "DE", 1, true},
 		{billing.Evidence{Billing: "DE", Card: "FR", Number: "FR"}, "FR", 2, true},
 		{billing.Evidence{Billing: "MC", Card: "FR"}, "FR", 2, false}, // Article 7 of the Directive
+		{billing.Evidence{Billing: "DE", Network: "DE"}, "DE", 2, false},
+		{billing.Evidence{Billing: "DE", Card: "DE", Network: "FR"}, "DE", 2, true},
 		{billing.Evidence{Billing: "US"}, "US", 1, false},
 		{billing.Evidence{}, "", 0, false},
 	} {

@@ -37,7 +37,8 @@ type TaxCase struct {
 	Exemption string      // number of the buyer's certificate of exemption; empty: none
 	Class     string      // empty: standard
 	At        time.Time
-	Own       []TaxRate // the shop's own rates, which stand before the built-in ones
+	Own       []TaxRate  // the shop's own rates, which stand before the built-in ones
+	Answer    *TaxAnswer // of an outside service about the Question, which stands before both; nil: none
 }
 
 // The notes that stand on invoices; jurisdictions add their own words before them.
@@ -99,11 +100,11 @@ func (c TaxCase) business(country string) bool {
 }
 
 // taxedAt reports whether the seller charges the tax of the buyer's country: by a rate
-// it entered, by the one-stop shop, or because it is registered there. Where it is,
+// it entered or a tax service knows, by the one-stop shop, or because it is registered there. Where it is,
 // businesses of the United Kingdom and Norway account for it themselves; in Switzerland
 // a registered seller charges them too (Article 45 MWSTG).
 func (c TaxCase) taxedAt(seller, buyer string) bool {
-	if c.ownRate(buyer) {
+	if c.ownRate(buyer) || c.answered(buyer) && c.Answer.Whole() > 0 {
 		return true
 	}
 	if InEU(buyer) && c.Seller.OSS {
@@ -131,6 +132,7 @@ func (c TaxCase) HomeRate() int64 {
 	if class == "" {
 		class = Standard
 	}
+	c.Answer = nil // it is about the buyer, and what prices hold is the same for all
 	return c.rated(seller, class).Ppm
 }
 
@@ -166,6 +168,9 @@ func (c TaxCase) ownRate(country string) bool {
 // buyer's region. A class that has none is taxed as standard: too little tax is the
 // seller's loss.
 func (c TaxCase) rated(country, class string) TaxRule {
+	if c.answered(country) {
+		return c.Answer.rule(country, c.regionOf(country), class)
+	}
 	whole, known := c.level(country, "", class)
 	if region := c.regionOf(country); region != "" {
 		switch r, has := c.level(country, region, class); {

@@ -58,13 +58,30 @@ BEGIN
 END $$;
 
 -- Tells the platform of money taken or given back, once a key.
-CREATE OR REPLACE FUNCTION door.record_revenue(key text, kind text, currency text, amount bigint, at timestamptz) RETURNS boolean
+DROP FUNCTION IF EXISTS door.record_revenue(text, text, text, bigint, timestamptz);
+CREATE OR REPLACE FUNCTION door.record_revenue(events jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE t bigint := door.tenant(); recorded timestamptz := coalesce(door.clock(), now()); new bigint;
 BEGIN
   INSERT INTO central.revenue_events (tenant_id, key, kind, currency, amount_minor, at, recorded_at)
-  VALUES (door.tenant(), record_revenue.key, record_revenue.kind, record_revenue.currency, record_revenue.amount, record_revenue.at, coalesce(door.clock(), now()))
+  SELECT t, r.key, r.kind, r.currency, r.minor, r.at, recorded
+  FROM jsonb_to_recordset(events) AS r(key text, kind text, currency text, minor bigint, at timestamptz)
   ON CONFLICT DO NOTHING;
-  RETURN FOUND;
+  GET DIAGNOSTICS new = ROW_COUNT;
+  RETURN new;
+END $$;
+
+-- Tells the platform that something happened to a payment in its own account at the gateway,
+-- by the gateway's name for it. What, the gateway is asked; whose it is, too.
+CREATE OR REPLACE FUNCTION door.tell_collected(ref text, at timestamptz) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF length(tell_collected.ref) NOT BETWEEN 1 AND 255 THEN
+    RAISE check_violation USING MESSAGE = 'this is no payment''s name';
+  END IF;
+  IF door.clock() IS NOT NULL THEN RETURN; END IF;
+  INSERT INTO central.collected_news AS n (tenant_id, ref, told_at) VALUES (door.tenant(), tell_collected.ref, tell_collected.at)
+  ON CONFLICT ON CONSTRAINT collected_news_pkey DO UPDATE SET told_at = greatest(n.told_at + interval '1 microsecond', excluded.told_at);
 END $$;
 
 -- Keeps a figure of the tenant where staff's overview reads it. A twin's business is none.
@@ -172,6 +189,32 @@ BEGIN
     PERFORM pg_notify('river.river_insert', json_build_object('queue', q)::text);
   END IF;
   RETURN id;
+END $$;
+
+-- The same for many at once, in their order: a statement for each would cost the checks of
+-- the queue's table once a job. Answers how many are new.
+CREATE OR REPLACE FUNCTION door.enqueue_all(jobs jsonb) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE t bigint := door.tenant(); clock timestamptz := door.clock(); new bigint; awake text[]; q text;
+BEGIN
+  WITH added AS (
+    INSERT INTO river.river_job AS j (args, kind, max_attempts, metadata, queue, scheduled_at, state, unique_key, unique_states)
+    SELECT r.args, r.kind, 25, jsonb_build_object('tenant', t),
+      CASE WHEN clock IS NULL THEN coalesce(r.queue, 'default') ELSE 'twin-' || t END, coalesce(r.at, clock, now()),
+      (CASE WHEN clock IS NOT NULL THEN 'pending' WHEN r.at > now() THEN 'scheduled' ELSE 'available' END)::river.river_job_state,
+      sha256(convert_to(t || ' ' || r.kind || ' ' || r.key, 'UTF8')),
+      CASE WHEN r.key IS NOT NULL THEN B'11110101' END
+    FROM ROWS FROM (jsonb_to_recordset(jobs) AS (kind text, args jsonb, queue text, key text, at timestamptz))
+      WITH ORDINALITY AS r(kind, args, queue, key, at, place)
+    ORDER BY r.place
+    ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND unique_states IS NOT NULL
+      AND river.river_job_state_in_bitmask(unique_states, state) DO NOTHING
+    RETURNING j.queue, j.state)
+  SELECT count(*), array_agg(DISTINCT a.queue) FILTER (WHERE a.state = 'available') INTO new, awake FROM added a;
+  FOREACH q IN ARRAY coalesce(awake, '{}') LOOP
+    PERFORM pg_notify('river.river_insert', json_build_object('queue', q)::text);
+  END LOOP;
+  RETURN new;
 END $$;
 
 -- The same for the central plane: no tenant is stamped, so no tenant job can be forged.

@@ -87,6 +87,7 @@ type State struct {
 type Credentials struct {
 	User     string `json:"user"`
 	Password string `json:"password"`
+	Note     string `json:"note,omitempty"` // what else is needed, of what people deliver
 }
 
 // Created is what the platform answered.

@@ -141,12 +141,17 @@ func (c *claimed) tenant() (Tenant, error) {
 		Locale: c.Locale, Currency: c.Currency, TimeZone: c.TimeZone, Sandbox: c.Sandbox}, err
 }
 
-// chance asks on the lane the key falls to, so that claims do not all meet on one.
+// askedLanes is how many lanes are asked for a chance: few, because a backend answers its
+// first question ten times slower than the next, and more than one, so that claims do
+// not all wait for the same connections.
+const askedLanes = 2
+
+// chance asks what became of a claim's key and slug, and where spares are.
 func (p *Pool) chance(ctx context.Context, c Claim) (chance, error) {
 	var answer chance
 	set, leave := p.enter()
 	defer leave()
-	err := once(ctx, set.lanes[rand.N(len(set.lanes))].db, "BEGIN READ ONLY", func(w *wire) error { //nolint:gosec // no secret
+	err := once(ctx, set.lanes[rand.N(min(askedLanes, len(set.lanes)))].db, "BEGIN READ ONLY", func(w *wire) error { //nolint:gosec // no secret
 		var text []byte
 		if err := w.pgx.QueryRow(w.ctx, "SELECT door.may_claim($1, $2)::text", c.Key, c.Slug).Scan(&text); err != nil {
 			return err

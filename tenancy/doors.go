@@ -92,10 +92,17 @@ func (tx *Tx) RecordRevenue(ctx context.Context, all ...Revenue) error {
 	if err != nil {
 		return fmt.Errorf("record revenue %s: %w", all[0].Key, err)
 	}
-	_, err = tx.NewRaw(`SELECT count(door.record_revenue(r.key, r.kind, r.currency, r.minor, r.at))
-		FROM jsonb_to_recordset(?::jsonb) AS r(key text, kind text, currency text, minor bigint, at timestamptz)`, string(rows)).Exec(ctx)
-	if err != nil {
+	if _, err = tx.NewRaw("SELECT door.record_revenue(?::jsonb)", string(rows)).Exec(ctx); err != nil {
 		return fmt.Errorf("record revenue %s and %d more: %w", all[0].Key, len(all)-1, err)
+	}
+	return nil
+}
+
+// TellCollected tells the platform, with the transaction, that something happened to a
+// payment that it takes for the tenant, by the gateway's name for it.
+func (tx *Tx) TellCollected(ctx context.Context, ref string) error {
+	if _, err := tx.NewRaw("SELECT door.tell_collected(?, ?)", ref, tx.Now()).Exec(ctx); err != nil {
+		return fmt.Errorf("tell of payment %s: %w", ref, err)
 	}
 	return nil
 }

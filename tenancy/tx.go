@@ -155,9 +155,7 @@ func (tx *Tx) EnqueueAll(ctx context.Context, all []Queued) error {
 	if err != nil {
 		return fmt.Errorf("enqueue %d jobs: %w", len(all), err)
 	}
-	_, err = tx.NewRaw(`SELECT count(door.enqueue(r.kind, r.args, r.queue, r.key, r.at))
-		FROM jsonb_to_recordset(?::jsonb) AS r(kind text, args jsonb, queue text, key text, at timestamptz)`, string(text)).Exec(ctx)
-	if err != nil {
+	if _, err = tx.NewRaw("SELECT door.enqueue_all(?::jsonb)", string(text)).Exec(ctx); err != nil {
 		return fmt.Errorf("enqueue %d jobs: %w", len(all), err)
 	}
 	return nil

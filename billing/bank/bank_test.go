@@ -140,8 +140,8 @@ func TestCSV(t *testing.T) {
 
 func TestSuggest(t *testing.T) {
 	m := bank.NewMatcher([]bank.Due{
-		{"INV-2026-00001", "Ida Berg", eur(1190)}, {"INV-2026-00002", "Ben Boot", eur(1000)}, {"INV-2026-00012", "Cleo", eur(1000)},
-		{"INV-2026-0001", "Dora", eur(700)}, {"INV-2026-00077", "Emil Frisch", eur(4242)}, {"X1", "Short", eur(5)},
+		{"INV-2026-00001", "Ida Berg", eur(1190), false}, {"INV-2026-00002", "Ben Boot", eur(1000), false}, {"INV-2026-00012", "Cleo", eur(1000), false},
+		{"INV-2026-0001", "Dora", eur(700), false}, {"INV-2026-00077", "Emil Frisch", eur(4242), false}, {"X1", "Short", eur(5), false},
 	})
 	for _, test := range []struct {
 		name, text, reference, party string

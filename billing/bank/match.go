@@ -13,6 +13,7 @@ type Due struct {
 	Number string
 	Name   string // of the customer
 	Amount billing.Money
+	Over   bool // it was cancelled, and asked for the amount: what comes for it is something else
 }
 
 // Sureness is how certain a suggestion is.
@@ -61,8 +62,8 @@ func NewMatcher(due []Due) *Matcher {
 const shortest = 4
 
 // Suggest says which invoices a booking seems to pay. It is certain when the numbers that
-// are written there come to what was paid, to the cent; a number with another amount, or
-// the only invoice over an amount, is a hint.
+// are written there come to what was paid, to the cent; a number with another amount, that
+// of an invoice that is over, or the only invoice over an amount, is a hint.
 func (m *Matcher) Suggest(b Booking) Suggestion {
 	if b.Amount.Minor <= 0 {
 		return Suggestion{}
@@ -73,6 +74,8 @@ func (m *Matcher) Suggest(b Booking) Suggestion {
 		sum += m.due[i].Amount.Minor
 	}
 	switch {
+	case slices.ContainsFunc(named, func(i int) bool { return m.due[i].Over }):
+		return Suggestion{named, Perhaps, "It was cancelled: what comes for it becomes the customer's credit."}
 	case len(named) > 0 && sum == b.Amount.Minor:
 		return Suggestion{named, Certain, "Number and amount fit."}
 	case len(named) == 1 && sum > b.Amount.Minor:
@@ -133,7 +136,7 @@ func (m *Matcher) byAmount(b Booking) Suggestion {
 	var same, known []int
 	party := letters(b.Party)
 	for i, d := range m.due {
-		if d.Amount != b.Amount {
+		if d.Over || d.Amount != b.Amount {
 			continue
 		}
 		same = append(same, i)

@@ -104,6 +104,9 @@ type Payment struct {
 	Agreed       bool    // the customer has agreed, and the money is still to be taken: see Finisher
 	Instructions []Instruction
 	Decline      *Decline // of a failed one, and of one that asks for another method
+	Shop         string   // for which it was begun in an account that several share; empty: in the keys' own
+	Reference    string   // as sent with the charge; empty: not said
+	BegunAt      time.Time
 }
 
 // Instruction is one line a customer must know to pay by hand: "IBAN", "DE…".
@@ -160,6 +163,7 @@ type Setup struct {
 	ClientSecret string
 	ActionURL    string
 	Decline      *Decline
+	Shop         string // as Payment's
 }
 
 // Refund gives a payment's money back, all or part of it.
@@ -281,6 +285,15 @@ type Browser interface {
 type OnBehalf interface {
 	// OnBehalf is the account; empty: the keys' own.
 	OnBehalf() string
+}
+
+// Sharer is a gateway whose one account may take payments for several shops.
+type Sharer interface {
+	// Whose says for which shop that was made which a notification is about, as Payment's;
+	// empty: for none, or nobody knows.
+	Whose(ctx context.Context, e Stored) (shop string, err error)
+	// DisputesOf are all disputes of a payment.
+	DisputesOf(ctx context.Context, paymentRef string) ([]Dispute, error)
 }
 
 // Listener is a gateway that can be told where to send its notifications.

@@ -36,6 +36,7 @@ const (
 	WholesaleDue     = "wholesale_due"
 	WholesaleLimit   = "wholesale_limit"   // a reseller comes near its credit limit, or has reached it
 	WholesaleBalance = "wholesale_balance" // what a reseller paid ahead comes to its end
+	WholesalePayout  = "wholesale_payout"  // money of the balance was sent to the reseller, or where to was changed
 	WholesaleTopUp   = "wholesale_topup"   // money was paid ahead, could not be, or goes back
 	WholesaleAnswer  = "wholesale_answer"  // to a reseller's question about a line
 
@@ -66,7 +67,8 @@ const (
 // The letters about services.
 const (
 	ServiceReady     = "service_ready"
-	ServiceFailed    = "service_failed" // to the reseller's team
+	ServiceFailed    = "service_failed"  // to the reseller's team
+	ServiceByHand    = "service_by_hand" // to the reseller's team: what is to be done
 	ServiceSuspended = "service_suspended"
 	ServiceReleased  = "service_released"
 	ServiceGone      = "service_gone"
@@ -101,21 +103,23 @@ var Templates = map[string][]string{
 	CreditAdded:       {"name", "amount", "what", "reason", "until", "link"}, // what: a top-up, a refund; reason: in the shop's words; until: the last day, empty: it stays
 	NumberRefused:     {"name", "customer", "number", "link"},
 	RefundFound:       {"name", "number", "customer", "amount", "link"},
-	PaymentDisputed:   {"name", "number", "customer", "amount", "state", "until", "link"}, // state: a sentence; until: when evidence is due, empty: none is awaited
+	PaymentDisputed:   {"name", "number", "customer", "amount", "state", "until", "by", "link"}, // state: a sentence; until: when evidence is due, empty: none is awaited; by: platform when it took the payment
 
 	ServiceReady:     {"name", "service", "address", "link"},
 	ServiceFailed:    {"name", "service", "customer", "problem", "link"},
+	ServiceByHand:    {"name", "service", "customer", "task", "link"}, // task: deliver it
 	ServiceSuspended: {"name", "service", "reason", "link"},
 	ServiceReleased:  {"name", "service", "link"},
 	ServiceGone:      {"name", "service", "reason", "link"},
 	WholesaleInvoice: {"name", "number", "total", "due", "open", "link"}, // open: what is owed, empty: nothing
 	WholesalePaid:    {"name", "number", "amount", "link"},
 	WholesaleDue:     {"name", "number", "open", "due", "link"},
-	WholesaleLimit:   {"name", "shop", "used", "limit", "stage", "link"},                       // stage: near or reached
-	WholesaleBalance: {"name", "shop", "held", "used", "stage", "auto", "link"},                // stage: near or reached; auto: what is taken from the card, empty: nothing
-	WholesaleTopUp:   {"name", "shop", "state", "amount", "balance", "reason", "auto", "link"}, // state: done, failed or back; auto: off when it is not tried again
-	WholesaleAnswer:  {"name", "number", "line", "state", "text", "credit", "link"},            // state: accepted, declined or empty; credit: of the credit note, empty: there is none
-	WholesaleFailed:  {"name", "number", "amount", "reason", "next", "link"},                   // next: when it is tried again, empty: it is not
+	WholesaleLimit:   {"name", "shop", "used", "limit", "stage", "link"},                             // stage: near or reached
+	WholesaleBalance: {"name", "shop", "held", "used", "stage", "auto", "link"},                      // stage: near or reached; auto: what is taken from the card, empty: nothing
+	WholesalePayout:  {"name", "shop", "state", "amount", "reference", "account", "balance", "link"}, // state: done or account
+	WholesaleTopUp:   {"name", "shop", "state", "amount", "balance", "reason", "auto", "link"},       // state: done, failed or back; auto: off when it is not tried again
+	WholesaleAnswer:  {"name", "number", "line", "state", "text", "credit", "link"},                  // state: accepted, declined or empty; credit: of the credit note, empty: there is none
+	WholesaleFailed:  {"name", "number", "amount", "reason", "next", "link"},                         // next: when it is tried again, empty: it is not
 
 	RenewalUpcoming:        {"name", "what", "amount", "total", "on", "until", "method", "usage", "link"},     // amount: net; total: with tax; on, until: dates; method: it is collected from, empty: it is paid by hand; usage: yes when what was used is added; link: the subscription's page
 	SubscriptionEnds:       {"name", "what", "ends", "link"},                                                  // ends: a date

@@ -101,7 +101,6 @@ func (p *Pages) security() string {
 	return p.Prefix + "/security"
 }
 
-// desk is where the world's people come in.
 // Proven is nil when the person has shown their password within the last minutes, and
 // else the fault session.not_fresh: what would hurt in the wrong hands asks for it.
 func (p Parts) Proven(c *fiber.Ctx) error {
@@ -118,6 +117,7 @@ func AskPassword(c *fiber.Ctx, security, back string) error {
 	return surface.Redirect(c, withNext(security+"/prove", back), "")
 }
 
+// desk is where the world's people come in.
 func (p *Pages) desk() *identity.Desk {
 	people := identity.People{World: p.World}
 	return &identity.Desk{

@@ -32,6 +32,7 @@ type Front struct {
 
 	ConsoleHost, PartnerHost string         // normalised; may be empty
 	Proxies                  []netip.Prefix // whose X-Forwarded-* headers count
+	CountryHeader            string         // of those proxies, in which they say the visitor's country; empty: none
 	Themes                   *branding.Themes
 	Log                      *slog.Logger
 }
@@ -82,6 +83,7 @@ type arrival struct {
 	host      string
 	scheme    string
 	ip        string
+	country   string // of ip; empty: nobody trusted says it
 	tenant    tenancy.Tenant
 	db        *tenancy.DB // nil on the platform's own hosts
 
@@ -118,10 +120,23 @@ func (f *Front) arrival(ctx *fasthttp.RequestCtx) *arrival {
 		case "http":
 			at.scheme = "http"
 		}
+		if f.CountryHeader != "" {
+			at.country = countryOf(string(ctx.Request.Header.Peek(f.CountryHeader)))
+		}
 		addr = f.visitor(addr, string(ctx.Request.Header.Peek("X-Forwarded-For")))
 	}
 	at.ip = addr.String()
 	return at
+}
+
+// countryOf is a country as proxies write it: two letters. XX and T1 are what Cloudflare
+// writes where it does not know, and of Tor.
+func countryOf(s string) string {
+	s = strings.ToUpper(strings.TrimSpace(s))
+	if len(s) != 2 || s == "XX" || strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return ""
+	}
+	return s
 }
 
 // visitor walks the chain of proxies from the nearest to the first one that is not ours.

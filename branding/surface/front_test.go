@@ -54,7 +54,7 @@ func routes() []surface.Route {
 		if t, ok := surface.Tenant(c); ok {
 			name = t.Slug
 		}
-		return c.SendString(fmt.Sprintf("%s %s %s", name, surface.Host(c), surface.ClientIP(c)))
+		return c.SendString(strings.TrimSpace(fmt.Sprintf("%s %s %s %s", name, surface.Host(c), surface.ClientIP(c), surface.ClientCountry(c))))
 	}
 	return []surface.Route{
 		{Method: "GET", Path: "/", Needs: identity.Public, Handler: echo},
@@ -107,7 +107,7 @@ func mustFront(t testing.TB) *surface.Front {
 			"closed.test": of(6, "closed", tenancy.Archived), "dropped.test": of(7, "dropped", tenancy.Dropped),
 		},
 		Pool: mustPool(t), Tenants: mustSurface(t, cfg), Console: mustSurface(t, console), ConsoleHost: "console.test",
-		Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Log: ground.Log,
+		Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, CountryHeader: "CF-IPCountry", Log: ground.Log,
 	}
 }
 
@@ -202,6 +202,10 @@ func TestForwardedHeadersCountOnlyFromOurProxies(t *testing.T) {
 		{"from our proxy", "10.1.1.1", "Host: internal\r\nX-Forwarded-Host: nimbus.test\r\nX-Forwarded-For: 9.9.9.9, 198.51.100.4, 10.2.2.2\r\n", "/", "nimbus nimbus.test 198.51.100.4"},
 		{"garbage in the chain", "10.1.1.1", "Host: nimbus.test\r\nX-Forwarded-For: evil, 10.2.2.2\r\n", "/", "nimbus nimbus.test 10.2.2.2"},
 		{"scheme from our proxy", "10.1.1.1", "Host: nimbus.test\r\nX-Forwarded-Proto: https\r\n", "/base", "https://nimbus.test"},
+		{"country from our proxy", "10.1.1.1", "Host: nimbus.test\r\nX-Forwarded-For: 198.51.100.4\r\nCF-IPCountry: fr\r\n", "/", "nimbus nimbus.test 198.51.100.4 FR"},
+		{"country unknown to it", "10.1.1.1", "Host: nimbus.test\r\nX-Forwarded-For: 198.51.100.4\r\nCF-IPCountry: XX\r\n", "/", "nimbus nimbus.test 198.51.100.4"},
+		{"garbage for a country", "10.1.1.1", "Host: nimbus.test\r\nX-Forwarded-For: 198.51.100.4\r\nCF-IPCountry: T1\r\n", "/", "nimbus nimbus.test 198.51.100.4"},
+		{"country forged", "192.0.2.7", "Host: nimbus.test\r\nCF-IPCountry: FR\r\n", "/", "nimbus nimbus.test 192.0.2.7"},
 		{"scheme forged", "192.0.2.7", "Host: nimbus.test:8080\r\nX-Forwarded-Proto: https\r\n", "/base", "http://nimbus.test:8080"},
 	} {
 		res := ask(t, f, c.from, "GET "+c.path+" HTTP/1.1\r\n"+c.headers+"\r\n")

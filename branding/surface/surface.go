@@ -107,6 +107,9 @@ func Host(c *fiber.Ctx) string {
 	return arrivalOf(c).host
 }
 
+// ClientCountry is the country of the visitor's address as a trusted proxy says it; empty: it is not known.
+func ClientCountry(c *fiber.Ctx) string { return arrivalOf(c).country }
+
 // ClientIP is the visitor's address, taken from a proxy header only when the proxy is configured as trusted.
 func ClientIP(c *fiber.Ctx) string {
 	return arrivalOf(c).ip

@@ -39,6 +39,11 @@ type consoleBalanceView struct {
 	Key   string
 	In    wholesale.ByHand
 	Back  wholesale.Back
+
+	C           wholesale.Collection
+	Collect     wholesale.NewCollectionTerms
+	Payout      wholesale.NewPayout
+	ReturnedRef string
 }
 
 func (s *Console) balanceView(c *fiber.Ctx, r reseller.Reseller) (v consoleBalanceView, err error) {
@@ -48,11 +53,14 @@ func (s *Console) balanceView(c *fiber.Ctx, r reseller.Reseller) (v consoleBalan
 		return v, err
 	}
 	v.B, v.Rows, v.Total, v.Terms = p.Balance, movementsOf(rows, "/wholesale/invoices"), total, p.Balance.Held.Currency != ""
+	v.C = p.Collection
+	v.Collect, v.Payout = typedTerms(v.C.Terms), wholesale.NewPayout{Ref: v.C.PayoutRef(s.Wholesale.Central.Now())}
+	if v.C.Payable.Minor > 0 {
+		v.Payout.Amount = v.C.Payable.Decimal()
+	}
 	key, err := uuid.NewV7()
 	v.Key = key.String()
-	if v.Back.Amount = typedMoney(v.B.Held); v.B.Held.Minor < 0 {
-		v.Back.Amount = ""
-	}
+	v.Back.Amount = typedMoney(v.C.PaidAhead)
 	return v, err
 }
 

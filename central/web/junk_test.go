@@ -14,7 +14,7 @@ func TestJunk(t *testing.T) {
 	h := open(t, identity.StaffAdmin)
 	stock := h.stock()
 	fields := []string{"q", "base_url", "token", "driver", "settings", "sku", "region", "region_name", "more", "packageId", "kind", "ref", "repair", "platform", "sort", "dir", "page", "status", "state", "behind", "before", "actor", "action", "target", "from", "until", "tenant", "role", "format",
-		"name", "slug", "key", "owner_name", "owner_email", "locale", "currency", "time_zone", "trial_days", "reason", "note", "typed", "email", "require_totp", "period", "sku", "tier", "price", "from", "fee", "percent", "spec", "position", "kind", "unit", "type", "summary", "amount", "company", "country", "due_days", "footer", "to", "why", "question", "do", "text", "prepaid", "back"}
+		"name", "slug", "key", "owner_name", "owner_email", "locale", "currency", "time_zone", "trial_days", "reason", "note", "typed", "email", "require_totp", "period", "sku", "tier", "price", "from", "fee", "percent", "spec", "position", "kind", "unit", "type", "summary", "amount", "company", "country", "due_days", "footer", "to", "why", "question", "do", "text", "prepaid", "back", "collect", "collect_percent", "collect_fixed", "collect_hold", "payout", "payout_ref", "returned_ref"}
 	var routes []surface.Route
 	for _, r := range h.console.Routes() {
 		if strings.HasPrefix(r.Path, "/security") || strings.HasPrefix(r.Path, "/sign-") || strings.HasPrefix(r.Path, "/domains") || r.Path == "/forgot" || strings.HasPrefix(r.Path, "/link") {

@@ -60,6 +60,7 @@ type house struct {
 	lab  *simulated
 	ring *secrets.Keyring
 	bank *bank // of the partner centre
+	desk *wholesale.Desk
 }
 
 type nobody struct{}
@@ -127,7 +128,7 @@ func openOver(t testing.TB, w *tenancytest.World, role identity.Role) *house {
 		Clock: w.Clock.Now, FormKey: ring.DeriveKey("forms"),
 	})
 	must(t, err)
-	h := &house{World: w, t: t, console: s, host: host, cookies: map[string]string{}, jobs: jobs, lab: lab,
+	h := &house{World: w, t: t, console: s, host: host, desk: console.Wholesale, cookies: map[string]string{}, jobs: jobs, lab: lab,
 		front: &surface.Front{Hosts: nobody{}, Pool: w.Pool, Console: s, ConsoleHost: host, Themes: pages, Log: slog.New(slog.DiscardHandler)}}
 	h.person, err = staff.First(ctx, w.Central, identity.NewPerson{Email: "anna@ezscale.test", Name: "Anna", Role: role}, "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA")
 	must(t, err)

@@ -61,6 +61,7 @@ func PartnerNav(p identity.Principal) []surface.NavItem {
 	return []surface.NavItem{
 		{Label: "Overview", Href: "/", Icon: "layout-dashboard"},
 		{Label: "Invoices", Href: "/invoices", Icon: "receipt"},
+		{Label: "Balance", Href: balancePath, Icon: "wallet"},
 		{Label: "Your shop", Href: "/shop", Icon: "building-store"},
 		{Label: "Price list", Href: "/prices", Icon: "tags"},
 		{Label: "Billing details", Href: billingPath, Icon: "credit-card"},

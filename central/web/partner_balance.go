@@ -28,6 +28,9 @@ func (s *Partner) balanceRoutes() []surface.Route {
 	}
 	return []surface.Route{
 		at("GET", balancePath, identity.StatementRead, s.balance),
+		at("GET", statementsPath, identity.StatementRead, s.balanceStatement),
+		at("GET", statementsPath+"/:month", identity.StatementRead, s.balanceStatement),
+		at("POST", balancePath+"/payout-account", identity.StatementPay, s.setPayoutAccount),
 		at("POST", balancePath+"/settings", identity.StatementPay, s.setTopUp),
 		at("GET", balancePath+"/top-up", identity.StatementPay, s.showTopUp),
 		at("POST", balancePath+"/top-up", identity.StatementPay, s.topUp),
@@ -45,6 +48,9 @@ type balanceView struct {
 	Amount string // as typed
 	Warn   string
 	Auto   string
+
+	C       wholesale.Collection
+	Account wholesale.PayoutAccount // as typed
 }
 
 type movementRow struct {
@@ -57,12 +63,28 @@ type movementRow struct {
 func movementsOf(rows []wholesale.Movement, invoices string) []movementRow {
 	all := make([]movementRow, len(rows))
 	for i, m := range rows {
-		all[i] = movementRow{Movement: m, What: map[string]string{"topup": "Top-up", "invoice": "Invoice", "refund": "Given back", "returned": "Came back"}[m.Kind]}
+		all[i] = movementRow{Movement: m, What: movementWord(m.Kind, m.AmountMinor > 0)}
 		if m.InvoiceID != uuid.Nil {
 			all[i].Href = invoices + "/" + m.InvoiceID.String()
 		}
 	}
 	return all
+}
+
+// movementWord says in words what kind of movement it was; came: it made the balance more.
+func movementWord(kind string, came bool) string {
+	if came {
+		switch kind {
+		case "customer_refund":
+			return "Refund that came back"
+		case "dispute":
+			return "Given back by a bank"
+		case "payout":
+			return "Payout that came back"
+		}
+	}
+	return map[string]string{"topup": "Top-up", "invoice": "Invoice", "refund": "Given back", "returned": "Came back", "collected": "Customer's payment", "fee": "Fee for taking it",
+		"customer_refund": "Refund to a customer", "dispute": "Asked back by a bank", "payout": "Payout"}[kind]
 }
 
 // balanceCSV is a balance's whole statement as a file.
@@ -90,6 +112,7 @@ func (s *Partner) readBalance(c *fiber.Ctx) (me wholesale.Partner, v balanceView
 	if err != nil {
 		return me, v, err
 	}
+	v.C, v.Account = p.Collection, p.Collection.Account
 	who, _ := surface.Principal(c)
 	v.B, v.Card, v.Cards, v.Rows, v.Total, v.May = p.Balance, p.Card, s.Wholesale.Taker != nil, movementsOf(rows, "/invoices"), total, who.May(identity.StatementPay)
 	v.Warn, v.Auto, v.Amount = typedMoney(p.Balance.WarnAt), typedMoney(p.Balance.TopUp), p.Balance.Suggested().Decimal()

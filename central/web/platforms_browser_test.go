@@ -28,7 +28,7 @@ func (h *house) serve() string {
 	})
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	must(h.t, err)
-	return "http://" + host + ":" + port
+	return "http://" + h.host + ":" + port
 }
 
 // TestPlatformsInABrowser looks at the pages about platforms and services, at desktop and

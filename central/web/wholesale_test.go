@@ -258,7 +258,7 @@ func TestPartnerJunk(t *testing.T) {
 			routes = append(routes, r)
 		}
 	}
-	junk := surfacetest.Junk{IDs: []string{invoiceOf(t, w, w.A)}, Fields: []string{"q", "sort", "dir", "page", "state", "period", "format", "for", "text", "with", "save", "setup_intent", "company", "line1", "city", "country", "tax_id", "email", "amount", "key", "warn", "auto"}, Known: map[string]string{":line": "2"}}
+	junk := surfacetest.Junk{IDs: []string{invoiceOf(t, w, w.A)}, Fields: []string{"q", "sort", "dir", "page", "state", "period", "format", "for", "text", "with", "save", "setup_intent", "company", "line1", "city", "country", "tax_id", "email", "amount", "key", "warn", "auto", "payout_holder", "payout_iban", "payout_bic"}, Known: map[string]string{":line": "2"}}
 	t.Logf("%d requests", junk.Try(t, h.client(), routes))
 }
 
@@ -267,7 +267,7 @@ func TestPartnerPagesAskLittle(t *testing.T) {
 	w, count := tenancytest.NewCounted(t)
 	billedWorld(t, w)
 	h := openPartner(t, w)
-	known := map[string]string{":invoice": invoiceOf(t, w, w.A), ":line": "2", ":credit": creditOf(t, w, w.A)}
+	known := map[string]string{":invoice": invoiceOf(t, w, w.A), ":line": "2", ":credit": creditOf(t, w, w.A), ":month": "2026-10"}
 	known[":payment"] = h.bank.begin(h.A, known[":invoice"]).ID.String()
 	for _, r := range h.console.Routes() {
 		if r.Method != "GET" || r.Needs == identity.Public {

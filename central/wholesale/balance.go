@@ -221,9 +221,10 @@ func move(ctx context.Context, tx *tenancy.CentralTx, all []movement) error {
 		), kept AS (
 			INSERT INTO balance_movements (id, key, tenant_id, kind, currency, amount_minor, left_minor, invoice_id, payment_id, note, made_by, at)
 			SELECT n.id, n.key, n.tenant_id, n.kind, n.currency, n.amount_minor, p.balance_minor + sum(n.amount_minor) OVER (PARTITION BY n.tenant_id ORDER BY n.nth), n.invoice_id, n.payment_id, n.note, n.made_by, ?1
-			FROM new n JOIN reseller_profiles p USING (tenant_id) RETURNING tenant_id, amount_minor
-		) UPDATE reseller_profiles p SET balance_minor = p.balance_minor + k.moved, changed_at = ?1
-			FROM (SELECT tenant_id, sum(amount_minor)::bigint AS moved FROM kept GROUP BY tenant_id) k WHERE p.tenant_id = k.tenant_id`, string(list), tx.Now()).Exec(ctx)
+			FROM new n JOIN reseller_profiles p USING (tenant_id) RETURNING tenant_id, kind, amount_minor
+		) UPDATE reseller_profiles p SET balance_minor = p.balance_minor + k.moved, collected_minor = least(p.collected_minor + k.collected, greatest(p.balance_minor + k.moved, 0)), changed_at = ?1
+			FROM (SELECT tenant_id, sum(amount_minor)::bigint AS moved, coalesce(sum(amount_minor) FILTER (WHERE kind IN ('collected', 'fee', 'customer_refund', 'dispute', 'payout')), 0)::bigint AS collected
+				FROM kept GROUP BY tenant_id) k WHERE p.tenant_id = k.tenant_id`, string(list), tx.Now()).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("move balances: %w", err)
 	}

@@ -52,6 +52,11 @@ func (d *Desk) Books(ctx context.Context) (wrong []string, err error) {
 			return err
 		}
 		wrong = append(wrong, held...)
+		taken, err := collectedWrong(ctx, tx)
+		if err != nil {
+			return err
+		}
+		wrong = append(wrong, taken...)
 		return tx.NewRaw(`SELECT currency, coalesce(o.open, 0) AS open, coalesce(l.owed, 0) AS owed FROM
 			(SELECT currency, sum(total_minor - paid_minor)::bigint AS open FROM wholesale_invoices WHERE state <> 'uncollectible' GROUP BY currency) o
 			FULL JOIN (SELECT currency, sum(CASE 'receivable' WHEN debit THEN amount_minor WHEN credit THEN -amount_minor ELSE 0 END)::bigint AS owed

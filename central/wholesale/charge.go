@@ -47,6 +47,9 @@ func (d *Desk) Collect(ctx context.Context) error {
 		if err := remindOfEvidence(ctx, tx); err != nil {
 			return err
 		}
+		if err := endForgotten(ctx, tx); err != nil {
+			return err
+		}
 		if err := carryCredits(ctx, tx); err != nil { // of credit notes since
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ezscale/ezscale/billing/gateway"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 )
@@ -19,6 +20,9 @@ type Desk struct {
 	Mail       Mailer // who is told of invoices; not needed for prices and runs
 	PartnerURL string // of the partner centre, for links in mails; no slash at the end
 	Taker      *Taker // takes resellers' money; nil: only people do
+	// Deliver hands a notification about a payment that is taken for a reseller to its shop,
+	// verified; nil: nobody hears. A shop that is gone is the fault hook.unknown.
+	Deliver func(ctx context.Context, of tenancy.ID, e gateway.Event) error
 }
 
 // skuTarget and tierTarget are what an entry of the trail is about.

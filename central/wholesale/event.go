@@ -65,12 +65,13 @@ func (d *Desk) Receive(ctx context.Context, code string, header http.Header, bod
 // now, and keeps that. Notifications may be worked on in any order, and again.
 func (d *Desk) HandleEvent(ctx context.Context, job EventJob) error {
 	var row struct {
+		Type string
 		Body []byte
 		Done bool
 	}
 	var e gateway.Stored
 	err := d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		return tx.NewRaw("SELECT body, processed_at IS NOT NULL AS done FROM gateway_events WHERE gateway = ? AND id = ?", job.Gateway, job.ID).Scan(ctx, &row)
+		return tx.NewRaw("SELECT type, body, processed_at IS NOT NULL AS done FROM gateway_events WHERE gateway = ? AND id = ?", job.Gateway, job.ID).Scan(ctx, &row)
 	})
 	if err == nil {
 		err = json.Unmarshal(row.Body, &e)
@@ -81,7 +82,10 @@ func (d *Desk) HandleEvent(ctx context.Context, job EventJob) error {
 	if row.Done || d.Taker == nil || d.Taker.Code != job.Gateway {
 		return nil
 	}
-	keep, err := d.news(ctx, e)
+	keep, err := d.shopNews(ctx, job.ID, row.Type, e)
+	if err == nil && keep == nil {
+		keep, err = d.news(ctx, e)
+	}
 	switch {
 	case errors.Is(err, gateway.ErrNotFound):
 		keep = func(context.Context, *tenancy.CentralTx) (string, error) { return "the gateway knows it no more", nil }
@@ -137,6 +141,44 @@ func (d *Desk) news(ctx context.Context, e gateway.Stored) (keeping, error) {
 		}, nil
 	}
 	return func(context.Context, *tenancy.CentralTx) (string, error) { return leftAlone, nil }, nil
+}
+
+// shopNews hands what is a reseller's to its shop and books it; nil: it is the platform's own.
+func (d *Desk) shopNews(ctx context.Context, id, kind string, e gateway.Stored) (keeping, error) {
+	sharer, ok := d.Taker.Gateway.(gateway.Sharer)
+	if !ok {
+		return nil, nil
+	}
+	shop, err := sharer.Whose(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	of, ok := collectedFor(shop)
+	if !ok {
+		return nil, nil
+	}
+	outcome := "handed to " + of.String()
+	if d.Deliver != nil {
+		err = d.Deliver(ctx, of, gateway.Event{ID: id, Type: kind, Kind: e.Kind, Ref: e.Ref, Payment: e.Payment, Body: e.Body})
+	}
+	if fault.Is(err, "hook.unknown") { // it is gone; what came is its reseller's all the same
+		outcome, err = "nobody there", nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("hand a notification to %s: %w", of, err)
+	}
+	ref := e.Payment
+	if e.Kind == gateway.PaymentChanged {
+		ref = e.Ref
+	}
+	if ref != "" {
+		said, err := d.lookAt(ctx, ref, of)
+		if err != nil {
+			return nil, err
+		}
+		outcome += ", " + said
+	}
+	return func(context.Context, *tenancy.CentralTx) (string, error) { return outcome, nil }, nil
 }
 
 func keepSetup(ctx context.Context, tx *tenancy.CentralTx, s gateway.Setup) (string, error) {

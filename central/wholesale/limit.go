@@ -18,7 +18,7 @@ import (
 // Limit is how far a reseller may be in debt, and how far it was when it was looked at last.
 type Limit struct {
 	Limit billing.Money // zero: there is none
-	Used  billing.Money // open invoices and the running month, without its tax
+	Used  billing.Money // open invoices, a balance that is less than nothing, and the running month, without its tax
 	Stage billing.LimitStage
 	At    time.Time // zero: not looked at yet
 }
@@ -108,7 +108,7 @@ func (d *Desk) watchLimit(ctx context.Context, of tenancy.ID) error {
 		if err != nil {
 			return err
 		}
-		used := max(was.Open+p.Net.Minor, 0)
+		used := max(was.Open+p.Net.Minor-min(was.Balance, 0), 0) // a balance that is less than nothing is owed too
 		stage := billing.StageOf(used, was.Limit)
 		if was.Prepaid {
 			used = max(was.Open+p.Net.Minor+p.Tax.Minor, 0)

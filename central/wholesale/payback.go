@@ -68,7 +68,7 @@ func (d *Desk) GiveBack(ctx context.Context, of tenancy.ID, in Back, by audit.Or
 }
 
 func (d *Desk) backFields(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID, in Back) (amount billing.Money, note string, err error) {
-	p, err := profileIn(ctx, tx, of)
+	c, err := d.collectionIn(ctx, tx, of)
 	if err != nil {
 		return amount, "", err
 	}
@@ -77,7 +77,7 @@ func (d *Desk) backFields(ctx context.Context, tx *tenancy.CentralTx, of tenancy
 		return amount, "", err
 	}
 	wrong := map[string]string{}
-	held := p.Balance.Held
+	held := c.PaidAhead // what customers paid is paid out: see PayOut
 	amount, perr := billing.Parse(strings.TrimSpace(in.Amount), held.Currency)
 	if perr != nil || amount.Minor <= 0 || amount.Minor > held.Minor {
 		wrong["back"] = "Enter an amount of at most " + held.Format("en") + "."
@@ -264,7 +264,7 @@ func (m Movement) Left() billing.Money {
 // newest first.
 func (d *Desk) BalanceOf(ctx context.Context, of tenancy.ID, offset, limit int) (p Profile, rows []Movement, total int, err error) {
 	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		if p, err = profileIn(ctx, tx, of); err != nil {
+		if p, err = d.profileWithCollection(ctx, tx, of); err != nil {
 			return err
 		}
 		return tx.NewRaw(`SELECT id, kind, currency, amount_minor, left_minor, invoice_id, note, made_by, at, count(*) OVER () AS count FROM balance_movements

@@ -19,6 +19,8 @@ type Profile struct {
 	Card    Card
 	Limit   Limit
 	Balance Balance
+	// Collection is what was taken for it; only of BalanceOf.
+	Collection Collection
 }
 
 // Complete reports whether an invoice can name the reseller and its country's tax.
@@ -35,25 +37,59 @@ func (d *Desk) Profile(ctx context.Context, of tenancy.ID) (p Profile, err error
 	return p, err
 }
 
+// profileRow is what is kept of a reseller's.
+type profileRow struct {
+	Billing                json.RawMessage
+	TaxID                  string `bun:"tax_id"`
+	MethodRef, MethodLabel string
+}
+
+const profileColumns = `coalesce(billing, '{}') AS billing, coalesce(tax_id, '') AS tax_id, coalesce(method_ref, '') AS method_ref, coalesce(method_label, '') AS method_label`
+
+func (r profileRow) profile(s standingRow, currency string) (p Profile, err error) {
+	if err := json.Unmarshal(r.Billing, &p.Party); err != nil {
+		return p, err
+	}
+	p.TaxID, p.Card = r.TaxID, Card{Label: r.MethodLabel, ref: r.MethodRef}
+	p.Limit, p.Balance = s.of(currency)
+	return p, nil
+}
+
 func profileIn(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID) (p Profile, err error) {
 	var row struct {
-		Billing                json.RawMessage
-		TaxID                  string `bun:"tax_id"`
-		MethodRef, MethodLabel string
-		Currency               string
+		profileRow
+		Currency string
 		standingRow
 	}
-	err = tx.NewRaw(`SELECT coalesce(billing, '{}') AS billing, coalesce(tax_id, '') AS tax_id, coalesce(method_ref, '') AS method_ref, coalesce(method_label, '') AS method_label, `+standingColumns+`,
+	err = tx.NewRaw("SELECT "+profileColumns+", "+standingColumns+`,
 		coalesce((SELECT t.currency FROM tenant_terms t WHERE t.tenant_id = x.id ORDER BY t.valid_from DESC LIMIT 1), '') AS currency
 		FROM (SELECT ?::bigint AS id) x LEFT JOIN reseller_profiles l ON l.tenant_id = x.id`, of).Scan(ctx, &row)
 	if err == nil {
-		err = json.Unmarshal(row.Billing, &p.Party)
+		p, err = row.profile(row.standingRow, row.Currency)
 	}
 	if err != nil {
 		return p, fmt.Errorf("profile of %s: %w", of, err)
 	}
-	p.TaxID, p.Card = row.TaxID, Card{Label: row.MethodLabel, ref: row.MethodRef}
-	p.Limit, p.Balance = row.of(row.Currency)
+	return p, nil
+}
+
+// profileWithCollection is a profile with what was taken for the reseller.
+func (d *Desk) profileWithCollection(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID) (p Profile, err error) {
+	var row struct {
+		profileRow
+		payoutRow
+	}
+	err = tx.NewRaw("SELECT "+profileColumns+", "+payoutColumns+payoutTables+"WHERE t.id = ?1", tx.Now(), of).Scan(ctx, &row)
+	if err == nil {
+		p, err = row.profile(row.standingRow, row.Currency)
+	}
+	if err == nil {
+		p.Collection, err = row.collection()
+	}
+	if err != nil {
+		return p, fmt.Errorf("profile of %s: %w", of, err)
+	}
+	p.Collection.Terms.Allowed = p.Collection.Terms.Allowed && d.Taker != nil
 	return p, nil
 }
 

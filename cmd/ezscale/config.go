@@ -3,9 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"errors"
-	"net"
 	"net/netip"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -81,6 +79,7 @@ type httpConfig struct {
 	TLSAddr        string         `env:"HTTPS_ADDR" envDefault:":443" about:"Address of HTTPS. Certificates are loaded from the database by name."`
 	Plain          bool           `env:"PLAIN_HTTP" about:"Serve the sites on plain HTTP too: behind a load balancer that ends TLS, and in the demo. Sign-in cookies are then not marked Secure on that port."`
 	PublicHTTPS    int            `env:"PUBLIC_HTTPS_PORT" envDefault:"443" about:"Port visitors reach HTTPS at, for redirects and links in mails."`
+	CountryHeader  string         `env:"COUNTRY_HEADER" about:"Header in which those proxies say the country of the visitor's address, such as CF-IPCountry: it is kept as evidence of where a buyer is. Empty: the country of an address is not known."`
 	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES" about:"Networks of proxies whose X-Forwarded-For, -Host and -Proto are believed: 10.0.0.0/8,192.0.2.7/32."`
 	Deadline       time.Duration  `env:"REQUEST_DEADLINE" envDefault:"15s" about:"How long one request may take."`
 	Drain          time.Duration  `env:"DRAIN" envDefault:"5s" about:"How long a stopping process keeps serving after it has reported itself not ready, so that a load balancer can notice."`
@@ -256,6 +255,7 @@ type demoConfig struct {
 	Platform int           `env:"DEMO_VIRTFUSION" envDefault:"8181" about:"Port of the demo's simulated VirtFusion."`
 	Stripe   int           `env:"DEMO_STRIPE" envDefault:"8182" about:"Port of the demo's simulated Stripe."`
 	PayPal   int           `env:"DEMO_PAYPAL" envDefault:"8184" about:"Port of the demo's simulated PayPal."`
+	Coinbase int           `env:"DEMO_COINBASE" envDefault:"8185" about:"Port of the demo's simulated Coinbase."`
 	VIES     int           `env:"DEMO_VIES" envDefault:"8183" about:"Port of the demo's simulated register of VAT numbers."`
 	Install  time.Duration `env:"DEMO_INSTALL" envDefault:"20s" about:"How long the demo's simulated platform takes to install a server."`
 	Months   int           `env:"DEMO_MONTHS" envDefault:"4" about:"Months of history the demo makes at its first start, 0 to 24."`
@@ -374,61 +374,4 @@ func loadInto(c any) error {
 		return &usageError{err}
 	}
 	return nil
-}
-
-func postgresURL(name, value string) error {
-	return urlOf(name, value, "postgres", "postgresql")
-}
-
-func urlOf(name, value string, schemes ...string) error {
-	if value == "" {
-		return nil
-	}
-	u, err := url.Parse(value)
-	if err != nil {
-		return setting.Problem{Name: name, Text: "is no URL"} // the error would show the password
-	}
-	for _, s := range schemes {
-		if u.Scheme == s {
-			return nil
-		}
-	}
-	return setting.Problem{Name: name, Text: "must begin with " + strings.Join(schemes, ":// or ") + "://"}
-}
-
-func address(name, value string) error {
-	if _, _, err := net.SplitHostPort(value); err != nil {
-		return setting.Problem{Name: name, Text: "must be host:port or :port, and is " + value}
-	}
-	return nil
-}
-
-func hostName(name, value string) error {
-	if value == "" || strings.ContainsAny(value, "/:@ _") || strings.HasPrefix(value, ".") {
-		return setting.Problem{Name: name, Text: "must be a host name without scheme, port or path"}
-	}
-	return nil
-}
-
-func between(name string, n, low, high int) error {
-	if n < low || n > high {
-		return setting.Problem{Name: name, Text: "must be from " + itoa(low) + " to " + itoa(high) + ", and is " + itoa(n)}
-	}
-	return nil
-}
-
-func atLeast(name string, d, least time.Duration) error {
-	if d < least {
-		return setting.Problem{Name: name, Text: "must be " + least.String() + " or more"}
-	}
-	return nil
-}
-
-func oneOf(name, value string, allowed ...string) error {
-	for _, a := range allowed {
-		if a == value {
-			return nil
-		}
-	}
-	return setting.Problem{Name: name, Text: "must be one of " + strings.Join(allowed, ", ")}
 }

@@ -64,6 +64,7 @@ func startLab(ctx context.Context, c demoConfig, clock *demo.Clock) (*demo.Lab, 
 		VirtFusion: demo.Port{Number: c.Platform, Variable: "EZSCALE_DEMO_VIRTFUSION"},
 		Stripe:     demo.Port{Number: c.Stripe, Variable: "EZSCALE_DEMO_STRIPE"},
 		PayPal:     demo.Port{Number: c.PayPal, Variable: "EZSCALE_DEMO_PAYPAL"},
+		Coinbase:   demo.Port{Number: c.Coinbase, Variable: "EZSCALE_DEMO_COINBASE"},
 		VIES:       demo.Port{Number: c.VIES, Variable: "EZSCALE_DEMO_VIES"},
 		Other:      []demo.Port{{Number: c.Metrics, Variable: "EZSCALE_DEMO_METRICS"}},
 	})
@@ -170,6 +171,7 @@ func (a *app) serveDemo(ctx context.Context, t *terminal, c demoConfig, lab *dem
 	}
 	a.keep("card gateway", lab.Cards.Run)
 	a.keep("simulated PayPal", lab.PayPal.Run)
+	a.keep("simulated Coinbase", lab.Dollars.Run)
 	shut, err := a.serve(ctx, s)
 	if err != nil {
 		return nil, err
@@ -215,7 +217,7 @@ func demoServeConfig(ctx context.Context, cfg *demoCommandConfig, lab *demo.Lab)
 		"EZSCALE_EXPORT_DIR=" + filepath.Join(dir, "exports"),
 		"EZSCALE_SMTP_URL=smtp+plain://" + lab.Mails.Addr(), "EZSCALE_STORAGE_URL=file://" + filepath.Join(dir, "uploads"),
 		"EZSCALE_VIES_URL=" + lab.VIESURL(),
-		"EZSCALE_STRIPE_API_URL=" + lab.StripeURL(), "EZSCALE_STRIPE_JS_URL=" + lab.StripeURL() + "/v3/", "EZSCALE_PAYPAL_API_URL=" + lab.PayPalURL(),
+		"EZSCALE_STRIPE_API_URL=" + lab.StripeURL(), "EZSCALE_STRIPE_JS_URL=" + lab.StripeURL() + "/v3/", "EZSCALE_PAYPAL_API_URL=" + lab.PayPalURL(), "EZSCALE_COINBASE_API_URL=" + lab.CoinbaseURL() + "/api/v1",
 		"EZSCALE_STRIPE_SECRET_KEY=" + secret, "EZSCALE_STRIPE_PUBLISHABLE_KEY=" + publishable, "EZSCALE_STRIPE_WEBHOOK_SECRET=" + signed,
 		"EZSCALE_EGRESS_ALLOW=127.0.0.0/8,::1/128",
 		"EZSCALE_DRAIN=0s", "EZSCALE_GRACE=5s", "EZSCALE_LOG_LEVEL=" + cfg.Log.Level, "EZSCALE_LOG_FORMAT=" + cfg.Log.Format,
@@ -232,7 +234,7 @@ func demoServeConfig(ctx context.Context, cfg *demoCommandConfig, lab *demo.Lab)
 func (a *app) demoDoors(s *sites, lab *demo.Lab) demo.Doors {
 	return demo.Doors{
 		Resellers: *newResellerDesk(a.central, a.pool, a.cfg.Hosts.Platform, newOutboxes(a.ring)),
-		Wholesale: &wholesale.Desk{Central: a.central}, Platforms: a.platforms(), VirtFusionURL: lab.VirtFusionURL(), StripeURL: lab.StripeURL(), Payments: newPayments(a.ring, a.cfg.Payments),
+		Wholesale: &wholesale.Desk{Central: a.central, Taker: a.taker}, Platforms: a.platforms(), VirtFusionURL: lab.VirtFusionURL(), StripeURL: lab.StripeURL(), CoinbaseSecret: lab.Dollars.AddAccount(demo.CoinbaseKeyID), Payments: newPayments(a.ring, a.cfg.Payments),
 		Brands: s.desk, Pool: a.pool, Central: a.central, Passwords: s.passwords, Clock: a.clock,
 		Upload: func(ctx context.Context, db *tenancy.DB, purpose, name string, body []byte) (string, error) {
 			u, err := s.media.Add(ctx, db, media.Offer{Purpose: media.Purpose(purpose), FileName: name, MediaType: "image/svg+xml", Bytes: body, By: audit.System("demo")})

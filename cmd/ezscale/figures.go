@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"time"
 
 	"github.com/ezscale/ezscale/branding/domain"
 	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/cmd/ezscale/metrics"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/queue"
@@ -97,6 +99,28 @@ func (a *app) countWork(jobs *queue.Jobs) {
 		}
 		return all, err
 	})
+}
+
+// countCollected tells how far behind the books are with what the platform takes for shops.
+func (a *app) countCollected(d *wholesale.Desk) {
+	read := func(of func(n int, since time.Time) float64) func() float64 {
+		return func() float64 {
+			ctx, cancel := context.WithTimeout(a.loopCtx, figureTimeout)
+			defer cancel()
+			n, since, err := d.Waiting(ctx)
+			if err != nil {
+				return math.NaN()
+			}
+			return of(n, since)
+		}
+	}
+	a.metrics.Gauge("ezscale_collected_waiting", "Payments taken for resellers of which something is told and not booked yet.", nil, read(func(n int, _ time.Time) float64 { return float64(n) }))
+	a.metrics.Gauge("ezscale_collected_waiting_seconds", "How long the first of them waits.", nil, read(func(n int, since time.Time) float64 {
+		if n == 0 {
+			return 0
+		}
+		return max(a.clock().Sub(since).Seconds(), 0)
+	}))
 }
 
 // countDomains tells where customers' domains stand.

@@ -48,6 +48,11 @@ func (d drivers) Open(code string, s payment.Settings) (gateway.Gateway, error) 
 			SecretKey: s.Secret["secret_key"], PublishableKey: s.Public["publishable_key"], WebhookSecrets: []string{s.Secret["webhook_secret"]},
 			APIURL: d.cfg.StripeAPI, ScriptURL: d.cfg.StripeJS, Shop: s.Tenant.String(), HTTP: d.http,
 		})
+	case payment.Platform:
+		return stripe.NewShared(stripe.Config{
+			SecretKey: d.cfg.Secret, PublishableKey: d.cfg.Publishable, APIURL: d.cfg.StripeAPI, ScriptURL: d.cfg.StripeJS,
+			Shop: s.Tenant.String(), Statement: stripe.StatementOf(s.Name), HTTP: d.http,
+		}, s.Secret["currency"])
 	case paypal.Code:
 		return paypal.New(paypal.Config{
 			ClientID: s.Public["client_id"], Secret: s.Secret["client_secret"], WebhookID: s.Secret["webhook_secret"], Sandbox: s.Public["sandbox"] == "on",
@@ -99,8 +104,10 @@ func (a *app) connects() *connect.Desk {
 	return d
 }
 
-// connecting is a desk at which shops can connect accounts.
+// connecting is a desk at which shops can connect accounts, and have the platform take
+// their payments.
 func (a *app) connecting(d *payment.Desk) *payment.Desk {
+	d.Collector = collector{a.wholesaleDesk()}
 	if c := a.connects(); c != nil {
 		d.Connect = c
 	}

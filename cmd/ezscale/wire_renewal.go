@@ -19,7 +19,7 @@ import (
 // renewalDesk is where subscriptions are renewed, collected and ended.
 func (a *app) renewalDesk() *renewal.Desk {
 	return &renewal.Desk{
-		Mail: mail.NewOutbox(a.ring), Links: a.payLinks(), Offers: catalog.Remember(wholesaleOffers{a.platforms()}, offersFor, a.clock), Refunds: newPayments(a.ring, a.cfg.Payments),
+		Mail: mail.NewOutbox(a.ring), Links: a.payLinks(), Offers: catalog.Remember(wholesaleOffers{a.platforms()}, offersFor, a.clock), Refunds: newPayments(a.ring, a.cfg.Payments), Taxes: a.taxDesk(),
 	}
 }
 

@@ -1,14 +1,20 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"time"
 
+	"github.com/ezscale/ezscale/billing/gateway"
+	"github.com/ezscale/ezscale/billing/gateway/stripe"
 	"github.com/ezscale/ezscale/branding/mail"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/exchange"
 	"github.com/ezscale/ezscale/tenant/exchange/ecb"
 	"github.com/ezscale/ezscale/tenant/taxid"
 	"github.com/ezscale/ezscale/tenant/taxid/vies"
+	"github.com/ezscale/ezscale/tenant/taxservice"
 )
 
 // registerTimeout bounds one call of the register of VAT numbers.
@@ -30,4 +36,23 @@ func (a *app) exchangeDesk() *exchange.Desk {
 		d.Daily = &exchange.Shared{Source: ecb.Client{URL: a.cfg.Tax.ECB, HTTP: &http.Client{Timeout: registerTimeout}}, Clock: a.clock}
 	}
 	return d
+}
+
+// taxDesk asks Stripe about tax with a shop's own keys.
+func (a *app) taxDesk() *taxservice.Desk {
+	payments := newPayments(a.ring, a.cfg.Payments)
+	return &taxservice.Desk{Asked: a.metrics.TaxAsked, Open: func(ctx context.Context, db *tenancy.DB) (taxservice.Service, error) {
+		g, _, err := payments.Open(ctx, db, stripe.Code)
+		if fault.Is(err, "gateway.unknown") {
+			return nil, gateway.ErrUnsupported
+		}
+		if err != nil {
+			return nil, err
+		}
+		service, ok := g.(taxservice.Service)
+		if !ok {
+			return nil, gateway.ErrUnsupported
+		}
+		return service, nil
+	}}
 }

@@ -19,7 +19,7 @@ import (
 
 // wholesaleDesk is where the platform bills its resellers.
 func (a *app) wholesaleDesk() *wholesale.Desk {
-	return &wholesale.Desk{Central: a.central, Mail: mail.NewOutbox(a.ring), PartnerURL: a.siteURL(a.cfg.Hosts.Partner), Taker: a.taker}
+	return &wholesale.Desk{Central: a.central, Mail: mail.NewOutbox(a.ring), PartnerURL: a.siteURL(a.cfg.Hosts.Partner), Taker: a.taker, Deliver: a.handOver}
 }
 
 // newTaker opens the platform's own account at Stripe; nil where none is configured.

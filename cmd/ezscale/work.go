@@ -22,6 +22,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/exchange"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/taxservice"
 	"github.com/ezscale/ezscale/themes"
 )
 
@@ -121,7 +122,7 @@ func (a *app) workers(domains *domain.Service, brands *branding.Desk) (*queue.Wo
 	queue.HandleMany(w, invoiceLetters.WriteMany)
 	orders := a.checkoutDesk(wholesaleOffers{a.platforms()})
 	handleRenewals(w, a.renewalDesk(), orders)
-	checkoutJobs(w, orders)
+	checkoutJobs(w, orders, a.renewalDesk())
 	handleUsage(w, a.meteringDesk())
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, _ stockJob) error {
 		return a.fillStock(ctx, a.wantedSpares())
@@ -146,8 +147,10 @@ func (a *app) workers(domains *domain.Service, brands *branding.Desk) (*queue.Wo
 	a.paymentJobs(w)
 	a.creditJobs(w)
 	queue.Due(w, account.NumbersAgenda, a.numberDesk().Tick, queue.Timeout(10*time.Minute))
+	queue.Due(w, taxservice.Agenda, a.taxDesk().Tick, queue.Timeout(5*time.Minute))
 	queue.Due(w, exchange.Agenda, a.exchangeDesk().Tick, queue.Timeout(time.Minute))
 	wholesaleJobs(w, a.wholesaleDesk())
+	a.collectionJobs(w, a.wholesaleDesk())
 	a.partnerWork(w, desk)
 	return w, nil
 }
@@ -182,7 +185,7 @@ func (a *app) startQueue(ctx context.Context, w *queue.Workers) error {
 		name  string
 		every time.Duration
 		job   tenancy.Job
-	}{{"stock", time.Minute, stockJob{}}, {"trials", 5 * time.Minute, trialsJob{}}, {"trail", 5 * time.Minute, trailJob{}}, {"logins", 24 * time.Hour, pruneJob{}}, {"wholesale", time.Hour, wholesale.DueJob{}}, {"collect", 5 * time.Minute, wholesale.CollectJob{}}, {"twins", time.Minute, twins.TickJob{}}} {
+	}{{"stock", time.Minute, stockJob{}}, {"trials", 5 * time.Minute, trialsJob{}}, {"trail", 5 * time.Minute, trailJob{}}, {"logins", 24 * time.Hour, pruneJob{}}, {"wholesale", time.Hour, wholesale.DueJob{}}, {"collect", 5 * time.Minute, wholesale.CollectJob{}}, {"collected", 20 * time.Second, wholesale.CollectedJob{}}, {"twins", time.Minute, twins.TickJob{}}} {
 		if err := queue.Schedule(s, tick.name, tick.every, tick.job); err != nil {
 			return err
 		}
@@ -193,6 +196,7 @@ func (a *app) startQueue(ctx context.Context, w *queue.Workers) error {
 	a.keep("queue", q.Run)
 	a.keep("clock", s.Run)
 	a.countWork(q.Jobs())
+	a.countCollected(a.wholesaleDesk())
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 type Origin struct {
 	Actor     Actor
 	IP        string
+	Country   string // of the address, as a trusted proxy says it; empty: not known. It is not part of the trail
 	RequestID string
 }
 

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -69,6 +72,34 @@ func TestAJobArrivesBound(t *testing.T) {
 	})
 	if enqueue(t, w, w.A, note{"once"}, tenancy.JobOptions{Key: "k"}) {
 		t.Error("a key is free again as soon as its job is done")
+	}
+}
+
+// TestManyJobsAtOnce: what is added together is what would have been added one by one.
+func TestManyJobsAtOnce(t *testing.T) {
+	w := tenancytest.New(t)
+	enqueue(t, w, w.A, note{"known"}, tenancy.JobOptions{Key: "known"})
+	enqueue(t, w, w.B, note{"not A's"}, tenancy.JobOptions{Key: "free"})
+	later := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	err := w.DB(w.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+		return tx.EnqueueAll(t.Context(), []tenancy.Queued{
+			{Job: note{"1"}}, {Job: note{"2"}, Options: tenancy.JobOptions{Key: "known"}},
+			{Job: note{"3"}, Options: tenancy.JobOptions{Key: "free"}}, {Job: note{"4"}, Options: tenancy.JobOptions{Key: "free"}},
+			{Job: note{"5"}, Options: tenancy.JobOptions{Queue: "mail", At: later}}, {Job: note{"6"}},
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := w.Owner.Query(t.Context(), `SELECT args->>'text' || ' ' || queue || ' ' || state || CASE WHEN scheduled_at = $2 THEN ' later' ELSE '' END
+		FROM river.river_job WHERE metadata->>'tenant' = $1 ORDER BY id`, w.A.ID.String(), later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	want := []string{"known default available", "1 default available", "3 default available", "5 mail scheduled later", "6 default available"}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v %q, want %q", err, got, want)
 	}
 }
 

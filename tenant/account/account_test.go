@@ -57,6 +57,7 @@ func TestWhoMayChangeWhom(t *testing.T) {
 			"removes another":    h.desk.Remove(t.Context(), db, id, who[account.Admin].Person, by),
 			"renames":            h.desk.SaveProfile(t.Context(), db, id, account.Profile{Name: "Mine"}, by),
 			"is written to":      h.desk.SaveNotices(t.Context(), db, id, account.Notices{}, by),
+			"is reminded":        h.desk.SetReminders(t.Context(), db, id, false, by),
 		} {
 			refused(t, string(role)+" "+what, err, "account.forbidden")
 		}
@@ -268,7 +269,25 @@ func TestNotices(t *testing.T) {
 		t.Errorf("nothing chosen: %q", s)
 	}
 	n := view(t, h, func(tx *tenancy.Tx) (account.Notices, error) { return account.GetNotices(t.Context(), tx, id) })
-	if fmt.Sprint(n) != "map[money:[] services:[]]" {
+	if fmt.Sprint(n) != "map[money:[] services:[]]" || !n.Reminds() {
 		t.Errorf("%v", n)
+	}
+	// Letters before renewals are switched alone, and with the others.
+	must(t, h.desk.SaveNotices(t.Context(), db, id, account.Notices{account.AboutMoney: {account.Billing}}, by))
+	for _, on := range []bool{false, false, true, false} {
+		must(t, h.desk.SetReminders(t.Context(), db, id, on, by))
+		n = view(t, h, func(tx *tenancy.Tx) (account.Notices, error) { return account.GetNotices(t.Context(), tx, id) })
+		if n.Reminds() != on || readers(account.AboutMoney) != "billing" {
+			t.Errorf("set to %t: %v", on, n)
+		}
+	}
+	must(t, h.desk.SaveNotices(t.Context(), db, id, n, by))
+	if n = view(t, h, func(tx *tenancy.Tx) (account.Notices, error) { return account.GetNotices(t.Context(), tx, id) }); n.Reminds() {
+		t.Errorf("saved with the others: %v", n)
+	}
+	n.Remind(true)
+	must(t, h.desk.SaveNotices(t.Context(), db, id, n, by))
+	if n = view(t, h, func(tx *tenancy.Tx) (account.Notices, error) { return account.GetNotices(t.Context(), tx, id) }); !n.Reminds() || len(n[account.AboutMoney]) != 1 {
+		t.Errorf("and back: %v", n)
 	}
 }

@@ -19,10 +19,27 @@ type Notice string
 const (
 	AboutServices Notice = "services" // ready, suspended, released, not found any more
 	AboutMoney    Notice = "money"    // copies: invoices, receipts, reminders, failed payments
+	// AboutRenewals are letters before something renews. They go where those about money go,
+	// or to nobody, which is what is kept of them. What is owed, charged for the first time or
+	// about to be deleted is written about in any case.
+	AboutRenewals Notice = "renewals"
 )
+
+// Unreminded is SQL that reports whether an account a gets no letters before renewals.
+const Unreminded = "(a.notify -> 'renewals' IS NOT NULL)"
 
 // Notices is which roles get which letters.
 type Notices map[Notice][]Role
+
+// Reminds reports whether there are letters before renewals.
+func (n Notices) Reminds() bool { return n[AboutRenewals] == nil }
+
+// Remind has there be letters before renewals, or none.
+func (n Notices) Remind(on bool) {
+	if delete(n, AboutRenewals); !on {
+		n[AboutRenewals] = []Role{}
+	}
+}
 
 // usual are the roles that get a notice nobody chose anything for.
 func (n Notice) usual() []Role {
@@ -75,6 +92,7 @@ func (d *Desk) SaveNotices(ctx context.Context, db *tenancy.DB, id uuid.UUID, in
 			}
 		}
 	}
+	clean.Remind(in.Reminds())
 	raw, err := json.Marshal(clean)
 	if err != nil {
 		return err
@@ -90,7 +108,25 @@ func (d *Desk) SaveNotices(ctx context.Context, db *tenancy.DB, id uuid.UUID, in
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return err
 		}
-		return by.Record(ctx, tx, "account.notices_changed", target(id), map[string]any{"services": clean[AboutServices], "money": clean[AboutMoney]})
+		return by.Record(ctx, tx, "account.notices_changed", target(id), map[string]any{"services": clean[AboutServices], "money": clean[AboutMoney], "renewals": clean.Reminds()})
+	})
+}
+
+// SetReminders has an account written to before renewals, or not. Faults:
+// account.not_found, account.forbidden.
+func (d *Desk) SetReminders(ctx context.Context, db *tenancy.DB, id uuid.UUID, on bool, by Caller) error {
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		if _, _, err := manage(ctx, tx, id, by); err != nil {
+			return err
+		}
+		res, err := tx.NewRaw(`UPDATE accounts a SET notify = CASE WHEN ?0 THEN notify - 'renewals' ELSE coalesce(notify, '{}') || '{"renewals": []}' END, changed_at = ?1 WHERE id = ?2 AND `+Unreminded+` = ?0`, on, tx.Now(), id).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("set the reminders of account %s: %w", id, err)
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return err
+		}
+		return by.Record(ctx, tx, "account.notices_changed", target(id), map[string]any{"renewals": on})
 	})
 }
 

@@ -162,7 +162,11 @@ func optionsOf(p catalog.FullPlan, currency string) []option {
 		v := option{ID: o.Code, Label: o.Label, Kind: o.Kind, Minimum: o.Minimum, Maximum: o.Maximum, Step: o.Step, Start: o.Steps().Start, Choices: []choice{}}
 		for _, ch := range o.Choices {
 			w := choice{ID: ch.Code, Label: ch.Label, Prices: []price{}}
-			for _, pr := range p.InCurrency(currency) {
+			cycles := p.InCurrency(currency)
+			if o.Kind == catalog.Once {
+				cycles = []catalog.Price{{Cycle: catalog.OneTime}}
+			}
+			for _, pr := range cycles {
 				if m, ok := ch.Price(currency, pr.Cycle); ok {
 					w.Prices = append(w.Prices, price{string(pr.Cycle), amountOf(m), amount{"0", currency}})
 				}

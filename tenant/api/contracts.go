@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -44,6 +45,7 @@ type subscription struct {
 	EndedAt    *time.Time     `json:"ended_at"`
 	OrderID    uuid.UUID      `json:"order_id"`
 	ServiceID  *uuid.UUID     `json:"service_id"`
+	MethodID   *uuid.UUID     `json:"payment_method"` // of its own; null: the account's default
 	CreatedAt  time.Time      `json:"created_at"`
 }
 
@@ -66,6 +68,9 @@ func subscriptionOf(s renewal.Subscription) subscription {
 	}
 	if s.ServiceID != uuid.Nil {
 		out.ServiceID = &s.ServiceID
+	}
+	if s.MethodID != uuid.Nil {
+		out.MethodID = &s.MethodID
 	}
 	return out
 }
@@ -105,6 +110,32 @@ func (a *API) getSubscription(c call) (int, any, error) {
 		return 0, nil, err
 	}
 	return fiber.StatusOK, subscriptionOf(s), nil
+}
+
+// changeSubscription handles PATCH /subscriptions/{id}: what its invoices are collected
+// with.
+func (a *API) changeSubscription(c call) (int, any, error) {
+	id, err := idOf(c, errSubscription)
+	if err != nil {
+		return 0, nil, err
+	}
+	var in struct {
+		Method json.RawMessage `json:"payment_method"`
+	}
+	if err := decode(c, &in); err != nil {
+		return 0, nil, err
+	}
+	var method *uuid.UUID
+	if in.Method == nil || json.Unmarshal(in.Method, &method) != nil {
+		return 0, nil, fault.Field("payment_method", "subscription.bad_method", "Give the id of a saved payment method, or null for the account's default.")
+	}
+	if method == nil {
+		method = &uuid.UUID{}
+	}
+	if err := payment.ForSubscription(c.ctx(), c.db, c.caller.AccountID, id, *method, c.by()); err != nil {
+		return 0, nil, err
+	}
+	return a.getSubscription(c)
 }
 
 // cancelSubscription handles POST /subscriptions/{id}/cancel.

@@ -197,6 +197,51 @@ func TestPaymentMethodsByAProgram(t *testing.T) {
 	}
 }
 
+// TestASubscriptionsOwnMethodByAProgram: one of the account's own, until it is removed.
+func TestASubscriptionsOwnMethodByAProgram(t *testing.T) {
+	l := newLab(t)
+	l.shelf(l.A)
+	_, base := l.stripes()
+	ada, eve := l.customer(l.A, every...), l.customer(l.A, every...)
+	own, hers := l.cardOf(base, ada, "4242424242424242"), l.cardOf(base, eve, "4242424242424242")
+	l.cardOf(base, ada, "5555555555554444") // the default
+	l.running(l.A, ada, "web1")
+	listed := l.call("GET", "/subscriptions", ada.token, nil).json["data"].([]any)[0].(map[string]any)
+	at := "/subscriptions/" + listed["id"].(string)
+	if listed["payment_method"] != nil {
+		t.Errorf("before one was chosen: %v", listed)
+	}
+	for _, try := range []struct {
+		as     customer
+		method any
+		status int
+		code   string
+	}{
+		{ada, hers, 404, "method.not_found"}, {ada, uuid.Nil.String() + "x", 422, "subscription.bad_method"}, {ada, 7, 422, "subscription.bad_method"},
+		{eve, hers, 404, "subscription.not_found"}, {eve, own, 404, "method.not_found"}, {ada, own, 200, ""}, {ada, nil, 200, ""}, {ada, own, 200, ""},
+	} {
+		got := l.call("PATCH", at, try.as.token, map[string]any{"payment_method": try.method})
+		if got.status != try.status || got.code() != try.code {
+			t.Errorf("%v: %d %s", try.method, got.status, got.body)
+		}
+		if want := try.method; got.status == 200 && (want == nil) != (got.json["payment_method"] == nil) {
+			t.Errorf("%v: %s", want, got.body)
+		}
+	}
+	if got := l.call("PATCH", at, ada.token, map[string]any{}); got.status != 422 {
+		t.Errorf("nothing: %d %s", got.status, got.body)
+	}
+	if got := l.call("GET", at, ada.token, nil); got.json["payment_method"] != own.String() {
+		t.Errorf("%s", got.body)
+	}
+	if got := l.call("DELETE", "/payment-methods/"+own.String(), ada.token, nil); got.status != 200 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	if got := l.call("GET", at, ada.token, nil); got.json["payment_method"] != nil {
+		t.Errorf("after it was removed: %s", got.body)
+	}
+}
+
 func TestSubscriptionsAndTimelinesByAProgram(t *testing.T) {
 	l := newLab(t)
 	l.shelf(l.A)
@@ -331,10 +376,11 @@ func TestRolesAndCalls(t *testing.T) {
 		"GET /account": reads, "GET /orders": reads, "GET /orders/x": reads, "GET /invoices": reads, "GET /invoices/x": reads, "GET /invoices/x/pdf": reads, "GET /invoices/x/ubl": reads,
 		"GET /invoices/x/cii": reads, "GET /invoices/x/timeline": reads, "GET /payment-methods": reads,
 		"GET /services": everyone, "GET /services/x": everyone, "GET /services/x/timeline": everyone, "GET /subscriptions": everyone, "GET /subscriptions/x": everyone,
-		"PATCH /services/x": engineers, "POST /services/x/power": engineers, "POST /services/x/rebuild": engineers, "POST /services/x/password": engineers, "GET /services/x/credentials": engineers,
+		"PATCH /services/x": engineers, "PATCH /subscriptions/x": money, "POST /services/x/power": engineers, "POST /services/x/rebuild": engineers, "POST /services/x/password": engineers, "GET /services/x/credentials": engineers,
 		"POST /quotes": money, "POST /orders": money, "POST /subscriptions/x/cancel": money, "POST /subscriptions/x/resume": money, "DELETE /payment-methods/x": money, "POST /payment-methods/x/default": money,
 		"POST /subscriptions/x/offer": money, "POST /subscriptions/x/stay": money, "POST /subscriptions/x/pause": money, "POST /subscriptions/x/continue": money, "POST /invoices/x/week": money,
 		"POST /subscriptions/x/quotes": money, "POST /quotes/x/accept": money, "GET /upcoming-invoices": reads, "GET /subscriptions/x/usage": everyone, "POST /usage-events": {}, "POST /usage-checks": everyone,
+		"GET /account/notifications": reads, "PATCH /account/notifications": money,
 		"GET /account/invoicing": reads, "PATCH /account/invoicing": money, "GET /credit": reads, "GET /referrals": reads, "POST /invoices/x/credit": money,
 	}
 	for _, route := range (&api.API{}).Routes() {

@@ -258,10 +258,11 @@ func TestEachCallWantsItsScope(t *testing.T) {
 		"POST /services/x/power": access.ServicesWrite, "POST /services/x/rebuild": access.ServicesWrite, "POST /quotes": access.OrdersWrite, "POST /orders": access.OrdersWrite,
 		"GET /orders": access.BillingRead, "GET /orders/x": access.BillingRead, "GET /invoices": access.BillingRead, "GET /invoices/x": access.BillingRead, "GET /invoices/x/pdf": access.BillingRead, "GET /invoices/x/ubl": access.BillingRead, "GET /invoices/x/cii": access.BillingRead,
 		"GET /services/x/timeline": access.ServicesRead, "GET /services/x/credentials": access.ServicesCredentials, "POST /services/x/password": access.ServicesCredentials,
-		"GET /subscriptions": access.ServicesRead, "GET /subscriptions/x": access.ServicesRead, "POST /subscriptions/x/cancel": access.SubscriptionsWrite, "POST /subscriptions/x/resume": access.SubscriptionsWrite,
+		"GET /subscriptions": access.ServicesRead, "GET /subscriptions/x": access.ServicesRead, "PATCH /subscriptions/x": access.BillingWrite, "POST /subscriptions/x/cancel": access.SubscriptionsWrite, "POST /subscriptions/x/resume": access.SubscriptionsWrite,
 		"GET /payment-methods": access.BillingRead, "DELETE /payment-methods/x": access.BillingWrite, "POST /payment-methods/x/default": access.BillingWrite, "GET /invoices/x/timeline": access.BillingRead,
 		"POST /subscriptions/x/offer": access.SubscriptionsWrite, "POST /subscriptions/x/stay": access.SubscriptionsWrite, "POST /subscriptions/x/pause": access.SubscriptionsWrite, "POST /subscriptions/x/continue": access.SubscriptionsWrite, "POST /invoices/x/week": access.BillingWrite,
 		"POST /subscriptions/x/quotes": access.OrdersWrite, "POST /quotes/x/accept": access.OrdersWrite, "GET /upcoming-invoices": access.BillingRead, "GET /subscriptions/x/usage": access.UsageRead, "POST /usage-events": access.UsageWrite, "POST /usage-checks": access.UsageRead,
+		"GET /account/notifications": access.BillingRead, "PATCH /account/notifications": access.BillingWrite,
 		"GET /account/invoicing": access.BillingRead, "PATCH /account/invoicing": access.BillingWrite, "GET /credit": access.BillingRead, "GET /referrals": access.BillingRead, "POST /invoices/x/credit": access.BillingWrite,
 	}
 	for _, r := range (&api.API{}).Routes() {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
@@ -14,6 +15,41 @@ type rhythm struct {
 	OneInvoice *bool `json:"one_invoice"` // null: as the shop says
 	Together   bool  `json:"together"`    // what follows
 	BillDay    *int  `json:"bill_day"`    // null: each its own
+}
+
+type notices struct {
+	RenewalReminders bool `json:"renewal_reminders"`
+}
+
+// getNotices handles GET /account/notifications.
+func (a *API) getNotices(c call) (int, any, error) {
+	var out notices
+	err := c.db.View(c.ctx(), func(tx *tenancy.Tx) error {
+		n, err := account.GetNotices(c.ctx(), tx, c.caller.AccountID)
+		out.RenewalReminders = n.Reminds()
+		return err
+	})
+	return fiber.StatusOK, out, err
+}
+
+// setNotices handles PATCH /account/notifications.
+func (a *API) setNotices(c call) (int, any, error) {
+	if err := (account.Acting{Role: c.caller.Role}).Must(account.Manage); err != nil {
+		return 0, nil, err
+	}
+	var in struct {
+		RenewalReminders *bool `json:"renewal_reminders"`
+	}
+	if err := decode(c, &in); err != nil {
+		return 0, nil, err
+	}
+	if in.RenewalReminders != nil {
+		by := account.Caller{Person: c.caller.PersonID, Origin: c.by()}
+		if err := (&account.Desk{}).SetReminders(c.ctx(), c.db, c.caller.AccountID, *in.RenewalReminders, by); err != nil {
+			return 0, nil, err
+		}
+	}
+	return a.getNotices(c)
 }
 
 func rhythmOf(c call) (r renewal.Rhythm, err error) {

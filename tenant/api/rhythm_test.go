@@ -2,6 +2,29 @@ package api_test
 
 import "testing"
 
+// A program switches the letters before renewals; another account's go on.
+func TestNotificationsByAProgram(t *testing.T) {
+	l := newLab(t)
+	ada, eve := l.customer(l.A, every...), l.customer(l.A, every...)
+	const at = "/account/notifications"
+	for _, x := range []struct {
+		method string
+		body   any
+		status int
+		on     any
+	}{
+		{"GET", nil, 200, true}, {"PATCH", map[string]any{"renewal_reminders": "no"}, 422, nil}, {"PATCH", map[string]any{"invoices": false}, 422, nil},
+		{"PATCH", map[string]any{}, 200, true}, {"PATCH", map[string]any{"renewal_reminders": false}, 200, false}, {"GET", nil, 200, false}, {"PATCH", map[string]any{}, 200, false},
+	} {
+		if got := l.call(x.method, at, ada.token, x.body); got.status != x.status || got.json["renewal_reminders"] != x.on {
+			t.Errorf("%s %v: %d %s", x.method, x.body, got.status, got.body)
+		}
+	}
+	if got := l.call("GET", at, eve.token, nil); got.json["renewal_reminders"] != true {
+		t.Errorf("another account: %s", got.body)
+	}
+}
+
 // A program says how its account is invoiced; another account's stays.
 func TestInvoicingByAProgram(t *testing.T) {
 	l := newLab(t)

@@ -58,7 +58,7 @@ func serviceOf(s *hosting.Service) service {
 
 // by is how the caller is known to the parts of the shop.
 func (c call) by() audit.Origin {
-	return audit.Origin{Actor: c.caller.Actor(), IP: surface.ClientIP(c.Ctx), RequestID: surface.RequestID(c.Ctx)}
+	return audit.Origin{Actor: c.caller.Actor(), IP: surface.ClientIP(c.Ctx), Country: surface.ClientCountry(c.Ctx), RequestID: surface.RequestID(c.Ctx)}
 }
 
 func (c call) customer() hosting.Caller {

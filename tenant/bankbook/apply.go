@@ -25,8 +25,12 @@ type Fit struct {
 	Why     string
 }
 
-// mostOpen bounds the open invoices that are looked at, the oldest first.
-const mostOpen = 10_000
+// mostOpen bounds the open invoices that are looked at, the oldest first; for so many days
+// money is expected that comes too late.
+const (
+	mostOpen = 10_000
+	lateDays = 90
+)
 
 // Suggest says of some bookings what they seem to pay, in their order, in one statement.
 func Suggest(ctx context.Context, tx *tenancy.Tx, lines []Line) ([]Fit, error) {
@@ -37,15 +41,18 @@ func Suggest(ctx context.Context, tx *tenancy.Tx, lines []Line) ([]Fit, error) {
 	var rows []struct {
 		Number, Name, Currency string
 		Minor                  int64
+		Over                   bool
 	}
-	err := tx.NewRaw(`SELECT i.number, a.name, i.currency, i.total_minor - i.paid_minor - i.credited_minor AS minor FROM invoices i JOIN accounts a ON a.id = i.account_id
-		WHERE i.kind IN ('invoice', 'top_up') AND i.state = 'open' AND i.total_minor > i.paid_minor + i.credited_minor ORDER BY i.issued_at, i.id LIMIT ?`, mostOpen).Scan(ctx, &rows)
+	err := tx.NewRaw(`SELECT i.number, a.name, i.currency, i.state = 'void' AS over, CASE WHEN i.state = 'void' THEN i.total_minor ELSE i.total_minor - i.paid_minor - i.credited_minor END AS minor
+		FROM invoices i JOIN accounts a ON a.id = i.account_id
+		WHERE i.kind IN ('invoice', 'top_up') AND (i.state = 'open' AND i.total_minor > i.paid_minor + i.credited_minor OR i.state = 'void' AND i.changed_at > ?)
+		ORDER BY i.state, i.issued_at, i.id LIMIT ?`, tx.Now().AddDate(0, 0, -lateDays), mostOpen).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("look for open invoices: %w", err)
 	}
 	due := make([]bank.Due, len(rows))
 	for i, r := range rows {
-		due[i] = bank.Due{Number: r.Number, Name: r.Name, Amount: billing.Money{Minor: r.Minor, Currency: r.Currency}}
+		due[i] = bank.Due{Number: r.Number, Name: r.Name, Amount: billing.Money{Minor: r.Minor, Currency: r.Currency}, Over: r.Over}
 	}
 	m, taken := bank.NewMatcher(due), map[int]bool{}
 	for i, l := range lines {
@@ -112,7 +119,8 @@ func (c Choice) numbers() (all []string) {
 	return all
 }
 
-// owed is an invoice, or credit to be paid ahead, that is to be paid.
+// owed is an invoice, or credit to be paid ahead, that is to be paid; of one that was
+// cancelled, what it asked for: so much of what comes becomes credit.
 type owed struct {
 	ID               uuid.UUID
 	Number, Currency string
@@ -181,7 +189,7 @@ func invoices(ctx context.Context, tx *tenancy.Tx, numbers []string) ([]owed, er
 		return nil, fault.New(fault.Conflict, "bank.no_invoice", fmt.Sprintf("One booking can pay at most %d invoices.", mostInvoices))
 	}
 	var rows []owed
-	err := tx.NewRaw(`SELECT id, number, currency, total_minor - paid_minor - credited_minor AS minor FROM invoices
+	err := tx.NewRaw(`SELECT id, number, currency, CASE WHEN state = 'void' THEN total_minor ELSE total_minor - paid_minor - credited_minor END AS minor FROM invoices
 		WHERE number IN (?) AND kind IN ('invoice', 'top_up') AND state <> 'draft' ORDER BY id FOR UPDATE`, bun.List(numbers)).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("look for invoices: %w", err)

@@ -2,8 +2,10 @@ package bankbook_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -255,6 +257,79 @@ func TestCreditIsPaidAheadByTransfer(t *testing.T) {
 	}
 	if state, minor := s.paid(asked.ID); state != invoicing.Paid || minor != 2500 {
 		t.Errorf("it is %s with %d", state, minor)
+	}
+	s.balanced()
+}
+
+// TestMoneyThatComesTooLate is the account's credit, with a word on what it was sent for:
+// of an order that lapsed, of a top-up that did, and of a transfer that was still awaited.
+func TestMoneyThatComesTooLate(t *testing.T) {
+	w := tenancytest.New(t)
+	s := open(t, w, w.A)
+	s.transfers()
+	lapsed, awaited := s.issue("order/1"), s.issue("order/2")
+	p, _, err := s.desk.Begin(t.Context(), s.db, payment.BeginRequest{InvoiceID: awaited.ID, Gateway: transfer.Code, OnSession: true})
+	s.must(err)
+	for _, inv := range []invoicing.Invoice{lapsed, awaited} {
+		s.update(func(tx *tenancy.Tx) error {
+			_, err := invoicing.Credit(t.Context(), tx, invoicing.CreditRequest{Key: "lapse/" + inv.Number, InvoiceID: inv.ID, Amount: inv.Total, Reason: "Not paid in time."})
+			return err
+		})
+	}
+	asked, err := invoicing.AskTopUp(t.Context(), s.db, invoicing.TopUp{Key: "k", AccountID: s.account, Amount: eur(2500)}, olga)
+	s.must(err)
+	w.Clock.Advance(8 * 24 * time.Hour)
+	s.must(invoicing.LapseTopUps(t.Context(), s.db, w.Clock.Now()))
+
+	owed := s.issue("renewal/1")
+	s.hand(lapsed.Number+";11,90", asked.Number+";25,00", "no number;11,90", lapsed.Number+" "+owed.Number+";23,80")
+	lines, fits := s.lines(bankbook.Open)
+	var chosen []bankbook.Choice
+	for i, l := range lines {
+		if l.Text == "no number" { // is the open invoice's, and never one's that is over
+			if len(fits[i].Numbers) != 1 || fits[i].Numbers[0] != owed.Number {
+				t.Errorf("%+v", fits[i])
+			}
+			continue
+		}
+		if fits[i].Sure || !strings.Contains(fits[i].Why, "cancelled") {
+			t.Errorf("%q is suggested as %+v", l.Text, fits[i])
+		}
+		chosen = append(chosen, bankbook.Choice{ID: l.ID, Numbers: strings.Join(fits[i].Numbers, ", ")})
+	}
+	out, err := bankbook.Apply(t.Context(), s.db, append(chosen, chosen...), olga)
+	if err != nil || out.Applied != 3 || len(out.Refused) != 0 {
+		t.Fatalf("%+v %v", out, err)
+	}
+	for range 2 {
+		if p, err = payment.ConfirmTransfer(t.Context(), s.db, p.ID, eur(1190), olga); err != nil || p.State != gateway.Succeeded || p.InvoiceID == awaited.ID {
+			t.Errorf("confirmed: %+v %v", p, err)
+		}
+	}
+	for _, inv := range []invoicing.Invoice{lapsed, awaited} {
+		if state, minor := s.paid(inv.ID); state != invoicing.Void || minor != 0 {
+			t.Errorf("%s is %s with %d", inv.Number, state, minor)
+		}
+	}
+	if state, minor := s.paid(owed.ID); state != invoicing.Paid || minor != 1190 {
+		t.Errorf("what is owed beside it is %s with %d", state, minor)
+	}
+	if state, minor := s.paid(asked.ID); state != invoicing.Paid || minor != 2500 {
+		t.Errorf("the top-up is %s with %d", state, minor)
+	}
+	var notes []string
+	var told int
+	s.update(func(tx *tenancy.Tx) error {
+		if err := tx.NewRaw("SELECT note || ' ' || left_minor FROM credit_grants WHERE bought ORDER BY 1").Scan(t.Context(), &notes); err != nil {
+			return err
+		}
+		return tx.NewRaw("SELECT count(*) FROM timeline WHERE kind = 'invoice.late_money' AND customer_sees AND subject_id IN (?, ?)", lapsed.ID, awaited.ID).Scan(t.Context(), &told)
+	})
+	late := func(inv invoicing.Invoice) string {
+		return "You sent it for " + inv.Number + ", which was cancelled before it came. 1190"
+	}
+	if want := []string{asked.Number + " 2500", late(lapsed), late(lapsed), late(awaited)}; !slices.Equal(notes, want) || told != 3 {
+		t.Errorf("%q, told %d times", notes, told)
 	}
 	s.balanced()
 }

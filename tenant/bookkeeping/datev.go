@@ -83,6 +83,8 @@ func gatewayWords(code string) string {
 		return "other ways"
 	case "transfer":
 		return "bank transfer"
+	case "platform":
+		return "cards, by the platform"
 	}
 	return code
 }

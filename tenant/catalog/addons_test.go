@@ -41,13 +41,14 @@ func TestSlidersAndAddons(t *testing.T) {
 		Choices: "2 GB | 2048 | 3.00, 30.00 annual, 3.50 USD", Position: "1", Visibility: "public"}
 	addon := catalog.OptionForm{ProductID: product, Code: "licence", Label: "Licence", Kind: catalog.Addon, Minimum: "0", Maximum: "1", Step: "1", Currency: "EUR", Choices: "one | 0 | 5.00", Plans: []string{large.String()}, Position: "2", Visibility: "public"}
 	for field, bad := range map[string]func(*catalog.OptionForm){
-		"start":   func(f *catalog.OptionForm) { f.Start = "5" },
-		"step":    func(f *catalog.OptionForm) { f.Step = "0" },
-		"maximum": func(f *catalog.OptionForm) { f.Maximum = "1" },
-		"choices": func(f *catalog.OptionForm) { f.Choices = "2 GB | 2048 | 3.00 weekly" },
-		"plans":   func(f *catalog.OptionForm) { f.Plans = []string{"x"} },
-		"minimum": func(f *catalog.OptionForm) { f.Kind, f.Minimum = catalog.Addon, "2" },
-		"kind":    func(f *catalog.OptionForm) { f.Kind = "dial" },
+		"start":    func(f *catalog.OptionForm) { f.Start = "5" },
+		"step":     func(f *catalog.OptionForm) { f.Step = "0" },
+		"maximum":  func(f *catalog.OptionForm) { f.Maximum = "1" },
+		"choices":  func(f *catalog.OptionForm) { f.Choices = "2 GB | 2048 | 3.00 weekly" },
+		"plans":    func(f *catalog.OptionForm) { f.Plans = []string{"x"} },
+		"minimum":  func(f *catalog.OptionForm) { f.Kind, f.Minimum = catalog.Addon, "2" },
+		"resource": func(f *catalog.OptionForm) { f.Kind, f.Minimum = catalog.Once, "0" },
+		"kind":     func(f *catalog.OptionForm) { f.Kind = "dial" },
 	} {
 		f := slider
 		bad(&f)
@@ -55,6 +56,13 @@ func TestSlidersAndAddons(t *testing.T) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
+	once := catalog.OptionForm{ProductID: product, Code: "move", Label: "We move you", Kind: catalog.Once, Minimum: "0", Maximum: "3", Step: "1", Currency: "EUR", Choices: "a site | 0 | 49.00, 55.00 USD", Plans: []string{large.String()}, Position: "3", Visibility: "public"}
+	weekly := once
+	weekly.Choices = "a site | 0 | 49.00 annual"
+	if err := catalog.SaveOption(ctx, db, weekly, by); fault.From(err).Fields["choices"] == "" {
+		t.Errorf("what is charged once has no cycle: %v", err)
+	}
+	must(catalog.SaveOption(ctx, db, once, by))
 	must(catalog.SaveOption(ctx, db, slider, by))
 	must(catalog.SaveOption(ctx, db, addon, by))
 	read := func(id uuid.UUID) (p catalog.FullPlan) {
@@ -88,6 +96,10 @@ func TestSlidersAndAddons(t *testing.T) {
 		if (err == nil) != (test.want > 0) || c.Amount.Minor != test.want {
 			t.Errorf("%s %s %v: %v %v, want %d", test.cycle, test.currency, test.options, c.Amount, err, test.want)
 		}
+	}
+	moved, err := catalog.Configure(read(large), nil, "USD", catalog.Picked{Options: map[string]string{"move": "2"}})
+	if err != nil || moved.Setup.Minor != 11000 || len(moved.Once) != 1 || moved.Once[0].Label != "We move you: 2" || catalog.Lines(read(large).Options[1].Choices, "EUR") != "one | 0 | 5.00" || catalog.Lines(read(large).Options[2].Choices, "EUR") != once.Choices {
+		t.Errorf("%v %+v %+v", err, moved, read(large).Options)
 	}
 	c, err := catalog.Configure(read(large), nil, "EUR", catalog.Picked{Options: map[string]string{"licence": "1"}})
 	if err != nil || c.Items[2].Label != "Licence" || c.Chosen[1] != (catalog.Fact{Label: "Licence", Value: "added"}) {

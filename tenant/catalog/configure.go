@@ -39,7 +39,8 @@ type Configured struct {
 	Items      []Item            // what a cycle's amount is made of: the plan, then options that cost
 	Chosen     []Fact            // what was chosen, in words: "Location", "Amsterdam"
 	Amount     billing.Money     // a cycle
-	Setup      billing.Money     // once
+	Setup      billing.Money     // once: for setting up, and for Once
+	Once       []Item            // add-ons that are charged once
 	TrialDays  int               // for which it can be tried, so paid; 0: it cannot
 	TrialCard  bool              // a card is saved before it is
 	Usual      billing.Money     // what others pay for the plan a cycle, where whoever asks agreed on another price; zero: nothing was
@@ -224,7 +225,11 @@ func (c *Configured) option(o Option, value, currency string) error {
 		c.Picked.Options[o.Code] = value
 		return nil
 	}
-	unit, ok := choice.Price(currency, c.Picked.Cycle)
+	cycle := c.Picked.Cycle
+	if o.Kind == Once {
+		cycle = OneTime
+	}
+	unit, ok := choice.Price(currency, cycle)
 	if !ok {
 		return errWords("This cannot be paid so. Please choose another one, or another way to pay.")
 	}
@@ -238,16 +243,31 @@ func (c *Configured) option(o Option, value, currency string) error {
 	if o.Counted() {
 		words = value
 	}
-	if o.Kind == Addon && o.Maximum == o.Step { // there is one or none
+	if o.Single() {
 		words = "added"
 	} else {
 		label += ": " + words
 	}
 	c.Chosen = append(c.Chosen, Fact{Label: o.Label, Value: words})
+	if o.Kind == Once {
+		return c.once(Item{Kind: "setup", Code: o.Code, Label: label, Quantity: n, Unit: unit, Amount: amount})
+	}
 	if !amount.IsZero() {
 		c.Items = append(c.Items, Item{Kind: "option", Code: o.Code, Label: label, Quantity: n, Unit: unit, Amount: amount})
 	}
 	c.add(o.Resource, choice.Amount*int(n))
+	return nil
+}
+
+// once adds what is charged once.
+func (c *Configured) once(x Item) (err error) {
+	if x.Amount.IsZero() {
+		return nil
+	}
+	if c.Setup, err = c.Setup.Add(x.Amount); err != nil {
+		return errWords("This is too much.")
+	}
+	c.Once = append(c.Once, x)
 	return nil
 }
 
@@ -271,7 +291,9 @@ func (c *Configured) add(resource string, n int) {
 
 func (c *Configured) place(o *Offer, in, suggested Picked, wrong map[string]string) {
 	if o == nil {
-		c.Spec = provisioners.Spec{}
+		if c.Spec = (provisioners.Spec{}); c.Plan.NameAsked() != "" {
+			c.named(in, c.Plan.NameAsked(), wrong)
+		}
 		return
 	}
 	c.Spec.CPU += o.Spec.CPU
@@ -308,14 +330,36 @@ func (c *Configured) place(o *Offer, in, suggested Picked, wrong map[string]stri
 			words = append(words, Fact{Label: "System", Value: c.ImageName})
 		}
 	}
+	c.named(in, "Host name", wrong)
+	c.Chosen = append(words, c.Chosen...)
+}
+
+// named reads the name that the customer gives it.
+func (c *Configured) named(in Picked, label string, wrong map[string]string) {
 	name, ok := hostname(in.Hostname)
 	if !ok {
 		wrong["hostname"] = "Please use letters, digits, hyphens and points, such as web1.example.com."
 	}
 	if c.Picked.Hostname = name; name != "" {
-		words = append(words, Fact{Label: "Host name", Value: name})
+		c.Chosen = append([]Fact{{Label: label, Value: name}}, c.Chosen...)
 	}
-	c.Chosen = append(words, c.Chosen...)
+}
+
+// NameAsked is what a customer names of a plan that no platform delivers; empty: nothing.
+func (p FullPlan) NameAsked() string {
+	if p.SKU != "" {
+		return "Host name"
+	}
+	if !p.Delivery.ByHand {
+		return ""
+	}
+	switch p.Type {
+	case WebHosting:
+		return "Domain"
+	case VPS, Dedicated, GameServer, CloudDesktop, VPNServer:
+		return "Host name"
+	}
+	return ""
 }
 
 var hostnames = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)

@@ -56,11 +56,14 @@ func (in OptionForm) check(before []Choice) (Option, error) {
 	if !optionCodes.MatchString(o.Code) {
 		wrong["code"] = "Please use lower-case letters, digits and underscores, such as more_memory."
 	}
-	if !slices.Contains([]string{OneOf, Quantity, Slider, Addon}, o.Kind) {
+	if !slices.Contains([]string{OneOf, Quantity, Slider, Addon, Once}, o.Kind) {
 		wrong["kind"] = "Please choose one of these."
 	}
 	if !slices.ContainsFunc(Resources(), func(r [2]string) bool { return r[0] == o.Resource }) {
 		wrong["resource"] = "Please choose one of these."
+	}
+	if o.Kind == Once && o.Resource != "" {
+		wrong["resource"] = "What is charged once adds to nothing that is delivered. Choose the first line."
 	}
 	if o.Counted() {
 		in.count(wrong, &o)
@@ -87,7 +90,7 @@ func (in OptionForm) count(wrong form, o *Option) {
 		wrong["maximum"] = "This is less than the least."
 	}
 	switch o.Kind {
-	case Addon:
+	case Addon, Once:
 		if o.Minimum != 0 || o.Maximum < 1 {
 			wrong["minimum"] = "Of an add-on there is none at first, and one at least can be added."
 		}
@@ -108,9 +111,12 @@ func (in OptionForm) prices(wrong form, typed string, into map[string]map[Cycle]
 			continue
 		}
 		currency, cycle := in.Currency, Monthly
+		if in.Kind == Once {
+			cycle = OneTime
+		}
 		for _, w := range words[1:] {
 			switch c := Cycle(strings.ToLower(w)); {
-			case c.Months() > 0:
+			case c.Months() > 0 && in.Kind != Once:
 				cycle = c
 			case len(w) == 3 && strings.ToUpper(w) == w:
 				currency = w
@@ -200,7 +206,7 @@ func Lines(choices []Choice, currency string) string {
 				if cur != currency {
 					text += " " + cur
 				}
-				if cycle != Monthly {
+				if cycle != Monthly && cycle != OneTime { // what is charged once has no other
 					text += " " + string(cycle)
 				}
 				prices = append(prices, text)

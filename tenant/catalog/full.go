@@ -58,6 +58,7 @@ type FullPlan struct {
 
 // Delivery narrows where a plan is offered and with which images; empty: all there are.
 type Delivery struct {
+	ByHand  bool     `json:"by_hand,omitempty"` // the shop's team delivers it; no platform does
 	Regions []string `json:"regions,omitempty"`
 	Images  []string `json:"images,omitempty"`
 }
@@ -79,6 +80,7 @@ const (
 	Quantity = "quantity"
 	Slider   = "slider" // a number between two others, which begins with one of its own
 	Addon    = "addon"  // so many of a thing of its own, none at first; it goes at the end of what is paid
+	Once     = "once"   // so many of a thing that is charged once, with what it is bought with
 )
 
 // Option is what a customer may choose on top of a plan. A choice has one of its
@@ -104,6 +106,9 @@ type Option struct {
 
 // Counted reports whether a number is chosen, and not one of several.
 func (o Option) Counted() bool { return o.Kind != OneOf }
+
+// Single reports whether there is one of an add-on or none.
+func (o Option) Single() bool { return (o.Kind == Addon || o.Kind == Once) && o.Maximum == o.Step }
 
 // Steps are the numbers that can be chosen.
 func (o Option) Steps() billing.Steps {

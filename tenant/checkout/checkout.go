@@ -46,12 +46,19 @@ type Placement struct {
 	Region     string
 }
 
+// Taxes has a tax service asked what it has not said yet, outside of any transaction. No answer
+// is no error.
+type Taxes interface {
+	Ask(ctx context.Context, db *tenancy.DB, all []billing.TaxQuestion) error
+}
+
 // Desk is where orders are made. It is safe for concurrent use.
 type Desk struct {
 	Offers catalog.Wholesale
 	Supply Supply
 	Mail   Mailer
 	Links  *payment.Links // in letters about a payment that failed; nil: they lead to the page that asks to sign in
+	Taxes  Taxes          // nil: no tax service is asked
 }
 
 // Mailer takes letters within a transaction; mail.Outbox does.
@@ -88,7 +95,9 @@ type Item struct {
 	Parts      []catalog.Item    `json:"parts"` // what a cycle's amount is made of
 	Chosen     []catalog.Fact    `json:"chosen,omitempty"`
 	Amount     billing.Money     `json:"amount"` // a cycle
-	Setup      billing.Money     `json:"setup"`
+	Setup      billing.Money     `json:"setup"`  // once: for setting up, and for Once
+	Once       []catalog.Item    `json:"once,omitempty"`
+	ByHand     bool              `json:"by_hand,omitempty"` // the team delivers it
 	// What the order's code takes off this thing, now and at its renewals; nil: nothing.
 	Discount *billing.Discount `json:"discount,omitempty"`
 	// It is tried first, and nothing of it is due before that is over; nil: it is not.
@@ -123,7 +132,8 @@ type Quote struct {
 	CouponErr error             // why the first code that was asked for and does not count does not; only of a preview
 	CreatedAt time.Time
 	ExpiresAt time.Time
-	counted   bool      // some of it is of a stock
+	counted   bool // some of it is of a stock
+	open      []billing.TaxQuestion
 	HeldUntil time.Time // of what is counted, so much is kept for the account; zero: nothing is counted
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/checkout"
 	"github.com/ezscale/ezscale/tenant/coupon"
+	"github.com/ezscale/ezscale/tenant/invoicing"
 )
 
 func TestAQuoteIsToTheCent(t *testing.T) {
@@ -476,4 +477,90 @@ func TestAnOrderAsksLittle(t *testing.T) {
 			t.Errorf("%q: %d statements, want at most %d", code, sum, most)
 		}
 	}
+}
+
+// answers is a tax service that is asked before a quote is kept.
+type answers struct{ asked int }
+
+func (a *answers) Ask(ctx context.Context, db *tenancy.DB, all []billing.TaxQuestion) error {
+	a.asked += len(all)
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		_, err := tx.NewRaw(`INSERT INTO tax_answers (place, class, customer, answer, answered_at, asked_at, next_at, tries, problem)
+			VALUES ('DE', 'standard', 'consumer', '{"service": "Lab", "reference": "r1", "collects": true, "parts": [{"name": "VAT", "place": "Germany", "ppm": 170000}]}', ?0, ?0, ?0, 0, '')`, tx.Now()).Exec(ctx)
+		return err
+	})
+}
+
+// TestAQuoteRestsOnWhatATaxServiceSays: it is asked before the quote is kept, once, and the
+// order costs what was quoted.
+func TestAQuoteRestsOnWhatATaxServiceSays(t *testing.T) {
+	r := newRig(t, tenancytest.New(t))
+	service := &answers{}
+	r.desk.Taxes = service
+	before := r.quote(t, r.B, small())
+	r.exec(t, r.A, `INSERT INTO shop_settings (name, value, changed_at) VALUES ('tax_service', '{"on": true, "days": 7}', now())`)
+	q := r.quote(t, r.A, small())
+	if q.Net != before.Net || q.Tax.Minor != (q.Net.Minor*17+50)/100 || before.Tax.Minor != (q.Net.Minor*19+50)/100 || service.asked != 1 {
+		t.Errorf("%v and %v of %v, asked %d times", q.Tax, before.Tax, q.Net, service.asked)
+	}
+	o, err := r.desk.Place(t.Context(), r.DB(r.A), r.accept(r.A, q.ID))
+	must(t, err)
+	if o.Total != q.Total || service.asked != 1 || r.count(t, r.A, "SELECT count(*) FROM quotes") != 1 {
+		t.Errorf("%v for %v, asked %d times", o.Total, q.Total, service.asked)
+	}
+}
+
+// TestAnAddonChargedOnce: it stands on the order's invoice and in its price, and not in what
+// renews, and a price that changed is refused.
+func TestAnAddonChargedOnce(t *testing.T) {
+	r := newRig(t, tenancytest.New(t))
+	r.exec(t, r.A, `INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, created_at, changed_at) VALUES
+		('00000000-0000-7000-8000-000000000029', '00000000-0000-7000-8000-000000000001', 'move', 'We move you', '', 'once', '', 0, 3, 1, '[{"code":"site","label":"A site","amount":0,"prices":{"EUR":{"one_time":4900}}}]', 9, 'public', now(), now())`)
+	moved := small(func(p *catalog.Picked) {
+		p.Options = map[string]string{"memory": "none", "ips": "0", "move": "2"}
+	})
+	q := r.quote(t, r.A, moved)
+	if x := q.Items[0]; q.Net.Minor != 999+500+2*4900 || x.Amount.Minor != 999 || x.Setup.Minor != 500+2*4900 || x.SetupFee().Minor != 500 || len(x.Parts) != 1 {
+		t.Errorf("%+v of %v", x, q.Net)
+	}
+	changed := r.quote(t, r.A, moved)
+	o, err := r.desk.Place(t.Context(), r.DB(r.A), r.accept(r.A, q.ID))
+	must(t, err)
+	r.pay(t, r.A, o)
+	if n := r.count(t, r.A, "SELECT count(*) FROM invoice_lines WHERE kind = 'setup' AND (net_minor = 500 OR description = 'Cloud VPS Small: We move you: 2' AND quantity = 2 AND net_minor = 9800)"); n != 2 {
+		t.Errorf("%d lines are charged once", n)
+	}
+	if n := r.count(t, r.A, "SELECT amount_minor FROM subscriptions WHERE order_id = ?", o.ID); n != 999 {
+		t.Errorf("%d renews", n)
+	}
+	r.exec(t, r.A, `UPDATE options SET choices = replace(choices::text, '4900', '5000')::jsonb WHERE code = 'move'`)
+	if _, err := r.desk.Place(t.Context(), r.DB(r.A), r.accept(r.A, changed.ID)); !fault.Is(err, "checkout.price_changed") {
+		t.Errorf("its price changed: %v", err)
+	}
+	r.booksBalance(t, r.A)
+}
+
+// TestTheCountryOfTheAddressIsKept: where a trusted proxy says it, with the order and with
+// the invoice.
+func TestTheCountryOfTheAddressIsKept(t *testing.T) {
+	r := newRig(t, tenancytest.New(t))
+	o := r.order(t, r.A, plan("advice"))
+	if n := r.count(t, r.A, "SELECT count(*) FROM orders WHERE id = ? AND evidence->>'ip_country' = 'FR' AND evidence->>'ip' = '192.0.2.1'", o.ID); n != 1 {
+		t.Error("the order does not have it")
+	}
+	var inv invoicing.Invoice
+	must(t, r.DB(r.A).Update(t.Context(), func(tx *tenancy.Tx) (err error) {
+		inv, err = invoicing.Issue(t.Context(), tx, invoicing.Draft{Key: "later", AccountID: o.AccountID, Currency: "EUR", Lines: []billing.Line{{Kind: "plan", Description: "VPS", Quantity: 1, Unit: billing.Money{Minor: 100, Currency: "EUR"}}}})
+		return err
+	}))
+	must(t, r.DB(r.A).View(t.Context(), func(tx *tenancy.Tx) error {
+		_, e, err := invoicing.StoredWithEvidence(t.Context(), tx, inv.ID)
+		if err != nil || e.Network != "FR" {
+			t.Errorf("%+v %v", e, err)
+		}
+		if country, agree, conflict := e.Judge(); country != "DE" || agree != 1 || !conflict {
+			t.Errorf("%s by %d, %v", country, agree, conflict)
+		}
+		return nil
+	}))
 }

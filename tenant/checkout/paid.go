@@ -112,7 +112,7 @@ func (d *Desk) deliver(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 	}
 	delivered := 0
 	for _, x := range o.Items {
-		if x.SKU == "" {
+		if x.SKU == "" && !x.ByHand {
 			continue
 		}
 		delivered++

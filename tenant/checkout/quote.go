@@ -3,6 +3,7 @@ package checkout
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -45,12 +46,22 @@ func (d *Desk) Preview(ctx context.Context, db *tenancy.DB, a Ask) (q Quote, err
 	if err != nil {
 		return Quote{}, err
 	}
-	err = db.View(ctx, func(tx *tenancy.Tx) error {
-		q, err = price(ctx, tx, db.Tenant(), offers, a)
-		return err
-	})
-	return q, err
+	for asked := false; ; asked = true {
+		err = db.View(ctx, func(tx *tenancy.Tx) error {
+			q, err = price(ctx, tx, db.Tenant(), offers, a)
+			return err
+		})
+		if err != nil || asked || d.Taxes == nil || len(q.open) == 0 {
+			return q, err
+		}
+		if err := d.Taxes.Ask(ctx, db, q.open); err != nil {
+			return q, err
+		}
+	}
 }
+
+// errAsk ends a transaction of which nothing is kept, because a tax service is asked first.
+var errAsk = errors.New("checkout: a tax service is asked first")
 
 // Quote prices a cart for an account and keeps the offer for QuoteFor, and with it what it
 // takes of stocks. The fault is of
@@ -68,9 +79,24 @@ func (d *Desk) Quote(ctx context.Context, db *tenancy.DB, a Ask) (q Quote, err e
 	if err != nil {
 		return Quote{}, err
 	}
+	for asked := false; ; asked = true {
+		if q, err = d.quote(ctx, db, offers, a, !asked && d.Taxes != nil); !errors.Is(err, errAsk) {
+			return q, err
+		}
+		if err := d.Taxes.Ask(ctx, db, q.open); err != nil {
+			return q, err
+		}
+	}
+}
+
+// quote is one try at a quote: errAsk where a tax service is to be asked first.
+func (d *Desk) quote(ctx context.Context, db *tenancy.DB, offers []catalog.Offer, a Ask, mayAsk bool) (q Quote, err error) {
 	err = db.Update(ctx, func(tx *tenancy.Tx) error {
 		if q, err = price(ctx, tx, db.Tenant(), offers, a); err != nil {
 			return err
+		}
+		if mayAsk && len(q.open) > 0 {
+			return errAsk
 		}
 		if len(q.Problems) > 0 {
 			return q.Problems[0].Err
@@ -171,6 +197,7 @@ func price(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, offers []catal
 	if err != nil {
 		return Quote{}, err
 	}
+	q.open = priced.Open
 	q.Net, q.Tax, q.Total, q.TaxIn = priced.Net, priced.Tax, priced.Total, priced.TaxIn
 	for _, s := range priced.Taxes {
 		q.Taxes = append(q.Taxes, Tax{Label: taxLabel(s.Rule), Note: s.Rule.Note, Amount: s.Tax})
@@ -219,7 +246,7 @@ func configure(tx *tenancy.Tx, plans []catalog.FullPlan, offers []catalog.Offer,
 	}
 	return Item{
 		PlanID: p.ID, Type: p.Type, SKU: p.SKU, TaxClass: p.TaxClass, Label: c.Label, Picked: c.Picked, RegionName: c.RegionName, ImageName: c.ImageName,
-		Spec: c.Spec, Parts: c.Items, Chosen: c.Chosen, Amount: c.Amount, Setup: c.Setup,
+		Spec: c.Spec, Parts: c.Items, Chosen: c.Chosen, Amount: c.Amount, Setup: c.Setup, Once: c.Once, ByHand: p.Delivery.ByHand,
 	}, nil
 }
 
@@ -276,14 +303,33 @@ func (x Item) lines() (all []billing.Line) {
 	return append(all, x.once()...)
 }
 
+// SetupFee is what setting up costs, without the add-ons that are charged once.
+func (x Item) SetupFee() billing.Money {
+	fee := x.Setup
+	for _, o := range x.Once {
+		if !x.Setup.IsZero() {
+			fee.Minor -= o.Amount.Minor
+		}
+	}
+	return fee
+}
+
 // once is what is asked for once, with the first invoice.
 func (x Item) once() (all []billing.Line) {
 	sub := ""
 	if x.SubscriptionID != uuid.Nil {
 		sub = x.SubscriptionID.String()
 	}
-	if !x.Setup.IsZero() {
-		all = append(all, billing.Line{Kind: "setup", SubscriptionID: sub, Description: "Setting up " + x.Label, Quantity: 1, Unit: x.Setup, Tax: billing.TaxRule{Class: x.TaxClass}})
+	one := func(words string, quantity int64, unit billing.Money) {
+		all = append(all, billing.Line{Kind: "setup", SubscriptionID: sub, Description: words, Quantity: quantity, Unit: unit, Tax: billing.TaxRule{Class: x.TaxClass}})
+	}
+	if fee := x.SetupFee(); !fee.IsZero() {
+		one("Setting up "+x.Label, 1, fee)
+	}
+	for _, o := range x.Once {
+		if !x.Setup.IsZero() {
+			one(x.Label+": "+o.Label, o.Quantity, o.Unit)
+		}
 	}
 	return all
 }

@@ -189,7 +189,7 @@ func (r *rig) quote(t testing.TB, of tenancy.Tenant, items ...catalog.Picked) ch
 
 func (r *rig) accept(of tenancy.Tenant, quote uuid.UUID) checkout.PlaceRequest {
 	c := r.customers[of.ID]
-	return checkout.PlaceRequest{QuoteID: quote, AccountID: c.Account, PersonID: c.Person.ID, By: audit.Origin{Actor: audit.Actor{Kind: "customer", ID: c.Person.ID.String(), Name: c.Person.Name}, IP: "192.0.2.1"}}
+	return checkout.PlaceRequest{QuoteID: quote, AccountID: c.Account, PersonID: c.Person.ID, By: audit.Origin{Actor: audit.Actor{Kind: "customer", ID: c.Person.ID.String(), Name: c.Person.Name}, IP: "192.0.2.1", Country: "FR"}}
 }
 
 func (r *rig) order(t testing.TB, of tenancy.Tenant, items ...catalog.Picked) checkout.Order {

@@ -90,6 +90,9 @@ func start(ctx context.Context, db *tenancy.DB, id uuid.UUID, by Caller, op Oper
 		if err != nil {
 			return err
 		}
+		if s.ByHand() {
+			return fault.New(fault.Conflict, "service.by_hand", "Our team looks after this by hand. Please write to us.")
+		}
 		if text == "" {
 			return fault.Field("action", "service.bad_action", "This is not something a service can do.")
 		}

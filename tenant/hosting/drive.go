@@ -149,6 +149,12 @@ func (d *Desk) claim(ctx context.Context, db *tenancy.DB, id uuid.UUID) (w work,
 		if s.NextAt.IsZero() || s.NextAt.After(tx.Now().Add(slack)) {
 			return nil
 		}
+		if s.ByHand() {
+			if err := d.manual(ctx, tx, &s, db.Tenant().Sandbox); err != nil {
+				return err
+			}
+			return s.save(ctx, tx)
+		}
 		over, err := d.prepare(ctx, tx, &s)
 		if err != nil {
 			return err

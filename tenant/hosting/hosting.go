@@ -92,7 +92,7 @@ type Service struct {
 	SubscriptionID uuid.UUID
 	AccountID      uuid.UUID
 	Type           string
-	SKU            string `bun:"sku"`
+	SKU            string `bun:"sku"` // empty: the team delivers it
 	Label          string // product and plan as sold
 	Name           string // what the customer calls it
 	PlatformID     uuid.UUID
@@ -246,6 +246,9 @@ func soldFor(services string) string {
 
 // show keeps the platform's picture of the service; sold is what soldFor answered.
 func (s *Service) show(ctx context.Context, tx *tenancy.Tx, sold string) error {
+	if s.ByHand() { // nothing of a platform's
+		return nil
+	}
 	shown := tenancy.ServiceShown{
 		ID: s.ID, SKU: s.SKU, Label: s.Label, PlatformID: s.PlatformID, Region: s.Region, Ref: string(s.Ref), Desired: string(s.Desired), Observed: string(s.Observed),
 		Problem: s.Problem, Address: s.Address, BeganAt: timeOrNull(s.BeganAt), EndedAt: timeOrNull(s.EndedAt), ChangedAt: s.ChangedAt,

@@ -26,6 +26,7 @@ func (DriveJob) Kind() string { return "service.drive" }
 // ActiveJob says that a service runs for the first time.
 type ActiveJob struct {
 	ServiceID uuid.UUID `json:"service_id"`
+	ByHand    bool      `json:"by_hand,omitempty"` // the team delivered it
 }
 
 // Kind names the job.

@@ -50,7 +50,7 @@ func Resize(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, to NewSize) (bool
 	if to.Spec.DiskGB < s.Spec.DiskGB { // what is on it stays
 		to.Spec.DiskGB = s.Spec.DiskGB
 	}
-	if s.SKU == to.SKU && s.Spec == to.Spec {
+	if s.SKU == to.SKU && s.Spec == to.Spec && (!s.ByHand() || s.Label == to.Label) {
 		s.Label = to.Label
 		return false, s.keepSize(ctx, tx)
 	}
@@ -99,7 +99,7 @@ func (s *Service) resized(ctx context.Context, tx *tenancy.Tx) error {
 	if err := s.keepSize(ctx, tx); err != nil {
 		return err
 	}
-	if was != to.SKU {
+	if was != to.SKU && !s.ByHand() {
 		u := s.usage("change", tx.Now())
 		u.Key += "/" + to.Change.String()
 		if _, err := tx.RecordUsage(ctx, u); err != nil {

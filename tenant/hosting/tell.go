@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -17,8 +18,10 @@ import (
 // began marks that the service runs for the first time: from here the reseller is billed.
 func (d *Desk) began(ctx context.Context, tx *tenancy.Tx, s *Service) error {
 	s.Observed, s.BeganAt = SeenActive, tx.Now()
-	if _, err := tx.RecordUsage(ctx, s.usage("start", s.BeganAt)); err != nil {
-		return err
+	if !s.ByHand() {
+		if _, err := tx.RecordUsage(ctx, s.usage("start", s.BeganAt)); err != nil {
+			return err
+		}
 	}
 	if err := s.tell(ctx, tx, event{kind: "service.active", text: s.Label + " is ready.", seen: true, news: webhook.ServiceActive}); err != nil {
 		return err
@@ -27,7 +30,7 @@ func (d *Desk) began(ctx context.Context, tx *tenancy.Tx, s *Service) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Enqueue(ctx, ActiveJob{ServiceID: s.ID}, tenancy.JobOptions{Key: s.ID.String()})
+	_, err = tx.Enqueue(ctx, ActiveJob{ServiceID: s.ID, ByHand: s.ByHand()}, tenancy.JobOptions{Key: s.ID.String()})
 	return err
 }
 
@@ -53,7 +56,7 @@ func (s *Service) ended(ctx context.Context, tx *tenancy.Tx) error {
 		return nil
 	}
 	s.EndedAt = tx.Now()
-	if s.BeganAt.IsZero() {
+	if s.BeganAt.IsZero() || s.ByHand() {
 		return nil
 	}
 	_, err := tx.RecordUsage(ctx, s.usage("stop", s.EndedAt))
@@ -66,10 +69,18 @@ func (d *Desk) terminated(ctx context.Context, tx *tenancy.Tx, s *Service) error
 	if err := s.ended(ctx, tx); err != nil {
 		return err
 	}
-	if err := s.tell(ctx, tx, event{kind: "service.terminated", text: s.Label + " has ended. What was on it is deleted.", seen: true, key: "terminated", news: webhook.ServiceTerminated}); err != nil {
+	if err := s.tell(ctx, tx, event{kind: "service.terminated", text: s.Label + " has ended." + s.deletedToo(), seen: true, key: "terminated", news: webhook.ServiceTerminated}); err != nil {
 		return err
 	}
-	return d.writeToCustomer(ctx, tx, s, mail.ServiceGone, "terminated", map[string]string{"reason": "It has ended, and what was on it is deleted."})
+	return d.writeToCustomer(ctx, tx, s, mail.ServiceGone, "terminated", map[string]string{"reason": strings.TrimSpace("It has ended." + s.deletedToo())})
+}
+
+// deletedToo says what became of what was on it, where there was something.
+func (s *Service) deletedToo() string {
+	if s.ByHand() {
+		return ""
+	}
+	return " What was on it is deleted."
 }
 
 // lost ends the billing of a service that was removed behind our back, and tells
@@ -181,6 +192,11 @@ func (d *Desk) writeToCustomer(ctx context.Context, tx *tenancy.Tx, s *Service, 
 
 // writeToTeam writes to those of the reseller's team who may do something about it.
 func (d *Desk) writeToTeam(ctx context.Context, tx *tenancy.Tx, s *Service) error {
+	return d.toTeam(ctx, tx, s, mail.ServiceFailed, "failed", map[string]string{"problem": s.Problem})
+}
+
+// toTeam writes a letter about a service to them, once an operation.
+func (d *Desk) toTeam(ctx context.Context, tx *tenancy.Tx, s *Service, template, key string, data map[string]string) error {
 	var all []reader
 	err := tx.NewRaw(`SELECT p.id, p.name, p.email FROM people p
 		WHERE p.world = 'reseller' AND p.role IN ('owner', 'admin', 'support') AND p.disabled_at IS NULL ORDER BY p.id LIMIT 20`).Scan(ctx, &all)
@@ -191,8 +207,10 @@ func (d *Desk) writeToTeam(ctx context.Context, tx *tenancy.Tx, s *Service) erro
 	if err := tx.NewRaw("SELECT name FROM accounts WHERE id = ?", s.AccountID).Scan(ctx, &customer); err != nil {
 		return fmt.Errorf("read the account: %w", err)
 	}
-	return d.write(ctx, tx, all, mail.ServiceFailed, "service/"+s.ID.String()+"/failed/"+s.OperationKey.String(), func(r reader) map[string]string {
-		return map[string]string{"name": r.Name, "service": s.Name, "customer": customer, "problem": s.Problem, "link": "/manage/services/" + s.ID.String()}
+	return d.write(ctx, tx, all, template, "service/"+s.ID.String()+"/"+key+"/"+s.OperationKey.String(), func(r reader) map[string]string {
+		out := map[string]string{"name": r.Name, "service": s.Name, "customer": customer, "link": "/manage/services/" + s.ID.String()}
+		maps.Copy(out, data)
+		return out
 	})
 }
 

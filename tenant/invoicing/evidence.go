@@ -11,11 +11,13 @@ type Evidence struct {
 	NumberState billing.NumberState `json:"number_state"`
 	Card        string              `json:"card_country"` // of the usual method of payment
 	IP          string              `json:"ip"`           // of the last order
+	Network     string              `json:"ip_country"`   // of that address, as a trusted proxy said it
+	Tax         []billing.TaxAsked  `json:"tax"`          // how the rates came about, where a tax service is asked
 }
 
 // Judge is billing's word on it.
 func (e Evidence) Judge() (country string, agree int, conflict bool) {
-	of := billing.Evidence{Billing: e.Country, Card: e.Card}
+	of := billing.Evidence{Billing: e.Country, Card: e.Card, Network: e.Network}
 	if e.NumberState == billing.NumberConfirmed {
 		of.Number = billing.NumberCountry(e.TaxID)
 	}

@@ -98,6 +98,13 @@ func issueFresh(ctx context.Context, tx *tenancy.Tx, series seriesRow, seller te
 	if lines, err = seller.classes(ctx, tx, lines); err != nil {
 		return nil, err
 	}
+	sales := make([]sale, len(drafts))
+	for i, d := range drafts {
+		sales[i] = sale{buyers[d.AccountID].taxed(tx.Now()), lines[i]}
+	}
+	if err := seller.consult(ctx, tx, sales...); err != nil {
+		return nil, err
+	}
 	rates, err := seller.exchange(ctx, tx, drafts)
 	if err != nil {
 		return nil, err
@@ -156,7 +163,7 @@ func (d Draft) issued(seller terms, buyer buyer, sequence int64, now time.Time) 
 		BuyerRef: buyer.reference, Account: seller.account,
 	}
 	doc.Put(p.Lines, p.Taxes)
-	n := issued{Invoice: inv, sequence: sequence, doc: doc, ledgerKey: "invoice/" + inv.ID.String()}
+	n := issued{Invoice: inv, sequence: sequence, doc: doc, ledgerKey: "invoice/" + inv.ID.String(), asked: p.Asked}
 	var ahead billing.Money
 	n.ahead, ahead = recognition.Rows(p.Lines, inv.IssuedAt)
 	n.ledger = billing.PostInvoiceAhead(p.Net, ahead, p.Tax)

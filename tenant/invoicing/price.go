@@ -14,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/settings"
+	"github.com/ezscale/ezscale/tenant/taxservice"
 )
 
 // MaxLines bounds an invoice.
@@ -25,6 +26,9 @@ type Priced struct {
 	Net, Tax, Total billing.Money
 	Taxes           []billing.TaxSum
 	TaxIn           bool // the prices held the tax
+
+	Asked []billing.TaxAsked    // how the rates came about, where a tax service is asked
+	Open  []billing.TaxQuestion // which it would have to be asked for prices to rest on it
 }
 
 // Price taxes lines for a customer of a country with a VAT number, or none, as an
@@ -35,7 +39,11 @@ func Price(ctx context.Context, tx *tenancy.Tx, accountCountry, taxID string, li
 	if err != nil {
 		return Priced{}, err
 	}
-	return price(shop, account.Taxed{Country: accountCountry, TaxID: taxID, Number: billing.NumberPending}, lines, tx.Now())
+	buyer := account.Taxed{Country: accountCountry, TaxID: taxID, Number: billing.NumberPending}
+	if err := shop.consult(ctx, tx, sale{buyer, lines}); err != nil {
+		return Priced{}, err
+	}
+	return price(shop, buyer, lines, tx.Now())
 }
 
 // PriceFor is Price for a customer of whom more is known.
@@ -54,6 +62,13 @@ func PriceAll(ctx context.Context, tx *tenancy.Tx, buyer account.Taxed, invoices
 		return nil, err
 	}
 	if invoices, err = shop.classes(ctx, tx, invoices); err != nil {
+		return nil, err
+	}
+	sales := make([]sale, len(invoices))
+	for i, lines := range invoices {
+		sales[i] = sale{buyer, lines}
+	}
+	if err := shop.consult(ctx, tx, sales...); err != nil {
 		return nil, err
 	}
 	all := make([]Priced, len(invoices))
@@ -118,13 +133,8 @@ func TellHeldTax(ctx context.Context, tx *tenancy.Tx) error {
 
 // taxCase is a sale of one class to the buyer.
 func (t terms) taxCase(buyer account.Taxed, class string, at time.Time) billing.TaxCase {
-	c := billing.TaxCase{
-		Seller:  billing.TaxParty{Country: t.Country, SmallBusiness: t.SmallBusiness, OSS: t.OSS, Registered: t.Registered},
-		Country: buyer.Country, Region: buyer.Region, Business: buyer.Business, Postcode: buyer.Postcode, TaxID: buyer.TaxID, Number: buyer.Number, Exemption: buyer.Exemption, Class: class, At: at, Own: t.rates,
-	}
-	if t.TrustNumbers && c.Number != billing.NumberRefused {
-		c.Number = billing.NumberByForm
-	}
+	c := taxservice.Case(t.Billing, buyer, class, at)
+	c.Own = t.rates
 	return c
 }
 
@@ -141,7 +151,7 @@ func price(shop terms, buyer account.Taxed, lines []billing.Line, at time.Time) 
 		}
 		rule, known := rules[l.Tax.Class]
 		if !known {
-			rule = billing.TaxFor(shop.taxCase(buyer, l.Tax.Class, at))
+			rule = billing.TaxFor(shop.answered(&p, shop.taxCase(buyer, l.Tax.Class, at)))
 			rules[l.Tax.Class] = rule
 		}
 		p.Lines[i].Tax = rule
@@ -224,13 +234,16 @@ type terms struct {
 	classed bool              // some product is taxed otherwise than as standard
 	known   []string          // of the keys asked for, those there is an invoice of
 	account *document.Account // where bank transfers go; nil: nobody is asked for one
+
+	service taxservice.Setting // an outside tax service
+	answers map[billing.TaxQuestion]taxservice.Kept
 }
 
 // termsOf asks for all of it at once: every invoice and every offer begins with it.
 func termsOf(ctx context.Context, tx *tenancy.Tx, at time.Time, keys []string) (terms, error) {
 	var r struct {
-		Settings, Rates, Known, Account string
-		Classed                         bool
+		Settings, Rates, Known, Account, Service string
+		Classed                                  bool
 	}
 	if keys == nil {
 		keys = []string{}
@@ -243,8 +256,9 @@ func termsOf(ctx context.Context, tx *tenancy.Tx, at time.Time, keys []string) (
 			(SELECT coalesce(json_agg(i.key), '[]')::text FROM jsonb_array_elements_text(?1::jsonb) AS k JOIN invoices i ON i.key = k) AS known,
 			EXISTS (SELECT FROM products WHERE tax_class IS NOT NULL) AS classed,
 			coalesce((SELECT public_settings::text FROM gateways WHERE code = 'transfer' AND state = 'on'), '') AS account,
+			coalesce((SELECT value::text FROM shop_settings WHERE name = ?3), '') AS service,
 			`+ratesColumn("?2")+` AS rates`,
-		settings.BillingName, string(asked), at.UTC()).Scan(ctx, &r)
+		settings.BillingName, string(asked), at.UTC(), taxservice.Name).Scan(ctx, &r)
 	if err != nil {
 		return terms{}, fmt.Errorf("read the shop's terms: %w", err)
 	}
@@ -253,6 +267,9 @@ func termsOf(ctx context.Context, tx *tenancy.Tx, at time.Time, keys []string) (
 		return terms{}, err
 	}
 	if t.Billing, err = settings.ReadBilling(r.Settings); err != nil {
+		return terms{}, err
+	}
+	if t.service, err = taxservice.Read(r.Service); err != nil {
 		return terms{}, err
 	}
 	if err := json.Unmarshal([]byte(r.Rates), &t.rates); err != nil {

@@ -30,32 +30,34 @@ type issued struct {
 	ledger    []billing.Posting
 	ledgerKey string
 	ahead     []recognition.Row // lines that are earned later
+	asked     []billing.TaxAsked
 }
 
 // issuedRow is one as the statement takes it.
 type issuedRow struct {
-	Place      int               `json:"place"` // from 1
-	ID         uuid.UUID         `json:"id"`
-	Key        string            `json:"key"`
-	Kind       string            `json:"kind"`
-	CorrectsID *uuid.UUID        `json:"corrects_id"`
-	AccountID  uuid.UUID         `json:"account_id"`
-	State      string            `json:"state"`
-	Sequence   int64             `json:"sequence"`
-	Number     string            `json:"number"`
-	Currency   string            `json:"currency"`
-	NetMinor   int64             `json:"net_minor"`
-	TaxMinor   int64             `json:"tax_minor"`
-	TotalMinor int64             `json:"total_minor"`
-	Document   document.Document `json:"document"`
-	IssuedAt   time.Time         `json:"issued_at"`
-	DueAt      *time.Time        `json:"due_at"`
-	PaidAt     *time.Time        `json:"paid_at"`
-	NextTryAt  *time.Time        `json:"next_try_at"`
-	LedgerKey  string            `json:"ledger_key"`
-	Lines      []lineRow         `json:"lines"`
-	Postings   []postingRow      `json:"postings"`
-	Ahead      []recognition.Row `json:"ahead,omitempty"`
+	Place      int                `json:"place"` // from 1
+	ID         uuid.UUID          `json:"id"`
+	Key        string             `json:"key"`
+	Kind       string             `json:"kind"`
+	CorrectsID *uuid.UUID         `json:"corrects_id"`
+	AccountID  uuid.UUID          `json:"account_id"`
+	State      string             `json:"state"`
+	Sequence   int64              `json:"sequence"`
+	Number     string             `json:"number"`
+	Currency   string             `json:"currency"`
+	NetMinor   int64              `json:"net_minor"`
+	TaxMinor   int64              `json:"tax_minor"`
+	TotalMinor int64              `json:"total_minor"`
+	Document   document.Document  `json:"document"`
+	IssuedAt   time.Time          `json:"issued_at"`
+	DueAt      *time.Time         `json:"due_at"`
+	PaidAt     *time.Time         `json:"paid_at"`
+	NextTryAt  *time.Time         `json:"next_try_at"`
+	LedgerKey  string             `json:"ledger_key"`
+	Lines      []lineRow          `json:"lines"`
+	Postings   []postingRow       `json:"postings"`
+	Ahead      []recognition.Row  `json:"ahead,omitempty"`
+	Tax        []billing.TaxAsked `json:"tax,omitempty"`
 }
 
 func (n issued) row(place int) issuedRow {
@@ -63,7 +65,7 @@ func (n issued) row(place int) issuedRow {
 		Place: place, ID: n.ID, Key: n.Key, Kind: n.Kind, CorrectsID: orNull(n.CorrectsID), AccountID: n.AccountID, State: string(n.State),
 		Sequence: n.sequence, Number: n.Number, Currency: n.Currency, NetMinor: n.Net.Minor, TaxMinor: n.Tax.Minor, TotalMinor: n.Total.Minor,
 		Document: n.doc, IssuedAt: n.IssuedAt, DueAt: whenSet(n.DueAt), PaidAt: whenSet(n.PaidAt), NextTryAt: whenSet(n.collectAt),
-		LedgerKey: n.ledgerKey, Lines: lineRows(n.doc), Postings: postingRows(n.ledger), Ahead: n.ahead,
+		LedgerKey: n.ledgerKey, Lines: lineRows(n.doc), Postings: postingRows(n.ledger), Ahead: n.ahead, Tax: n.asked,
 	}
 }
 
@@ -75,7 +77,7 @@ func (n issued) row(place int) issuedRow {
 const storeStatement = `WITH RECURSIVE n AS MATERIALIZED (
 		SELECT * FROM jsonb_to_recordset(?::jsonb) AS n(place int, id uuid, key text, kind text, corrects_id uuid, account_id uuid, state text, sequence bigint, number text,
 			currency text, net_minor bigint, tax_minor bigint, total_minor bigint, document jsonb, issued_at timestamptz, due_at timestamptz, paid_at timestamptz,
-			next_try_at timestamptz, ledger_key text, lines jsonb, postings jsonb, ahead jsonb)),
+			next_try_at timestamptz, ledger_key text, lines jsonb, postings jsonb, ahead jsonb, tax jsonb)),
 	chain AS (
 		SELECT 0 AS place, ''::bytea AS prev, ?::bytea AS hash
 		UNION ALL SELECT n.place, c.hash, sha256('ezscale invoice 1'::bytea || c.hash || convert_to(? || ' ' || n.sequence || ' ' || n.document::text, 'UTF8'))
@@ -85,8 +87,9 @@ const storeStatement = `WITH RECURSIVE n AS MATERIALIZED (
 		SELECT n.id, n.key, n.kind, n.corrects_id, n.account_id, n.state, ?, n.sequence, n.number, n.currency, n.net_minor, n.tax_minor, n.total_minor,
 			0, 0, n.document, c.prev, c.hash, n.issued_at, n.due_at, n.paid_at, 0, n.next_try_at, ?, ?, e.evidence FROM n JOIN chain c USING (place)
 		LEFT JOIN LATERAL (SELECT jsonb_strip_nulls(jsonb_build_object('billing_country', a.country, 'billing_region', nullif(a.billing->>'region', ''), 'tax_id', nullif(a.tax_id, ''),
-			'number_state', a.tax_check->>'state', 'card_country', m.country, 'ip', (SELECT nullif(o.ip, '') FROM orders o WHERE o.account_id = a.id ORDER BY o.placed_at DESC LIMIT 1))) AS evidence
-			FROM accounts a LEFT JOIN payment_methods m ON m.id = a.default_method_id AND m.state <> 'removed' WHERE a.id = n.account_id AND n.kind = 'invoice') e ON true),
+			'number_state', a.tax_check->>'state', 'card_country', m.country, 'ip', nullif(o.ip, ''), 'ip_country', o.country, 'tax', n.tax)) AS evidence
+			FROM accounts a LEFT JOIN payment_methods m ON m.id = a.default_method_id AND m.state <> 'removed'
+			LEFT JOIN LATERAL (SELECT o.ip, o.evidence->>'ip_country' AS country FROM orders o WHERE o.account_id = a.id ORDER BY o.placed_at DESC LIMIT 1) o ON true WHERE a.id = n.account_id AND n.kind = 'invoice') e ON true),
 	lines AS (INSERT INTO invoice_lines (invoice_id, position, kind, subscription_id, description, period_from, period_to, quantity, unit_minor, net_minor, tax_percent, tax_note, meter_id, usage_round, price_id)
 		SELECT n.id, r.position, r.kind, r.subscription_id, r.description, r.period_from, r.period_to, r.quantity, r.unit_minor, r.net_minor, r.tax_ppm / 10000.0, r.tax_note, r.meter_id, r.usage_round, r.price_id
 		FROM n, jsonb_to_recordset(n.lines) AS r(position int, kind text, subscription_id uuid, description text, period_from timestamptz,

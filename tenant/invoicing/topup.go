@@ -23,6 +23,8 @@ type TopUp struct {
 	AccountID uuid.UUID
 	Amount    billing.Money
 	Gift      bool // it becomes a gift code, and not the account's credit
+
+	late string // key of one that came by itself, see Late
 }
 
 // Bounds of a top-up, in whole units of its currency, and how long it waits for its money.
@@ -69,6 +71,9 @@ func AskTopUp(ctx context.Context, db *tenancy.DB, t TopUp, by audit.Origin) (in
 }
 
 func (t TopUp) key() string {
+	if t.late != "" {
+		return t.late
+	}
 	if t.Gift {
 		return giftKey + t.AccountID.String() + "/" + t.Key
 	}
@@ -134,7 +139,14 @@ func toppedUp(ctx context.Context, tx *tenancy.Tx, inv Invoice, a Application) e
 	if strings.HasPrefix(inv.Key, giftKey) {
 		return credit.SellGift(ctx, tx, a.PaymentID, inv.AccountID, a.Gateway, a.Amount)
 	}
-	_, err := credit.Give(ctx, tx, credit.New{Key: paidKey(a.PaymentID), AccountID: inv.AccountID, Kind: credit.TopUp, Bought: true, From: billing.Cash(a.Gateway), Amount: a.Amount, SourceID: a.PaymentID, Note: inv.Number, Event: paidKey(a.PaymentID)})
+	note, err := lateNote(ctx, tx, inv.Key)
+	if err != nil {
+		return err
+	}
+	if note == "" {
+		note = inv.Number
+	}
+	_, err = credit.Give(ctx, tx, credit.New{Key: paidKey(a.PaymentID), AccountID: inv.AccountID, Kind: credit.TopUp, Bought: true, From: billing.Cash(a.Gateway), Amount: a.Amount, SourceID: a.PaymentID, Note: note, Event: paidKey(a.PaymentID)})
 	return err
 }
 

@@ -183,6 +183,11 @@ func (d *Desk) claimTry(ctx context.Context, db *tenancy.DB, job ChargeJob) (p P
 			}
 			m.ID = uuid.Nil
 		}
+		if off, err := m.takesNoMore(ctx, tx); err != nil {
+			return err
+		} else if off {
+			m.ID = uuid.Nil
+		}
 		if m.ID == uuid.Nil {
 			return tellFailedTry(ctx, tx, job, gateway.Hard, NoMethod)
 		}

@@ -32,6 +32,7 @@ type Choices struct {
 type DebitChoice struct {
 	Code    string // of the gateway
 	Mandate string // what they agree to
+	Form    string // names this showing of it, see AgreeRequest
 }
 
 // Away is a gateway at whose own pages customers pay.
@@ -47,7 +48,7 @@ type Script struct {
 	Origins  []string
 }
 
-// Choices reads them in two statements, three where bank accounts are collected from. A gateway that does not open is not offered.
+// Choices reads them in two statements, one more each where bank accounts are collected from and where the platform takes cards. A gateway that does not open is not offered.
 func (d *Desk) Choices(ctx context.Context, db *tenancy.DB, tx *tenancy.Tx, account uuid.UUID) (c Choices, err error) {
 	var rows []gatewayRow
 	if err := tx.NewRaw("SELECT "+gatewayColumns+" FROM gateways WHERE state = 'on' ORDER BY position, code").Scan(ctx, &rows); err != nil {
@@ -58,6 +59,11 @@ func (d *Desk) Choices(ctx context.Context, db *tenancy.DB, tx *tenancy.Tx, acco
 		gw, closed := d.openRow(db.Tenant(), r)
 		if closed != nil {
 			continue
+		}
+		if other, err := paysInAnother(ctx, tx, r, account); err != nil {
+			return c, err
+		} else if other {
+			continue // another way, should there be one
 		}
 		on[r.Code] = true
 		if c.Debit == nil {
@@ -109,7 +115,7 @@ func debitChoice(ctx context.Context, tx *tenancy.Tx, gw gateway.Gateway, r gate
 	if row.Currency != debitCurrency {
 		return nil, nil
 	}
-	return &DebitChoice{Code: r.Code, Mandate: MandateText(row.Company, terms.NoticeDays)}, nil
+	return &DebitChoice{Code: r.Code, Mandate: MandateText(row.Company, terms.NoticeDays), Form: uuid.NewString()}, nil
 }
 
 // openRow opens the driver of a gateway's row.
@@ -121,7 +127,7 @@ func (d *Desk) openRow(t tenancy.Tenant, r gatewayRow) (gateway.Gateway, error) 
 	if r.Code == sandbox.Code && !t.MayTest() {
 		return nil, errUnknown
 	}
-	return d.Gateways.Open(r.Code, Settings{Secret: secret, Public: g.Public, Tenant: t.ID, Test: t.MayTest(), Only: t.Sandbox})
+	return d.Gateways.Open(r.Code, Settings{Secret: secret, Public: g.Public, Tenant: t.ID, Name: t.Name, Test: t.MayTest(), Only: t.Sandbox})
 }
 
 // SetupHole stands for the id of a setup in the address its customer comes back to.
@@ -168,11 +174,12 @@ func (d *Desk) AddMethod(ctx context.Context, db *tenancy.DB, account uuid.UUID,
 // setupLasts is how long a setup that nobody ended is kept. Gateways forget theirs sooner.
 const setupLasts = 72 * time.Hour
 
+// rememberSetup notes a setup, once.
 func rememberSetup(ctx context.Context, tx *tenancy.Tx, account, id uuid.UUID, code, ref string) error {
 	if _, err := tx.NewRaw("DELETE FROM method_setups WHERE account_id = ? AND created_at < ?", account, tx.Now().Add(-setupLasts)).Exec(ctx); err != nil {
 		return fmt.Errorf("forget old setups: %w", err)
 	}
-	_, err := tx.NewRaw("INSERT INTO method_setups (id, account_id, gateway, ref, created_at) VALUES (?, ?, ?, ?, ?)", id, account, code, ref, tx.Now()).Exec(ctx)
+	_, err := tx.NewRaw("INSERT INTO method_setups (id, account_id, gateway, ref, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING", id, account, code, ref, tx.Now()).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("remember a setup: %w", err)
 	}

@@ -88,7 +88,10 @@ type AgreeRequest struct {
 	Holder, IBAN string
 	Agreed       bool // to the text of the mandate
 	Browser      string
-	By           audit.Origin
+	// Form names the form it was given on, which may be sent more than once; empty: another
+	// mandate is given each time.
+	Form string
+	By   audit.Origin
 }
 
 // check says at the fields what cannot be.
@@ -112,24 +115,26 @@ var errNoDebits = fault.New(fault.NotFound, "debit.not_offered", "Paying from a 
 
 // Agree has a customer's bank account kept with its mandate, writes to them what they
 // agreed to, and says which overdue invoices are charged to it. The number of the account
-// goes to the gateway and is not kept. Faults: debit.invalid, debit.not_offered,
+// goes to the gateway and is not kept. What one form says of one bank account is one
+// mandate, however often it is sent. Faults: debit.invalid, debit.not_offered,
 // debit.refused, gateway.unavailable.
 func (d *Desk) Agree(ctx context.Context, db *tenancy.DB, r AgreeRequest) (m Method, charged []Charging, err error) {
 	if err := r.check(); err != nil {
 		return m, nil, err
 	}
-	gw, g, err := d.Open(ctx, db, r.Gateway)
+	gw, set, err := d.Open(ctx, db, r.Gateway)
 	if err != nil {
 		return m, nil, unavailable(err)
 	}
 	by, can := gw.(gateway.Debitor)
-	terms := debitsOf(g)
+	terms := debitsOf(set)
 	if !can || !terms.On {
 		return m, nil, errNoDebits
 	}
 	a := gateway.Agreement{Holder: r.Holder, IBAN: r.IBAN, IP: r.By.IP, Browser: r.Browser}
 	kept := Mandate{IP: r.By.IP}
-	err = db.View(ctx, func(tx *tenancy.Tx) error {
+	var g given
+	err = db.Update(ctx, func(tx *tenancy.Tx) error {
 		party, err := account.ForInvoice(ctx, tx, r.AccountID)
 		if err != nil {
 			return err
@@ -141,11 +146,17 @@ func (d *Desk) Agree(ctx context.Context, db *tenancy.DB, r AgreeRequest) (m Met
 		if err != nil {
 			return err
 		}
-		kept.Text, kept.AgreedAt, a.At = MandateText(seller.Company, terms.NoticeDays), tx.Now().UTC(), tx.Now()
 		a.Customer, err = customer(ctx, tx, r.AccountID, r.Gateway)
-		return err
+		if err != nil {
+			return err
+		}
+		if g, m, err = giving(ctx, tx, r); err != nil || m.ID != uuid.Nil {
+			return err
+		}
+		kept.Text, kept.AgreedAt, a.At = MandateText(seller.Company, terms.NoticeDays), g.at, g.at
+		return nil
 	})
-	if err != nil {
+	if err != nil || m.ID != uuid.Nil {
 		return m, nil, err
 	}
 	if a.IP == "" {
@@ -154,11 +165,7 @@ func (d *Desk) Agree(ctx context.Context, db *tenancy.DB, r AgreeRequest) (m Met
 	if a.Browser == "" {
 		a.Browser = "unknown"
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return m, nil, err
-	}
-	a.Key = setupKey(r.AccountID, id)
+	a.Key = setupKey(r.AccountID, g.id)
 	s, err := by.Agree(ctx, a)
 	switch {
 	case err != nil:
@@ -172,8 +179,13 @@ func (d *Desk) Agree(ctx context.Context, db *tenancy.DB, r AgreeRequest) (m Met
 	}
 	kept.Mandate = *s.Method.Mandate
 	err = db.Update(ctx, func(tx *tenancy.Tx) error {
-		m, charged, err = d.keepMandate(ctx, tx, r, *s.Method, kept)
-		return err
+		if m, err = g.kept(ctx, tx, r.AccountID); err != nil || m.ID != uuid.Nil {
+			return err
+		}
+		if m, charged, err = d.keepMandate(ctx, tx, r, *s.Method, kept); err != nil {
+			return err
+		}
+		return g.became(ctx, tx, m)
 	})
 	return m, charged, err
 }
@@ -184,10 +196,10 @@ const debitCurrency = "EUR"
 // keepMandate saves a bank account with what was agreed. One and the same account has one
 // mandate: the newest.
 func (d *Desk) keepMandate(ctx context.Context, tx *tenancy.Tx, r AgreeRequest, gm gateway.Method, kept Mandate) (m Method, charged []Charging, err error) {
-	if err := forgetRow(ctx, tx, "account_id = ? AND gateway = ? AND ref <> ? AND mandate->>'account' = ?", r.AccountID, r.Gateway, gm.Ref, kept.Account); err != nil {
+	if charged, err = keepNewMethod(ctx, tx, r.AccountID, r.Gateway, gm); err != nil {
 		return m, nil, err
 	}
-	if charged, err = keepNewMethod(ctx, tx, r.AccountID, r.Gateway, gm); err != nil {
+	if err := takePlace(ctx, tx, r, gm.Ref, kept.Account); err != nil {
 		return m, nil, err
 	}
 	text, err := json.Marshal(kept)
@@ -208,6 +220,18 @@ func (d *Desk) keepMandate(ctx context.Context, tx *tenancy.Tx, r AgreeRequest, 
 	}
 	return m, charged, r.By.Record(ctx, tx, "payment_method.mandate_given", audit.Target{Kind: "account", ID: r.AccountID.String()},
 		map[string]any{"method": m.Label, "reference": kept.Reference, "charged": len(charged)})
+}
+
+// takePlace has a new mandate for a bank account take the place of those before it, also
+// where one of them was chosen.
+func takePlace(ctx context.Context, tx *tenancy.Tx, r AgreeRequest, ref, bankAccount string) error {
+	_, err := tx.NewRaw(`WITH new AS (SELECT id FROM payment_methods WHERE gateway = ?2 AND ref = ?3), old AS (SELECT id FROM payment_methods WHERE account_id = ?1 AND gateway = ?2 AND ref <> ?3 AND mandate->>'account' = ?4),
+		of AS (UPDATE subscriptions SET method_id = (SELECT id FROM new), changed_at = ?0 WHERE method_id IN (SELECT id FROM old))
+		UPDATE accounts SET default_method_id = (SELECT id FROM new), changed_at = ?0 WHERE default_method_id IN (SELECT id FROM old)`, tx.Now(), r.AccountID, r.Gateway, ref, bankAccount).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("take the place of a mandate: %w", err)
+	}
+	return forgetRow(ctx, tx, "account_id = ? AND gateway = ? AND ref <> ? AND mandate->>'account' = ?", r.AccountID, r.Gateway, ref, bankAccount)
 }
 
 // writeToCustomer writes to whom an account's invoices go, and to whom it wants copies to go.

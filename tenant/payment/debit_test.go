@@ -1,6 +1,7 @@
 package payment_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/ezscale/ezscale/billing/gateway"
 	"github.com/ezscale/ezscale/billing/gateway/stripe"
+	"github.com/ezscale/ezscale/billing/gateway/stripelab"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -73,6 +75,7 @@ func TestADebitIsAnnouncedCollectedAndTakesDays(t *testing.T) {
 	if n := scan[int](s, "SELECT count(*) FROM payment_methods WHERE state <> 'removed'"); n != 1 {
 		t.Errorf("%d methods of one bank account", n)
 	}
+	m = pressedTwice(t, s, lab, m)
 	inv := s.issue("renewal/1")
 	w.Clock.Advance(8 * 24 * time.Hour) // it is due
 	job := payment.ChargeJob{InvoiceID: inv.ID}
@@ -129,6 +132,66 @@ func TestADebitIsAnnouncedCollectedAndTakesDays(t *testing.T) {
 	if n := scan[int64](s, "SELECT coalesce(sum(amount_minor), 0) FROM ledger_postings WHERE debit = 'dispute_losses'"); n != 1190 {
 		t.Errorf("%d lost in the books", n)
 	}
+}
+
+// pressedTwice sends one form with a bank account at once, again after that, and once more
+// when what it became is removed.
+func pressedTwice(t *testing.T, s *till, lab *stripelab.Lab, before payment.Method) payment.Method {
+	t.Helper()
+	form := payment.AgreeRequest{AccountID: s.account, Gateway: stripe.Code, Holder: "Ida Berg", IBAN: "DE89370400440532013000", Agreed: true, Browser: "Firefox", Form: uuid.NewString(), By: olga}
+	sub := uuid.New()
+	s.update(func(tx *tenancy.Tx) error { return subscribe(t, tx, sub, s.account) })
+	if err := payment.ForSubscription(t.Context(), s.db, s.account, sub, before.ID, olga); err != nil {
+		t.Fatal(err)
+	}
+	letters := func() int { return scan[int](s, "SELECT count(*) FROM mails WHERE template = 'debit_mandate'") }
+	wrote, audited := letters(), scan[int](s, "SELECT count(*) FROM audit_entries WHERE action = 'payment_method.mandate_given'")
+	press := func(form payment.AgreeRequest) payment.Method {
+		m, _, err := s.desk.Agree(t.Context(), s.db, form)
+		if err != nil {
+			t.Error(err)
+		}
+		return m
+	}
+	var all sync.WaitGroup
+	became := make([]payment.Method, 4)
+	for i := range became {
+		all.Go(func() { became[i] = press(form) })
+	}
+	all.Wait()
+	for _, m := range append(became[1:], press(form)) {
+		if m.ID != became[0].ID || m.ID == before.ID || m.Mandate == nil || *m.Mandate != *became[0].Mandate {
+			t.Errorf("pressed again: %+v %+v", m, m.Mandate)
+		}
+	}
+	if own := scan[uuid.UUID](s, "SELECT method_id FROM subscriptions WHERE id = ?", sub); own != became[0].ID || !became[0].IsDefault {
+		t.Errorf("the old mandate was chosen for a subscription and as the usual method, and the new one is not: %s, %+v", own, became[0])
+	}
+	if n := letters() - wrote; n != 1 {
+		t.Errorf("%d letters of one mandate", n)
+	}
+	if n := scan[int](s, "SELECT count(*) FROM audit_entries WHERE action = 'payment_method.mandate_given'") - audited; n != 1 {
+		t.Errorf("%d entries of one mandate", n)
+	}
+	calls := lab.Calls("POST /v1/setup_intents")
+	if press(form); lab.Calls("POST /v1/setup_intents") != calls {
+		t.Error("what is given already is given again")
+	}
+	if err := s.desk.RemoveMethod(t.Context(), s.db, s.account, became[0].ID, olga); err != nil {
+		t.Fatal(err)
+	}
+	again := press(form)
+	if again.ID == became[0].ID || again.State != "active" {
+		t.Errorf("after it was removed: %+v", again)
+	}
+	other := form
+	if other.IBAN = "AT611904300234573201"; press(other).ID == again.ID {
+		t.Error("another bank account on the same form is the same")
+	}
+	if _, err := payment.MakeDefault(t.Context(), s.db, s.account, again.ID, olga); err != nil {
+		t.Fatal(err)
+	}
+	return again
 }
 
 // TestADebitThatFails: the customer who began it is long gone, and is told.

@@ -2,8 +2,8 @@ package payment
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,6 +12,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/activity"
 )
 
 // Method is a saved way to pay of an account.
@@ -109,12 +110,12 @@ func methodFor(ctx context.Context, tx *tenancy.Tx, inv invoice) (Method, error)
 }
 
 // ForSubscription has a subscription's invoices collected with one of its account's
-// methods; uuid.Nil: with the account's default. Faults: method.not_found,
-// subscription.not_found.
+// methods; uuid.Nil: with the account's default. Chosen again, nothing changes. Faults:
+// method.not_found, subscription.not_found.
 func ForSubscription(ctx context.Context, db *tenancy.DB, account, subscription, method uuid.UUID, by audit.Origin) error {
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
 		var id any
-		label := "the usual one"
+		label := "your usual method"
 		if method != uuid.Nil {
 			m, ok, err := oneMethod(ctx, tx, "m.id = ? AND m.account_id = ? AND m.state <> 'removed'", method, account)
 			if err == nil && !ok {
@@ -125,12 +126,25 @@ func ForSubscription(ctx context.Context, db *tenancy.DB, account, subscription,
 			}
 			id, label = m.ID, m.Label
 		}
-		res, err := tx.NewRaw("UPDATE subscriptions SET method_id = ?, changed_at = ? WHERE id = ? AND account_id = ? AND state <> 'ended'", id, tx.Now(), subscription, account).Exec(ctx)
-		if err != nil {
+		var was uuid.NullUUID
+		err := tx.NewRaw("SELECT method_id FROM subscriptions WHERE id = ? AND account_id = ? AND state <> 'ended' FOR UPDATE", subscription, account).Scan(ctx, &was)
+		switch {
+		case tenancy.IsNoRows(err):
+			return fault.New(fault.NotFound, "subscription.not_found", "There is no such subscription.")
+		case err != nil:
+			return fmt.Errorf("read the method of a subscription: %w", err)
+		case was.UUID == method:
+			return nil
+		}
+		if _, err := tx.NewRaw("UPDATE subscriptions SET method_id = ?, changed_at = ? WHERE id = ?", id, tx.Now(), subscription).Exec(ctx); err != nil {
 			return fmt.Errorf("choose the method of a subscription: %w", err)
 		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, fault.New(fault.NotFound, "subscription.not_found", "There is no such subscription."))
+		err = activity.Tell(ctx, tx, activity.Event{
+			Key: "subscription/" + subscription.String() + "/method/" + strconv.FormatInt(tx.Now().UnixNano(), 36), AccountID: account, SubjectKind: activity.Subscription, SubjectID: subscription,
+			Kind: "subscription.method_chosen", Text: "Invoices are collected from " + label + " from now on.", Actor: by.Actor.Name, CustomerSees: true,
+		})
+		if err != nil {
+			return err
 		}
 		return by.Record(ctx, tx, "subscription.method_chosen", audit.Target{Kind: "subscription", ID: subscription.String()}, map[string]any{"method": label})
 	})

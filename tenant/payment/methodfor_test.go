@@ -62,6 +62,10 @@ func TestASubscriptionsOwnMethod(t *testing.T) {
 		t.Errorf("before it was chosen: %s", got)
 	}
 	choose(s.account, own, "")
+	choose(s.account, own, "") // nothing new
+	if n := s.told("subscription.method_chosen"); n != 1 {
+		t.Errorf("told %d times", n)
+	}
 	choose(s.account, uuid.New(), "method.not_found")
 	choose(uuid.New(), own, "method.not_found")
 	choose(uuid.New(), uuid.Nil, "subscription.not_found")
@@ -78,6 +82,15 @@ func TestASubscriptionsOwnMethod(t *testing.T) {
 		t.Errorf("after it was removed: %s", got)
 	}
 	s.balanced()
+}
+
+// told is how often the timeline says something to customers.
+func (s *shop) told(kind string) (n int) {
+	s.t.Helper()
+	s.update(func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT count(*) FROM timeline WHERE kind = ? AND customer_sees", kind).Scan(s.t.Context(), &n)
+	})
+	return n
 }
 
 // subscribe makes a subscription of an account, with what it needs.

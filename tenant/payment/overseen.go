@@ -209,6 +209,9 @@ func (d *Desk) keepDispute(ctx context.Context, tx *tenancy.Tx, payment uuid.UUI
 	if err := saveDisputes(ctx, tx, p.ID, all); err != nil {
 		return err
 	}
+	if err := tellPlatform(ctx, tx, p); err != nil {
+		return err
+	}
 	err = invoicing.Contested(ctx, tx, invoicing.ContestedMoney{
 		Key: fmt.Sprintf("dispute/%s/%s/%d", p.ID, gd.Ref, news.Now.Booked), InvoiceID: p.InvoiceID, PaymentID: p.ID, Gateway: p.Gateway,
 		Withdrawn: billing.Money{Minor: news.Withdrawn, Currency: p.Amount.Currency}, Lost: billing.Money{Minor: news.Lost, Currency: p.Amount.Currency},
@@ -271,8 +274,12 @@ func (d *Desk) writeOfDispute(ctx context.Context, tx *tenancy.Tx, p Payment, k 
 	if !k.EvidenceBy.IsZero() {
 		until = k.EvidenceBy.UTC().Format("2 January 2006, 15:04 UTC")
 	}
+	by := ""
+	if p.Gateway == Platform {
+		by = Platform // whose pages the team does not see
+	}
 	return d.writeToTeam(ctx, tx, p, mail.PaymentDisputed, key, map[string]string{
-		"amount": billing.Money{Minor: k.AmountMinor, Currency: p.Amount.Currency}.Format("en"), "state": DisputeText(p, k), "until": until,
+		"by": by, "amount": billing.Money{Minor: k.AmountMinor, Currency: p.Amount.Currency}.Format("en"), "state": DisputeText(p, k), "until": until,
 	})
 }
 

@@ -36,8 +36,10 @@ type Sealer interface {
 type Desk struct {
 	Gateways Gateways
 	Keys     Sealer
-	Connect  Connect      // opens accounts of shops at the platform's gateway; nil: shops take money with keys of their own alone
-	Mail     *mail.Outbox // tells the reseller's team of refunds and disputes; nil: nobody is told
+	Connect  Connect // opens accounts of shops at the platform's gateway; nil: shops take money with keys of their own alone
+	// Collector takes payments for shops that have no account of their own; nil: nobody does.
+	Collector Collector
+	Mail      *mail.Outbox // tells the reseller's team of refunds and disputes; nil: nobody is told
 }
 
 // Payment is one attempt to pay an invoice.

@@ -266,6 +266,9 @@ func settleRefund(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, gr gateway.
 	if err != nil {
 		return fmt.Errorf("update refund: %w", err)
 	}
+	if err := tellPlatform(ctx, tx, p); err != nil {
+		return err
+	}
 	switch state {
 	case gateway.Succeeded:
 		return invoicing.GivenBack(ctx, tx, invoicing.GivenBackMoney{InvoiceID: p.InvoiceID, PaymentID: p.ID, RefundID: r.ID, Gateway: p.Gateway, Amount: r.Amount, At: tx.Now()})

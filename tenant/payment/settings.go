@@ -19,6 +19,7 @@ type Settings struct {
 	Secret map[string]string // never shown
 	Public map[string]string
 	Tenant tenancy.ID
+	Name   string    // of the shop, as customers know it
 	Test   bool      // the shop may take pretended payments: a sandbox, or in its trial
 	Only   bool      // and no others: a sandbox moves no money, whatever keys it was given
 	Now    time.Time // by the shop's clock
@@ -163,7 +164,7 @@ func (d *Desk) Open(ctx context.Context, db *tenancy.DB, code string) (gw gatewa
 	if code == sandbox.Code && !t.MayTest() {
 		return nil, g, errUnknown
 	}
-	gw, err = d.Gateways.Open(code, Settings{Secret: secret, Public: g.Public, Tenant: t.ID, Test: t.MayTest(), Only: t.Sandbox, Now: now})
+	gw, err = d.Gateways.Open(code, Settings{Secret: secret, Public: g.Public, Tenant: t.ID, Name: t.Name, Test: t.MayTest(), Only: t.Sandbox, Now: now})
 	if err != nil {
 		return nil, g, fmt.Errorf("open gateway %s: %w", code, err)
 	}
@@ -181,7 +182,7 @@ type Change struct {
 // SaveGateway sets a gateway up. Switched on it must open. Faults: gateway.unknown,
 // gateway.incomplete.
 func (d *Desk) SaveGateway(ctx context.Context, db *tenancy.DB, c Change, by audit.Origin) error {
-	position, known := map[string]int{"stripe": 1, paypalCode: 2, "coinbase": 2, "transfer": 2, sandbox.Code: 3}[c.Code]
+	position, known := map[string]int{"stripe": 1, paypalCode: 2, "coinbase": 3, "transfer": 2, sandbox.Code: 3}[c.Code]
 	if !known || c.Code == sandbox.Code && !db.Tenant().MayTest() {
 		return errUnknown
 	}
@@ -199,7 +200,7 @@ func (d *Desk) SaveGateway(ctx context.Context, db *tenancy.DB, c Change, by aud
 			}
 		}
 		if c.On {
-			_, err := d.Gateways.Open(c.Code, Settings{Secret: fresh, Public: c.Public, Tenant: tx.TenantID(), Test: db.Tenant().MayTest(), Only: db.Tenant().Sandbox})
+			_, err := d.Gateways.Open(c.Code, Settings{Secret: fresh, Public: c.Public, Tenant: tx.TenantID(), Name: db.Tenant().Name, Test: db.Tenant().MayTest(), Only: db.Tenant().Sandbox})
 			if err != nil {
 				return fault.Wrap(err, fault.Invalid, "gateway.incomplete", "This cannot be switched on yet: something that is needed is missing.")
 			}

@@ -112,6 +112,9 @@ func follow(ctx context.Context, tx *tenancy.Tx, p Payment, gp gateway.Payment) 
 	}
 	switch p.State {
 	case gateway.Succeeded:
+		if err := tellPlatform(ctx, tx, p); err != nil {
+			return err
+		}
 		return invoicing.Applied(ctx, tx, invoicing.Application{InvoiceID: p.InvoiceID, PaymentID: p.ID, Gateway: p.Gateway, Amount: p.Amount, At: tx.Now()})
 	case gateway.Processing:
 		return sent(ctx, tx, p)

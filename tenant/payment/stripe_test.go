@@ -81,9 +81,15 @@ func (s *till) begin(inv uuid.UUID, save bool) (payment.Payment, gateway.Payment
 // enter is what the browser's card form does.
 func (s *till) enter(clientSecret, number string) {
 	s.t.Helper()
+	s.enterWith("pk_test_"+s.db.Tenant().Slug, clientSecret, number)
+}
+
+// enterWith is it with a publishable key.
+func (s *till) enterWith(publishable, clientSecret, number string) {
+	s.t.Helper()
 	id, _, _ := strings.Cut(clientSecret, "_secret_")
 	res, err := http.PostForm(s.url+"/v1/payment_intents/"+id+"/confirm", url.Values{
-		"key": {"pk_test_" + s.db.Tenant().Slug}, "client_secret": {clientSecret}, "return_url": {"https://shop.example/back"}, "payment_method_data[type]": {"card"},
+		"key": {publishable}, "client_secret": {clientSecret}, "return_url": {"https://shop.example/back"}, "payment_method_data[type]": {"card"},
 		"payment_method_data[card][number]": {number}, "payment_method_data[card][exp_month]": {"12"}, "payment_method_data[card][exp_year]": {"34"}, "payment_method_data[card][cvc]": {"123"},
 	})
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing"
-	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/provisioners"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -298,17 +297,6 @@ func (d *Desk) close(ctx context.Context, tx *tenancy.Tx, s Subscription) error 
 	return settle(ctx, tx)
 }
 
-// changeWords says what became of what.
-func changeWords(s Subscription, t Terms) string {
-	if s.Label == t.Label && s.Cycle == t.Cycle {
-		return s.Label + " was changed."
-	}
-	if s.Label == t.Label {
-		return s.Label + " is paid " + string(t.Cycle) + " now."
-	}
-	return s.Label + " was changed to " + t.Label + "."
-}
-
 // refuse ends a change that the platform refused: everything stays as it was, and what
 // was paid for it goes back by itself.
 func (d *Desk) refuse(ctx context.Context, tx *tenancy.Tx, s Subscription, problem string) error {
@@ -390,41 +378,3 @@ func moveStock(ctx context.Context, tx *tenancy.Tx, plan uuid.UUID, n int) error
 }
 
 var errSoldOut = fault.Field("plan", "change.sold_out", "This plan is sold out at the moment. Please choose another one, or come back later.")
-
-func letterChanged(s Subscription, c Change) message {
-	return message{
-		key: "subscription/" + s.ID.String() + "/changed/" + c.QuoteID.String(), template: mail.PlanChanged,
-		data:    map[string]string{"what": s.what(), "every": cycleWords(s.Cycle), "next": s.date(s.Next().From), "link": s.path()},
-		amounts: map[string]billing.Money{"amount": s.Amount},
-	}
-}
-
-func letterNotChanged(s Subscription, c Change) message {
-	paid := ""
-	if c.InvoiceID != uuid.Nil {
-		paid = "yes"
-	}
-	return message{
-		key: "subscription/" + s.ID.String() + "/not_changed/" + c.QuoteID.String(), template: mail.ChangeFailed,
-		data: map[string]string{"what": s.what(), "wanted": c.Terms.Label, "paid": paid, "link": s.path()},
-	}
-}
-
-// cycleWords is how often a cycle comes, in a letter.
-func cycleWords(c billing.Cycle) string {
-	switch c {
-	case billing.Monthly:
-		return "a month"
-	case billing.Quarterly:
-		return "a quarter"
-	case billing.SemiAnnual:
-		return "half a year"
-	case billing.Annual:
-		return "a year"
-	case billing.Biennial:
-		return "two years"
-	case billing.Triennial:
-		return "three years"
-	}
-	return string(c)
-}

@@ -227,6 +227,7 @@ func (q *ChangeQuote) tax(ctx context.Context, tx *tenancy.Tx) error {
 	if err != nil {
 		return err
 	}
+	q.open = p.Open
 	if q.Price.Net.Minor < 0 {
 		q.Back = p.Total
 		return nil

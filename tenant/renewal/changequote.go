@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -60,6 +61,7 @@ type ChangeQuote struct {
 	CreatedAt      time.Time       `json:"-"`
 	ExpiresAt      time.Time       `json:"-"`
 	AcceptedAt     time.Time       `json:"-"` // zero: not accepted
+	open           []billing.TaxQuestion
 }
 
 // QuoteChange prices a change and keeps the offer for ChangeFor. Faults:
@@ -71,6 +73,21 @@ func (d *Desk) QuoteChange(ctx context.Context, db *tenancy.DB, a ChangeAsk) (q 
 	if err != nil {
 		return q, err
 	}
+	for asked := false; ; asked = true {
+		if q, err = quoteChange(ctx, db, offers, a, !asked && d.Taxes != nil); !errors.Is(err, errAsk) {
+			return q, err
+		}
+		if err := d.Taxes.Ask(ctx, db, q.open); err != nil {
+			return q, err
+		}
+	}
+}
+
+// errAsk ends a transaction of which nothing is kept, because a tax service is asked first.
+var errAsk = errors.New("renewal: a tax service is asked first")
+
+// quoteChange is one try at a quote: errAsk where a tax service is to be asked first.
+func quoteChange(ctx context.Context, db *tenancy.DB, offers []catalog.Offer, a ChangeAsk, mayAsk bool) (q ChangeQuote, err error) {
 	err = db.Update(ctx, func(tx *tenancy.Tx) error {
 		c, err := readChanging(ctx, tx, a.SubscriptionID, a.AccountID, false)
 		if err != nil {
@@ -78,6 +95,9 @@ func (d *Desk) QuoteChange(ctx context.Context, db *tenancy.DB, a ChangeAsk) (q 
 		}
 		if q, err = c.price(ctx, tx, offers, a, tx.Now().Truncate(time.Microsecond)); err != nil {
 			return err
+		}
+		if mayAsk && len(q.open) > 0 {
+			return errAsk
 		}
 		return q.keep(ctx, tx)
 	})

@@ -142,12 +142,17 @@ func (c changing) target(offers []catalog.Offer, a ChangeAsk) (catalog.Configure
 	if err != nil {
 		return catalog.Configured{}, err
 	}
+	// What is charged once was, with the order.
+	p.Options = slices.DeleteFunc(slices.Clone(p.Options), func(o catalog.Option) bool { return o.Kind == catalog.Once })
 	other := p.ID != c.plan.ID
 	if other && p.Stock != nil && *p.Stock == 0 {
 		return catalog.Configured{}, fault.Field("plan", "change.sold_out", p.Name+" is sold out. Please choose another plan.")
 	}
 	if !other { // who has it keeps it, and may change its options
 		p.Visibility, p.ProductVisibility = catalog.Shown, catalog.Shown
+	}
+	if other && c.service.ID != uuid.Nil && (p.SKU == "") != c.service.ByHand() {
+		return catalog.Configured{}, fault.Field("plan", "change.other_delivery", p.Name+" is delivered in another way. Please order it anew.")
 	}
 	if c.service.ID != uuid.Nil {
 		in.Region, in.Image, in.Hostname = c.service.Region, "", ""

@@ -20,6 +20,12 @@ import (
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
+// Taxes has a tax service asked what it has not said yet, outside of any transaction. No answer
+// is no error.
+type Taxes interface {
+	Ask(ctx context.Context, db *tenancy.DB, all []billing.TaxQuestion) error
+}
+
 // Desk is where subscriptions are renewed, collected and ended. It is safe for
 // concurrent use.
 type Desk struct {
@@ -27,6 +33,7 @@ type Desk struct {
 	Links   *payment.Links    // in letters about what is overdue; nil: they lead to the page that asks to sign in
 	Offers  catalog.Wholesale // what plans are made of; nil: nothing is delivered by a platform
 	Refunds Refunds           // of changes; needed where GiveBack is called
+	Taxes   Taxes             // nil: no tax service is asked
 }
 
 // Paid follows when an invoice is paid in full (job invoice.paid): subscriptions of a
@@ -96,6 +103,9 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscriptio
 	case strings.HasPrefix(b.Key, "change/"):
 		return d.changePaid(ctx, tx, s, b)
 	case s.State == Pending && s.Trial == nil: // a trial begins with its order
+		if s.AwaitsTeam { // nobody pays for the time until it is delivered: see Delivered
+			return nil
+		}
 		return begin(ctx, tx, p, s)
 	case s.State == Ended && isUsage(b.Key): // it was used
 		return nil
@@ -105,6 +115,21 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscriptio
 		return nil
 	}
 	return d.extend(ctx, tx, p, s, b)
+}
+
+// Delivered begins what the team delivered, if it is paid. It may be repeated.
+func (d *Desk) Delivered(ctx context.Context, db *tenancy.DB, service uuid.UUID) error {
+	var row struct{ Invoice *uuid.UUID }
+	err := db.View(ctx, func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT o.invoice_id AS invoice FROM services v JOIN subscriptions s ON s.id = v.subscription_id JOIN orders o ON o.id = s.order_id WHERE v.id = ?", service).Scan(ctx, &row)
+	})
+	switch {
+	case tenancy.IsNoRows(err) || err == nil && row.Invoice == nil:
+		return nil
+	case err != nil:
+		return fmt.Errorf("find the invoice of service %s: %w", service, err)
+	}
+	return d.Paid(ctx, db, *row.Invoice)
 }
 
 // begin starts a subscription now: nobody pays for the time a payment took.

@@ -99,8 +99,9 @@ func (r Reminders) check(wrong map[string]string) {
 	}
 }
 
-// remind sends the letter that is due before a renewal, or before the end of what was
-// cancelled: each once a period and step.
+// remind sends the letter that is due before a renewal, unless the account wants none, or
+// before the end of what was cancelled, when all that is on it is deleted: each once a
+// period and step.
 func (d *Desk) remind(ctx context.Context, w *work, s Subscription) error {
 	now := w.tx.Now()
 	if !s.CancelAt.IsZero() {
@@ -110,7 +111,7 @@ func (d *Desk) remind(ctx context.Context, w *work, s Subscription) error {
 		return nil
 	}
 	next := s.Next()
-	if next.To.IsZero() || !now.Before(w.policy.issueAt(s, next)) {
+	if s.Unreminded || next.To.IsZero() || !now.Before(w.policy.issueAt(s, next)) {
 		return nil
 	}
 	step := w.policy.Reminders.Renewal[s.Cycle].Due(next.From, now, s.Zone())

@@ -86,6 +86,40 @@ func TestRemindersByCycle(t *testing.T) {
 	}
 }
 
+// TestWhoWantsNoReminders gets none before renewals; others do, and what is deleted is
+// announced in any case.
+func TestWhoWantsNoReminders(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	s := open(t, w, w.A)
+	p := renewal.DefaultPolicy()
+	p.Reminders.Renewal[billing.Monthly] = billing.Reminders{10, 5}
+	if err := renewal.SavePolicy(t.Context(), s.db, p, staff); err != nil {
+		t.Fatal(err)
+	}
+	ida, otto := s.customer("ida", true), s.customer("otto", false)
+	hers, his := s.sell(ida, billing.Monthly, 500), s.sell(otto, billing.Monthly, 500)
+	s.exec(`UPDATE accounts SET notify = '{"money": ["billing"], "renewals": []}' WHERE id = ?`, ida)
+	s.turn(22 * day)
+	if at := s.get(hers).RenewsAt; !at.After(s.Clock.Now()) {
+		t.Errorf("looked at again and again: next at %s", at)
+	}
+	s.exec("UPDATE accounts SET notify = NULL WHERE id = ?", ida)
+	s.turn(2 * day) // hers is announced from now on
+	if mine, other := s.keys("renewal_upcoming", hers), s.keys("renewal_upcoming", his); len(mine) != 1 || !strings.HasSuffix(mine[0], "/5") || len(other) != 2 {
+		t.Errorf("%q and %q", mine, other)
+	}
+	s.exec(`UPDATE accounts SET notify = '{"renewals": []}' WHERE id = ?`, ida)
+	s.turn(5 * day) // it renewed
+	if _, err := s.desk.Cancel(t.Context(), s.db, renewal.CancelRequest{SubscriptionID: hers, Reason: "other"}, staff); err != nil {
+		t.Fatal(err)
+	}
+	s.turn(25 * day)
+	if got := s.keys("subscription_ends", hers); len(got) != 1 {
+		t.Errorf("the end is announced %q", got)
+	}
+}
+
 func TestTheEndOfWhatWasCancelledIsAnnounced(t *testing.T) {
 	w := tenancytest.New(t)
 	w.Clock.Set(january)

@@ -20,6 +20,7 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/catalog"
 )
 
@@ -72,9 +73,11 @@ type Subscription struct {
 	CreatedAt    time.Time
 	ServiceID    uuid.UUID // uuid.Nil: none
 	ServiceName  string
+	AwaitsTeam   bool           // the team has not delivered it yet
 	TimeZone     string         // of the account
 	HasMethod    bool           // it or its account has a method that can be charged
 	Debit        bool           // what it is collected with is a bank account: it is announced before
+	Unreminded   bool           // its account wants no letters before renewals
 	Change       *Change        // under way; nil: none
 	Picked       catalog.Picked // by the last change; zero: as ordered
 	Credit       billing.Money  // net, to be taken off the next invoices
@@ -204,15 +207,15 @@ type row struct {
 	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt, Since                     time.Time
 	MeteredTo                                                                                         time.Time
 	Renewals, Total, PlanPause, BillDay                                                               int
-	HasMethod, Debit                                                                                  bool
+	HasMethod, Debit, AwaitsTeam, Unreminded                                                          bool
 	OneInvoice                                                                                        *bool
 }
 
-const columns = `s.id, s.account_id, a.name AS account_name, a.time_zone, a.one_invoice, coalesce(a.bill_day, 0) AS bill_day, coalesce(s.stub::text, '') AS stub, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
+const columns = account.Unreminded + ` AS unreminded, s.id, s.account_id, a.name AS account_name, a.time_zone, a.one_invoice, coalesce(a.bill_day, 0) AS bill_day, coalesce(s.stub::text, '') AS stub, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
 	s.items::text AS items, coalesce(s.discount::text, '') AS discount, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
 	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.pause::text, '') AS pause, coalesce(s.taken::text, '') AS taken, coalesce(s.stays::text, '') AS stays, coalesce(s.trial::text, '') AS trial, coalesce(s.reprices::text, '') AS reprices,
 	coalesce((SELECT x.value->'loyalty' FROM shop_settings x WHERE x.name = 'renewal')::text, '') AS loyalty, (SELECT min(o.paid_at) FROM orders o WHERE o.account_id = s.account_id) AS since, (SELECT coalesce(pl.pause_days, 0) FROM plans pl WHERE pl.id = s.plan_id) AS plan_pause, coalesce(s.credit_minor, 0) AS credit_minor, s.metered_to, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
-	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name,
+	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name, coalesce(v.sku = '' AND v.began_at IS NULL, false) AS awaits_team,
 	EXISTS (SELECT FROM payment_methods m WHERE m.id IN (a.default_method_id, s.method_id) AND m.account_id = a.id AND m.state = 'active') AS has_method,
 	EXISTS (SELECT FROM payment_methods m WHERE m.id = coalesce(s.method_id, a.default_method_id) AND m.kind = 'sepa_debit' AND m.state = 'active') AS debit`
 
@@ -224,7 +227,7 @@ func (r row) subscription() (Subscription, error) {
 		Cycle: billing.Cycle(r.Cycle), Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, MethodID: r.MethodID, AnchorAt: r.AnchorAt,
 		Period: billing.Period{From: r.PeriodFrom, To: r.PeriodTo}, Renewals: r.Renewals, RenewsAt: r.RenewsAt, CancelAt: r.CancelAt,
 		CancelReason: r.CancelReason, CancelNote: r.CancelNote, EndedAt: r.EndedAt, CreatedAt: r.CreatedAt,
-		ServiceID: r.ServiceID, ServiceName: r.ServiceName, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Debit: r.Debit, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause, Since: r.Since, Together: r.OneInvoice, BillDay: r.BillDay,
+		ServiceID: r.ServiceID, ServiceName: r.ServiceName, AwaitsTeam: r.AwaitsTeam, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Debit: r.Debit, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause, Since: r.Since, Together: r.OneInvoice, BillDay: r.BillDay, Unreminded: r.Unreminded,
 	}
 	s.Credit = billing.Money{Minor: r.CreditMinor, Currency: r.Currency}
 	for _, x := range []struct {

@@ -154,7 +154,7 @@ func (f *Figures) sums(ctx context.Context, tx *tenancy.Tx) error {
 				coalesce(sum(total_minor - paid_minor - credited_minor) FILTER (WHERE due_at < ?0), 0) AS late, count(*) FILTER (WHERE due_at < ?0) AS n
 			FROM invoices WHERE kind = 'invoice' AND state = 'open' AND currency = ?1) o,
 			(SELECT count(*) AS n FROM subscriptions WHERE state = 'ended' AND anchor_at IS NOT NULL AND ended_at > ?2 AND currency = ?1) e,
-			(SELECT jsonb_object_agg(sku, n) AS skus FROM (SELECT sku, count(*) AS n FROM services WHERE began_at IS NOT NULL AND ended_at IS NULL GROUP BY sku) s) r`,
+			(SELECT jsonb_object_agg(sku, n) AS skus FROM (SELECT sku, count(*) AS n FROM services WHERE sku <> '' AND began_at IS NOT NULL AND ended_at IS NULL GROUP BY sku) s) r`,
 		now, f.Currency, now.AddDate(0, 0, -30)).Scan(ctx, &f.Outstanding.Minor, &f.Overdue.Minor, &f.OverdueInvoices, &f.Ended, &running)
 	if err != nil {
 		return fmt.Errorf("sums: %w", err)

@@ -115,8 +115,12 @@ func TestTheCustomersAccount(t *testing.T) {
 	says(t, "an address", owner.Send(t, "POST", "/client/account/address", bad), 303)
 	says(t, "the address", owner.Send(t, "GET", "/client/account", nil), 200, "bills@lee.test", "DE123456788")
 	says(t, "notices", owner.Send(t, "POST", "/client/account/notifications", url.Values{"money_billing": {"on"}}), 303)
-	if a := owner.Send(t, "GET", "/client/account/notifications", nil); strings.Count(a.Page, " checked") != 1 || !strings.Contains(a.Page, "bills@lee.test always gets these") {
+	if a := owner.Send(t, "GET", "/client/account/notifications", nil); strings.Count(a.Page, " checked") != 2 || !strings.Contains(a.Page, "bills@lee.test always gets these") {
 		t.Errorf("the notices were not kept: %d boxes are checked", strings.Count(a.Page, " checked"))
+	}
+	says(t, "no reminders", owner.Send(t, "POST", "/client/account/notifications", url.Values{"money_billing": {"on"}, "reminders_shown": {"on"}}), 303)
+	if a := owner.Send(t, "GET", "/client/account/notifications", nil); strings.Count(a.Page, " checked") != 1 {
+		t.Errorf("reminders are not switched off: %d boxes are checked", strings.Count(a.Page, " checked"))
 	}
 	says(t, "activity", owner.Send(t, "GET", "/client/account/activity", nil), 200, "The address for invoices was changed.")
 	says(t, "a wrong invitation", owner.Send(t, "POST", "/client/account/members", url.Values{"email": {"no address"}, "role": {"root"}}), 422, "does not look like", "Please choose one of the roles.")

@@ -41,6 +41,7 @@ func TestAddonsOnThePages(t *testing.T) {
 	if _, rest, ok := strings.Cut(page.Page, `action="/client/subscriptions/`); ok {
 		sub, _, _ = strings.Cut(rest, "/change")
 	}
+	says(t, "more than there are", buyer.Send(t, "POST", "/client/subscriptions/"+sub+"/change", url.Values{"option.backups": {"99"}}), 422)
 	quote := buyer.Send(t, "POST", "/client/subscriptions/"+sub+"/change", url.Values{"option.backups": {"1"}})
 	if quote.Status != 303 || !strings.Contains(quote.Where, "/change/") {
 		t.Fatalf("%d to %q", quote.Status, quote.Where)

@@ -238,8 +238,9 @@ type noticeRole struct {
 
 type noticesView struct {
 	accountHead
-	Rows  []noticeRow
-	Email string // for invoices
+	Rows    []noticeRow
+	Email   string // for invoices
+	Reminds bool   // before renewals
 }
 
 func noticeRows(n account.Notices, email string) []noticeRow {
@@ -266,7 +267,7 @@ func (s *Site) showNotices(c *fiber.Ctx) error {
 			return err
 		}
 		p, err := account.ForInvoice(c.UserContext(), tx, a.AccountID)
-		v.Rows = noticeRows(n, p.Email)
+		v.Rows, v.Email, v.Reminds = noticeRows(n, p.Email), p.Email, n.Reminds()
 		return err
 	})
 	if err != nil {
@@ -289,6 +290,7 @@ func (s *Site) saveNotices(c *fiber.Ctx) error {
 			}
 		}
 	}
+	n.Remind(c.FormValue("reminders_shown") == "" || c.FormValue("reminders") != "")
 	if err := s.accountDesk().SaveNotices(c.UserContext(), surface.DB(c), a.AccountID, n, customer(c)); err != nil {
 		return err
 	}

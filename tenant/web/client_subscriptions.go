@@ -46,6 +46,9 @@ func (s *Site) renewalDesk() *renewal.Desk {
 func subscriptionStatus(x renewal.Subscription) map[string]any {
 	switch x.State {
 	case renewal.Pending:
+		if x.AwaitsTeam {
+			return office.Status("info", "Being prepared")
+		}
 		return office.Status("info", "Waits for the payment")
 	case renewal.InTrial:
 		if x.CancelAt.IsZero() {

@@ -27,6 +27,6 @@ func (d *debitTyped) typed(c *fiber.Ctx) {
 func (s *Site) agree(c *fiber.Ctx, of uuid.UUID, with *payment.DebitChoice) (payment.Method, []payment.Charging, error) {
 	return s.Payments.Agree(c.UserContext(), surface.DB(c), payment.AgreeRequest{
 		AccountID: of, Gateway: with.Code, Holder: table.Text(c.FormValue("debit_holder"), 200), IBAN: table.Text(c.FormValue("debit_iban"), 80), Agreed: c.FormValue("debit_agree") == "on",
-		Browser: table.Text(c.Get(fiber.HeaderUserAgent), 300), By: office.By(c),
+		Form: table.Text(c.FormValue("debit_form"), 40), Browser: table.Text(c.Get(fiber.HeaderUserAgent), 300), By: office.By(c),
 	})
 }

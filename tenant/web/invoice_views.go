@@ -196,7 +196,7 @@ func paymentRows(all []payment.Payment) []paymentRow {
 }
 
 // gatewayNames says a gateway in words.
-var gatewayNames = map[string]string{"stripe": "Card", "paypal": "PayPal", "coinbase": "USDC", "transfer": "Bank transfer", "sandbox": "Test payment"}
+var gatewayNames = map[string]string{"stripe": "Card", "platform": "Card", "paypal": "PayPal", "coinbase": "USDC", "transfer": "Bank transfer", "sandbox": "Test payment"}
 
 func paymentStatus(p payment.Payment) map[string]any {
 	switch p.State {
@@ -245,7 +245,8 @@ type invoiceView struct {
 
 	Evidence     *invoicing.Evidence // where the buyer was; nil: none was kept
 	EvidenceSays string
-	EvidenceBad  bool // its pieces do not agree
+	EvidenceBad  bool          // its pieces do not agree
+	TaxAsked     []taxAskedRow // how its rates came about, where a tax service is asked
 }
 
 // typed is what a form about an amount sent.

@@ -32,6 +32,7 @@ func settingsTabs(c *fiber.Ctx) []settingsTab {
 		{identity.SiteSettings, "/manage/settings", "General"},
 		{identity.SiteSettings, "/manage/settings/billing", "Invoices and tax"},
 		{identity.SiteSettings, ratesPath, "Tax rates"},
+		{identity.SiteSettings, taxServicePath, "Tax service"},
 		{identity.SiteSettings, renewalsPath, "Renewals"},
 		{identity.SiteSettings, cancellationsPath, "Cancellations"},
 		{identity.SiteSettings, bookkeepingPath, "Bookkeeping"},

@@ -32,7 +32,7 @@ type optionEdit struct {
 func (s *Site) optionEdit(c *fiber.Ctx, product catalog.Shelf, f catalog.OptionForm) optionEdit {
 	who, _ := surface.Principal(c)
 	v := optionEdit{Form: f, Product: product, Resources: pairs(catalog.Resources()), Visibilities: visibilities, Action: c.Path(), MayEdit: who.May(identity.CatalogWrite), Saved: f.ID != uuid.Nil,
-		Kinds: []place.Choice{{Value: catalog.OneOf, Label: "One of several"}, {Value: catalog.Quantity, Label: "A number"}, {Value: catalog.Slider, Label: "A slider"}, {Value: catalog.Addon, Label: "An add-on"}}}
+		Kinds: []place.Choice{{Value: catalog.OneOf, Label: "One of several"}, {Value: catalog.Quantity, Label: "A number"}, {Value: catalog.Slider, Label: "A slider"}, {Value: catalog.Addon, Label: "An add-on"}, {Value: catalog.Once, Label: "An add-on, charged once"}}}
 	for _, p := range product.Plans {
 		if checked := slices.Contains(f.Plans, p.ID.String()); checked || p.Visibility != catalog.Archived {
 			v.Plans = append(v.Plans, checkView{p.ID.String(), p.Name, checked})

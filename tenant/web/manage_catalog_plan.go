@@ -69,7 +69,7 @@ type priceCell struct {
 // planForm reads what the editor sends.
 func planForm(c *fiber.Ctx) catalog.PlanForm {
 	f := catalog.PlanForm{
-		SKU: c.FormValue("sku"), Slug: c.FormValue("slug"), Name: c.FormValue("name"), Summary: c.FormValue("summary"), Facts: strings.ReplaceAll(c.FormValue("facts"), "\r", ""),
+		SKU: c.FormValue("sku"), ByHand: c.FormValue("by_hand") == "on", Slug: c.FormValue("slug"), Name: c.FormValue("name"), Summary: c.FormValue("summary"), Facts: strings.ReplaceAll(c.FormValue("facts"), "\r", ""),
 		Recommended: c.FormValue("recommended") != "", Position: c.FormValue("position"), Visibility: c.FormValue("visibility"), Stock: c.FormValue("stock"), Upgrade: c.FormValue("upgrade"), Downgrade: c.FormValue("downgrade"), PauseDays: c.FormValue("pause_days"), TrialDays: c.FormValue("trial_days"), TrialCard: c.FormValue("trial_card") != "",
 		Prices: map[string]map[catalog.Cycle]string{}, Setup: map[string]string{},
 	}
@@ -103,7 +103,7 @@ func knownCurrencies() []string {
 
 // formOf is a plan as the editor shows it.
 func formOf(p catalog.FullPlan) catalog.PlanForm {
-	f := catalog.PlanForm{ID: p.ID, ProductID: p.ProductID, SKU: p.SKU, Slug: p.Slug, Name: p.Name, Summary: p.Summary, Recommended: p.Recommended,
+	f := catalog.PlanForm{ID: p.ID, ProductID: p.ProductID, SKU: p.SKU, ByHand: p.Delivery.ByHand, Slug: p.Slug, Name: p.Name, Summary: p.Summary, Recommended: p.Recommended,
 		Position: strconv.Itoa(p.Position), Visibility: string(p.Visibility), Upgrade: string(p.Upgrade), Downgrade: string(p.Downgrade), Regions: p.Delivery.Regions, Images: p.Delivery.Images,
 		Prices: map[string]map[catalog.Cycle]string{}, Setup: map[string]string{}}
 	for _, x := range p.Facts {
@@ -249,7 +249,7 @@ func (s *Site) newPlan(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	switch f.SKU {
+	switch f.ByHand = true; f.SKU {
 	case "": // what the platform delivers comes first
 		f.SKU = firstOffer(offers, product.Type)
 	case "none":

@@ -38,6 +38,8 @@ func (s *Site) gatewayRoutes() []surface.Route {
 		at("GET", "/stripe/connect", s.goConnect),
 		at("GET", "/stripe/connected", s.connected),
 		at("POST", "/stripe/disconnect", s.disconnect),
+		at("POST", "/platform", s.beginCollection),
+		at("POST", "/platform/off", s.endCollection),
 		at("POST", "/paypal", s.saveGateway(paypalCode, []string{"client_id", "sandbox"}, []string{"client_secret", "webhook_secret"})),
 		at("POST", "/paypal/check", s.checkGateway(paypalCode)),
 		at("POST", "/paypal/webhook", s.listenGateway(paypalCode, "PayPal")),
@@ -61,6 +63,11 @@ type gatewaysView struct {
 	CoinbaseStatus                              map[string]any
 	DebitStarts                                 []option
 	Connects                                    bool // an account can be connected in place of keys
+	Platform                                    payment.Configured
+	Collects                                    bool // the platform would take payments for the shop
+	Collection                                  payment.CollectionTerms
+	Fee                                         collectionFee
+	Statement                                   string // what customers read on theirs
 }
 
 func (s *Site) readGateways(c *fiber.Ctx) (v gatewaysView, err error) {
@@ -69,6 +76,9 @@ func (s *Site) readGateways(c *fiber.Ctx) (v gatewaysView, err error) {
 	v.PayPalHook, v.CoinbaseHook = canonical(c, "/hooks/"+paypalCode), canonical(c, "/hooks/"+coinbaseCode)
 	v.Connects = s.Payments.Connect != nil && !t.Sandbox
 	v.DebitStarts = []option{{"", "when the money came"}, {"at_once", "at once, while the bank is asked"}}
+	if err := v.readCollection(c, s.Payments, t); err != nil {
+		return v, err
+	}
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
 		all, err := payment.Configurations(c.UserContext(), tx)
 		for _, g := range all {
@@ -83,6 +93,8 @@ func (s *Site) readGateways(c *fiber.Ctx) (v gatewaysView, err error) {
 				v.Transfer = g
 			case sandbox.Code:
 				v.Sandbox = g
+			case payment.Platform:
+				v.Platform = g
 			}
 		}
 		return err

@@ -127,7 +127,7 @@ func (v *invoiceView) locate(e *invoicing.Evidence) {
 		return
 	}
 	country, agree, conflict := e.Judge()
-	v.Evidence, v.EvidenceBad = e, conflict
+	v.Evidence, v.EvidenceBad, v.TaxAsked = e, conflict, taxAskedRows(e.Tax)
 	switch {
 	case conflict:
 		v.EvidenceSays = "The pieces do not agree."

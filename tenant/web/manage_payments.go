@@ -61,6 +61,8 @@ func gatewayName(code string) string {
 	switch code {
 	case stripeCode:
 		return "Card"
+	case payment.Platform:
+		return "Card, by the platform"
 	case paypalCode:
 		return "PayPal"
 	case coinbaseCode:
@@ -247,13 +249,22 @@ func (s *Site) confirmTransfer(c *fiber.Ctx) error {
 	}
 	v.Amount = table.Text(c.FormValue("amount"), 40)
 	amount, err := typedAmount(c, v.P.Amount.Currency)
+	var booked payment.Payment
 	if err == nil {
-		_, err = payment.ConfirmTransfer(c.UserContext(), surface.DB(c), v.P.ID, amount, office.By(c))
+		booked, err = payment.ConfirmTransfer(c.UserContext(), surface.DB(c), v.P.ID, amount, office.By(c))
 	}
 	if err != nil {
 		return surface.FormError(c, err, "manage", "manage/payment", "Payment of "+v.P.Invoice, v)
 	}
-	return surface.Redirect(c, "/manage/payments/"+v.P.ID.String(), "Booked: "+amount.Format("en")+" came for invoice "+v.P.Invoice+".")
+	return surface.Redirect(c, "/manage/payments/"+v.P.ID.String(), bookedWords(v.P.Payment, booked, amount))
+}
+
+// bookedWords says what became of money that came.
+func bookedWords(was, is payment.Payment, amount billing.Money) string {
+	if is.InvoiceID != was.InvoiceID {
+		return "Booked: " + amount.Format("en") + " came for invoice " + was.Invoice + ", which was cancelled. They are credit now (" + is.Invoice + ")."
+	}
+	return "Booked: " + amount.Format("en") + " came for invoice " + was.Invoice + "."
 }
 
 // refreshPayment handles POST /manage/payments/:payment/refresh.

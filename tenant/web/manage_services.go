@@ -28,6 +28,8 @@ func (s *Site) manageServiceRoutes() []surface.Route {
 		at("POST", "/:service/suspend", identity.ServicesRun, s.suspendService),
 		at("POST", "/:service/release", identity.ServicesRun, s.releaseService),
 		at("POST", "/:service/retry", identity.ServicesRun, s.retryService),
+		at("POST", "/:service/deliver", identity.ServicesRun, s.deliverService),
+		at("POST", "/:service/done", identity.ServicesRun, s.doneService),
 		at("POST", "/:service/terminate", identity.ServicesRun, s.terminateService),
 	}
 }
@@ -101,6 +103,10 @@ type serviceOfficeView struct {
 	Region, Image                            string
 	Facts                                    []fact
 	Holds                                    []fact
+	Words                                    serviceWords
+	Task                                     string // what the team is to do; empty: nothing
+	MayDeliver, MayDone                      bool
+	Typed                                    hosting.Handover
 	// What was typed into a form that was refused.
 	Reason, Confirm string
 }
@@ -127,6 +133,9 @@ func (s *Site) theService(c *fiber.Ctx) (v serviceOfficeView, err error) {
 	if err == nil {
 		s.Services.named(ctx, v.X, &v.Region, &v.Image)
 	}
+	if c.Method() == fiber.MethodPost && v.X != nil && v.X.ByHand() {
+		v.Typed = handoverOf(c)
+	}
 	v.Reason, v.Confirm = c.FormValue("reason"), c.FormValue("confirm")
 	return v, err
 }
@@ -150,6 +159,14 @@ func viewForOffice(x hosting.Service, mayRun bool) serviceOfficeView {
 	_, heldByTeam := x.Holds[hosting.HoldReseller]
 	live := !x.Over() && x.Desired != hosting.WantTerminated
 	v.MaySuspend, v.MayRelease, v.MayEnd = mayRun && live && !heldByTeam, mayRun && heldByTeam && live, mayRun && (live || x.Over() && x.Problem != "")
+	v.Words = shared.Words
+	if x.ByHand() && live || x.ByHand() && x.Operation == hosting.OpTerminate {
+		v.Task = x.Task()
+		v.MaySuspend = v.MaySuspend && x.Operation != hosting.OpCreate // there is nothing yet
+		v.MayDeliver = mayRun && live && (x.Operation == "" && x.Observed == hosting.SeenActive || x.Operation == hosting.OpCreate || x.Operation == hosting.OpResize)
+		v.MayDone = mayRun && x.Operation != "" && x.Operation != hosting.OpCreate
+		v.Typed.Address = x.Address
+	}
 	v.MayRetry = mayRun && x.Problem != "" && !x.Over()
 	return v
 }
@@ -211,6 +228,29 @@ func (s *Site) retryService(c *fiber.Ctx) error {
 		return err
 	}
 	return s.managed(c, id, hosting.RetryBy(c.UserContext(), surface.DB(c), id, office.By(c)), "It is tried again.")
+}
+
+// handoverOf reads what the team enters of what it delivered.
+func handoverOf(c *fiber.Ctx) hosting.Handover {
+	return hosting.Handover{Address: table.Text(c.FormValue("address"), 400), User: table.Text(c.FormValue("user"), 400), Password: table.Text(c.FormValue("password"), 400), Note: c.FormValue("note")}
+}
+
+// deliverService handles POST /manage/services/:service/deliver.
+func (s *Site) deliverService(c *fiber.Ctx) error {
+	id, err := serviceID(c)
+	if err != nil {
+		return err
+	}
+	return s.managed(c, id, s.Services.Desk.Deliver(c.UserContext(), surface.DB(c), id, handoverOf(c), office.By(c)), "Saved. The customer is told and sees it on the service's page.")
+}
+
+// doneService handles POST /manage/services/:service/done.
+func (s *Site) doneService(c *fiber.Ctx) error {
+	id, err := serviceID(c)
+	if err != nil {
+		return err
+	}
+	return s.managed(c, id, s.Services.Desk.Done(c.UserContext(), surface.DB(c), id, office.By(c)), "It is done. The customer is told.")
 }
 
 func (s *Site) terminateService(c *fiber.Ctx) error {

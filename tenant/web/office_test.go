@@ -26,6 +26,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
 	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/taxservice"
 	"github.com/ezscale/ezscale/tenant/web"
 	"github.com/ezscale/ezscale/tenant/webhook"
 	"github.com/ezscale/ezscale/themes"
@@ -69,7 +70,7 @@ func newEstate(t testing.TB, w *tenancytest.World) *estate {
 	box := mail.NewOutbox(ring)
 	e := &estate{World: w, ring: ring, sessions: identity.NewSessions(rdb, w.Clock.Now),
 		people: map[tenancy.ID]map[identity.Role]identity.Person{}, things: map[tenancy.ID]map[string]string{}}
-	e.site = &web.Site{DailyRates: true,
+	e.site = &web.Site{DailyRates: true, TaxDesk: &taxservice.Desk{},
 		Brands: branding.NewDesk(names), Media: media.NewLibrary(dir, 0),
 		Domains: &domain.Desk{Central: w.Central, Zone: "localhost", HTTPSPort: 443, Names: domain.NamePolicy{PlatformZones: []string{"localhost"}},
 			Preflight: &domain.Preflight{Edge: domain.Edge{Zone: "edge.example.net"}}, Wake: func() {}},
@@ -77,7 +78,7 @@ func newEstate(t testing.TB, w *tenancytest.World) *estate {
 		Services: servicesOf(ring),
 		Selling:  sellingOf(box),
 		Webhooks: &webhook.Desk{Sealer: ring},
-		Payments: &payment.Desk{Gateways: byTransfer{}, Keys: ring, Connect: connects{new(bool)}},
+		Payments: &payment.Desk{Gateways: byTransfer{}, Keys: ring, Connect: connects{new(bool)}, Collector: takesFor{&w.A.ID}},
 		Links:    payment.NewLinks(ring.DeriveKey(payment.LinkKeyPurpose)),
 		Office:   &web.Office{Wholesale: oneMonth{}, Twins: twinShelf{w.Pool, map[tenancy.ID]tenancy.Tenant{w.A.ID: w.A, w.B.ID: w.B}}, Hosts: func(tenancy.ID) []string { return []string{"one"} }, MailAgain: box.Again, Letters: mustLetters(t), Sender: (&mail.House{Desk: branding.NewDesk(names), Sites: func(h string) string { return "https://" + h }, Host: func(x tenancy.Tenant) string { return x.PrimaryHost }}).Tenant},
 	}

@@ -173,3 +173,53 @@ func form(pairs ...string) url.Values {
 	}
 	return all
 }
+
+// TestServicePagesByHand: what the team delivers has a form for its access data, and no page
+// of it offers what only a platform does or calls a licence a server.
+func TestServicePagesByHand(t *testing.T) {
+	e := newEstate(t, tenancytest.New(t))
+	id := e.things[e.A.ID][":service"]
+	at, manage := "/client/services/"+id, "/manage/services/"+id
+	as := func(kind string) {
+		t.Helper()
+		must(t, e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+			return exec(t.Context(), tx, `UPDATE services SET type = ?, sku = '', region = '', image = '', spec = '{}', hostname = '', desired = 'active', observed = 'none', operation = 'create', step = 'waiting', operation_key = gen_random_uuid(),
+				next_at = NULL, began_at = NULL, address = '', addresses = '[]', power = '', ref = '', sealed_credentials = NULL WHERE id = ?`, kind, id)
+		}))
+	}
+	for kind, words := range map[string][]string{
+		"vps": {"Address", "User", "Password", "Running since", "ssh ann@"}, "web_hosting": {"Control panel", "Active since"}, "license": {"Licensed to", "Licence key", "Active since"},
+		"vpn_server": {"Configuration"}, "generic": {"Active since"}, "game_server": {"Running since"}, "cloud_desktop": {"Running since"}, "dedicated": {"ssh ann@"},
+	} {
+		as(kind)
+		buyer, owner := e.as(t, e.A, identity.CustomerMember), e.as(t, e.A, identity.ResellerOwner)
+		says(t, kind+", waiting", buyer.Send(t, "GET", at, nil), 200, "Being prepared", "Our team prepares it", "by hand")
+		says(t, kind+", the team", owner.Send(t, "GET", manage, nil), 200, "Mark it as delivered", "deliver it", "Delivered by")
+		says(t, kind+", too much", owner.Send(t, "POST", manage+"/deliver", form("user", strings.Repeat("x", 201))), 422, "at most 200")
+		says(t, kind+", delivered", owner.Send(t, "POST", manage+"/deliver", form("address", "203.0.113.9", "user", "ann", "password", "k3y", "note", "Read this.")), 303)
+		says(t, kind+", once more", owner.Send(t, "POST", manage+"/done", nil), 303) // refused in words
+		page := buyer.Send(t, "GET", at, nil).Page + buyer.Send(t, "POST", at+"/reveal", nil).Page
+		for _, w := range append(words, "203.0.113.9", "k3y", "Read this.") {
+			if !strings.Contains(page, w) {
+				t.Errorf("%s: %q is missing", kind, w)
+			}
+		}
+		for _, w := range []string{"Restart", "Install anew", "New password", "Region"} {
+			if strings.Contains(page, w) {
+				t.Errorf("%s: the page offers %q", kind, w)
+			}
+		}
+		if strings.Contains(page, "ssh ann@") != (kind == "vps" || kind == "dedicated") {
+			t.Errorf("%s is reached by SSH, or is not", kind)
+		}
+		if strings.Contains(owner.Send(t, "GET", manage, nil).Page, "k3y") {
+			t.Errorf("%s: the team sees the access data", kind)
+		}
+	}
+	as("license")
+	must(t, e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+		return exec(t.Context(), tx, "UPDATE subscriptions SET state = 'pending', anchor_at = NULL, period_from = NULL, period_to = NULL WHERE id = (SELECT subscription_id FROM services WHERE id = ?)", id)
+	}))
+	says(t, "its subscription", e.as(t, e.A, identity.CustomerMember).Send(t, "GET", "/client/subscriptions", nil), 200, "Being prepared")
+	says(t, "another shop's", e.as(t, e.B, identity.ResellerOwner).Send(t, "POST", manage+"/deliver", form("user", "x")), 404)
+}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -129,7 +130,7 @@ type planPage struct {
 	Images                 []groupView // by family
 	Options                []groupView
 	Addons                 []groupView
-	Named                  bool // it has a host name
+	NameAsked              string // what its customer may name; empty: nothing
 	Hostname               string
 	Summary                *configuredView // nil: something has to be chosen first
 	Why                    string          // why there is no price
@@ -144,7 +145,9 @@ type configuredView struct {
 	Label         string
 	Lines         []lineView
 	Chosen        []catalog.Fact
-	Setup         billing.Money
+	Setup         billing.Money // all that is due once
+	Fee           billing.Money // of it, for setting up
+	Once          []lineView    // of it, add-ons
 	Amount, Today billing.Money
 	Usual         billing.Money // of the plan for others; zero: the same
 	Per           string
@@ -220,9 +223,9 @@ func fill(in, suggested catalog.Picked) catalog.Picked {
 		out.Image = in.Image
 	}
 	out.Hostname = in.Hostname
-	for k, v := range in.Options {
-		out.Options[k] = v
-	}
+	out.Options = map[string]string{}
+	maps.Copy(out.Options, suggested.Options)
+	maps.Copy(out.Options, in.Options)
 	return out
 }
 
@@ -246,7 +249,7 @@ func cycleChoices(p planRead, now catalog.Picked, locale string) groupView {
 // is not to be had there gives way to the first that is.
 func (v *planPage) places(p planRead, o *catalog.Offer, now *catalog.Picked) {
 	v.Regions = groupView{Name: "region", Code: "region", Label: "Location"}
-	v.Named = o != nil
+	v.NameAsked = p.plan.NameAsked()
 	for _, r := range catalog.Places(p.plan, o) {
 		x := choiceView{ID: "r-" + r.Code, Value: r.Code, Label: r.Name, Checked: r.Code == now.Region && r.Available, Disabled: !r.Available}
 		if !r.Available {
@@ -286,11 +289,15 @@ func imageGroups(all []catalog.Image, chosen string) []groupView {
 }
 
 func optionChoices(o catalog.Option, currency string, now catalog.Picked, locale string) groupView {
-	g := groupView{Name: "option." + o.Code, Code: "option." + o.Code, Label: o.Label, Help: o.Help, Number: o.Counted(), Slider: o.Kind == catalog.Slider, Addon: o.Kind == catalog.Addon, Single: o.Kind == catalog.Addon && o.Maximum == o.Step,
+	g := groupView{Name: "option." + o.Code, Code: "option." + o.Code, Label: o.Label, Help: o.Help, Number: o.Counted(), Slider: o.Kind == catalog.Slider, Addon: o.Kind == catalog.Addon || o.Kind == catalog.Once, Single: o.Single(),
 		Value: now.Options[o.Code], Minimum: o.Minimum, Maximum: o.Maximum, Step: o.Step}
-	per := perWords[now.Cycle][0]
+	cycle := now.Cycle
+	if o.Kind == catalog.Once {
+		cycle = catalog.OneTime
+	}
+	per := perWords[cycle][0]
 	for _, x := range o.Choices {
-		price, ok := x.Price(currency, now.Cycle)
+		price, ok := x.Price(currency, cycle)
 		note := ""
 		if ok && !price.IsZero() {
 			note = "+ " + price.Format(locale) + " " + per
@@ -307,8 +314,20 @@ func optionChoices(o catalog.Option, currency string, now catalog.Picked, locale
 	return g
 }
 
+// onceLines are add-ons that are charged once.
+func onceLines(all []catalog.Item) (lines []lineView) {
+	for _, x := range all {
+		lines = append(lines, lineView{Label: x.Label + ", once", Amount: x.Amount})
+	}
+	return lines
+}
+
 func viewConfigured(c catalog.Configured) *configuredView {
 	v := &configuredView{Label: c.Label, Chosen: c.Chosen, Setup: c.Setup, Amount: c.Amount, Usual: c.Usual, Per: perWords[c.Picked.Cycle][0]}
+	v.Fee, v.Once = c.Setup, onceLines(c.Once)
+	for _, x := range c.Once {
+		v.Fee.Minor -= x.Amount.Minor
+	}
 	for _, x := range c.Items {
 		v.Lines = append(v.Lines, lineView{Label: x.Label, Amount: x.Amount})
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/taxservice"
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
@@ -31,6 +32,8 @@ type Site struct {
 	Payments *payment.Desk  // where money is taken
 	Links    *payment.Links // with which invoices are paid without signing in
 	Webhooks *webhook.Desk  // endpoints of customers and of the reseller
+
+	TaxDesk *taxservice.Desk // asks an outside tax service
 
 	// AsksRegister says that VAT numbers are asked about (tenant/taxid).
 	AsksRegister bool
@@ -84,6 +87,7 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.manageCreditRoutes()...)
 	all = append(all, s.stayRoutes()...)
 	all = append(all, s.manageStayRoutes()...)
+	all = append(all, s.taxServiceRoutes()...)
 	all = append(all, s.referralRoutes()...)
 	all = append(all, s.manageReferralRoutes()...)
 	all = append(all, s.agreedRoutes()...)

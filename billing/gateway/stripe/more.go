@@ -30,7 +30,7 @@ func fingerprint(c gateway.Customer) string {
 func (g *Gateway) Refund(ctx context.Context, r gateway.Refund) (gateway.Refunded, error) {
 	p := &stripego.RefundParams{PaymentIntent: stripego.String(r.Payment), Amount: stripego.Int64(r.Amount.Minor), Reason: stripego.String("requested_by_customer")}
 	p.Context = ctx
-	p.SetIdempotencyKey(r.Key)
+	p.SetIdempotencyKey(g.key(r.Key))
 	p.AddMetadata(metaKey, r.Key)
 	if g.cfg.Account != "" && g.cfg.FeePpm > 0 {
 		p.RefundApplicationFee = stripego.Bool(true) // in proportion
@@ -91,9 +91,9 @@ func (g *Gateway) Setup(ctx context.Context, key string, c gateway.Customer, _ s
 	}
 	p := &stripego.SetupIntentParams{Customer: stripego.String(customer), Usage: stripego.String("off_session"), PaymentMethodTypes: stripego.StringSlice([]string{"card"})}
 	p.Context = ctx
-	p.SetIdempotencyKey(key)
+	p.SetIdempotencyKey(g.key(key))
 	p.AddMetadata(metaKey, key)
-	p.AddMetadata(metaShop, g.cfg.Shop)
+	g.sign(p)
 	p.AddExpand("payment_method")
 	s, err := g.api.SetupIntents.New(p)
 	if err != nil {
@@ -116,7 +116,7 @@ func (g *Gateway) SetupState(ctx context.Context, ref string) (gateway.Setup, er
 }
 
 func setupOf(s *stripego.SetupIntent) gateway.Setup {
-	out := gateway.Setup{Ref: s.ID, Key: s.Metadata[metaKey], State: gateway.RequiresAction, ClientSecret: s.ClientSecret, Method: withMandate(methodOf(s.PaymentMethod), s.PaymentMethod, s.Mandate), Decline: declineOf(s.LastSetupError)}
+	out := gateway.Setup{Ref: s.ID, Key: s.Metadata[metaKey], State: gateway.RequiresAction, ClientSecret: s.ClientSecret, Method: withMandate(methodOf(s.PaymentMethod), s.PaymentMethod, s.Mandate), Decline: declineOf(s.LastSetupError), Shop: s.Metadata[metaPart]}
 	if s.Customer != nil {
 		out.CustomerRef = s.Customer.ID
 	}

@@ -18,6 +18,8 @@ const (
 	metaKey  = "ezscale_key"
 	metaShop = "ezscale_shop"
 	metaMode = "ezscale_mode"
+	metaRef  = "ezscale_reference"
+	metaPart = "ezscale_part" // whose part of a shared account: see Shared
 )
 
 // How a payment is confirmed: with a saved method by us, or in the browser, where
@@ -34,6 +36,7 @@ func (g *Gateway) Charge(ctx context.Context, c gateway.Charge) (gateway.Payment
 		Description: optional(c.Description), PaymentMethodTypes: stripego.StringSlice([]string{"card"}),
 	}
 	p.ApplicationFeeAmount = g.fee(c.Amount)
+	p.StatementDescriptorSuffix = optional(g.cfg.Statement)
 	if c.Kind == gateway.DirectDebit {
 		if c.Amount.Currency != debitCurrency {
 			return notInEuro(c), nil
@@ -41,9 +44,12 @@ func (g *Gateway) Charge(ctx context.Context, c gateway.Charge) (gateway.Payment
 		p.PaymentMethodTypes = stripego.StringSlice([]string{gateway.DirectDebit})
 	}
 	p.Context = ctx
-	p.SetIdempotencyKey(c.Key)
+	p.SetIdempotencyKey(g.key(c.Key))
 	p.AddMetadata(metaKey, c.Key)
-	p.AddMetadata(metaShop, g.cfg.Shop)
+	g.sign(p)
+	if c.Reference != "" && g.cfg.part { // the account's owner tells payments apart by it
+		p.AddMetadata(metaRef, short(c.Reference, 100))
+	}
 	p.AddExpand("payment_method")
 	if c.Save || c.Method != "" {
 		ref, err := g.customer(ctx, c.Customer)
@@ -107,7 +113,7 @@ func (g *Gateway) byKey(ctx context.Context, customer, key string, cause error) 
 	p.Single = true
 	list := g.api.PaymentIntents.List(p)
 	for list.Next() {
-		if pi := list.PaymentIntent(); pi.Metadata[metaKey] == key {
+		if pi := list.PaymentIntent(); pi.Metadata[metaKey] == key && (!g.cfg.part || pi.Metadata[metaPart] == g.cfg.Shop) {
 			return g.Payment(ctx, pi.ID)
 		}
 	}
@@ -124,9 +130,9 @@ func (g *Gateway) customer(ctx context.Context, c gateway.Customer) (string, err
 	}
 	p := &stripego.CustomerParams{Name: optional(c.Name), Email: optional(c.Email)}
 	p.Context = ctx
-	p.SetIdempotencyKey("customer/" + c.Key + "/" + fingerprint(c))
+	p.SetIdempotencyKey(g.key("customer/" + c.Key + "/" + fingerprint(c)))
 	p.AddMetadata(metaKey, c.Key)
-	p.AddMetadata(metaShop, g.cfg.Shop)
+	g.sign(p)
 	made, err := g.api.Customers.New(p)
 	if err != nil {
 		return "", translate("make a customer", err)
@@ -166,6 +172,7 @@ func paymentOf(pi *stripego.PaymentIntent) gateway.Payment {
 	p := gateway.Payment{
 		Ref: pi.ID, Key: pi.Metadata[metaKey], ClientSecret: pi.ClientSecret, Method: methodOf(pi.PaymentMethod),
 		Amount: billing.Money{Minor: pi.Amount, Currency: currency}, Received: billing.Money{Minor: pi.AmountReceived, Currency: currency},
+		Shop: pi.Metadata[metaPart], Reference: pi.Metadata[metaRef], BegunAt: time.Unix(pi.Created, 0).UTC(),
 	}
 	if pi.Customer != nil {
 		p.CustomerRef = pi.Customer.ID

@@ -36,6 +36,9 @@ type Config struct {
 	HTTP           *http.Client // empty: stripe-go's
 	Account        string       // a connected account in whose name everything is done; empty: the keys' own
 	FeePpm         int64        // of a connected account's payments, that stays with the keys' account; in millionths
+	Statement      string       // what stands on customers' statements behind the account's own name; empty: nothing
+
+	part bool // of an account that several shops share: see Shared
 }
 
 // Gateway is one Stripe account. It is safe for concurrent use.
@@ -52,6 +55,7 @@ var (
 	_ gateway.Listener  = (*Gateway)(nil)
 	_ gateway.Overseer  = (*Gateway)(nil)
 	_ gateway.Connector = (*Gateway)(nil)
+	_ gateway.Sharer    = (*Gateway)(nil)
 )
 
 // New opens the account of the keys. It connects to nothing. ErrCredentials for what

@@ -164,10 +164,15 @@ func (c *call) newMethod() answer {
 }
 
 func (c *call) getMethod() answer {
-	if m := c.a.methods[c.id]; m != nil {
-		return ok(m.json())
+	m := c.a.methods[c.id]
+	if m == nil {
+		return missing("PaymentMethod", c.id)
 	}
-	return missing("PaymentMethod", c.id)
+	o := m.json()
+	if x := c.a.customers[m.customer]; x != nil && c.expands("customer") {
+		o["customer"] = x.json()
+	}
+	return ok(o)
 }
 
 func (c *call) listMethods() answer {
@@ -205,7 +210,8 @@ func (c *call) detach() answer {
 	case m.customer == "":
 		return invalid("", "The payment method you provided is not attached to a customer so detachment is impossible.")
 	}
+	was := m.customer
 	m.customer = ""
-	c.tell("payment_method.detached", m.json())
+	c.tellWas("payment_method.detached", m.json(), object{"customer": was})
 	return ok(m.json())
 }

@@ -80,12 +80,18 @@ func (c *call) listEvents() answer {
 }
 
 // tell makes an event and queues it for every endpoint that wants it.
-func (c *call) tell(kind string, o object) {
+func (c *call) tell(kind string, o object) { c.tellWas(kind, o, nil) }
+
+// tellWas says too what changed was before.
+func (c *call) tellWas(kind string, o, was object) {
 	e := &event{id: newID("evt"), kind: kind}
 	told := c.a.listeners(kind)
 	said := object{
 		"id": e.id, "object": "event", "type": kind, "api_version": stripego.APIVersion, "created": c.lab.now(), "livemode": false,
 		"pending_webhooks": len(told), "request": object{"id": nil, "idempotency_key": nil}, "data": object{"object": o},
+	}
+	if was != nil {
+		said["data"] = object{"object": o, "previous_attributes": was}
 	}
 	if c.a.owner != nil {
 		said["account"] = c.a.id

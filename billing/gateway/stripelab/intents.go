@@ -24,6 +24,7 @@ type intent struct {
 	amount, received                     int64
 	currency, customer, method, describe string
 	future                               string // setup_future_usage
+	statement                            string // statement_descriptor_suffix
 	types                                []string
 	fee                                  int64 // application_fee_amount
 	mandate                              string
@@ -43,7 +44,7 @@ func (i *intent) json(c *call) object {
 		o["object"], o["usage"], o["last_setup_error"] = "setup_intent", "off_session", i.failure
 	} else {
 		o["object"], o["amount"], o["amount_received"], o["currency"], o["last_payment_error"] = "payment_intent", i.amount, i.received, i.currency, i.failure
-		o["setup_future_usage"] = orNil(i.future)
+		o["setup_future_usage"], o["statement_descriptor_suffix"] = orNil(i.future), orNil(i.statement)
 	}
 	if x := c.a.mandates[i.mandate]; x != nil && i.setup {
 		o["mandate"] = x.id
@@ -91,7 +92,11 @@ func (c *call) newPayment() answer {
 			return invalid("application_fee_amount", "A fee is of a connected account's payment, and no more than that.")
 		}
 	}
-	return c.newIntent(&intent{id: newID("pi"), fee: fee, amount: amount, currency: currency, future: c.form.Get("setup_future_usage"), describe: c.form.Get("description")})
+	statement := c.form.Get("statement_descriptor_suffix")
+	if len(statement) > 22 || strings.ContainsAny(statement, "<>\\'\"*") || statement != "" && !strings.ContainsAny(strings.ToUpper(statement), "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		return invalid("statement_descriptor_suffix", "The statement descriptor suffix has at most 22 characters, a letter among them, and none of < > \\ ' \" *.")
+	}
+	return c.newIntent(&intent{id: newID("pi"), fee: fee, amount: amount, currency: currency, future: c.form.Get("setup_future_usage"), describe: c.form.Get("description"), statement: statement})
 }
 
 func (c *call) newSetup() answer { return c.newIntent(&intent{setup: true, id: newID("seti")}) }

@@ -65,6 +65,8 @@ type account struct {
 	endpoints               []*endpoint
 	events                  []*event
 	idempotent              map[string]kept
+	taxPending              bool     // its tax settings are not complete
+	registered              []string // where it collects tax; nil: everywhere
 }
 
 // New makes a Lab without accounts.

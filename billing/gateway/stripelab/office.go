@@ -179,6 +179,16 @@ func (c *call) getDispute() answer {
 	return missing("dispute", c.id)
 }
 
+func (c *call) listDisputes() answer {
+	var all []any
+	for _, d := range c.a.disputes {
+		if want := c.form.Get("payment_intent"); want == "" || want == d.intent {
+			all = append(all, d.json())
+		}
+	}
+	return list("/v1/disputes", all)
+}
+
 func (c *call) listRefunds() answer {
 	var all []any
 	for _, r := range c.a.refunds {

@@ -96,5 +96,11 @@ func (s *seeder) terms(ctx context.Context, id tenancy.ID, b business, from time
 	if err != nil || len(known) > 0 {
 		return err
 	}
-	return s.Wholesale.SetTerms(ctx, id, wholesale.NewTerms{Tier: b.tier, Currency: b.currency, From: from}, by)
+	if err := s.Wholesale.SetTerms(ctx, id, wholesale.NewTerms{Tier: b.tier, Currency: b.currency, From: from}, by); err != nil || b.slug != collectedFor || s.Wholesale.Taker == nil {
+		return err
+	}
+	return s.Wholesale.SetCollectionTerms(ctx, id, wholesale.NewCollectionTerms{Allowed: true, Percent: "2.9", Fixed: "0.25", HoldDays: "14"}, by)
 }
+
+// collectedFor is the business that may have the platform take its cards.
+const collectedFor = "pixelforge"

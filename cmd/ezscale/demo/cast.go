@@ -139,6 +139,7 @@ func pixelforge() business {
 		customers: []person{
 			{"Casey Doyle", "casey@northguild.test", "twelve red dragons"},
 			{"Mina Sato", "mina@latenightlan.test", "neon ramen counter"},
+			{"Ayla Demir", "ayla@demirmods.test", "copper kettle morning"},
 		},
 		logo: logoForge, logoDark: logoForgeDark, favicon: iconForge,
 		brand: branding.Content{

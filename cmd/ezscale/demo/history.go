@@ -28,6 +28,7 @@ type Engine struct {
 	Checkout *checkout.Desk
 	Payments *payment.Desk
 	Usage    *metering.Desk
+	Stripe   string // where the simulated gateway is
 	// Due does everything that is due at the clock's time, and waits until it is done.
 	Due func(ctx context.Context) error
 	// Bill runs wholesale billing for every month that is over.
@@ -42,10 +43,19 @@ func Slugs() (all []string) {
 	return all
 }
 
-// Begins is the first day of a history of so many months that ends now.
+// Begins is the first day of a history of so many months that ends now: the first of a
+// month, and early enough for those who came lately.
 func Begins(now time.Time, months int) time.Time {
-	return time.Date(now.Year(), now.Month()-time.Month(months), 1, 8, 0, 0, 0, time.UTC)
+	begins := time.Date(now.Year(), now.Month()-time.Month(months), 1, 8, 0, 0, 0, time.UTC)
+	if months > 0 && begins.After(now.AddDate(0, 0, -lately)) {
+		begins = begins.AddDate(0, -1, 0)
+	}
+	return begins
 }
+
+// lately is how many days ago somebody came whose first renewal could not be collected:
+// what they bought is suspended since some days, and does not end yet.
+const lately = 41
 
 // purchase is one customer of the history with what they buy.
 type purchase struct {
@@ -56,7 +66,9 @@ type purchase struct {
 	plan         string
 	cycle        billing.Cycle
 	region       string
+	ago          int  // days before the history ends, in place of day
 	late         bool // stops paying after the first invoice
+	asked        bool // pays with a card whose bank wants to be asked each time, and is away since
 	existing     bool // one of the cast
 	cancelsAfter int  // days; 0: never
 }
@@ -79,6 +91,7 @@ func purchases() []purchase {
 		{name: "Rui Costa", email: "rui@costagames.test", day: 29, shop: "pixelforge", product: "build-servers", plan: "anvil", cycle: billing.Monthly, region: "ams"},
 		{name: "Dana Fox", email: "dana@foxden.test", day: 55, shop: "pixelforge", product: "build-servers", plan: "bellows", cycle: billing.Annual, region: "fra"},
 		{name: "Igor Petrov", email: "igor@petrov.test", day: 74, shop: "pixelforge", product: "build-servers", plan: "anvil", cycle: billing.Monthly, region: "ams"},
+		{name: "Ayla Demir", email: "ayla@demirmods.test", ago: lately, shop: "pixelforge", product: "build-servers", plan: "anvil", cycle: billing.Monthly, region: "ams", existing: true, late: true, asked: true},
 		{name: "Ines Moreau", email: "ines@moreau.test", day: 7, shop: "ezscale", product: "cloud-servers", plan: "m", cycle: billing.Monthly, region: "fra", existing: true},
 		{name: "Karl Otto", email: "karl@otto.test", day: 33, shop: "ezscale", product: "cloud-servers", plan: "s", cycle: billing.Monthly, region: "fra"},
 		{name: "Marta Silva", email: "marta@silva.test", day: 69, shop: "ezscale", product: "cloud-servers", plan: "l", cycle: billing.Monthly, region: "ams"},
@@ -90,6 +103,7 @@ func purchases() []purchase {
 func History(ctx context.Context, e Engine, begins, now time.Time) error {
 	defer e.Clock.Release()
 	h := &historian{Engine: e, late: map[uuid.UUID]bool{}}
+	days := int(now.Sub(begins) / (24 * time.Hour))
 	for day := 0; ; day++ {
 		at := begins.AddDate(0, 0, day)
 		if !at.Before(now) {
@@ -105,7 +119,7 @@ func History(ctx context.Context, e Engine, begins, now time.Time) error {
 			return fmt.Errorf("usage of %s: %w", at.Format(time.DateOnly), err)
 		}
 		for _, p := range purchases() {
-			if p.day == day {
+			if p.ago == 0 && p.day == day || p.ago > 0 && days-p.ago == day {
 				if err := h.buy(ctx, p); err != nil {
 					return fmt.Errorf("%s buys at %s: %w", p.name, p.shop, err)
 				}
@@ -174,7 +188,11 @@ func (h *historian) buy(ctx context.Context, p purchase) error {
 	if o.InvoiceID == nil {
 		return fmt.Errorf("order %d has nothing to pay", o.Number)
 	}
-	if err := h.pay(ctx, db, *o.InvoiceID); err != nil {
+	pay := h.pay
+	if p.asked {
+		pay = h.payByCard
+	}
+	if err := pay(ctx, db, *o.InvoiceID); err != nil {
 		return err
 	}
 	if p.late {

@@ -23,6 +23,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ezscale/ezscale/billing/gateway/coinbaselab"
 	"github.com/ezscale/ezscale/billing/gateway/paypallab"
 	"github.com/ezscale/ezscale/billing/gateway/stripelab"
 	"github.com/ezscale/ezscale/branding/domain/acmelab"
@@ -52,6 +53,7 @@ type Options struct {
 	VirtFusion Port
 	Stripe     Port
 	PayPal     Port
+	Coinbase   Port
 	VIES       Port
 	Other      []Port           // of the program itself, checked with the others
 	Install    time.Duration    // how long the platform takes to install a server
@@ -71,6 +73,7 @@ type Lab struct {
 	Servers  *vflab.Lab // VirtFusion
 	Cards    *stripelab.Lab
 	PayPal   *paypallab.Lab
+	Dollars  *coinbaselab.Lab
 
 	options Options
 	closers []func() error
@@ -80,7 +83,7 @@ type Lab struct {
 // all at once, each with the variable that moves it.
 func Start(ctx context.Context, o Options) (*Lab, error) {
 	l := &Lab{options: o}
-	for _, step := range []func(context.Context) error{l.openDir, l.checkPorts, l.startPostgres, l.startRedis, l.startACME, l.startMails, l.startVirtFusion, l.startStripe, l.startPayPal, l.startVIES} {
+	for _, step := range []func(context.Context) error{l.openDir, l.checkPorts, l.startPostgres, l.startRedis, l.startACME, l.startMails, l.startVirtFusion, l.startStripe, l.startPayPal, l.startCoinbase, l.startVIES} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
@@ -122,7 +125,7 @@ func (l *Lab) openDir(context.Context) error {
 // checkPorts tries every port before anything is started.
 func (l *Lab) checkPorts(ctx context.Context) error {
 	var taken []error
-	for _, p := range append([]Port{l.options.HTTP, l.options.HTTPS, l.options.DNS, l.options.ACME, l.options.SMTP, l.options.VirtFusion, l.options.Stripe, l.options.PayPal, l.options.VIES}, l.options.Other...) {
+	for _, p := range append([]Port{l.options.HTTP, l.options.HTTPS, l.options.DNS, l.options.ACME, l.options.SMTP, l.options.VirtFusion, l.options.Stripe, l.options.PayPal, l.options.Coinbase, l.options.VIES}, l.options.Other...) {
 		if err := free(ctx, p); err != nil {
 			taken = append(taken, err)
 		}
@@ -323,6 +326,30 @@ func (l *Lab) startPayPal(ctx context.Context) error {
 
 // PayPalURL is where the simulated PayPal is.
 func (l *Lab) PayPalURL() string { return fmt.Sprintf("http://localhost:%d", l.options.PayPal.Number) }
+
+// takesDollars is the shop whose customers may pay in digital dollars.
+const takesDollars = "nimbus"
+
+// CoinbaseKeyID and coinbaseHook are that shop's key at the simulated Coinbase, whose
+// secret the simulator makes, and what notifications are signed with.
+const (
+	CoinbaseKeyID = "demo-key-of-" + takesDollars
+	coinbaseHook  = "demo-hook-of-" + takesDollars
+)
+
+// startCoinbase starts the simulator of Coinbase Business, with an account for one shop,
+// which is told what becomes of its payments. It forgets everything when it ends.
+func (l *Lab) startCoinbase(ctx context.Context) error {
+	l.Dollars = coinbaselab.New(coinbaselab.Options{Clock: l.options.Clock, Client: localClient()})
+	l.Dollars.AddAccount(CoinbaseKeyID)
+	l.Dollars.Subscribe(CoinbaseKeyID, fmt.Sprintf("http://%s.localhost:%d/hooks/coinbase", takesDollars, l.options.HTTP.Number), coinbaseHook)
+	return l.listen(ctx, l.options.Coinbase, l.Dollars.Handler())
+}
+
+// CoinbaseURL is where the simulated Coinbase is.
+func (l *Lab) CoinbaseURL() string {
+	return fmt.Sprintf("http://localhost:%d", l.options.Coinbase.Number)
+}
 
 // startVIES starts the simulator of the EU's register of VAT numbers. It knows every
 // number that does not end in 000.

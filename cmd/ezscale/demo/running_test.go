@@ -58,7 +58,7 @@ func newPlace(t *testing.T) *place {
 		t.Fatal(err)
 	}
 	p := &place{dir: dir}
-	names := []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS", "VIRTFUSION", "STRIPE", "PAYPAL", "VIES"}
+	names := []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS", "VIRTFUSION", "STRIPE", "PAYPAL", "COINBASE", "VIES"}
 	ports := freePorts(t, len(names))
 	p.http, p.https = ports[0], ports[1]
 	if p.environ, err = programtest.Environ(); err != nil {

@@ -40,7 +40,9 @@ type Doors struct {
 	VirtFusionURL string
 	// StripeURL is where the simulated gateway is.
 	StripeURL string
-	Clock     tenancy.Clock
+	// CoinbaseSecret is the secret of CoinbaseKeyID.
+	CoinbaseSecret string
+	Clock          tenancy.Clock
 	// Upload keeps a picture of a brand and returns its id.
 	Upload func(ctx context.Context, db *tenancy.DB, purpose, name string, body []byte) (id string, err error)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing/document"
+	"github.com/ezscale/ezscale/billing/gateway/coinbase"
 	"github.com/ezscale/ezscale/central/platform"
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
@@ -92,7 +93,10 @@ func (s *seeder) trade(ctx context.Context, db *tenancy.DB, b business) error {
 	if err := s.cards(ctx, db, b); err != nil {
 		return err
 	}
-	if err := s.paypal(ctx, db, b); err != nil || len(known) > 0 {
+	if err := s.paypal(ctx, db, b); err != nil {
+		return err
+	}
+	if err := s.dollars(ctx, db, b); err != nil || len(known) > 0 {
 		return err
 	}
 	return s.Payments.SaveGateway(ctx, db, payment.Change{Code: "transfer", On: true, Public: map[string]string{
@@ -123,6 +127,17 @@ func (s *seeder) paypal(ctx context.Context, db *tenancy.DB, b business) error {
 		return err
 	}
 	return s.Payments.ListenTo(ctx, db, "paypal", s.addresses.http(b.slug+"."+s.addresses.Platform)+"hooks/paypal", by)
+}
+
+// dollars sets the simulated Coinbase up for the shop that has it, at every start too.
+func (s *seeder) dollars(ctx context.Context, db *tenancy.DB, b business) error {
+	if b.slug != takesDollars {
+		return nil
+	}
+	return s.Payments.SaveGateway(ctx, db, payment.Change{
+		Code: coinbase.Code, On: true, Public: map[string]string{"key_id": CoinbaseKeyID},
+		Secret: map[string]string{"key_secret": s.CoinbaseSecret, "webhook_secret": coinbaseHook},
+	}, by)
 }
 
 // hookAt has the simulated Stripe tell an address of what happens to an account, and

@@ -142,7 +142,7 @@ func (d *running) start() (err error) {
 		return err
 	}
 	cmd.Env = append(cmd.Env, "EZSCALE_DEMO_MONTHS=1", "EZSCALE_DEMO_DIR="+filepath.Join(d.dir, "demo"), "EZSCALE_DEMO_DATA="+filepath.Join(d.data, "pg"))
-	listeners := []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS", "VIRTFUSION", "STRIPE", "PAYPAL", "VIES"}
+	listeners := []string{"HTTP", "HTTPS", "DNS", "ACME", "SMTP", "METRICS", "VIRTFUSION", "STRIPE", "PAYPAL", "COINBASE", "VIES"}
 	ports, err := freePorts(len(listeners))
 	if err != nil {
 		return err

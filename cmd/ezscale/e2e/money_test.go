@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,7 +15,8 @@ import (
 )
 
 // TestMoney is a customer who pays ahead by PayPal, gets a gift and buys one by bank
-// transfer, and the shop, which makes the gift and finds the transfer in its bank's list.
+// transfer, and the shop, which makes the gift and finds the transfer in its bank's list;
+// and one whose bank wanted to be asked, and who pays by the letter that says so.
 func TestMoney(t *testing.T) {
 	g := demo(t)
 	drive := browser.Open(t)
@@ -68,12 +70,53 @@ func TestMoney(t *testing.T) {
 		t.Errorf("the code %q is not the one the list names:\n%s", code, tab.Text("main"))
 	}
 	both(tab, "gift_bought")
+	t.Run("by letter", func(t *testing.T) { payByLetter(t, g, drive, "ayla@demirmods.test") })
 }
 
 var (
 	codes      = regexp.MustCompile(`[0-9A-Z]{4}(-[0-9A-Z]{4}){3}`)
 	references = regexp.MustCompile(`[A-Z]+-\d{4}-\d{5}`)
 )
+
+// payByLetter is a customer whose renewal could not be collected, because the bank of
+// their card wants to be asked: what they bought is suspended, a letter leads to a page
+// that wants no password, the bank is asked, and the server is on again.
+func payByLetter(t *testing.T, g guide, drive *browser.Browser, email string) {
+	t.Helper()
+	at := slices.IndexFunc(g.Logins, func(l login) bool { return l.Email == email })
+	own := enter(t, drive, g.Logins[at])
+	own.Follow(`main a[href^="/client/services/"]`)
+	own.Wait(".service-head .status", "Suspended")
+	both(own, "letter_suspended")
+
+	var letter string
+	for _, m := range mailsTo(t, g, email) {
+		if strings.Contains(m.Text, "bank") && payLink.MatchString(m.Text) {
+			letter = m.Text
+		}
+	}
+	tab := drive.Page(t, payLink.FindString(letter), browser.Phone)
+	tab.Wait("h1", "Pay invoice")
+	both(tab, "letter_pay")
+	tab.Click(`input[value="card"]`)
+	typeCard(t, tab, "4000002500003155")
+	began := time.Now()
+	tab.FollowTo(payButton, "/authenticate/")
+	tab.FollowTo("#confirm", "/pay/")
+	await(t, tab, "h1", "Thank you")
+	both(tab, "letter_paid")
+	await(t, own, ".service-head .status", "Running") // on the page as it stands open
+	if took := time.Since(began); took > time.Minute {
+		t.Errorf("what was suspended ran again after %s", took)
+	}
+	both(own, "letter_released")
+	own.Follow(`main a[href$="/billing"]`)
+	own.Follow(`main a[href^="/client/subscriptions/"]`)
+	own.Wait("main .status", "Active")
+	see(own, "letter_active")
+}
+
+var payLink = regexp.MustCompile(`https?://[^\s/]+/pay/[\w-]+`)
 
 // pence is the credit the page shows.
 func pence(t *testing.T, tab *browser.Page) int {

@@ -24,6 +24,7 @@ type Set struct {
 	jobTime  *prometheus.HistogramVec
 	denied   *prometheus.CounterVec
 	services *prometheus.HistogramVec
+	taxes    *prometheus.CounterVec
 }
 
 // New makes the set.
@@ -43,8 +44,9 @@ func New() *Set {
 			Help: "Requests and statements that were refused, by reason."}, []string{"reason"}),
 		services: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "ezscale_service_operation_seconds",
 			Help: "From the wish to its end, by operation and outcome.", Buckets: []float64{.5, 1, 5, 15, 30, 60, 120, 300, 900, 3600}}, []string{"operation", "outcome"}),
+		taxes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ezscale_tax_questions_total", Help: "Questions put to shops' tax services, by outcome."}, []string{"outcome"}),
 	}
-	s.registry.MustRegister(s.requests, s.seconds, s.inFlight, s.jobs, s.jobTime, s.denied, s.services,
+	s.registry.MustRegister(s.requests, s.seconds, s.inFlight, s.jobs, s.jobTime, s.denied, s.services, s.taxes,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return s
 }
@@ -72,6 +74,9 @@ func (s *Set) JobEnded(kind, outcome string, _, took time.Duration) {
 func (s *Set) OperationEnded(operation, outcome string, took time.Duration) {
 	s.services.WithLabelValues(operation, outcome).Observe(took.Seconds())
 }
+
+// TaxAsked counts a question put to a tax service.
+func (s *Set) TaxAsked(outcome string) { s.taxes.WithLabelValues(outcome).Inc() }
 
 // Denied counts something refused.
 func (s *Set) Denied(reason string) { s.denied.WithLabelValues(reason).Inc() }

@@ -145,8 +145,8 @@ func TestHowManyTwinsAndWhose(t *testing.T) {
 			t.Errorf("another shop may %s: %v", name, err)
 		}
 	}
-	if _, err := desk.Ask(ctx, tenant.ID, "x", twins.Options{}, first.ID, e.by); err != nil {
-		t.Errorf("the same request again: %v", err)
+	if again, err := desk.Ask(ctx, e.A.ID, "x", twins.Options{}, first.ID, e.by); err != nil || again.ID != first.ID {
+		t.Errorf("the same request again: %s %v", again.ID, err)
 	}
 	for name, o := range map[string]twins.Options{"a share": {Short: 101}, "less than none": {Expired: -1}, "a raise": {Raise: -95}, "days": {Days: 999}} {
 		if _, err := desk.Ask(ctx, e.A.ID, "x", o, newID(), e.by); !fault.Is(err, "twin.invalid") {

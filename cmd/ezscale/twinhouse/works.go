@@ -54,7 +54,10 @@ func Works(ring *secrets.Keyring, singly bool) *queue.Workers {
 	queue.Handle(w, services.Drive)
 	queue.Due(w, hosting.Agenda, services.Tick)
 	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job hosting.ActiveJob) error {
-		return (&checkout.Desk{Mail: box}).ServiceActive(ctx, db, job.ServiceID)
+		if err := (&checkout.Desk{Mail: box}).ServiceActive(ctx, db, job.ServiceID); err != nil || !job.ByHand {
+			return err
+		}
+		return renewals.Delivered(ctx, db, job.ServiceID)
 	})
 	if singly {
 		return w

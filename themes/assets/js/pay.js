@@ -27,6 +27,27 @@ function start(form) {
     if (on) button.setAttribute("aria-busy", "true");
     else button.removeAttribute("aria-busy");
   };
+  // What the frame's form is dressed in: the page's own colours, of whatever theme and scheme.
+  const looks = () => {
+    const brush = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const rgb = (color) => {
+      brush.fillStyle = color;
+      brush.fillRect(0, 0, 1, 1);
+      return [...brush.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+    };
+    const words = (color) => `rgb(${rgb(color).join(", ")})`;
+    const probe = document.createElement("input");
+    probe.className = "input";
+    box.append(probe);
+    const field = getComputedStyle(probe);
+    const [r, g, b] = rgb(field.backgroundColor);
+    const variables = {
+      colorBackground: words(field.backgroundColor), colorText: words(getComputedStyle(form).color),
+      colorPrimary: words(getComputedStyle(button).backgroundColor), borderRadius: field.borderTopLeftRadius,
+    };
+    probe.remove();
+    return { theme: r + g + b < 384 ? "night" : "stripe", variables };
+  };
   const wantsCard = () => setup || form.elements.with.value === "card";
   const saves = () => setup || Boolean(form.elements.save?.checked);
 
@@ -37,12 +58,15 @@ function start(form) {
       return;
     }
     stripe = window.Stripe(form.dataset.key, form.dataset.account ? { stripeAccount: form.dataset.account } : undefined);
-    const options = { paymentMethodTypes: ["card"], currency: form.dataset.currency || "eur", mode: setup ? "setup" : "payment" };
+    const options = { paymentMethodTypes: ["card"], currency: form.dataset.currency || "eur", mode: setup ? "setup" : "payment", appearance: looks() };
     if (!setup) options.amount = Number(form.dataset.minor);
     elements = stripe.elements(options);
     const card = elements.create("payment");
     card.on("loaderror", () => say("The card form could not be loaded. Please reload the page, or choose another way to pay."));
     card.mount("#pay-card");
+    const dress = () => elements.update({ appearance: looks() });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", dress);
+    new MutationObserver(dress).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   };
   const show = () => {
     box.hidden = !wantsCard();

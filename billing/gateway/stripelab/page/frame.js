@@ -33,8 +33,13 @@
     const answer = await fetch('/v1/' + kind + '/' + id + '/confirm', { method: 'POST', body });
     return answer.json();
   };
+  const dress = ({ variables = {} }) => {
+    const names = { colorText: '--text', colorBackground: '--field', colorPrimary: '--focus', borderRadius: '--radius' };
+    for (const [name, as] of Object.entries(names)) if (variables[name]) document.documentElement.style.setProperty(as, variables[name]);
+  };
   addEventListener('message', async (e) => {
     const m = e.data;
+    if (m?.lab === 'dress') { dress(m.looks); return; }
     if (!m || !m.lab || !e.ports[0]) return;
     const bad = check();
     show(bad ? bad[0] : '', bad ? bad[1] : null);

@@ -9,13 +9,19 @@
   });
 
   class Element {
-    constructor() { this.listeners = {}; }
+    constructor(looks) { this.listeners = {}; this.looks = looks; }
+    // As with Stripe, what the form looks like is the page's to say.
+    dress(looks) {
+      if (looks) this.looks = looks;
+      if (this.looks) this.frame?.contentWindow?.postMessage({ lab: 'dress', looks: this.looks }, origin);
+    }
     on(name, f) { (this.listeners[name] ||= []).push(f); return this; }
     fire(name, e) { for (const f of this.listeners[name] || []) f(e || {}); }
     mount(where) {
       const box = typeof where === 'string' ? document.querySelector(where) : where;
       this.frame = document.createElement('iframe');
       this.frame.src = origin + '/v3/frame';
+      this.frame.addEventListener('load', () => this.dress());
       this.frame.title = 'Secure card form';
       this.frame.setAttribute('frameborder', '0');
       this.frame.width = '100%';
@@ -35,9 +41,12 @@
 
   class Elements {
     constructor(options) { this.options = options || {}; }
-    create() { this.element = new Element(); return this.element; }
+    create() { this.element = new Element(this.options.appearance); return this.element; }
     getElement() { return this.element || null; }
-    update(options) { Object.assign(this.options, options); }
+    update(options) {
+      Object.assign(this.options, options);
+      if (options.appearance) this.element?.dress(options.appearance);
+    }
     async submit() { const a = await ask(this.element.frame, { lab: 'check' }); return a.error ? { error: a.error } : {}; }
   }
 
