@@ -18,6 +18,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/overview"
 	"github.com/ezscale/ezscale/tenant/renewal"
+	"github.com/ezscale/ezscale/tenant/report"
 )
 
 // TestEveryTypeIsDeliveredByHand walks a plan of each type of product without a wholesale
@@ -70,6 +71,9 @@ func TestEveryTypeIsDeliveredByHand(t *testing.T) {
 		look()
 		drive()
 		drive()
+		if a, b := r.handTasks(t, r.A), r.handTasks(t, r.B); a != 1 || b != 0 {
+			t.Errorf("%s, ordered: %d tasks for its team, %d for the other's", kind[0], a, b)
+		}
 		if sub.State != renewal.Pending || !s.ByHand() || s.Task() != "deliver it" || letters("by_hand/%") != 1 {
 			t.Errorf("%s, ordered: %s, %q, %d letters", kind[0], sub.State, s.Task(), letters("by_hand/%"))
 		}
@@ -82,6 +86,9 @@ func TestEveryTypeIsDeliveredByHand(t *testing.T) {
 		must(t, r.desk.ServiceActive(ctx, db, s.ID))
 		must(t, renewals.Delivered(ctx, db, s.ID))
 		look()
+		if n := r.handTasks(t, r.A); n != 0 {
+			t.Errorf("%s, delivered: %d tasks are left", kind[0], n)
+		}
 		if at := r.Clock.Now(); sub.State != renewal.Active || !sub.Period.From.Equal(at) || !s.BeganAt.Equal(at) || s.Address != "203.0.113.7" || letters("ready/%") != 1 {
 			t.Errorf("%s, delivered: %s from %v, %+v", kind[0], sub.State, sub.Period.From, s)
 		}
@@ -148,4 +155,21 @@ func TestEndedBeforeItWasDelivered(t *testing.T) {
 	if n := r.count(t, r.A, "SELECT count(*) FROM services WHERE observed = 'gone' AND began_at IS NULL AND operation = ''"); n != 1 {
 		t.Errorf("%d are over", n)
 	}
+}
+
+// handTasks is how much a team has to do by hand, as its overview and its list say it.
+func (r *rig) handTasks(t *testing.T, of tenancy.Tenant) int {
+	t.Helper()
+	var wants report.Wanting
+	var listed []hosting.Listed
+	must(t, r.DB(of).View(t.Context(), func(tx *tenancy.Tx) (err error) {
+		if wants, err = report.Wants(t.Context(), tx); err == nil {
+			listed, _, err = hosting.List(t.Context(), tx, hosting.Filter{State: "team"})
+		}
+		return err
+	}))
+	if len(listed) != wants.ServicesByHand {
+		t.Errorf("%d tasks are counted and %d listed", wants.ServicesByHand, len(listed))
+	}
+	return wants.ServicesByHand
 }

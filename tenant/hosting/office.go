@@ -134,7 +134,7 @@ const MaxPage = 200
 type Filter struct {
 	AccountID uuid.UUID
 	Text      string // part of a name, an address, a label or the customer's name
-	State     string // running, installing, suspended, trouble, ended; empty: all; current: all but ended
+	State     string // running, installing, suspended, trouble, team (waits for the team to do something by hand), ended; empty: all; current: all but ended
 	Sort      string // name, customer, created, address; empty: created, newest first
 	Desc      bool
 	Offset    int
@@ -205,6 +205,8 @@ func (f Filter) where() (string, []any) {
 		where += " AND s.observed IN ('none', 'installing') AND s.problem = ''"
 	case "suspended":
 		where += " AND s.observed = 'suspended'"
+	case "team":
+		where += " AND s.sku = '' AND s.operation <> ''"
 	case "trouble":
 		where += " AND s.problem <> ''"
 	case "ended":

@@ -241,6 +241,7 @@ func (f *Figures) Compare(ctx context.Context, tenant tenancy.ID, costs Costs) e
 // Wanting is what wants a person of the reseller's today.
 type Wanting struct {
 	ServicesFailed   int
+	ServicesByHand   int // deliveries, changes and ends that the team has to make itself
 	TransfersWaiting int // announced by customers and not confirmed
 	DisputesOpen     int // payments that a customer's bank asks evidence for
 	RefundsWaiting   int // payments of which a part is to be sent back by hand
@@ -253,6 +254,7 @@ type Wanting struct {
 // Wants reads it in one statement.
 func Wants(ctx context.Context, tx *tenancy.Tx) (w Wanting, err error) {
 	err = tx.NewRaw(`SELECT (SELECT count(*) FROM services WHERE problem <> '' AND desired <> 'terminated'),
+		(SELECT count(*) FROM services WHERE sku = '' AND operation <> ''),
 		(SELECT count(*) FROM payments WHERE gateway = 'transfer' AND state IN ('created', 'requires_action', 'processing')),
 		(SELECT count(*) FROM payments WHERE disputes @> '[{"state": "needs_response"}]'),
 		(SELECT count(DISTINCT p.id) FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE p.gateway = 'transfer' AND r.state NOT IN ('succeeded', 'failed')),
@@ -260,7 +262,7 @@ func Wants(ctx context.Context, tx *tenancy.Tx) (w Wanting, err error) {
 		(SELECT count(*) FROM gateways WHERE state = 'on'),
 		(SELECT count(DISTINCT pl.id) FROM plans pl JOIN products p ON p.id = pl.product_id JOIN prices pr ON pr.plan_id = pl.id
 			WHERE pl.visibility = 'public' AND p.visibility = 'public'),
-		EXISTS (SELECT FROM orders)`).Scan(ctx, &w.ServicesFailed, &w.TransfersWaiting, &w.DisputesOpen, &w.RefundsWaiting, &w.PaymentsFailing, &w.GatewaysOn, &w.Sellable, &w.Ordered)
+		EXISTS (SELECT FROM orders)`).Scan(ctx, &w.ServicesFailed, &w.ServicesByHand, &w.TransfersWaiting, &w.DisputesOpen, &w.RefundsWaiting, &w.PaymentsFailing, &w.GatewaysOn, &w.Sellable, &w.Ordered)
 	if err != nil {
 		return Wanting{}, fmt.Errorf("report: %w", err)
 	}

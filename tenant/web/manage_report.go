@@ -135,6 +135,7 @@ func wants(v dashboardView, p identity.Principal) []todo {
 	}
 	w := v.Wanting
 	add(identity.ServicesRead, w.ServicesFailed, "service needs you", "services need you", "The platform refused something; the customer waits.", "/manage/services?state=trouble", "Look")
+	add(identity.ServicesRead, w.ServicesByHand, "task for your team", "tasks for your team", "Customers wait for what you deliver, change or end by hand.", "/manage/services?state=team", "See them")
 	add(identity.SalesRead, w.TransfersWaiting, "transfer to confirm", "transfers to confirm", "Customers said they pay by bank transfer. Confirm what has arrived.", "/manage/payments?gateway=transfer&state=processing", "Confirm")
 	add(identity.SalesRead, w.DisputesOpen, "payment is disputed", "payments are disputed", "Customers took back money at their banks. Evidence that comes too late loses it.", "/manage/payments?state=disputed", "Look")
 	add(identity.SalesRead, w.RefundsWaiting, "refund to send", "refunds to send", "You promised money back that no payment service sends for you.", "/manage/payments?state=refund_waiting", "Send")

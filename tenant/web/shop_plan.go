@@ -138,6 +138,7 @@ type planPage struct {
 	Description, Canonical string
 	Hidden                 bool
 	Metered                []catalog.Fact // what is billed by use, in words
+	ByTeam                 bool           // people set it up, which takes its time
 }
 
 // configuredView is what a choice comes to.
@@ -172,7 +173,7 @@ func (s *Site) configurator(c *fiber.Ctx, p planRead, in catalog.Picked) planPag
 		Description: p.plan.Summary, Hostname: in.Hostname, Hidden: p.plan.Visibility != catalog.Shown || p.plan.ProductVisibility != catalog.Shown,
 		Plan: viewPlan(catalog.Plan{Slug: p.plan.Slug, Name: p.plan.Name, Summary: p.plan.Summary, Facts: p.plan.Facts, Prices: p.plan.InCurrency(p.currency), TrialDays: p.plan.TrialDays}, product),
 	}
-	v.Canonical = canonical(c, v.Action)
+	v.Canonical, v.ByTeam = canonical(c, v.Action), p.plan.SKU == "" && p.plan.Delivery.ByHand
 	locale := surface.DB(c).Tenant().Locale
 	for _, m := range p.plan.Meters {
 		if words := m.Words(p.currency, locale); words != "" {

@@ -28,7 +28,7 @@ type plan struct {
 	facts               [][2]string
 	recommended         bool
 	prices              []price
-	sku                 string // empty: nothing is delivered by the platform
+	sku                 string // empty: the team delivers it, and no platform
 }
 
 // price is in minor units; euros and dollars have a hundred.
@@ -77,6 +77,14 @@ func ezscale() business {
 			{"dedicated", "dedicated", "Dedicated servers", "A whole machine, yours alone.", []plan{
 				{"ax", "AX", "Eight cores for steady load.", facts("Ryzen, 8 cores", "64 GB", "2 × 1 TB NVMe", "Unmetered"), false, []price{{"EUR", 5900, 3900}}, ""},
 				{"ex", "EX", "Sixteen cores for databases.", facts("EPYC, 16 cores", "128 GB ECC", "2 × 2 TB NVMe", "Unmetered"), true, []price{{"EUR", 11900, 5900}}, ""},
+			}},
+			{"vpn", "vpn_server", "Private VPN", "A VPN server of your own, for you and your team.", []plan{
+				{"solo", "Solo", "You, wherever you are.", [][2]string{{"Devices", "5"}, {"Protocol", "WireGuard"}, {"Traffic", "2 TB"}}, true, eur(390), ""},
+				{"office", "Office", "One network for everybody.", [][2]string{{"Devices", "50"}, {"Protocol", "WireGuard"}, {"Traffic", "10 TB"}}, false, eur(1490), ""},
+			}},
+			{"licences", "license", "Panel licence", "For the control panel on a server you have.", []plan{
+				{"admin", "Admin", "Ten sites on one server.", [][2]string{{"Sites", "10"}, {"Servers", "1"}}, false, eur(990), ""},
+				{"pro", "Pro", "As many sites as it carries.", [][2]string{{"Sites", "Unlimited"}, {"Servers", "1"}}, true, eur(1690), ""},
 			}},
 		},
 	}

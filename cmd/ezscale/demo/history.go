@@ -14,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/checkout"
+	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/metering"
 	"github.com/ezscale/ezscale/tenant/payment"
@@ -28,6 +29,7 @@ type Engine struct {
 	Checkout *checkout.Desk
 	Payments *payment.Desk
 	Usage    *metering.Desk
+	Services *hosting.Desk
 	Stripe   string // where the simulated gateway is
 	// Due does everything that is due at the clock's time, and waits until it is done.
 	Due func(ctx context.Context) error
@@ -65,12 +67,12 @@ type purchase struct {
 	product      string
 	plan         string
 	cycle        billing.Cycle
-	region       string
-	ago          int  // days before the history ends, in place of day
-	late         bool // stops paying after the first invoice
-	asked        bool // pays with a card whose bank wants to be asked each time, and is away since
-	existing     bool // one of the cast
-	cancelsAfter int  // days; 0: never
+	region       string // empty: the team delivers it
+	ago          int    // days before the history ends, in place of day
+	late         bool   // stops paying after the first invoice
+	asked        bool   // pays with a card whose bank wants to be asked each time, and is away since
+	existing     bool   // one of the cast
+	cancelsAfter int    // days; 0: never
 }
 
 // purchases are who bought what, when. Names are invented.
@@ -92,6 +94,8 @@ func purchases() []purchase {
 		{name: "Dana Fox", email: "dana@foxden.test", day: 55, shop: "pixelforge", product: "build-servers", plan: "bellows", cycle: billing.Annual, region: "fra"},
 		{name: "Igor Petrov", email: "igor@petrov.test", day: 74, shop: "pixelforge", product: "build-servers", plan: "anvil", cycle: billing.Monthly, region: "ams"},
 		{name: "Ayla Demir", email: "ayla@demirmods.test", ago: lately, shop: "pixelforge", product: "build-servers", plan: "anvil", cycle: billing.Monthly, region: "ams", existing: true, late: true, asked: true},
+		{name: "Casey Doyle", email: "casey@northguild.test", ago: 26, shop: "pixelforge", product: "block-worlds", plan: "guild", cycle: billing.Monthly, existing: true},
+		{name: "Mina Sato", email: "mina@latenightlan.test", ago: 1, shop: "pixelforge", product: "survival", plan: "fort", cycle: billing.Monthly, existing: true},
 		{name: "Ines Moreau", email: "ines@moreau.test", day: 7, shop: "ezscale", product: "cloud-servers", plan: "m", cycle: billing.Monthly, region: "fra", existing: true},
 		{name: "Karl Otto", email: "karl@otto.test", day: 33, shop: "ezscale", product: "cloud-servers", plan: "s", cycle: billing.Monthly, region: "fra"},
 		{name: "Marta Silva", email: "marta@silva.test", day: 69, shop: "ezscale", product: "cloud-servers", plan: "l", cycle: billing.Monthly, region: "ams"},
@@ -128,17 +132,22 @@ func History(ctx context.Context, e Engine, begins, now time.Time) error {
 		if err := e.Due(ctx); err != nil {
 			return err
 		}
-		paid, err := h.payInvoices(ctx)
+		done, err := h.payInvoices(ctx)
 		if err != nil {
 			return err
 		}
+		delivered, err := h.deliverByHand(ctx)
+		if err != nil {
+			return err
+		}
+		done += delivered
 		billed := at.Day() == 2 && day > 1
 		if billed {
 			if err := e.Bill(ctx); err != nil {
 				return fmt.Errorf("bill wholesale: %w", err)
 			}
 		}
-		if paid == 0 && !billed {
+		if done == 0 && !billed {
 			continue // nothing follows from this day
 		}
 		if err := e.Due(ctx); err != nil {
@@ -175,9 +184,11 @@ func (h *historian) buy(ctx context.Context, p purchase) error {
 	if err != nil {
 		return err
 	}
-	q, err := h.Checkout.Quote(ctx, db, checkout.Ask{AccountID: account, Items: []catalog.Picked{{
-		Product: p.product, Plan: p.plan, Cycle: p.cycle, Region: p.region, Image: "debian-13",
-	}}})
+	picked := catalog.Picked{Product: p.product, Plan: p.plan, Cycle: p.cycle, Region: p.region}
+	if p.region != "" { // a platform delivers it
+		picked.Image = "debian-13"
+	}
+	q, err := h.Checkout.Quote(ctx, db, checkout.Ask{AccountID: account, Items: []catalog.Picked{picked}})
 	if err != nil {
 		return err
 	}

@@ -108,9 +108,13 @@ func addPlan(ctx context.Context, tx *tenancy.Tx, product uuid.UUID, position in
 	if err != nil {
 		return err
 	}
-	_, err = tx.NewRaw(`INSERT INTO plans (id, product_id, slug, name, summary, facts, recommended, position, visibility, sku, created_at, changed_at)
-		VALUES (?, ?, ?, ?, ?, ?::jsonb, ?, ?, 'public', ?, ?, ?)`,
-		id, product, p.slug, p.name, p.summary, string(raw), p.recommended, position, bun.NullZero(p.sku), tx.Now(), tx.Now()).Exec(ctx)
+	delivery := ""
+	if p.sku == "" {
+		delivery = `{"by_hand": true}`
+	}
+	_, err = tx.NewRaw(`INSERT INTO plans (id, product_id, slug, name, summary, facts, recommended, position, visibility, sku, delivery, created_at, changed_at)
+		VALUES (?, ?, ?, ?, ?, ?::jsonb, ?, ?, 'public', ?, ?::jsonb, ?, ?)`,
+		id, product, p.slug, p.name, p.summary, string(raw), p.recommended, position, bun.NullZero(p.sku), bun.NullZero(delivery), tx.Now(), tx.Now()).Exec(ctx)
 	if err != nil {
 		return err
 	}
