@@ -1,10 +1,12 @@
 package wholesale
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -79,15 +81,35 @@ func later(ctx context.Context, tx *tenancy.CentralTx, of tenancy.ID, ref string
 // seen is a payment as the gateway knows it, with all that went back of it.
 type seen struct {
 	gateway.Payment
+	kept     string // how it was kept before the gateway was asked
 	refunds  []gateway.Refunded
 	disputes []gateway.Dispute
 }
 
+// errOvertaken: while the gateway was asked, somebody else booked what it said later.
+var errOvertaken = errors.New("another look at the payment was faster")
+
 // lookAt asks the gateway about a payment and books what is new. Where a shop says that it
-// happened, it must be its own.
-func (d *Desk) lookAt(ctx context.Context, ref string, says tenancy.ID) (string, error) {
+// happened, it must be its own. What was said before something newer was booked is not
+// booked any more, or a refund that failed would take money: it is asked anew.
+func (d *Desk) lookAt(ctx context.Context, ref string, says tenancy.ID) (outcome string, err error) {
+	for range 5 {
+		if outcome, err = d.lookOnce(ctx, ref, says); !errors.Is(err, errOvertaken) {
+			break
+		}
+	}
+	return outcome, err
+}
+
+func (d *Desk) lookOnce(ctx context.Context, ref string, says tenancy.ID) (string, error) {
 	p := seen{}
-	var err error
+	err := d.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) {
+		p.kept, err = d.keptAs(ctx, tx, ref)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
 	if p.Payment, err = d.Taker.Gateway.Payment(ctx, ref); errors.Is(err, gateway.ErrNotFound) {
 		return "the gateway knows it no more", nil
 	}
@@ -101,15 +123,8 @@ func (d *Desk) lookAt(ctx context.Context, ref string, says tenancy.ID) (string,
 	case p.State != gateway.Succeeded:
 		return string(p.State), nil
 	}
-	if o, ok := d.Taker.Gateway.(gateway.Overseer); ok {
-		if p.refunds, err = o.RefundsOf(ctx, p.Ref); err != nil {
-			return "", fmt.Errorf("collected payment %s: %w", ref, err)
-		}
-	}
-	if s, ok := d.Taker.Gateway.(gateway.Sharer); ok {
-		if p.disputes, err = s.DisputesOf(ctx, p.Ref); err != nil {
-			return "", fmt.Errorf("collected payment %s: %w", ref, err)
-		}
+	if err := d.wentBack(ctx, &p); err != nil {
+		return "", fmt.Errorf("collected payment %s: %w", ref, err)
 	}
 	var c change
 	err = d.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
@@ -123,6 +138,29 @@ func (d *Desk) lookAt(ctx context.Context, ref string, says tenancy.ID) (string,
 		return "", fmt.Errorf("book collected payment %s: %w", ref, err)
 	}
 	return c.outcome, nil
+}
+
+// wentBack asks what went back of a payment.
+func (d *Desk) wentBack(ctx context.Context, p *seen) (err error) {
+	if o, ok := d.Taker.Gateway.(gateway.Overseer); ok {
+		if p.refunds, err = o.RefundsOf(ctx, p.Ref); err != nil {
+			return err
+		}
+	}
+	if s, ok := d.Taker.Gateway.(gateway.Sharer); ok {
+		p.disputes, err = s.DisputesOf(ctx, p.Ref)
+	}
+	return err
+}
+
+// keptAs names the state in which a payment is kept, by the transaction that wrote its row;
+// empty: it is not.
+func (d *Desk) keptAs(ctx context.Context, tx *tenancy.CentralTx, ref string) (string, error) {
+	var wrote []string
+	if err := tx.NewRaw("SELECT xmin::text FROM collected_payments WHERE gateway = ? AND ref = ?", d.Taker.Code, ref).Scan(ctx, &wrote); err != nil {
+		return "", fmt.Errorf("read collected payment %s: %w", ref, err)
+	}
+	return strings.Join(wrote, ""), nil
 }
 
 // collectedFor is the reseller a payment was taken for; false: none.
@@ -154,6 +192,9 @@ func (d *Desk) keepCollected(ctx context.Context, tx *tenancy.CentralTx, of tena
 	if err := lockBalance(ctx, tx, of); err != nil {
 		return c, err
 	}
+	if kept, err := d.keptAs(ctx, tx, p.Ref); err != nil || kept != p.kept {
+		return c, cmp.Or(err, errOvertaken)
+	}
 	terms, err := collectionAt(ctx, tx, of, p.BegunAt)
 	if err != nil {
 		return c, err
@@ -167,11 +208,11 @@ func (d *Desk) keepCollected(ctx context.Context, tx *tenancy.CentralTx, of tena
 	if err != nil {
 		return c, err
 	}
-	was := row
 	moves, err := d.movesOf(ctx, tx, of, p, &row)
-	if err != nil || len(moves) == 0 && row == was {
-		return change{outcome: "known"}, err
+	if err != nil {
+		return c, err
 	}
+	// Also where nothing is new: who asked before finds that it was overtaken.
 	_, err = tx.NewRaw("UPDATE collected_payments SET refunded_minor = ?, withdrawn_minor = ?, disputes = nullif(?, '')::jsonb, changed_at = ? WHERE gateway = ? AND ref = ?",
 		row.RefundedMinor, row.WithdrawnMinor, row.Disputes, tx.Now(), d.Taker.Code, p.Ref).Exec(ctx)
 	if err != nil || len(moves) == 0 {

@@ -203,6 +203,69 @@ func TestMoneyGoesBack(t *testing.T) {
 	booksBalance(t, s.World)
 }
 
+// meanwhile is Stripe's account; what it answers is read, and then something else happens
+// before anybody has booked it.
+type meanwhile struct {
+	*stripe.Gateway
+	happens func()
+}
+
+func (m *meanwhile) DisputesOf(ctx context.Context, ref string) ([]gateway.Dispute, error) {
+	all, err := m.Gateway.DisputesOf(ctx, ref)
+	if does := m.happens; does != nil {
+		m.happens = nil
+		does()
+	}
+	return all, err
+}
+
+// TestOldNewsAreNotBooked: while one process still holds what Stripe said, another books
+// what it said later.
+func TestOldNewsAreNotBooked(t *testing.T) {
+	s := openTill(t)
+	ctx := t.Context()
+	s.collects(s.A)
+	ref := s.pays(s.A, 10000)
+	s.tells(s.A, ref)
+	must(t, s.d.BookCollected(ctx))
+	const net = 10000 - 315
+	s.held(s.A, net)
+	there := &meanwhile{Gateway: s.d.Taker.Gateway.(*stripe.Gateway)}
+	s.d.Taker.Gateway = there
+	book := func() {
+		t.Helper()
+		s.Clock.Advance(time.Second)
+		s.tells(s.A, ref)
+		must(t, s.d.BookCollected(ctx))
+	}
+	refunded := func(want int64) {
+		t.Helper()
+		if got := count(t, s.World, "SELECT refunded_minor FROM central.collected_payments"); got != want {
+			t.Errorf("%d went back, want %d", got, want)
+		}
+	}
+	_, err := s.lab.RefundByHand(ref, 4000)
+	must(t, err)
+	there.happens = func() {
+		_, err := s.lab.RefundByHand(ref, 1000)
+		must(t, err)
+		book()
+	}
+	book()
+	s.held(s.A, net-5000)
+	refunded(5000)
+	refused, err := s.lab.RefundByHand(ref, 300)
+	must(t, err)
+	there.happens = func() { // the customer's bank sends it back before it is booked
+		must(t, s.lab.SetRefund(refused, "failed"))
+		book()
+	}
+	book()
+	s.held(s.A, net-5000)
+	refunded(5000)
+	booksBalance(t, s.World)
+}
+
 // TestAnInvoiceIsSetOff: what was collected pays the wholesale invoice within the run, also
 // what is held back; the card is charged for the rest alone. A reseller who pays ahead is
 // not asked to top up while it covers the month.

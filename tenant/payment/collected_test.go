@@ -3,8 +3,12 @@ package payment_test
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/billing/gateway"
@@ -172,6 +176,84 @@ func TestThePlatformTakesPayments(t *testing.T) {
 		t.Errorf("the other shop has %d payments", n)
 	}
 	s.balanced()
+}
+
+// bank is the customer's word at the page of their bank.
+func (s *till) bank(clientSecret, answer string) {
+	s.t.Helper()
+	id, _, _ := strings.Cut(clientSecret, "_secret_")
+	c := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := c.PostForm(s.url+"/authenticate/"+id, url.Values{"client_secret": {clientSecret}, "answer": {answer}})
+	if err != nil || res.StatusCode != http.StatusSeeOther {
+		s.t.Fatalf("the bank's page: %+v %v", res, err)
+	}
+	_ = res.Body.Close()
+}
+
+// TestABankAsksOnTheSharedAccount: nothing has come before the customer has confirmed, and
+// nothing when they do not; a card that was set up with its owner renews without them, one
+// whose bank always asks waits for them.
+func TestABankAsksOnTheSharedAccount(t *testing.T) {
+	c, ctx := openCollecting(t), t.Context()
+	for _, test := range []struct {
+		s      *till
+		card   string
+		renews bool
+	}{{c.a, "4000002500003155", true}, {c.b, "4000002760003184", false}} {
+		s := test.s
+		begin := func(inv uuid.UUID, method *uuid.UUID) (payment.Payment, string) {
+			t.Helper()
+			p, gp, err := s.desk.Begin(ctx, s.db, payment.BeginRequest{InvoiceID: inv, Gateway: payment.Platform, MethodID: method, Save: true, OnSession: true, ReturnURL: "https://shop.example/client/payments/{payment}"})
+			if err != nil || p.State != gateway.RequiresAction {
+				t.Fatalf("%+v %+v %v", p, gp, err)
+			}
+			return p, gp.ClientSecret
+		}
+		is := func(p payment.Payment, want gateway.State, told int) gateway.Payment {
+			t.Helper()
+			p, gp, err := s.desk.Refresh(ctx, s.db, p.ID)
+			if err != nil || p.State != want || s.toldPlatform() != told {
+				t.Fatalf("%s: %+v %+v %v, told %d, want %s and %d", test.card, p, gp, err, s.toldPlatform(), want, told)
+			}
+			return gp
+		}
+		_, before := c.lab.Taken("sk_test_platform")
+		first := s.issue("first")
+		p, secret := begin(first.ID, nil)
+		s.enterWith("pk_test_platform", secret, test.card)
+		if gp := is(p, gateway.RequiresAction, 0); gp.ActionURL == "" {
+			t.Errorf("%s: the customer is sent nowhere: %+v", test.card, gp)
+		}
+		s.bank(secret, "refuse")
+		if gp := is(p, gateway.RequiresAction, 0); gp.Decline == nil {
+			t.Errorf("%s: who refuses is told nothing: %+v", test.card, gp)
+		}
+		if _, taken := c.lab.Taken("sk_test_platform"); taken != before || s.invoice(first.ID).State != "open" {
+			t.Errorf("%s: %d payments were taken", test.card, taken-before)
+		}
+		s.enterWith("pk_test_platform", secret, test.card)
+		s.bank(secret, "confirm")
+		is(p, gateway.Succeeded, 1)
+
+		renewal := s.issue("renewal")
+		if err := s.desk.Charge(ctx, s.db, payment.ChargeJob{InvoiceID: renewal.ID, Try: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if !test.renews {
+			tried := s.payments(payment.Filter{})[0]
+			if inv := s.invoice(renewal.ID); inv.State != "open" || tried.DeclineCode != "authentication_required" || s.toldPlatform() != 1 {
+				t.Errorf("%+v %+v, told %d", inv, tried, s.toldPlatform())
+			}
+			kept := uuid.MustParse(scan[string](s, "SELECT default_method_id::text FROM accounts"))
+			p, secret = begin(renewal.ID, &kept)
+			s.bank(secret, "confirm")
+			is(p, gateway.Succeeded, 2)
+		}
+		if inv := s.invoice(renewal.ID); inv.State != "paid" || s.toldPlatform() != 2 {
+			t.Errorf("%s: %+v, told %d", test.card, inv, s.toldPlatform())
+		}
+		s.balanced()
+	}
 }
 
 // TestNoShopReachesAnothersPayments in the account they share: a card, a customer or a

@@ -7,6 +7,7 @@ package stripelab
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -123,31 +124,60 @@ func (l *Lab) Calls(call string) int {
 // is connected, its id, came to, less what was given
 // back and what banks withdrew, in minor units by currency; Charged is how many there were.
 func (l *Lab) Taken(secretKey string) (minor map[string]int64, charged int) {
+	minor = map[string]int64{}
+	for _, f := range l.Facts(secretKey) {
+		minor[f.Currency] += f.Minor
+		if f.Kind == "payment" {
+			charged++
+		}
+	}
+	return minor, charged
+}
+
+// Fact is one thing that moved the balance of an account.
+type Fact struct {
+	Kind     string            // payment, refund or dispute
+	Ref      string            // its own id
+	Payment  string            // the id of the payment it is about
+	Meta     map[string]string // that payment's
+	Currency string
+	Minor    int64 // less than nothing: it went back; of a dispute what all its moves come to
+}
+
+// Facts are all that moved the balance of an account, named as for Taken.
+func (l *Lab) Facts(secretKey string) (all []Fact) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	minor = map[string]int64{}
 	for _, a := range l.accounts {
 		if a.secret != secretKey && a.id != secretKey {
 			continue
 		}
+		add := func(kind, ref, payment, currency string, minor int64) {
+			f := Fact{Kind: kind, Ref: ref, Payment: payment, Currency: currency, Minor: minor}
+			if i := a.intents[payment]; i != nil {
+				f.Meta = maps.Clone(i.meta)
+			}
+			all = append(all, f)
+		}
 		for _, i := range a.intents {
 			if !i.setup && i.status == succeeded {
-				minor[i.currency] += i.amount
-				charged++
+				add("payment", i.id, i.id, i.currency, i.amount)
 			}
 		}
 		for _, r := range a.refunds {
 			if r.status == succeeded {
-				minor[r.currency] -= r.amount
+				add("refund", r.id, r.intent, r.currency, -r.amount)
 			}
 		}
 		for _, d := range a.disputes {
+			var moved int64
 			for _, m := range d.moves {
-				minor[d.currency] += m
+				moved += m
 			}
+			add("dispute", d.id, d.intent, d.currency, moved)
 		}
 	}
-	return minor, charged
+	return all
 }
 
 // Handler serves the API, the bank's page and the script.

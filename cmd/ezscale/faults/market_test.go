@@ -47,6 +47,7 @@ var tester = audit.Origin{Actor: audit.System("test")}
 type market struct {
 	*house
 	cards      *stripelab.Lab
+	own        *stripe.Gateway // the platform's account
 	cardsURL   string
 	servers    *lab.Lab
 	clock      *tenancytest.Clock
@@ -67,12 +68,13 @@ type market struct {
 
 // shop is one reseller of the market.
 type shop struct {
-	m      *market
-	who    tenancy.Tenant
-	db     *tenancy.DB // in the past
-	site   string
-	secret string
-	public string
+	m       *market
+	who     tenancy.Tenant
+	db      *tenancy.DB // in the past
+	site    string
+	gateway string
+	secret  string // of the account its payments are in
+	public  string
 }
 
 // The keys of the platform's own account at Stripe.
@@ -103,8 +105,14 @@ func newMarket(t *testing.T, over int, environ ...string) *market {
 	m.servers.AddToken("good")
 	servers := httptest.NewServer(m.servers.Handler())
 	t.Cleanup(servers.Close)
+	m.cards.AddAccount(ownSecret, ownPublic)
+	var err error
+	m.own, err = stripe.New(stripe.Config{SecretKey: ownSecret, PublishableKey: ownPublic, APIURL: m.cardsURL, Shop: "platform", HTTP: &http.Client{Timeout: 12 * time.Second}})
+	must(t, err)
+	signs, err := m.own.Listen(t.Context(), "http://partners.localhost/hooks/stripe")
+	must(t, err)
 	m.house = newHouse(t, append([]string{"EZSCALE_STRIPE_API_URL=" + cards.URL, "EZSCALE_STRIPE_JS_URL=" + cards.URL + "/v3/", "EZSCALE_EGRESS_ALLOW=127.0.0.0/8",
-		"EZSCALE_STRIPE_SECRET_KEY=" + ownSecret, "EZSCALE_STRIPE_PUBLISHABLE_KEY=" + ownPublic}, environ...)...)
+		"EZSCALE_STRIPE_SECRET_KEY=" + ownSecret, "EZSCALE_STRIPE_PUBLISHABLE_KEY=" + ownPublic, "EZSCALE_STRIPE_WEBHOOK_SECRET=" + signs}, environ...)...)
 	m.hooksReach = func() int { return m.first.http }
 	m.open()
 	m.supply(servers.URL)
@@ -126,10 +134,7 @@ func (m *market) open() {
 	must(m.t, err)
 	m.t.Cleanup(central.Close)
 	m.central = central
-	m.cards.AddAccount(ownSecret, ownPublic)
-	own, err := stripe.New(stripe.Config{SecretKey: ownSecret, PublishableKey: ownPublic, APIURL: m.cardsURL, Shop: "platform", HTTP: &http.Client{Timeout: 12 * time.Second}})
-	must(m.t, err)
-	m.wholesale = &wholesale.Desk{Central: central, Mail: mail.NewOutbox(m.ring), Taker: &wholesale.Taker{Code: stripe.Code, Gateway: own}}
+	m.wholesale = &wholesale.Desk{Central: central, Mail: mail.NewOutbox(m.ring), Taker: &wholesale.Taker{Code: stripe.Code, Gateway: m.own}}
 	m.platforms = &platform.Registry{
 		Central: central, Keys: m.ring, Prices: pricesAt{}, PlainHTTP: true,
 		Client: egress.Client(egress.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Timeout: 20 * time.Second}),
@@ -139,7 +144,7 @@ func (m *market) open() {
 	}
 	outbox := mail.NewOutbox(m.ring)
 	m.orders = &checkout.Desk{Offers: offered{m.platforms}, Supply: supplied{m.platforms}, Mail: outbox}
-	m.payments = &payment.Desk{Gateways: cardsOnly{m.cardsURL}, Keys: m.ring}
+	m.payments = &payment.Desk{Gateways: cardsOnly{m.cardsURL}, Keys: m.ring, Collector: collects{m.wholesale}}
 	m.renewals = &renewal.Desk{Mail: outbox}
 	m.hosts = &hosting.Desk{Platforms: m.platforms, Keys: m.ring, Mail: outbox}
 	hasher, err := identity.NewPasswords(1)
@@ -148,13 +153,19 @@ func (m *market) open() {
 	must(m.t, err)
 }
 
-// The four below are what cmd/ezscale puts between the parts, with one gateway.
+// The five below are what cmd/ezscale puts between the parts, with one gateway.
 type (
 	pricesAt  struct{}
 	offered   struct{ all *platform.Registry }
 	supplied  struct{ all *platform.Registry }
 	cardsOnly struct{ url string }
+	collects  struct{ desk *wholesale.Desk }
 )
+
+func (c collects) CollectionFor(ctx context.Context, of tenancy.ID) (payment.CollectionTerms, bool, error) {
+	t, err := c.desk.CollectionTerms(ctx, of)
+	return payment.CollectionTerms{Fee: t.Fee, Currency: t.Currency, HoldDays: t.HoldDays}, t.Allowed, err
+}
 
 func (pricesAt) Prices(ctx context.Context, tx *tenancy.CentralTx, tenant tenancy.ID) (map[string]platform.Price, error) {
 	listed, err := wholesale.PricesAt(ctx, tx, tenant, "", tx.Now())
@@ -195,7 +206,11 @@ func (s supplied) Free(ctx context.Context, tenant tenancy.ID, key string) error
 }
 
 func (c cardsOnly) Open(code string, s payment.Settings) (gateway.Gateway, error) {
-	if code != stripe.Code {
+	switch code {
+	case payment.Platform:
+		return stripe.NewShared(stripe.Config{SecretKey: ownSecret, PublishableKey: ownPublic, APIURL: c.url, Shop: s.Tenant.String(), HTTP: &http.Client{Timeout: 12 * time.Second}}, s.Secret["currency"])
+	case stripe.Code:
+	default:
 		return nil, fmt.Errorf("gateway %q: %w", code, gateway.ErrUnsupported)
 	}
 	return stripe.New(stripe.Config{
@@ -213,6 +228,8 @@ func (m *market) supply(serversURL string) {
 	must(m.t, m.wholesale.SaveSKU(ctx, wholesale.SKU{Code: "vps-1", Type: "vps", Name: "VPS 1", Kind: wholesale.Service, Unit: "month", Spec: spec, State: "active"}, tester))
 	must(m.t, m.wholesale.SetPrice(ctx, wholesale.NewPrice{SKU: "vps-1", Currency: "EUR", Price: "2.40", From: from}, tester))
 	must(m.t, m.wholesale.SetTier(ctx, wholesale.NewTier{Tier: "starter", Name: "Starter", Fee: "19.00", Percent: "5", Currency: "EUR", From: from}, tester))
+	// What the platform takes for a shop is to be more than the shop owes it.
+	must(m.t, m.wholesale.SetTier(ctx, wholesale.NewTier{Tier: "small", Name: "Small", Fee: "1.00", Percent: "5", Currency: "EUR", From: from}, tester))
 	var err error
 	m.platform, err = m.platforms.Connect(ctx, platform.Form{Name: "VirtFusion", Driver: "virtfusion", BaseURL: serversURL, Token: "good"}, tester)
 	must(m.t, err)
@@ -234,16 +251,21 @@ func (m *market) months() (all []string) {
 	return all
 }
 
-// furnish lets a reseller sell servers for cards.
+// furnish lets a reseller sell servers for cards: alpha with an account of its own, and
+// for beta the platform takes them.
 func (m *market) furnish(who tenancy.Tenant) *shop {
 	m.t.Helper()
 	ctx := m.t.Context()
-	s := &shop{m: m, who: who, site: "http://" + who.Slug + ".localhost", secret: "sk_test_" + who.Slug, public: "pk_test_" + who.Slug}
+	s := &shop{m: m, who: who, site: "http://" + who.Slug + ".localhost", gateway: stripe.Code}
+	tier := "starter"
+	if who.Slug == "beta" {
+		s.gateway, tier = payment.Platform, "small"
+	}
 	pool, err := tenancy.Open(ctx, tenancy.Config{DSN: m.pg.DSN("ezscale"), Password: m.ring.DerivePassword, Lanes: lanes, ConnsPerLane: 2, Clock: m.clock.Now})
 	must(m.t, err)
 	m.t.Cleanup(pool.Close)
 	s.db = pool.Bind(who)
-	must(m.t, m.wholesale.SetTerms(ctx, who.ID, wholesale.NewTerms{Tier: "starter", Currency: "EUR", From: m.opened()}, tester))
+	must(m.t, m.wholesale.SetTerms(ctx, who.ID, wholesale.NewTerms{Tier: tier, Currency: "EUR", From: m.opened()}, tester))
 	card, err := m.wholesale.AddCard(ctx, who.ID, s.site+"/back")
 	must(m.t, err)
 	must(m.t, m.enter(ownPublic, card.ClientSecret))
@@ -253,9 +275,7 @@ func (m *market) furnish(who tenancy.Tenant) *shop {
 	terms := settings.DefaultBilling()
 	terms.Company, terms.Line1, terms.Postcode, terms.City, terms.Country = who.Name+" Ltd", "Road 1", "10115", "Berlin", "DE"
 	must(m.t, settings.SaveBilling(ctx, s.db, terms, tester))
-	m.cards.AddAccount(s.secret, s.public)
-	must(m.t, m.payments.SaveGateway(ctx, s.db, payment.Change{Code: stripe.Code, On: true, Public: map[string]string{"publishable_key": s.public}, Secret: map[string]string{"secret_key": s.secret}}, tester))
-	must(m.t, m.payments.ListenTo(ctx, s.db, stripe.Code, s.site+"/hooks/stripe", tester))
+	s.takes()
 	must(m.t, s.db.Update(ctx, func(tx *tenancy.Tx) error {
 		for _, q := range []string{
 			`INSERT INTO products (id, slug, type, name, summary, position, visibility, created_at, changed_at) VALUES ('00000000-0000-7000-8000-000000000001', 'vps', 'vps', 'VPS', '', 1, 'public', now(), now())`,
@@ -270,6 +290,22 @@ func (m *market) furnish(who tenancy.Tenant) *shop {
 		return tx.TouchSite(ctx, "")
 	}))
 	return s
+}
+
+// takes has a shop take cards.
+func (s *shop) takes() {
+	m, ctx := s.m, s.m.t.Context()
+	m.t.Helper()
+	if s.gateway == payment.Platform {
+		s.secret, s.public = ownSecret, ownPublic
+		must(m.t, m.wholesale.SetCollectionTerms(ctx, s.who.ID, wholesale.NewCollectionTerms{Allowed: true, Percent: "2.9", Fixed: "0.25", HoldDays: "0"}, tester))
+		must(m.t, m.payments.BeginCollection(ctx, s.db, tester))
+		return
+	}
+	s.secret, s.public = "sk_test_"+s.who.Slug, "pk_test_"+s.who.Slug
+	m.cards.AddAccount(s.secret, s.public)
+	must(m.t, m.payments.SaveGateway(ctx, s.db, payment.Change{Code: stripe.Code, On: true, Public: map[string]string{"publishable_key": s.public}, Secret: map[string]string{"secret_key": s.secret}}, tester))
+	must(m.t, m.payments.ListenTo(ctx, s.db, stripe.Code, s.site+"/hooks/stripe", tester))
 }
 
 // customer is somebody with an account of their own.
@@ -311,7 +347,7 @@ func (s *shop) sold(c customer) checkout.Order {
 	must(m.t, err)
 	o, err := m.orders.Place(ctx, s.db, checkout.PlaceRequest{QuoteID: q.ID, AccountID: c.account, PersonID: c.person, By: audit.Origin{Actor: audit.Actor{Kind: "customer", ID: c.person.String(), Name: "Ada"}}})
 	must(m.t, err)
-	p, gp, err := m.payments.Begin(ctx, s.db, payment.BeginRequest{InvoiceID: *o.InvoiceID, Gateway: stripe.Code, Save: true, OnSession: true, ReturnURL: s.site + "/back"})
+	p, gp, err := m.payments.Begin(ctx, s.db, payment.BeginRequest{InvoiceID: *o.InvoiceID, Gateway: s.gateway, Save: true, OnSession: true, ReturnURL: s.site + "/back"})
 	must(m.t, err)
 	must(m.t, s.enter(gp.ClientSecret))
 	if p, _, err = m.payments.Refresh(ctx, s.db, p.ID); err != nil || p.State != gateway.Succeeded {
