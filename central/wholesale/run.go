@@ -176,6 +176,7 @@ func (r *run) everybody(ctx context.Context) error {
 		if err := r.bill(ctx, some); err != nil {
 			return err
 		}
+		clear(some) // their lines are written, and would be held to the end of the run
 	}
 	return nil
 }
