@@ -69,6 +69,7 @@ const (
 	ServiceReady     = "service_ready"
 	ServiceFailed    = "service_failed"  // to the reseller's team
 	ServiceByHand    = "service_by_hand" // to the reseller's team: what is to be done
+	AddonBought      = "addon_bought"    // to the reseller's team: what was bought once
 	ServiceSuspended = "service_suspended"
 	ServiceReleased  = "service_released"
 	ServiceGone      = "service_gone"
@@ -108,6 +109,7 @@ var Templates = map[string][]string{
 	ServiceReady:     {"name", "service", "address", "link"},
 	ServiceFailed:    {"name", "service", "customer", "problem", "link"},
 	ServiceByHand:    {"name", "service", "customer", "task", "link"}, // task: deliver it
+	AddonBought:      {"name", "service", "customer", "what", "link"}, // what: "We move you: 2"; link: /manage/subscriptions/…
 	ServiceSuspended: {"name", "service", "reason", "link"},
 	ServiceReleased:  {"name", "service", "link"},
 	ServiceGone:      {"name", "service", "reason", "link"},

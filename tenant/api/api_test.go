@@ -63,12 +63,15 @@ func (c *counter) Take(_ context.Context, key string, perMinute int) (api.Allowa
 	return api.Allowance{OK: c.seen[key] <= c.allow, Limit: perMinute, Remaining: max(c.allow-c.seen[key], 0), Reset: time.Minute, Again: 3 * time.Second}, nil
 }
 
-func newLab(t *testing.T) *lab {
+func newLab(t *testing.T, with ...func(*api.API)) *lab {
 	t.Helper()
 	w, count := tenancytest.NewCounted(t)
 	l := &lab{World: w, count: count, t: t, limits: &counter{allow: 1000, seen: map[string]int{}}}
 	l.slices = slicesOf(t)
 	a := &api.API{Limits: l.limits, Slices: l.slices}
+	for _, set := range with {
+		set(a)
+	}
 	a.PDF = func(_ context.Context, _ *tenancy.DB, d document.Document) ([]byte, string, error) {
 		return []byte("%PDF-1.7 " + d.Number), d.Number + ".pdf", nil
 	}

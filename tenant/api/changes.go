@@ -15,10 +15,10 @@ import (
 )
 
 type changeLine struct {
-	Text       string    `json:"text"`
-	PeriodFrom time.Time `json:"period_from"`
-	PeriodTo   time.Time `json:"period_to"`
-	Net        amount    `json:"net"`
+	Text       string     `json:"text"`
+	PeriodFrom *time.Time `json:"period_from"`
+	PeriodTo   *time.Time `json:"period_to"`
+	Net        amount     `json:"net"`
 }
 
 type changeQuote struct {
@@ -30,7 +30,7 @@ type changeQuote struct {
 	Options        map[string]string `json:"options"`
 	AtRenewal      bool              `json:"at_renewal"`
 	From           time.Time         `json:"from"`    // when the new terms begin
-	NextAt         time.Time         `json:"next_at"` // begin of the first period still to be paid
+	NextAt         *time.Time        `json:"next_at"` // begin of the first period still to be paid
 	Lines          []changeLine      `json:"lines"`
 	Net            amount            `json:"net"` // today
 	Tax            amount            `json:"tax"`
@@ -49,7 +49,7 @@ type changeQuote struct {
 func (c call) changeOf(q renewal.ChangeQuote) changeQuote {
 	out := changeQuote{
 		ID: q.ID, SubscriptionID: q.SubscriptionID, Plan: q.Terms.Picked.Product + "/" + q.Terms.Picked.Plan, Label: q.Terms.Label, Cycle: string(q.Terms.Cycle),
-		Options: q.Terms.Picked.Options, AtRenewal: q.Price.AtRenewal, From: q.Price.From.UTC(), NextAt: q.Price.NextAt.UTC(), Lines: []changeLine{},
+		Options: q.Terms.Picked.Options, AtRenewal: q.Price.AtRenewal, From: q.Price.From.UTC(), NextAt: moment(q.Price.NextAt), Lines: []changeLine{},
 		Net: amountOf(q.Net), Tax: amountOf(q.Tax), Taxes: []tax{}, Total: amountOf(q.Total), Back: amountOf(q.Back), Returns: string(q.Price.Return),
 		Forfeited: amountOf(q.Price.Forfeited), Price: amountOf(q.Amount), ExpiresAt: q.ExpiresAt.UTC(), AcceptedAt: moment(q.AcceptedAt),
 	}
@@ -57,7 +57,7 @@ func (c call) changeOf(q renewal.ChangeQuote) changeQuote {
 		out.Options = map[string]string{}
 	}
 	for _, l := range q.Price.Lines {
-		out.Lines = append(out.Lines, changeLine{l.Text, l.Period.From.UTC(), l.Period.To.UTC(), amountOf(l.Net)})
+		out.Lines = append(out.Lines, changeLine{l.Text, moment(l.Period.From), moment(l.Period.To), amountOf(l.Net)})
 	}
 	for _, t := range q.Taxes {
 		out.Taxes = append(out.Taxes, tax{t.Label, t.Note, amountOf(t.Amount)})
@@ -81,12 +81,13 @@ func (a *API) quoteChange(c call) (int, any, error) {
 		Options map[string]string `json:"options"`
 		Prepay  int               `json:"prepay"`
 		BillDay bool              `json:"bill_day"`
+		Buy     map[string]string `json:"buy"`
 	}
 	if err := decode(c, &in); err != nil {
 		return 0, nil, err
 	}
 	plan := in.Plan[strings.LastIndexByte(in.Plan, '/')+1:] // of the same product
-	q, err := a.Renewal.QuoteChange(c.ctx(), c.db, renewal.ChangeAsk{SubscriptionID: id, AccountID: c.caller.AccountID, Plan: plan, Cycle: billing.Cycle(in.Cycle), Options: in.Options, Prepay: in.Prepay, ToBillDay: in.BillDay})
+	q, err := a.Renewal.QuoteChange(c.ctx(), c.db, renewal.ChangeAsk{SubscriptionID: id, AccountID: c.caller.AccountID, Plan: plan, Cycle: billing.Cycle(in.Cycle), Options: in.Options, Prepay: in.Prepay, ToBillDay: in.BillDay, Buy: in.Buy})
 	if err != nil {
 		return 0, nil, err
 	}

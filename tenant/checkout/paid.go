@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -110,6 +111,9 @@ func (d *Desk) deliver(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 			return err
 		}
 	}
+	if err := d.tellOnce(ctx, tx, o); err != nil {
+		return err
+	}
 	delivered := 0
 	for _, x := range o.Items {
 		if x.SKU == "" && !x.ByHand {
@@ -130,6 +134,28 @@ func (d *Desk) deliver(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 	_, err := tx.NewRaw("UPDATE orders SET state = ?, paid_at = ?, changed_at = ? WHERE id = ?", o.State, o.PaidAt, o.ChangedAt, o.ID).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("mark order %s paid: %w", o.ID, err)
+	}
+	return nil
+}
+
+// tellOnce writes to the team what an order holds that is charged once. What begins with a
+// trial is not paid yet.
+func (d *Desk) tellOnce(ctx context.Context, tx *tenancy.Tx, o *Order) error {
+	for _, x := range o.Items {
+		if len(x.Once) == 0 || x.Trial != nil {
+			continue
+		}
+		s, err := renewal.Get(ctx, tx, x.SubscriptionID)
+		if err != nil {
+			return err
+		}
+		what := make([]string, len(x.Once))
+		for i, it := range x.Once {
+			what[i] = it.Label
+		}
+		if err := renewal.TellExtras(ctx, tx, d.Mail, s, o.ID.String(), strings.Join(what, ", ")); err != nil {
+			return err
+		}
 	}
 	return nil
 }

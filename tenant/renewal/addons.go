@@ -17,7 +17,11 @@ type Addon struct {
 	Most  int           // may be had
 	Step  int           // are added at once
 	Price billing.Money // of one step a cycle, before tax
+	Once  bool          // it is charged once, and then not had: see ChangeAsk.Buy
 }
+
+// Single reports whether there is one or none of it.
+func (a Addon) Single() bool { return a.Most == a.Step }
 
 // More is the number after one step is added; 0: no more can be.
 func (a Addon) More() int {
@@ -28,18 +32,22 @@ func (a Addon) More() int {
 }
 
 // Addons are what can be added to a subscription: what is sold with its plan and can be
-// paid in its currency and cycle, and what it has of those.
+// paid in its currency and cycle, and what it has of those; and what can be bought for it
+// that is charged once.
 func Addons(ctx context.Context, tx *tenancy.Tx, s Subscription) ([]Addon, error) {
-	if s.Cycle.Months() == 0 {
-		return nil, nil
-	}
 	plan, err := catalog.ByID(ctx, tx, s.PlanID)
 	if err != nil {
 		return nil, err
 	}
 	var all []Addon
 	for _, o := range plan.Options {
-		if o.Kind != catalog.Addon || len(o.Choices) != 1 {
+		if len(o.Choices) != 1 || o.Kind != catalog.Once && (o.Kind != catalog.Addon || s.Cycle.Months() == 0) {
+			continue
+		}
+		if o.Kind == catalog.Once {
+			if price, sold := o.Choices[0].Price(s.Amount.Currency, catalog.OneTime); sold && price.Minor > 0 && o.Visibility == catalog.Shown {
+				all = append(all, Addon{Code: o.Code, Label: o.Label, Help: o.Help, Most: o.Maximum, Step: o.Step, Price: price, Once: true})
+			}
 			continue
 		}
 		a := Addon{Code: o.Code, Label: o.Label, Help: o.Help, Most: o.Maximum, Step: o.Step}

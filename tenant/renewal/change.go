@@ -59,6 +59,7 @@ type Change struct {
 	Placed    bool                  `json:"placed,omitempty"` // what is paid is changed; the service is not yet
 	Cycles    int                   `json:"cycles,omitempty"` // that are paid ahead; nothing else changes
 	Move      *Move                 `json:"move,omitempty"`   // to the bill day; nothing else changes
+	Bought    []Item                `json:"bought,omitempty"` // and charged once; nothing else changes
 }
 
 // ChangeJob has a change put in place that is paid or whose time has come.
@@ -220,6 +221,9 @@ func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) erro
 	if s.Change.Move != nil {
 		return d.appliedMove(ctx, tx, s)
 	}
+	if len(s.Change.Bought) > 0 {
+		return d.appliedExtras(ctx, tx, s)
+	}
 	c, was := *s.Change, s.Label+" runs as it was ordered."
 	if !c.Placed {
 		was = changeWords(s, c.Terms)
@@ -359,6 +363,8 @@ func drop(ctx context.Context, tx *tenancy.Tx, s *Subscription) (bool, error) {
 		text = c.Terms.Label + " is not paid ahead."
 	case c.Move != nil:
 		text = c.Terms.Label + " keeps its own day."
+	case len(c.Bought) > 0:
+		text = BoughtWords(c.Bought) + " was not bought for " + c.Terms.Label + "."
 	}
 	return true, tell(ctx, tx, *s, "change_dropped/"+c.QuoteID.String(), text, true)
 }

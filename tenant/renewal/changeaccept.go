@@ -44,7 +44,7 @@ func (d *Desk) AcceptChange(ctx context.Context, db *tenancy.DB, id, account uui
 		if !tx.Now().Before(q.ExpiresAt) {
 			return fault.New(fault.Gone, "change.quote_expired", "This offer has expired. Please look at the new one and confirm it.")
 		}
-		c, err := readChanging(ctx, tx, q.SubscriptionID, account, true)
+		c, err := q.Ask.read(ctx, tx, account, true)
 		if err != nil {
 			return err
 		}
@@ -75,10 +75,11 @@ func (c changing) unchanged(ctx context.Context, tx *tenancy.Tx, offers []catalo
 
 func (d *Desk) accept(ctx context.Context, tx *tenancy.Tx, c changing, q *ChangeQuote, by audit.Origin) error {
 	s := c.s
-	s.Change = &Change{QuoteID: q.ID, State: ChangeApplying, At: q.At, Asked: q.At, Terms: q.Terms, Restarts: q.Price.Restarts, Cycles: q.Ask.Prepay, Move: q.Move}
-	// An invoice for the next period that nobody has paid would be of the old price.
-	if err := takeBackNext(ctx, tx, &s); err != nil {
-		return err
+	s.Change = &Change{QuoteID: q.ID, State: ChangeApplying, At: q.At, Asked: q.At, Terms: q.Terms, Restarts: q.Price.Restarts, Cycles: q.Ask.Prepay, Move: q.Move, Bought: q.Bought}
+	if len(q.Bought) == 0 { // an invoice for the next period that nobody has paid would be of the old price
+		if err := takeBackNext(ctx, tx, &s); err != nil {
+			return err
+		}
 	}
 	if q.Terms.PlanID != s.PlanID {
 		p, _ := catalog.Find(c.plans, q.Terms.Picked.Path())
@@ -118,6 +119,8 @@ func (d *Desk) accept(ctx context.Context, tx *tenancy.Tx, c changing, q *Change
 	switch {
 	case q.Ask.Prepay > 0:
 		text = s.Label + " is to be paid ahead until " + s.date(q.Price.NextAt) + "."
+	case len(q.Bought) > 0:
+		text = BoughtWords(q.Bought) + " was ordered for " + s.Label + "."
 	case q.Move != nil:
 		text = s.Label + " is to renew on the " + billing.Ordinal(q.Move.To.In(s.Zone()).Day()) + " of the month."
 	case q.Price.AtRenewal:
@@ -174,7 +177,7 @@ func unpaidUsage(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (number stri
 // invoiceChange makes the invoice of a change and has the saved method charged.
 func (d *Desk) invoiceChange(ctx context.Context, tx *tenancy.Tx, s *Subscription, q *ChangeQuote) error {
 	lapses := tx.Now().Add(changeLapses)
-	if end := s.Period.To; end.Before(lapses) {
+	if end := s.Period.To; !end.IsZero() && end.Before(lapses) {
 		lapses = end
 	}
 	if lapses.Sub(tx.Now()) < closeToRenewal {

@@ -155,6 +155,9 @@ func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Of
 	if a.ToBillDay {
 		return c.move(ctx, tx, a, at)
 	}
+	if len(a.Buy) > 0 {
+		return c.buy(ctx, tx, a, at)
+	}
 	got, err := c.target(offers, a)
 	if err != nil {
 		return ChangeQuote{}, err
@@ -202,7 +205,11 @@ func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Of
 func (q ChangeQuote) lines() []billing.Line {
 	var all []billing.Line
 	for _, l := range q.Price.Lines {
-		all = append(all, billing.Line{Kind: l.Part.Kind, SubscriptionID: q.SubscriptionID.String(), Description: l.Text, Period: l.Period, Quantity: 1, Unit: l.Net, Net: l.Net})
+		line := billing.Line{Kind: l.Part.Kind, SubscriptionID: q.SubscriptionID.String(), Description: l.Text, Period: l.Period, Quantity: 1, Unit: l.Net, Net: l.Net}
+		if n := l.Part.Quantity; len(q.Bought) > 0 && n > 1 { // as the order's invoice has it
+			line.Quantity, line.Unit.Minor = n, l.Net.Minor/n
+		}
+		all = append(all, line)
 	}
 	return all
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,8 +27,17 @@ type ChangeAsk struct {
 	Plan           string    // of the same product
 	Cycle          billing.Cycle
 	Options        map[string]string
-	Prepay         int  // instead: so many cycles paid ahead
-	ToBillDay      bool `json:",omitempty"` // instead: moved to the account's bill day
+	Prepay         int               // instead: so many cycles paid ahead
+	ToBillDay      bool              `json:",omitempty"` // instead: moved to the account's bill day
+	Buy            map[string]string `json:",omitempty"` // instead: add-ons that are charged once, by code how many
+}
+
+// read reads the subscription with all that the ask depends on.
+func (a ChangeAsk) read(ctx context.Context, tx *tenancy.Tx, account uuid.UUID, locked bool) (changing, error) {
+	if len(a.Buy) > 0 {
+		return readBuying(ctx, tx, a.SubscriptionID, account, locked)
+	}
+	return readChanging(ctx, tx, a.SubscriptionID, account, locked)
 }
 
 // ChangeTax is what one rate comes to.
@@ -55,7 +65,8 @@ type ChangeQuote struct {
 	Back           billing.Money   `json:"back"`   // with tax, what is given back or kept as credit
 	Amount         billing.Money   `json:"amount"` // a cycle, net, afterwards
 	InvoiceID      uuid.UUID       `json:"invoice_id,omitzero"`
-	Move           *Move           `json:"move,omitempty"` // to the bill day
+	Move           *Move           `json:"move,omitempty"`   // to the bill day
+	Bought         []Item          `json:"bought,omitempty"` // and charged once
 	Facts          []catalog.Fact  `json:"facts,omitempty"`
 	KeepsDisk      int             `json:"keeps_disk,omitempty"` // GB that stay although the new plan has fewer
 	CreatedAt      time.Time       `json:"-"`
@@ -89,7 +100,7 @@ var errAsk = errors.New("renewal: a tax service is asked first")
 // quoteChange is one try at a quote: errAsk where a tax service is to be asked first.
 func quoteChange(ctx context.Context, db *tenancy.DB, offers []catalog.Offer, a ChangeAsk, mayAsk bool) (q ChangeQuote, err error) {
 	err = db.Update(ctx, func(tx *tenancy.Tx) error {
-		c, err := readChanging(ctx, tx, a.SubscriptionID, a.AccountID, false)
+		c, err := a.read(ctx, tx, a.AccountID, false)
 		if err != nil {
 			return err
 		}
@@ -163,6 +174,9 @@ func (q ChangeQuote) same(o ChangeQuote) bool {
 	one, err := json.Marshal(q.Terms) // as they are kept: what is empty is left out
 	two, err2 := json.Marshal(o.Terms)
 	if (q.Move == nil) != (o.Move == nil) || q.Move != nil && !q.Move.To.Equal(o.Move.To) {
+		return false
+	}
+	if !slices.Equal(q.Bought, o.Bought) {
 		return false
 	}
 	return err == nil && err2 == nil && bytes.Equal(one, two) && q.Net == o.Net && q.Total == o.Total && q.Back == o.Back && q.Amount == o.Amount &&

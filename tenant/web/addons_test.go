@@ -29,6 +29,8 @@ func TestAddonsOnThePages(t *testing.T) {
 	says(t, "with an add-on", a, 200, "€17.50", "Backups")
 	says(t, "in the cart", c.send(t, "POST", "/cart", url.Values{"product": {"running"}, "plan": {"small"}, "cycle": {"monthly"}, "option.backups": {"1"}, "go": {"cart"}}), 303)
 	says(t, "in the cart", c.send(t, "GET", "/cart", nil), 200, "Backups", "€15.50")
+	once := url.Values{"code": {"move"}, "label": {"We move you"}, "help": {"A site of yours."}, "kind": {"once"}, "minimum": {"0"}, "maximum": {"3"}, "step": {"1"}, "choices": {"a site | 0 | 49.00"}, "position": {"7"}, "visibility": {"public"}}
+	says(t, "one that is charged once", owner.Send(t, "POST", shelf+"/options/new", once), 303)
 	// On the page of a service.
 	must(t, e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error {
 		return exec(t.Context(), tx, "UPDATE subscriptions SET anchor_at = ?0, period_from = ?0, period_to = ?0::timestamptz + interval '1 month' WHERE id = (SELECT subscription_id FROM services WHERE id = ?1)", tx.Now(), e.things[e.A.ID][":service"])
@@ -42,6 +44,27 @@ func TestAddonsOnThePages(t *testing.T) {
 		sub, _, _ = strings.Cut(rest, "/change")
 	}
 	says(t, "more than there are", buyer.Send(t, "POST", "/client/subscriptions/"+sub+"/change", url.Values{"option.backups": {"99"}}), 422)
+	extra := url.Values{"option.move": {"2"}}
+	says(t, "what is charged once", page, 200, "Charged once", "A site of yours.", "€49.00", `name="option.move"`)
+	says(t, "where the team buys it for them", owner.Send(t, "GET", "/manage/subscriptions/"+sub, nil), 200, "Charged once", `action="/manage/subscriptions/`+sub+`/buy"`)
+	for _, at := range []string{"/client/subscriptions/", "/manage/subscriptions/"} {
+		who := buyer
+		if strings.HasPrefix(at, "/manage") {
+			who = owner
+		}
+		offer := who.Send(t, "POST", at+sub+"/buy", extra)
+		if offer.Status != 303 || !strings.Contains(offer.Where, at+sub+"/change/") {
+			t.Fatalf("%d to %q", offer.Status, offer.Where)
+		}
+		says(t, "its quote", who.Send(t, "GET", offer.Where, nil), 200, "Charged once.", "We move you: 2", "€98.00", "Buy for €")
+	}
+	for what, form := range map[string]url.Values{"nothing": {}, "too many": {"option.move": {"4"}}, "what is unknown": {"option.x": {"1"}}, "what is no number": {"option.move": {"-1e9"}}} {
+		if a := buyer.Send(t, "POST", "/client/subscriptions/"+sub+"/buy", form); a.Status >= 500 || strings.Contains(a.Where, "/change/") {
+			t.Errorf("%s: %d to %q", what, a.Status, a.Where)
+		}
+	}
+	says(t, "another shop's", e.as(t, e.B, identity.CustomerMember).Send(t, "POST", "/client/subscriptions/"+sub+"/buy", extra), 404)
+	says(t, "another shop's team", e.as(t, e.B, identity.ResellerOwner).Send(t, "POST", "/manage/subscriptions/"+sub+"/buy", extra), 404)
 	quote := buyer.Send(t, "POST", "/client/subscriptions/"+sub+"/change", url.Values{"option.backups": {"1"}})
 	if quote.Status != 303 || !strings.Contains(quote.Where, "/change/") {
 		t.Fatalf("%d to %q", quote.Status, quote.Where)

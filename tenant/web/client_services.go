@@ -201,6 +201,7 @@ type serviceView struct {
 	Plan     renewal.Subscription
 	Usage    *usageView      // this month, with Plan; nil: nothing is billed by use
 	Addons   []renewal.Addon // that can be added to it, or were
+	Extras   []renewal.Addon // that can be bought for it and are charged once
 	MayBuy   bool
 	Revealed *provisioners.Credentials
 	Words    serviceWords
@@ -251,8 +252,8 @@ func (s *Site) mineOf(c *fiber.Ctx, tab string) (v serviceView, err error) {
 			if v.Plan, err = renewal.Get(ctx, tx, x.SubscriptionID); err == nil {
 				v.Usage, err = usageOf(c, tx, v.Plan)
 			}
-			if err == nil && v.Plan.Changeable(tx.Now()) == nil {
-				v.Addons, v.MayBuy, err = addonsOf(c, tx, v.Plan)
+			if err == nil && v.Plan.Buyable(tx.Now()) == nil {
+				v.Addons, v.Extras, v.MayBuy, err = addonsOf(c, tx, v.Plan)
 			}
 		}
 		return err
@@ -263,14 +264,28 @@ func (s *Site) mineOf(c *fiber.Ctx, tab string) (v serviceView, err error) {
 	return v, err
 }
 
-// addonsOf are what can be added to a service, and whether the person may.
-func addonsOf(c *fiber.Ctx, tx *tenancy.Tx, s renewal.Subscription) ([]renewal.Addon, bool, error) {
+// addonsOf are what can be added to a service, what can be bought once for it, and whether
+// the person may.
+func addonsOf(c *fiber.Ctx, tx *tenancy.Tx, s renewal.Subscription) (addons, once []renewal.Addon, may bool, err error) {
 	a, err := actingFor(c, tx, s.AccountID)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, false, err
 	}
 	found, err := renewal.Addons(c.UserContext(), tx, s)
-	return found, a.May(account.Buy), err
+	addons, once = splitAddons(found)
+	return addons, once, a.May(account.Buy), err
+}
+
+// splitAddons parts what is had from what is charged once.
+func splitAddons(all []renewal.Addon) (addons, once []renewal.Addon) {
+	for _, a := range all {
+		if a.Once {
+			once = append(once, a)
+		} else {
+			addons = append(addons, a)
+		}
+	}
+	return addons, once
 }
 
 // viewOfService is what every tab shows of it.

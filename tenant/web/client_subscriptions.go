@@ -154,6 +154,12 @@ func changeUnderWay(x renewal.Subscription) (words string, droppable bool) {
 		}
 		return "It is being moved to the bill day.", false
 	}
+	if len(c.Bought) > 0 {
+		if c.State == renewal.ChangeAwaitsPayment {
+			return renewal.BoughtWords(c.Bought) + " is bought as soon as the invoice is paid. That offer lapses on " + c.At.In(x.Zone()).Format("2 January 2006, 15:04") + ".", true
+		}
+		return renewal.BoughtWords(c.Bought) + " is being bought.", false
+	}
 	switch c.State {
 	case renewal.ChangeAwaitsPayment:
 		return "It changes to " + c.Terms.Label + " as soon as the invoice over the change is paid. The change lapses on " + c.At.In(x.Zone()).Format("2 January 2006, 15:04") + ".", true
@@ -204,12 +210,13 @@ type subscriptionView struct {
 	Note      string
 	Picked    string
 	When      string
-	Ahead     int           // cycles that can be paid ahead; 0: none
-	PauseDays int           // for which it may be paused by whoever looks, if they may cancel; 0: it may not
-	BillDay   string        // "1st": it can be moved there; empty: it cannot, or renews then
-	Continues bool          // whoever looks may end the pause, if they may cancel
-	NewPrice  billing.Money // a cycle, from NewFrom on
-	NewFrom   time.Time     // zero: no other price waits
+	Ahead     int             // cycles that can be paid ahead; 0: none
+	PauseDays int             // for which it may be paused by whoever looks, if they may cancel; 0: it may not
+	Extras    []renewal.Addon // that can be bought for it and are charged once
+	BillDay   string          // "1st": it can be moved there; empty: it cannot, or renews then
+	Continues bool            // whoever looks may end the pause, if they may cancel
+	NewPrice  billing.Money   // a cycle, from NewFrom on
+	NewFrom   time.Time       // zero: no other price waits
 	Raised    bool
 	TryNext   billing.Money // the first invoice after a trial, before tax
 	TryUntil  time.Time     // when a trial ends; zero: it is in none
@@ -274,6 +281,13 @@ func (s *Site) subscriptionView(c *fiber.Ctx, tx *tenancy.Tx, x renewal.Subscrip
 	v.Continues = x.State == renewal.Paused && (!customer || !x.Pause.Team)
 	if x.Pausable(tx.Now()) == nil {
 		v.PauseDays = x.PauseDays(tx.Now(), !customer)
+	}
+	if x.Buyable(tx.Now()) == nil {
+		all, err := renewal.Addons(ctx, tx, x)
+		if err != nil {
+			return v, err
+		}
+		_, v.Extras = splitAddons(all)
 	}
 	found, err := renewal.Invoices(ctx, tx, x.ID)
 	if err != nil {

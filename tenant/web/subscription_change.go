@@ -32,6 +32,7 @@ func (s *Site) changeRoutes(root string, needs identity.Permission) []surface.Ro
 		at("POST", "drop-change", s.dropChange),
 		at("POST", "prepay", s.quoteAhead),
 		at("POST", "bill-day", s.quoteBillDay),
+		at("POST", "buy", s.quoteExtras),
 		at("GET", "change/:offer", s.showChange),
 		at("POST", "change/:offer", s.acceptChange),
 	}
@@ -193,6 +194,23 @@ func (s *Site) quoteAhead(c *fiber.Ctx) error {
 	return surface.Redirect(c, w.at+"/change/"+q.ID.String(), "")
 }
 
+// quoteExtras handles POST …/:subscription/buy: what add-ons that are charged once come to.
+func (s *Site) quoteExtras(c *fiber.Ctx) error {
+	w, err := s.changes(c)
+	if err != nil {
+		return err
+	}
+	wanted := pickedFrom(c).Options
+	if len(wanted) == 0 {
+		wanted[""] = "" // refused
+	}
+	q, err := s.renewalDesk().QuoteChange(c.UserContext(), surface.DB(c), renewal.ChangeAsk{SubscriptionID: w.id, AccountID: w.account, Buy: wanted})
+	if err != nil {
+		return office.Refused(c, err, w.at)
+	}
+	return surface.Redirect(c, w.at+"/change/"+q.ID.String(), "")
+}
+
 // offerPage is a change with its price.
 type offerPage struct {
 	At      string
@@ -246,6 +264,10 @@ func (v *offerPage) words(locale string) {
 	case v.Q.Ask.Prepay > 0:
 		v.Confirm = "Pay " + v.Q.Total.Format(locale) + " ahead"
 		v.Notes = append(v.Notes, "It is paid until then as soon as the invoice is paid. The price does not change meanwhile.")
+		return
+	case len(v.Q.Bought) > 0:
+		v.Confirm = "Buy for " + v.Q.Total.Format(locale)
+		v.Notes = append(v.Notes, "It is charged once. What you pay for "+v.Q.Was+" otherwise stays as it is.", "Our team hears of it as soon as it is paid.")
 		return
 	case v.Q.Move != nil:
 		v.Confirm = "Move it"
@@ -333,6 +355,9 @@ func (s *Site) acceptChange(c *fiber.Ctx) error {
 	}
 	if q.Move != nil {
 		return surface.Redirect(c, w.at, "The invoice is made. It is moved as soon as that is paid.")
+	}
+	if len(q.Bought) > 0 {
+		return surface.Redirect(c, w.at, "The invoice is made. Our team hears of it as soon as that is paid.")
 	}
 	if q.Ask.Prepay > 0 {
 		return surface.Redirect(c, w.at, "The invoice is made. It is paid ahead as soon as that is paid.")
