@@ -282,7 +282,7 @@ func (s *Site) subscriptionView(c *fiber.Ctx, tx *tenancy.Tx, x renewal.Subscrip
 	if x.Pausable(tx.Now()) == nil {
 		v.PauseDays = x.PauseDays(tx.Now(), !customer)
 	}
-	if x.Buyable(tx.Now()) == nil {
+	if !customer && x.Buyable(tx.Now()) == nil { // customers buy at the service's page
 		all, err := renewal.Addons(ctx, tx, x)
 		if err != nil {
 			return v, err
