@@ -157,6 +157,51 @@ func TestEndedBeforeItWasDelivered(t *testing.T) {
 	}
 }
 
+// A trial of what the team delivers begins with the delivery, once.
+func TestATrialBeginsWithTheDelivery(t *testing.T) {
+	ctx := t.Context()
+	r := newRig(t, tenancytest.New(t))
+	db := r.DB(r.A)
+	by := audit.Origin{Actor: audit.Actor{Kind: "reseller", ID: "rita", Name: "Rita"}}
+	product, err := catalog.SaveProduct(ctx, db, catalog.ProductForm{Slug: "worlds", Name: "Worlds", Type: "game_server", Visibility: "public"}, by)
+	must(t, err)
+	_, err = catalog.SavePlan(ctx, db, nil, catalog.PlanForm{ProductID: product, Slug: "one", Name: "One", Visibility: "public", ByHand: true, Prices: map[string]map[catalog.Cycle]string{"EUR": {catalog.Monthly: "10.00"}}}, by)
+	must(t, err)
+	r.exec(t, r.A, "UPDATE plans SET trial_days = 14 WHERE product_id = ?", product)
+	o := r.order(t, r.A, catalog.Picked{Product: "worlds", Plan: "one"})
+	must(t, r.desk.Begin(ctx, db, o.ID)) // the job
+	look := func() (s hosting.Service, sub renewal.Subscription) {
+		t.Helper()
+		must(t, db.View(ctx, func(tx *tenancy.Tx) (err error) {
+			if s, err = hosting.OfSubscription(ctx, tx, o.Items[0].SubscriptionID); err == nil {
+				sub, err = renewal.Get(ctx, tx, o.Items[0].SubscriptionID)
+			}
+			return err
+		}))
+		return s, sub
+	}
+	s, sub := look()
+	if sub.State != renewal.Pending || s.Task() != "deliver it" {
+		t.Fatalf("ordered: %s, %q", sub.State, s.Task())
+	}
+	r.Clock.Advance(100 * time.Hour)
+	services, renewals := &hosting.Desk{Mail: r.desk.Mail, Log: slog.New(slog.DiscardHandler)}, &renewal.Desk{Mail: r.desk.Mail}
+	must(t, services.Drive(ctx, db, hosting.DriveJob{ServiceID: s.ID}))
+	must(t, services.Deliver(ctx, db, s.ID, hosting.Handover{Address: "192.0.2.4"}, by))
+	delivered := r.Clock.Now()
+	must(t, r.desk.ServiceActive(ctx, db, s.ID))
+	for range 2 { // the job may come again
+		must(t, renewals.Delivered(ctx, db, s.ID))
+		r.Clock.Advance(time.Hour)
+	}
+	if _, sub = look(); sub.State != renewal.InTrial || !sub.Period.From.Equal(delivered) || !sub.Period.To.Equal(delivered.AddDate(0, 0, 14)) {
+		t.Errorf("delivered: %s %v", sub.State, sub.Period)
+	}
+	if n := r.count(t, r.A, "SELECT count(*) FROM invoices"); n != 0 {
+		t.Errorf("%d invoices", n)
+	}
+}
+
 // handTasks is how much a team has to do by hand, as its overview and its list say it.
 func (r *rig) handTasks(t *testing.T, of tenancy.Tenant) int {
 	t.Helper()

@@ -268,7 +268,7 @@ func Recurring(items []Item) []Again {
 			continue
 		}
 		i := slices.IndexFunc(all, func(a Again) bool {
-			return a.Cycle == one.Cycle && a.Times == one.Times && a.Free == one.Free && a.From.Equal(one.From)
+			return a.Cycle == one.Cycle && a.Times == one.Times && a.Free == one.Free && a.From.Equal(one.From) && a.Hand == one.Hand
 		})
 		if i < 0 {
 			all = append(all, one)
@@ -286,7 +286,7 @@ func Recurring(items []Item) []Again {
 }
 
 func again(x Item) (Again, error) {
-	a := Again{Cycle: x.Picked.Cycle, Net: x.Amount, Full: x.Amount}
+	a := Again{Cycle: x.Picked.Cycle, Net: x.Amount, Full: x.Amount, Hand: x.ByHand && x.Stub == nil}
 	first := 2 // the number of the next invoice: today's is the first
 	if x.Trial != nil {
 		a.Free, first = x.Trial.Days, 1
@@ -332,11 +332,15 @@ type Again struct {
 	Full  billing.Money
 	Free  int       // days that are tried first; 0: it was paid for today
 	From  time.Time // the bill day until which today's payment is; zero: it is for a whole cycle
+	Hand  bool      // the team delivers it: it begins then, and nobody knows the day yet
 }
 
 // Next is when a cycle that begins at from is due again, or due first after a trial; zero
-// when never.
+// when never, or when nobody can say yet.
 func (a Again) Next(from time.Time, zone *time.Location) time.Time {
+	if a.Hand {
+		return time.Time{}
+	}
 	if !a.From.IsZero() {
 		return a.From
 	}
@@ -346,10 +350,11 @@ func (a Again) Next(from time.Time, zone *time.Location) time.Time {
 	return a.Cycle.Period(from, 0, zone).To
 }
 
-// FullFrom is when the full price is due first; zero when it is due next.
+// FullFrom is when the full price is due first; zero when it is due next, or when nobody
+// can say yet.
 func (a Again) FullFrom(from time.Time, zone *time.Location) time.Time {
 	switch {
-	case a.Times == 0:
+	case a.Times == 0 || a.Hand:
 		return time.Time{}
 	case a.Free > 0 || !a.From.IsZero():
 		return a.Cycle.Period(a.Next(from, zone), a.Times, zone).From

@@ -106,11 +106,6 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 // deliver orders the services an order is over.
 func (d *Desk) deliver(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 	o.State, o.PaidAt, o.ChangedAt = PaidState, tx.Now(), tx.Now()
-	if slices.ContainsFunc(o.Items, func(x Item) bool { return x.Trial != nil }) {
-		if err := renewal.BeginTrials(ctx, tx, o.ID); err != nil {
-			return err
-		}
-	}
 	if err := d.tellOnce(ctx, tx, o); err != nil {
 		return err
 	}
@@ -130,6 +125,11 @@ func (d *Desk) deliver(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 	}
 	if delivered == 0 {
 		o.State = Fulfilled
+	}
+	if slices.ContainsFunc(o.Items, func(x Item) bool { return x.Trial != nil }) {
+		if err := renewal.BeginTrials(ctx, tx, o.ID); err != nil { // after the services, for some wait for theirs
+			return err
+		}
 	}
 	_, err := tx.NewRaw("UPDATE orders SET state = ?, paid_at = ?, changed_at = ? WHERE id = ?", o.State, o.PaidAt, o.ChangedAt, o.ID).Exec(ctx)
 	if err != nil {

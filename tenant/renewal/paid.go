@@ -117,17 +117,28 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscriptio
 	return d.extend(ctx, tx, p, s, b)
 }
 
-// Delivered begins what the team delivered, if it is paid. It may be repeated.
+// Delivered begins what the team delivered, if it is paid, or its trial. It may be repeated.
 func (d *Desk) Delivered(ctx context.Context, db *tenancy.DB, service uuid.UUID) error {
-	var row struct{ Invoice *uuid.UUID }
-	err := db.View(ctx, func(tx *tenancy.Tx) error {
-		return tx.NewRaw("SELECT o.invoice_id AS invoice FROM services v JOIN subscriptions s ON s.id = v.subscription_id JOIN orders o ON o.id = s.order_id WHERE v.id = ?", service).Scan(ctx, &row)
+	var row struct {
+		Order   uuid.UUID
+		Invoice *uuid.UUID
+		Trial   bool
+	}
+	err := db.Update(ctx, func(tx *tenancy.Tx) error {
+		err := tx.NewRaw(`SELECT o.id AS "order", o.invoice_id AS invoice, s.trial IS NOT NULL AS trial FROM services v
+			JOIN subscriptions s ON s.id = v.subscription_id JOIN orders o ON o.id = s.order_id WHERE v.id = ?`, service).Scan(ctx, &row)
+		if err != nil || !row.Trial {
+			return err
+		}
+		return BeginTrials(ctx, tx, row.Order)
 	})
 	switch {
-	case tenancy.IsNoRows(err) || err == nil && row.Invoice == nil:
+	case tenancy.IsNoRows(err):
 		return nil
 	case err != nil:
-		return fmt.Errorf("find the invoice of service %s: %w", service, err)
+		return fmt.Errorf("begin what service %s delivers: %w", service, err)
+	case row.Trial || row.Invoice == nil:
+		return nil
 	}
 	return d.Paid(ctx, db, *row.Invoice)
 }

@@ -84,10 +84,11 @@ func (s Subscription) begun() Subscription {
 	return s
 }
 
-// BeginTrials lets the subscriptions of an order run that begin with a trial. It may be
-// repeated.
+// BeginTrials lets the subscriptions of an order run that begin with a trial. What the
+// team has not delivered yet is tried from then on. It may be repeated.
 func BeginTrials(ctx context.Context, tx *tenancy.Tx, order uuid.UUID) error {
-	subs, err := read(ctx, tx, "SELECT "+columns+tables+" WHERE s.order_id = ? AND s.state = 'pending' AND s.trial IS NOT NULL ORDER BY s.id FOR UPDATE OF s", order)
+	subs, err := read(ctx, tx, "SELECT "+columns+tables+" WHERE s.order_id = ? AND s.state = 'pending' AND s.trial IS NOT NULL"+
+		" AND NOT EXISTS (SELECT FROM services v WHERE v.subscription_id = s.id AND v.sku = '' AND v.began_at IS NULL) ORDER BY s.id FOR UPDATE OF s", order)
 	if err != nil || len(subs) == 0 {
 		return err
 	}

@@ -81,7 +81,7 @@ type againView struct {
 	BeforeTax bool
 	Amount    billing.Money
 	Per       string
-	From      time.Time
+	From      time.Time     // zero: it counts from the delivery
 	Times     string        // "the next 2 times"; empty: every time
 	Full      billing.Money // after that
 	FullFrom  time.Time
