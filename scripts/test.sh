@@ -37,12 +37,12 @@ tests() {
   said=$(mktemp)
   "${gotest[@]}" ./cmd/ezscale/e2e >"$said" 2>&1 &
   local walk=$!
-  # -p: every package with a database starts a PostgreSQL of its own. One more than there
-  # are cores, for some wait more than they work: for killed processes, for locks, for
-  # orders of certificates. The longest begin first, so that none of them is left over at
-  # the end.
+  # -p: every package with a database starts a PostgreSQL of its own. Two more than there
+  # are cores, for many wait more than they work: for killed processes, for locks, for
+  # orders of certificates, for browsers; the walk works a third of its time. The longest
+  # begin first, so that none of them is left over at the end.
   # shellcheck disable=SC2046 # a list of packages
-  nice -n 10 "${gotest[@]}" -p "${TEST_PARALLEL:-$(($(getconf _NPROCESSORS_ONLN) + 1))}" \
+  nice -n 10 "${gotest[@]}" -p "${TEST_PARALLEL:-$(($(getconf _NPROCESSORS_ONLN) + 2))}" \
     ./cmd/ezscale/faults ./tenant/web ./branding/domain ./tenancy \
     ./central/web ./tenant/renewal ./cmd/ezscale/twinhouse ./central/wholesale ./tenancy/fleet ./cmd/ezscale/demo \
     $(go list ./... | grep -v '/cmd/ezscale/e2e$') || rc=1
