@@ -45,11 +45,12 @@ func TestCollectingOnBothSides(t *testing.T) {
 	h.want("too early", h.post(a+"/payout", "payout", "10", "payout_ref", "SEPA 1"), 422, "At most €0.00")
 	_, err = w.Owner.Exec(ctx, "UPDATE central.collected_payments SET free_at = came_at") // sessions do not last a week
 	must(t, err)
-	h.want("due", h.get("/wholesale/payouts?format=csv"), 200, w.A.ID.String()+",alpha,Alpha GmbH,DE02120300000000202051,,142.46,EUR,PAYOUT-"+w.A.ID.String())
+	h.want("due", h.get("/wholesale/payouts?format=csv"), 200, w.A.ID.String()+",alpha,Alpha GmbH,DE02120300000000202051,,142.46,EUR,PAYOUT-"+w.A.ID.String(), "-1\n")
+	h.want("the first reference", h.get(a), 200, "-"+w.Clock.Now().UTC().Format("20060102")+"-1\"")
 	for range 2 {
 		h.want("paid out", h.post(a+"/payout", "payout", "100", "payout_ref", "SEPA 1"), 303, a)
 	}
-	h.want("once", h.get(a), 200, "€42.46", "SEPA 1", "-€100.00")
+	h.want("once", h.get(a), 200, "€42.46", "SEPA 1", "-€100.00", "-"+w.Clock.Now().UTC().Format("20060102")+"-2\"")
 	h.want("came back", h.post(a+"/payout-returned", "returned_ref", "SEPA 1"), 303, a)
 	h.want("unknown", h.post(a+"/payout-returned", "returned_ref", "SEPA 2"), 422, "no payout with this reference")
 	p.want("the month", p.get("/balance/statements"), 200, "Opening balance", "Closing balance", "€142.46", "Customers' payments", "Fees for taking them", "Payout that came back")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,11 +30,13 @@ type Collection struct {
 	// PaidAhead is what of the balance was not taken from customers.
 	PaidAhead billing.Money
 	Account   PayoutAccount
+	PaidOut   int // how often it was, returned ones among them
 }
 
-// PayoutRef proposes a reference for a transfer: of the reseller and the day.
+// PayoutRef proposes a reference for the next transfer: of the reseller, the day and how
+// many there were, so that two on one day are two and one that came back is another.
 func (c Collection) PayoutRef(now time.Time) string {
-	return "PAYOUT-" + c.Tenant.String() + "-" + now.UTC().Format("20060102")
+	return "PAYOUT-" + c.Tenant.String() + "-" + now.UTC().Format("20060102") + "-" + strconv.Itoa(c.PaidOut+1)
 }
 
 // PayoutAccount is where a reseller is paid out to.
@@ -54,6 +57,7 @@ const payoutColumns = `t.id, t.name AS shop, coalesce(l.collected_minor, 0) AS c
 	coalesce((SELECT sum(greatest(p.amount_minor - p.fee_minor - p.refunded_minor - p.withdrawn_minor, 0)) FROM collected_payments p WHERE p.tenant_id = t.id AND p.free_at > ?0), 0)::bigint AS held_back,
 	coalesce((SELECT sum(i.total_minor - i.paid_minor) FROM wholesale_invoices i WHERE i.tenant_id = t.id AND i.state = 'open' AND i.total_minor > i.paid_minor), 0)::bigint AS owed,
 	EXISTS (SELECT FROM collected_payments p WHERE p.tenant_id = t.id) AS ever,
+	(SELECT count(*) FROM balance_movements m WHERE m.tenant_id = t.id AND m.kind = 'payout') AS paid_out,
 	coalesce((SELECT f.value FROM tenant_figures f WHERE f.tenant_id = t.id AND f.name = 'collecting' AND f.currency = ''), 0) = 1 AS is_on,
 	c.valid_from, coalesce(c.allowed, false) AS allowed, coalesce(c.fee_ppm, 0) AS ppm, coalesce(c.fee_minor, 0) AS fixed, coalesce(c.hold_days, 0) AS hold_days, coalesce(c.set_by, '') AS set_by, ` + standingColumns
 
@@ -65,6 +69,7 @@ type payoutRow struct {
 	Shop, Account             string
 	Collected, HeldBack, Owed int64
 	Ever, IsOn                bool
+	PaidOut                   int
 	collectionRow
 	standingRow
 }
@@ -75,7 +80,7 @@ func (r payoutRow) collection() (c Collection, err error) {
 	if r.Prepaid {
 		needed = max(r.LimitUsed, r.Owed)
 	}
-	c = Collection{Tenant: r.ID, Shop: r.Shop, Terms: r.terms(), On: r.IsOn, Ever: r.Ever, Balance: m(r.Balance), HeldBack: m(r.HeldBack), Needed: m(needed), PaidAhead: m(max(r.Balance-max(r.Collected, 0), 0)), Payable: m(billing.Payable(r.Balance, r.Collected, r.HeldBack, needed))}
+	c = Collection{Tenant: r.ID, Shop: r.Shop, Terms: r.terms(), On: r.IsOn, Ever: r.Ever, PaidOut: r.PaidOut, Balance: m(r.Balance), HeldBack: m(r.HeldBack), Needed: m(needed), PaidAhead: m(max(r.Balance-max(r.Collected, 0), 0)), Payable: m(billing.Payable(r.Balance, r.Collected, r.HeldBack, needed))}
 	if r.Account != "" {
 		err = json.Unmarshal([]byte(r.Account), &c.Account)
 	}
