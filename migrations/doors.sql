@@ -45,15 +45,15 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF door.clock() IS NOT NULL THEN RETURN; END IF;
   INSERT INTO central.services AS s (tenant_id, service_id, sku, label, platform_id, region, ref, desired, observed, problem, address, began_at, ended_at, changed_at,
-    retail_minor, retail_currency, retail_cycle)
+    retail_minor, retail_currency, retail_cycle, addons)
   SELECT door.tenant(), r.id, r.sku, r.label, r.platform_id, r.region, r.ref, r.desired, r.observed, r.problem, r.address, r.began_at, r.ended_at, r.changed_at,
-    r.retail_minor, r.retail_currency, r.retail_cycle
+    r.retail_minor, r.retail_currency, r.retail_cycle, r.addons
   FROM jsonb_to_record(show_service.service) AS r(id uuid, sku text, label text, platform_id uuid, region text, ref text, desired text, observed text,
-    problem text, address text, began_at timestamptz, ended_at timestamptz, changed_at timestamptz, retail_minor bigint, retail_currency text, retail_cycle text)
+    problem text, address text, began_at timestamptz, ended_at timestamptz, changed_at timestamptz, retail_minor bigint, retail_currency text, retail_cycle text, addons jsonb)
   ON CONFLICT ON CONSTRAINT services_pkey DO UPDATE SET sku = excluded.sku, label = excluded.label, platform_id = excluded.platform_id, region = excluded.region,
     ref = excluded.ref, desired = excluded.desired, observed = excluded.observed, problem = excluded.problem, address = excluded.address,
     began_at = excluded.began_at, ended_at = excluded.ended_at, changed_at = excluded.changed_at,
-    retail_minor = excluded.retail_minor, retail_currency = excluded.retail_currency, retail_cycle = excluded.retail_cycle
+    retail_minor = excluded.retail_minor, retail_currency = excluded.retail_currency, retail_cycle = excluded.retail_cycle, addons = excluded.addons
   WHERE s.changed_at <= excluded.changed_at;
 END $$;
 

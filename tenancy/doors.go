@@ -50,6 +50,7 @@ type ServiceShown struct {
 	BeganAt    *time.Time `json:"began_at"`
 	EndedAt    *time.Time `json:"ended_at"`
 	ChangedAt  time.Time  `json:"changed_at"`
+	Addons     any        `json:"addons"` // what it has of the price book besides: [{code, sku, n, from, to}]; nil: nothing ever
 	Retail
 }
 

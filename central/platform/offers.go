@@ -51,6 +51,10 @@ const openHolds = `(SELECT coalesce(sum(n.pieces * coalesce((hs.spec->>'memory_m
 // freePieces is what is left of the offer o; null: unknown. It takes the time.
 const freePieces = `CASE WHEN o.capacity IS NOT NULL THEN greatest(0, o.capacity - o.used - ceil(` + openHolds + `))::int END`
 
+// AddonType is the type of SKUs that a service has besides its own product: no platform is
+// asked for them, and there is always room.
+const AddonType = "addon"
+
 // sellable says which offers take something new.
 const sellable = `o.state = 'on' AND p.state = 'on' AND s.state = 'active' AND s.kind = 'service'`
 
@@ -77,9 +81,11 @@ func (r *Registry) Offers(ctx context.Context, tenant tenancy.ID) ([]Offer, erro
 				return err
 			}
 		}
-		return tx.NewRaw(`SELECT s.sku, s.type, s.name, s.summary, s.spec, o.region, o.region_name, o.images, `+freePieces+` AS free
+		return tx.NewRaw(`SELECT x.sku, x.type, x.name, x.summary, x.spec, x.region, x.region_name, x.images, x.free FROM (SELECT s.sku, s.type, s.name, s.summary, s.spec, o.region, o.region_name, o.images, `+freePieces+` AS free, s.position, o.id
 			FROM offers o JOIN platforms p ON p.id = o.platform_id JOIN skus s ON s.sku = o.sku
-			WHERE `+sellable+` ORDER BY s.position, s.sku, o.region_name, o.region, o.id`, tx.Now()).Scan(ctx, &rows)
+			WHERE `+sellable+` AND s.type <> ?1
+			UNION ALL SELECT s.sku, s.type, s.name, s.summary, s.spec, '', '', '[]', NULL, s.position, NULL
+			FROM skus s WHERE s.type = ?1 AND s.state = 'active' AND s.kind = 'service') x ORDER BY x.position, x.sku, x.region_name, x.region, x.id`, tx.Now(), AddonType).Scan(ctx, &rows)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("offers of %s: %w", tenant, err)
@@ -94,12 +100,13 @@ func gather(rows []offerRow, prices map[string]Price) []Offer {
 		if n := len(all); n == 0 || all[n-1].SKU != row.SKU {
 			all = append(all, Offer{SKU: row.SKU, Type: row.Type, Name: row.Name, Summary: row.Summary, Spec: row.Spec, Price: prices[row.SKU]})
 		}
-		o := &all[len(all)-1]
-		o.add(row)
+		if o := &all[len(all)-1]; o.Type != AddonType {
+			o.add(row)
+		}
 	}
 	for i := range all {
 		o := &all[i]
-		o.Available = o.Price.Currency != "" && slices.ContainsFunc(o.Regions, func(r Region) bool { return r.Available })
+		o.Available = o.Price.Currency != "" && (o.Type == AddonType || slices.ContainsFunc(o.Regions, func(r Region) bool { return r.Available }))
 	}
 	return all
 }

@@ -161,7 +161,8 @@ func (d *Desk) Provide(ctx context.Context, t Twin) error {
 				SELECT ?0, valid_from, tier, currency, set_by, created_at FROM tenant_terms WHERE tenant_id = ?1 ON CONFLICT DO NOTHING`,
 			`INSERT INTO usage_events (tenant_id, key, subject, sku, kind, quantity, at, detail, recorded_at)
 				SELECT ?0, u.key, u.subject, u.sku, u.kind, u.quantity, u.at, '{}', u.recorded_at FROM usage_events u WHERE u.tenant_id = ?1 AND u.kind <> 'quantity'
-				AND NOT EXISTS (SELECT FROM usage_events s WHERE s.tenant_id = ?1 AND s.subject = u.subject AND s.kind = 'stop' AND s.at < date_trunc('month', ?2::timestamptz))
+				AND (u.subject LIKE '%/addon/%' -- which may come again
+					OR NOT EXISTS (SELECT FROM usage_events s WHERE s.tenant_id = ?1 AND s.subject = u.subject AND s.kind = 'stop' AND s.at < date_trunc('month', ?2::timestamptz)))
 				ON CONFLICT DO NOTHING`,
 		} {
 			if _, err := tx.NewRaw(sql, t.TenantID, t.OfID, t.BeganAt).Exec(ctx); err != nil {

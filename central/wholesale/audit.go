@@ -25,6 +25,17 @@ type Ran struct {
 	RetailMinor    int64 // what the customer pays a cycle
 	RetailCurrency string
 	RetailCycle    string
+
+	Addons []RanAddon // that it has or had besides
+}
+
+// RanAddon is a stay of something of the price book that a service has besides its product.
+type RanAddon struct {
+	Code string    `json:"code"`
+	SKU  string    `json:"sku"`
+	N    int64     `json:"n"`
+	From time.Time `json:"from,omitzero"` // zero: the service does not run yet
+	To   time.Time `json:"to,omitzero"`   // zero: the service has it
 }
 
 // Running reads a tenant's services in the tenant's own schema; this package cannot.
@@ -257,26 +268,67 @@ func (a *auditor) retail(id tenancy.ID, ran, projected []Ran) {
 // times is when a subject ran and was which SKU at last, in words that compare.
 type times map[string]string
 
-// whatRan is when services ran in the part of the month that is billed.
+// whatRan is when services ran, and had what they have besides, in the part of the month that
+// is billed.
 func whatRan(all []Ran, m Month, since time.Time) times {
 	from := m.From
 	if since.After(from) {
 		from = since
 	}
 	said := times{}
-	for _, r := range all {
-		a, b := r.BeganAt.UTC(), r.EndedAt.UTC()
-		if r.EndedAt.IsZero() || b.After(m.To) {
+	in := func(a, b time.Time) (time.Time, time.Time, bool) {
+		a, b = a.UTC(), b.UTC()
+		if b.IsZero() || b.After(m.To) {
 			b = m.To
 		}
 		if a.Before(from) {
 			a = from
 		}
-		if a.Before(b) {
-			said["service/"+r.ID.String()] = spell(a, b, r.SKU)
+		return a, b, a.Before(b)
+	}
+	for _, r := range all {
+		subject := "service/" + r.ID.String()
+		if a, b, ok := in(r.BeganAt, r.EndedAt); ok {
+			said[subject] = spell(a, b, r.SKU)
+		}
+		stays := map[string][]ruleStay{}
+		for _, x := range r.Addons {
+			if a, b, ok := in(x.From, x.To); ok && !x.From.IsZero() {
+				stays[x.Code] = append(stays[x.Code], ruleStay{billing.Stay{From: a, To: b, Quantity: x.N}, x.SKU})
+			}
+		}
+		for code, all := range stays {
+			said[subject+"/addon/"+code] = spellAll(all, true)
 		}
 	}
 	return said
+}
+
+// ruleStay is a stay with what it was of.
+type ruleStay struct {
+	billing.Stay
+	sku string
+}
+
+// spellAll says the stays of one subject. Those that follow one another are one, and of an
+// add-on only while it is so many of the same: what a service was before it was changed,
+// its own shop does not know any more.
+func spellAll(stays []ruleStay, addon bool) string {
+	slices.SortFunc(stays, func(x, y ruleStay) int { return x.From.Compare(y.From) })
+	var parts []string
+	for i := 0; i < len(stays); {
+		j := i
+		for j+1 < len(stays) && stays[j+1].From.Equal(stays[j].To) && (!addon || stays[j+1].sku == stays[j].sku && stays[j+1].Quantity == stays[j].Quantity) {
+			j++
+		}
+		what := stays[j].sku
+		if addon {
+			what = fmt.Sprintf("%d of %s", stays[j].Quantity, what)
+		}
+		parts = append(parts, spell(stays[i].From.UTC(), stays[j].To.UTC(), what))
+		i = j + 1
+	}
+	return strings.Join(parts, ", ")
 }
 
 func spell(a, b time.Time, sku string) string {
@@ -285,32 +337,18 @@ func spell(a, b time.Time, sku string) string {
 
 // whatRule is when the ledger says they did; stays that follow one another are one.
 func whatRule(lines []billing.UsageLine) times {
-	type stay struct {
-		billing.Stay
-		sku string
-	}
-	all := map[string][]stay{}
+	all := map[string][]ruleStay{}
 	for _, l := range lines {
 		if l.Kind != "service" {
 			continue
 		}
 		for _, s := range l.Stays {
-			all[s.Subject] = append(all[s.Subject], stay{s, l.SKU})
+			all[s.Subject] = append(all[s.Subject], ruleStay{s, l.SKU})
 		}
 	}
 	said := times{}
 	for subject, stays := range all {
-		slices.SortFunc(stays, func(x, y stay) int { return x.From.Compare(y.From) })
-		var parts []string
-		for i := 0; i < len(stays); {
-			j := i
-			for j+1 < len(stays) && stays[j+1].From.Equal(stays[j].To) {
-				j++
-			}
-			parts = append(parts, spell(stays[i].From.UTC(), stays[j].To.UTC(), stays[j].sku))
-			i = j + 1
-		}
-		said[subject] = strings.Join(parts, ", ")
+		said[subject] = spellAll(stays, strings.Contains(subject, "/addon/"))
 	}
 	return said
 }

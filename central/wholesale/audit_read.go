@@ -98,7 +98,7 @@ func (a *auditor) facts(ctx context.Context, tx *tenancy.CentralTx, who string, 
 		Ran
 	}
 	err = tx.NewRaw(`SELECT tenant_id, service_id AS id, sku, began_at, ended_at, coalesce(retail_minor, 0) AS retail_minor, coalesce(retail_currency, '') AS retail_currency,
-			coalesce(retail_cycle, '') AS retail_cycle FROM services WHERE tenant_id = ANY (?::bigint[]) AND began_at < ? AND (ended_at IS NULL OR ended_at > ?)`,
+			coalesce(retail_cycle, '') AS retail_cycle, coalesce(addons, '[]') AS addons FROM services WHERE tenant_id = ANY (?::bigint[]) AND began_at < ? AND (ended_at IS NULL OR ended_at > ?)`,
 		who, a.month.To, a.month.From).Scan(ctx, &shown)
 	for _, s := range shown {
 		t := place[s.TenantID]

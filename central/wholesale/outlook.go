@@ -131,6 +131,7 @@ type soldRow struct {
 	RetailMinor    int64
 	RetailCurrency string // empty: not told
 	RetailCycle    string
+	Addons         string // that each has besides, by SKU how many: their prices are in PriceMinor
 	Held           int64
 	N              int
 	Currency       string
@@ -143,24 +144,29 @@ const soldSQL = `WITH terms AS MATERIALIZED (
 	SELECT DISTINCT ON (x.tenant_id) x.tenant_id, x.tier, x.currency FROM tenant_terms x
 	WHERE x.valid_from <= ?0 ORDER BY x.tenant_id, x.valid_from DESC
 ), sold AS MATERIALIZED (
-	SELECT v.tenant_id, v.sku, coalesce(v.retail_minor, 0) AS retail_minor, coalesce(v.retail_currency, '') AS retail_currency, coalesce(v.retail_cycle, '') AS retail_cycle, count(*) AS n
-	FROM services v WHERE v.began_at IS NOT NULL AND v.ended_at IS NULL GROUP BY 1, 2, 3, 4, 5
+	SELECT v.tenant_id, v.sku, coalesce(v.retail_minor, 0) AS retail_minor, coalesce(v.retail_currency, '') AS retail_currency, coalesce(v.retail_cycle, '') AS retail_cycle,
+		CASE WHEN v.addons IS NULL THEN '{}' ELSE (SELECT coalesce(jsonb_object_agg(a.sku, a.n), '{}') FROM (SELECT x.sku, sum(x.n) AS n
+			FROM jsonb_to_recordset(v.addons) AS x(sku text, n bigint, "from" text, "to" text) WHERE x."to" IS NULL GROUP BY 1) a) END AS addons, count(*) AS n
+	FROM services v WHERE v.began_at IS NOT NULL AND v.ended_at IS NULL GROUP BY 1, 2, 3, 4, 5, 6
 ), priced AS MATERIALIZED (
 	SELECT k.tenant_id, k.sku, (SELECT x.price_minor FROM (
 			SELECT o.price_minor, 2 AS rank FROM wholesale_overrides o WHERE o.tenant_id = k.tenant_id AND o.sku = k.sku AND o.currency = t.currency
 				AND o.valid_from <= ?0 AND (o.valid_to IS NULL OR o.valid_to > ?0)
 			UNION ALL SELECT p.price_minor, CASE p.tier WHEN '' THEN 0 ELSE 1 END FROM wholesale_prices p WHERE p.sku = k.sku AND p.currency = t.currency AND p.tier IN ('', t.tier)
 				AND p.valid_from <= ?0 AND (p.valid_to IS NULL OR p.valid_to > ?0)) x ORDER BY x.rank DESC LIMIT 1)::text AS price_minor
-	FROM (SELECT DISTINCT tenant_id, sku FROM sold) k JOIN terms t USING (tenant_id)
+	FROM (SELECT tenant_id, sku FROM sold UNION SELECT s.tenant_id, a.sku FROM sold s CROSS JOIN LATERAL jsonb_object_keys(s.addons) AS a(sku)) k JOIN terms t USING (tenant_id)
 )
-SELECT s.tenant_id, n.name, s.sku, k.name AS sku_name, s.retail_minor, s.retail_currency, s.retail_cycle, s.n, t.currency, coalesce(p.price_minor, '') AS price_minor,
+SELECT s.tenant_id, n.name, s.sku, k.name AS sku_name, s.retail_minor, s.retail_currency, s.retail_cycle, s.n, t.currency, s.addons::text AS addons,
+	coalesce((p.price_minor::numeric + CASE WHEN s.addons = '{}' THEN 0 ELSE ( -- null where one of them has no price
+		SELECT CASE WHEN bool_and(q.price_minor IS NOT NULL) THEN sum(e.value::numeric * q.price_minor::numeric) END
+		FROM jsonb_each_text(s.addons) AS e LEFT JOIN priced q ON q.tenant_id = s.tenant_id AND q.sku = e.key) END)::text, '') AS price_minor,
 	coalesce(f.value, 0) AS held,
 	coalesce((SELECT (ti.discount_percent * 10000)::bigint FROM tiers ti WHERE ti.tier = t.tier AND ti.currency = t.currency
 		AND ti.valid_from <= ?0 AND (ti.valid_to IS NULL OR ti.valid_to > ?0)), 0) AS ppm
 FROM sold s JOIN terms t USING (tenant_id) JOIN priced p USING (tenant_id, sku) JOIN tenants n ON n.id = s.tenant_id JOIN skus k ON k.sku = s.sku
 LEFT JOIN tenant_figures f ON f.tenant_id = s.tenant_id AND f.name = 'price_tax_ppm' AND f.currency = ''
 WHERE NOT n.sandbox AND k.kind = 'service'
-ORDER BY lower(n.name), s.tenant_id, k.position, s.sku, s.retail_currency, s.retail_cycle, s.retail_minor`
+ORDER BY lower(n.name), s.tenant_id, k.position, s.sku, s.retail_currency, s.retail_cycle, s.retail_minor, s.addons::text`
 
 func soldAt(ctx context.Context, tx *tenancy.CentralTx, at time.Time) (rows []soldRow, err error) {
 	if err := tx.NewRaw(soldSQL, at).Scan(ctx, &rows); err != nil {
@@ -201,11 +207,12 @@ func (r soldRow) loss() (retail, costs, loss billing.Money, ok bool, err error) 
 type soldKey struct {
 	tenant               tenancy.ID
 	sku, currency, cycle string
+	addons               string
 	minor                int64
 }
 
 func (r soldRow) key() soldKey {
-	return soldKey{r.TenantID, r.SKU, r.RetailCurrency, r.RetailCycle, r.RetailMinor}
+	return soldKey{r.TenantID, r.SKU, r.RetailCurrency, r.RetailCycle, r.Addons, r.RetailMinor}
 }
 
 // compare finds what the change makes worse. Terms that only begin with the change have

@@ -104,7 +104,10 @@ func (r ranIn) Ran(ctx context.Context, id tenancy.ID, from, to time.Time) ([]wh
 	found, err := overview.Ran(ctx, r.pool.Bind(tenancy.Tenant{ID: id}), from, to)
 	all := make([]wholesale.Ran, len(found))
 	for i, s := range found {
-		all[i] = wholesale.Ran(s)
+		all[i] = wholesale.Ran{ID: s.ID, SKU: s.SKU, BeganAt: s.BeganAt, EndedAt: s.EndedAt, RetailMinor: s.RetailMinor, RetailCurrency: s.RetailCurrency, RetailCycle: s.RetailCycle}
+		for _, a := range s.Addons {
+			all[i].Addons = append(all[i].Addons, wholesale.RanAddon(a))
+		}
 	}
 	return all, err
 }

@@ -52,19 +52,31 @@ func TestSlidersAndAddons(t *testing.T) {
 	} {
 		f := slider
 		bad(&f)
-		if err := catalog.SaveOption(ctx, db, f, by); fault.From(err).Fields[field] == "" {
+		if err := catalog.SaveOption(ctx, db, nil, f, by); fault.From(err).Fields[field] == "" {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
 	once := catalog.OptionForm{ProductID: product, Code: "move", Label: "We move you", Kind: catalog.Once, Minimum: "0", Maximum: "3", Step: "1", Currency: "EUR", Choices: "a site | 0 | 49.00, 55.00 USD", Plans: []string{large.String()}, Position: "3", Visibility: "public"}
 	weekly := once
 	weekly.Choices = "a site | 0 | 49.00 annual"
-	if err := catalog.SaveOption(ctx, db, weekly, by); fault.From(err).Fields["choices"] == "" {
+	if err := catalog.SaveOption(ctx, db, nil, weekly, by); fault.From(err).Fields["choices"] == "" {
 		t.Errorf("what is charged once has no cycle: %v", err)
 	}
-	must(catalog.SaveOption(ctx, db, once, by))
-	must(catalog.SaveOption(ctx, db, slider, by))
-	must(catalog.SaveOption(ctx, db, addon, by))
+	made := addon
+	made.Code, made.Choices = "panel", "one | 0 | 5.00 | panel"
+	offers := []catalog.Offer{{SKU: "panel", Type: catalog.AddonType, Available: true, Cost: catalog.Cost{Minor: "350", Currency: "EUR"}}, {SKU: "vps", Type: catalog.VPS, Available: true}}
+	for what, refused := range map[string]error{"unknown": catalog.SaveOption(ctx, db, nil, made, by), "of another kind": catalog.SaveOption(ctx, db, offers, func() catalog.OptionForm { f := made; f.Choices = "one | 0 | 5.00 | vps"; return f }(), by),
+		"charged once": catalog.SaveOption(ctx, db, offers, func() catalog.OptionForm { f := once; f.Choices = "a | 0 | 5.00 | panel"; return f }(), by)} {
+		if fault.From(refused).Fields["choices"] == "" {
+			t.Errorf("a wholesale add-on that is %s: %v", what, refused)
+		}
+	}
+	if labels, left := made.ReadMargins(offers, 0); len(left) != 1 || labels[0] != "one" || left[0].Cost.Minor != 350 || left[0].Left.Minor != 500-350-left[0].Fee.Minor {
+		t.Errorf("what is left: %v %+v", labels, left)
+	}
+	must(catalog.SaveOption(ctx, db, nil, once, by))
+	must(catalog.SaveOption(ctx, db, nil, slider, by))
+	must(catalog.SaveOption(ctx, db, nil, addon, by))
 	read := func(id uuid.UUID) (p catalog.FullPlan) {
 		must(db.View(ctx, func(tx *tenancy.Tx) (err error) {
 			p, err = catalog.ByID(ctx, tx, id)

@@ -41,9 +41,12 @@ type Configured struct {
 	Amount     billing.Money     // a cycle
 	Setup      billing.Money     // once: for setting up, and for Once
 	Once       []Item            // add-ons that are charged once
+	Additions  []Addition        // wholesale add-ons that it has besides the plan's own product
 	TrialDays  int               // for which it can be tried, so paid; 0: it cannot
 	TrialCard  bool              // a card is saved before it is
 	Usual      billing.Money     // what others pay for the plan a cycle, where whoever asks agreed on another price; zero: nothing was
+
+	offers []Offer
 }
 
 // Item is one part of what a cycle costs.
@@ -146,7 +149,7 @@ func Configure(p FullPlan, offers []Offer, currency string, in Picked) (Configur
 	if suggested.Cycle == "" {
 		return Configured{}, fault.Field("cycle", "plan.no_price", "This plan has no price in "+currency+".")
 	}
-	c := Configured{Plan: p, Label: p.ProductName + " " + p.Name, Picked: Picked{Product: p.Product, Plan: p.Slug, Options: map[string]string{}}}
+	c := Configured{Plan: p, Label: p.ProductName + " " + p.Name, Picked: Picked{Product: p.Product, Plan: p.Slug, Options: map[string]string{}}, offers: offers}
 	wrong := map[string]string{}
 	c.cycle(in, suggested, currency, wrong)
 	c.options(in, currency, wrong)
@@ -236,6 +239,12 @@ func (c *Configured) option(o Option, value, currency string) error {
 	amount, err := unit.Times(n)
 	if err != nil {
 		return errWords("This is too much.")
+	}
+	if choice.SKU != "" && c.Delivers() && o.Kind != Once {
+		if addonOf(c.offers, choice.SKU) == nil {
+			return errWords("This cannot be had at the moment. Please choose another one.")
+		}
+		c.Additions = append(c.Additions, Addition{Code: o.Code, SKU: choice.SKU, N: n})
 	}
 	c.Picked.Options[o.Code] = value
 	words := choice.Label

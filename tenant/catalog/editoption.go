@@ -19,7 +19,8 @@ import (
 )
 
 // OptionForm is an option as a form sends it. Choices are lines of
-// "label | amount | price a month", the price in the form's currency.
+// "label | amount | price a month | SKU", the price in the form's currency; the SKU is that of
+// a wholesale add-on, where it is made of one.
 type OptionForm struct {
 	ID         uuid.UUID // zero: a new one
 	ProductID  uuid.UUID
@@ -49,7 +50,7 @@ var (
 	notCode     = regexp.MustCompile(`[^a-z0-9]+`)
 )
 
-func (in OptionForm) check(before []Choice) (Option, error) {
+func (in OptionForm) check(before []Choice, offers []Offer) (Option, error) {
 	wrong := form{}
 	o := Option{ID: in.ID, Code: strings.ToLower(line(in.Code)), Label: wrong.text("label", in.Label, 60, "Please say what is chosen."), Help: wrong.text("help", in.Help, 200, ""),
 		Kind: in.Kind, Resource: in.Resource, Position: wrong.number("position", in.Position, 0, 9999), Visibility: wrong.visibility(in.Visibility), Step: 1}
@@ -77,6 +78,16 @@ func (in OptionForm) check(before []Choice) (Option, error) {
 		o.Plans = append(o.Plans, id)
 	}
 	o.Choices = in.choices(wrong, before)
+	for _, c := range o.Choices {
+		kept := slices.ContainsFunc(before, func(b Choice) bool { return b.SKU == c.SKU }) // though it is not sold any more
+		switch {
+		case c.SKU == "":
+		case o.Kind == Once:
+			wrong["choices"] = "What is charged once is made of no wholesale add-on: those are billed by their time."
+		case addonOf(offers, c.SKU) == nil && (!kept || o.Visibility == Shown):
+			wrong["choices"] = "There is no wholesale add-on " + c.SKU + " with a price for you."
+		}
+	}
 	if o.Counted() && len(o.Choices) != 1 {
 		wrong["choices"] = "Please write one line: what one step is called, what it adds, and its price a month."
 	}
@@ -154,7 +165,7 @@ func (in OptionForm) choices(wrong form, before []Choice) []Choice {
 		for i := range parts {
 			parts[i] = strings.TrimSpace(parts[i])
 		}
-		if len(parts) > 3 || parts[0] == "" || len(out) >= 30 || len(raw) > 200 {
+		if len(parts) > 4 || parts[0] == "" || len(out) >= 30 || len(raw) > 200 {
 			wrong["choices"] = "Please write at most 30 lines such as 4 GB more | 4096 | 3.00."
 			break
 		}
@@ -178,6 +189,9 @@ func (in OptionForm) choices(wrong form, before []Choice) []Choice {
 		}
 		if len(parts) > 2 && parts[2] != "" {
 			in.prices(wrong, parts[2], c.Prices)
+		}
+		if len(parts) > 3 {
+			c.SKU = parts[3]
 		}
 		out = append(out, c)
 	}
@@ -212,8 +226,11 @@ func Lines(choices []Choice, currency string) string {
 				prices = append(prices, text)
 			}
 		}
-		if len(prices) > 0 {
+		if len(prices) > 0 || c.SKU != "" {
 			b.WriteString(" | " + strings.Join(prices, ", "))
+		}
+		if c.SKU != "" {
+			b.WriteString(" | " + c.SKU)
 		}
 		b.WriteByte('\n')
 	}
@@ -224,28 +241,65 @@ var errNoOption = fault.New(fault.NotFound, "option.not_found", "There is no suc
 
 // OptionByID is an option and the product it belongs to. The fault is option.not_found.
 func OptionByID(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Option, uuid.UUID, error) {
-	var product uuid.UUID
-	err := tx.NewRaw("SELECT product_id FROM options WHERE id = ?", id).Scan(ctx, &product)
-	if tenancy.IsNoRows(err) {
-		return Option{}, uuid.Nil, errNoOption
-	}
+	product, err := ProductOfOption(ctx, tx, id)
 	if err != nil {
-		return Option{}, uuid.Nil, fmt.Errorf("read option: %w", err)
+		return Option{}, uuid.Nil, err
 	}
 	all, err := optionsOf(ctx, tx, product)
 	if err != nil {
 		return Option{}, uuid.Nil, err
 	}
-	i := slices.IndexFunc(all, func(o Option) bool { return o.ID == id })
-	if i < 0 {
-		return Option{}, uuid.Nil, errNoOption
+	o, err := Shelf{Options: all}.Option(id)
+	return o, product, err
+}
+
+// ProductOfOption is the product that an option belongs to. The fault is option.not_found.
+func ProductOfOption(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (product uuid.UUID, err error) {
+	err = tx.NewRaw("SELECT product_id FROM options WHERE id = ?", id).Scan(ctx, &product)
+	if tenancy.IsNoRows(err) {
+		return uuid.Nil, errNoOption
 	}
-	return all[i], product, nil
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("read option: %w", err)
+	}
+	return product, nil
+}
+
+// Option is one of the product's. The fault is option.not_found.
+func (s Shelf) Option(id uuid.UUID) (Option, error) {
+	i := slices.IndexFunc(s.Options, func(o Option) bool { return o.ID == id })
+	if i < 0 {
+		return Option{}, errNoOption
+	}
+	return s.Options[i], nil
+}
+
+// ReadMargins says what is left of each price of the choices that are made of a wholesale
+// add-on, those that can be read: the choice's label with each. held is the tax that prices
+// hold; see MarginOf.
+func (in OptionForm) ReadMargins(offers []Offer, held int64) (labels []string, all []Margin) {
+	for _, c := range in.choices(form{}, nil) {
+		if c.SKU == "" {
+			continue
+		}
+		o := addonOf(offers, c.SKU)
+		if o == nil {
+			continue
+		}
+		for _, currency := range slices.Sorted(maps.Keys(c.Prices)) {
+			for _, cycle := range EditCycles() {
+				if minor := c.Prices[currency][cycle]; minor > 0 && cycle.Months() > 0 {
+					labels, all = append(labels, c.Label), append(all, MarginOf(billing.Money{Minor: minor, Currency: currency}, cycle, o.Cost, held))
+				}
+			}
+		}
+	}
+	return labels, all
 }
 
 // SaveOption adds or changes an option; anonymous visitors see it at once. Faults:
 // option.invalid about its fields, option.code_taken, option.not_found, product.not_found.
-func SaveOption(ctx context.Context, db *tenancy.DB, in OptionForm, by audit.Origin) error {
+func SaveOption(ctx context.Context, db *tenancy.DB, offers []Offer, in OptionForm, by audit.Origin) error {
 	err := db.Update(ctx, func(tx *tenancy.Tx) error {
 		var before []Choice
 		if in.ID != uuid.Nil {
@@ -255,7 +309,7 @@ func SaveOption(ctx context.Context, db *tenancy.DB, in OptionForm, by audit.Ori
 			}
 			before = had.Choices
 		}
-		o, err := in.check(before)
+		o, err := in.check(before, offers)
 		if err != nil {
 			return err
 		}

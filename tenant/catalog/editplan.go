@@ -118,7 +118,7 @@ func (in *PlanForm) check(offers []Offer) (plan FullPlan, err error) {
 		wrong["downgrade"] = "Please choose one of these."
 	}
 	if plan.SKU != "" {
-		if o := offerOf(offers, plan.SKU); o == nil && plan.Visibility != Archived {
+		if o := offerOf(offers, plan.SKU); (o == nil || o.Type == AddonType) && plan.Visibility != Archived {
 			wrong["sku"] = "This cannot be bought wholesale. Please choose another."
 		} else if o != nil {
 			plan.Delivery = delivery(*o, in.Regions, in.Images)

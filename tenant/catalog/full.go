@@ -131,6 +131,7 @@ type Choice struct {
 	Label  string                     `json:"label"`
 	Amount int                        `json:"amount"`
 	Prices map[string]map[Cycle]int64 `json:"prices,omitempty"`
+	SKU    string                     `json:"sku,omitempty"` // of the wholesale add-on it is made of; empty: of none
 }
 
 // Price is what the choice costs a cycle; false when it is not sold so.

@@ -10,7 +10,19 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 )
 
-// Offer is a wholesale product as the reseller can buy it: what a plan is made of.
+// AddonType is the type of wholesale products that a service has besides its own: an
+// address more, room for backups, a licence. Options are made of them, and no plans.
+const AddonType Type = "addon"
+
+// Addition is a wholesale add-on that is bought with something.
+type Addition struct {
+	Code string `json:"code"` // of the option
+	SKU  string `json:"sku"`
+	N    int64  `json:"n"`
+}
+
+// Offer is a wholesale product as the reseller can buy it: what a plan is made of, or, of
+// AddonType, an option.
 type Offer struct {
 	SKU       string
 	Type      Type
@@ -58,6 +70,14 @@ func offerOf(all []Offer, sku string) *Offer {
 		if all[i].SKU == sku {
 			return &all[i]
 		}
+	}
+	return nil
+}
+
+// addonOf finds a wholesale add-on; nil: it is not offered, or has no price.
+func addonOf(all []Offer, sku string) *Offer {
+	if o := offerOf(all, sku); o != nil && o.Type == AddonType && o.Available {
+		return o
 	}
 	return nil
 }

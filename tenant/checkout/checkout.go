@@ -97,7 +97,9 @@ type Item struct {
 	Amount     billing.Money     `json:"amount"` // a cycle
 	Setup      billing.Money     `json:"setup"`  // once: for setting up, and for Once
 	Once       []catalog.Item    `json:"once,omitempty"`
-	ByHand     bool              `json:"by_hand,omitempty"` // the team delivers it
+	// What it has of the platform's price book besides the plan's own product.
+	Additions []catalog.Addition `json:"additions,omitempty"`
+	ByHand    bool               `json:"by_hand,omitempty"` // the team delivers it
 	// What the order's code takes off this thing, now and at its renewals; nil: nothing.
 	Discount *billing.Discount `json:"discount,omitempty"`
 	// It is tried first, and nothing of it is due before that is over; nil: it is not.

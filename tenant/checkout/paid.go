@@ -117,7 +117,7 @@ func (d *Desk) deliver(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 		delivered++
 		_, err := hosting.Order(ctx, tx, hosting.New{
 			SubscriptionID: x.SubscriptionID, AccountID: o.AccountID, Type: string(x.Type), SKU: x.SKU, Label: x.Label, Name: x.Picked.Hostname, Hostname: x.Picked.Hostname,
-			PlatformID: x.PlatformID, Region: x.Picked.Region, Image: x.Picked.Image, Spec: x.Spec, SSHKeys: x.SSHKeys,
+			PlatformID: x.PlatformID, Region: x.Picked.Region, Image: x.Picked.Image, Spec: x.Spec, SSHKeys: x.SSHKeys, Addons: renewal.AddonsFor(x.Additions),
 		})
 		if err != nil {
 			return err

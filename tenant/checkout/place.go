@@ -175,7 +175,7 @@ func unchanged(ctx context.Context, tx *tenancy.Tx, q quoteRow, offers []catalog
 		if err != nil {
 			return err
 		}
-		if now.Amount != x.Amount || now.Setup != x.Setup || !slices.Equal(now.Parts, x.Parts) || !slices.Equal(now.Once, x.Once) || now.SKU != x.SKU || now.PlanID != x.PlanID {
+		if now.Amount != x.Amount || now.Setup != x.Setup || !slices.Equal(now.Parts, x.Parts) || !slices.Equal(now.Once, x.Once) || !slices.Equal(now.Additions, x.Additions) || now.SKU != x.SKU || now.PlanID != x.PlanID {
 			return errPriceChanged
 		}
 		p, _ := catalog.Find(plans, picked[i].Path())

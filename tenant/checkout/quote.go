@@ -246,7 +246,7 @@ func configure(tx *tenancy.Tx, plans []catalog.FullPlan, offers []catalog.Offer,
 	}
 	return Item{
 		PlanID: p.ID, Type: p.Type, SKU: p.SKU, TaxClass: p.TaxClass, Label: c.Label, Picked: c.Picked, RegionName: c.RegionName, ImageName: c.ImageName,
-		Spec: c.Spec, Parts: c.Items, Chosen: c.Chosen, Amount: c.Amount, Setup: c.Setup, Once: c.Once, ByHand: p.Delivery.ByHand,
+		Spec: c.Spec, Parts: c.Items, Chosen: c.Chosen, Amount: c.Amount, Setup: c.Setup, Once: c.Once, Additions: c.Additions, ByHand: p.Delivery.ByHand,
 	}, nil
 }
 

@@ -122,6 +122,7 @@ type Service struct {
 	EndedAt        time.Time
 	SeenAt         time.Time
 	NextAt         time.Time // zero: never
+	Addons         []Addon   // of the price book, that it has or had besides
 	Lease          uuid.UUID
 	LeasedUntil    time.Time
 	CreatedAt      time.Time
@@ -160,6 +161,7 @@ type New struct {
 	Image          string // the offer's code of it: debian-13
 	Spec           provisioners.Spec
 	SSHKeys        []string
+	Addons         []Addon // of the price book, that it begins with
 }
 
 // Platforms is how this package reaches what delivers; central/platform answers.
@@ -177,7 +179,7 @@ var errNotFound = fault.New(fault.NotFound, "service.not_found", "There is no su
 const columns = `s.id, s.subscription_id, s.account_id, s.type, s.sku, s.label, s.name, s.platform_id, s.region, s.image, s.spec, s.hostname, s.ssh_keys,
 	s.desired, s.observed, s.operation, s.step, coalesce(s.operation_key, '00000000-0000-0000-0000-000000000000') AS operation_key, s.operation_since, s.operation_args,
 	s.progress, s.problem, s.attempts, s.ref, s.address, s.addresses, s.power, s.on_since, s.sealed_credentials AS sealed, s.holds, s.began_at, s.ended_at, s.seen_at, s.next_at,
-	coalesce(s.lease, '00000000-0000-0000-0000-000000000000') AS lease, s.leased_until, s.created_at, s.changed_at`
+	coalesce(s.lease, '00000000-0000-0000-0000-000000000000') AS lease, s.leased_until, s.created_at, s.changed_at, coalesce(s.addons, '[]') AS addons`
 
 // Get returns one service, or the fault service.not_found.
 func Get(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Service, error) {
@@ -221,13 +223,17 @@ func (s *Service) save(ctx context.Context, tx *tenancy.Tx) error {
 	if err != nil {
 		return err
 	}
+	addons, err := addonsOrNull(s.Addons)
+	if err != nil {
+		return err
+	}
 	var sold string
 	err = tx.NewRaw(`UPDATE services SET name = ?, image = ?, desired = ?, observed = ?, operation = ?, step = ?, operation_key = ?, operation_since = ?,
 			operation_args = ?::jsonb, progress = ?, problem = ?, attempts = ?, ref = ?, address = ?, addresses = ?::jsonb, power = ?, on_since = ?, sealed_credentials = ?, holds = ?::jsonb,
-			began_at = ?, ended_at = ?, seen_at = ?, next_at = ?, lease = ?, leased_until = ?, changed_at = ? WHERE id = ? RETURNING `+soldFor("services"),
+			began_at = ?, ended_at = ?, seen_at = ?, next_at = ?, lease = ?, leased_until = ?, changed_at = ?, addons = ?::jsonb WHERE id = ? RETURNING `+soldFor("services"),
 		s.Name, s.Image, s.Desired, s.Observed, s.Operation, s.Step, idOrNull(s.OperationKey), timeOrNull(s.OperationSince),
 		string(args), s.Progress, s.Problem, s.Attempts, string(s.Ref), s.Address, string(addresses), string(s.Power), timeOrNull(s.OnSince), s.Sealed, string(holds),
-		timeOrNull(s.BeganAt), timeOrNull(s.EndedAt), timeOrNull(s.SeenAt), timeOrNull(s.NextAt), idOrNull(s.Lease), timeOrNull(s.LeasedUntil), s.ChangedAt, s.ID).Scan(ctx, &sold)
+		timeOrNull(s.BeganAt), timeOrNull(s.EndedAt), timeOrNull(s.SeenAt), timeOrNull(s.NextAt), idOrNull(s.Lease), timeOrNull(s.LeasedUntil), s.ChangedAt, addons, s.ID).Scan(ctx, &sold)
 	if err != nil {
 		return fmt.Errorf("save service %s: %w", s.ID, err)
 	}
@@ -252,6 +258,9 @@ func (s *Service) show(ctx context.Context, tx *tenancy.Tx, sold string) error {
 	shown := tenancy.ServiceShown{
 		ID: s.ID, SKU: s.SKU, Label: s.Label, PlatformID: s.PlatformID, Region: s.Region, Ref: string(s.Ref), Desired: string(s.Desired), Observed: string(s.Observed),
 		Problem: s.Problem, Address: s.Address, BeganAt: timeOrNull(s.BeganAt), EndedAt: timeOrNull(s.EndedAt), ChangedAt: s.ChangedAt,
+	}
+	if len(s.Addons) > 0 {
+		shown.Addons = s.Addons
 	}
 	if err := json.Unmarshal([]byte(sold), &shown.Retail); err != nil {
 		return fmt.Errorf("what service %s is sold for: %w", s.ID, err)

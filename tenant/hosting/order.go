@@ -50,6 +50,13 @@ func Order(ctx context.Context, tx *tenancy.Tx, n New) (Service, error) {
 	if err != nil {
 		return Service{}, err
 	}
+	if n.SKU == "" { // the team delivers it: nothing of it is the platform's
+		n.Addons = nil
+	}
+	addons, err := addonsOrNull(n.Addons)
+	if err != nil {
+		return Service{}, err
+	}
 	var row struct {
 		Service
 		Sold string
@@ -57,11 +64,11 @@ func Order(ctx context.Context, tx *tenancy.Tx, n New) (Service, error) {
 	s := &row.Service
 	err = tx.NewRaw(`WITH s AS (INSERT INTO services (id, subscription_id, account_id, type, sku, label, name, platform_id, region, image, spec, hostname, ssh_keys,
 			desired, observed, operation, step, operation_key, operation_since, operation_args, progress, problem, attempts, ref, address, addresses, power, holds,
-			next_at, created_at, changed_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?::jsonb, ?, ?::jsonb, 'active', 'none', 'create', 'waiting', ?, ?, '{}', 0, '', 0, '', '', '[]', '', '{}', ?, ?, ?)
+			next_at, created_at, changed_at, addons)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?::jsonb, ?, ?::jsonb, 'active', 'none', 'create', 'waiting', ?, ?, '{}', 0, '', 0, '', '', '[]', '', '{}', ?, ?, ?, ?::jsonb)
 		ON CONFLICT (subscription_id) DO NOTHING RETURNING *) SELECT `+columns+`, `+soldFor("s")+` FROM s`,
 		id, n.SubscriptionID, n.AccountID, n.Type, n.SKU, n.Label, n.Name, n.PlatformID, n.Region, n.Image, string(spec), n.Hostname, string(keys),
-		uuid.New(), tx.Now(), tx.Now(), tx.Now(), tx.Now()).Scan(ctx, &row)
+		uuid.New(), tx.Now(), tx.Now(), tx.Now(), tx.Now(), addons).Scan(ctx, &row)
 	if tenancy.IsNoRows(err) {
 		return OfSubscription(ctx, tx, n.SubscriptionID)
 	}

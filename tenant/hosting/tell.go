@@ -22,6 +22,9 @@ func (d *Desk) began(ctx context.Context, tx *tenancy.Tx, s *Service) error {
 		if _, err := tx.RecordUsage(ctx, s.usage("start", s.BeganAt)); err != nil {
 			return err
 		}
+		if err := s.beginAddons(ctx, tx); err != nil {
+			return err
+		}
 	}
 	if err := s.tell(ctx, tx, event{kind: "service.active", text: s.Label + " is ready.", seen: true, news: webhook.ServiceActive}); err != nil {
 		return err
@@ -59,8 +62,10 @@ func (s *Service) ended(ctx context.Context, tx *tenancy.Tx) error {
 	if s.BeganAt.IsZero() || s.ByHand() {
 		return nil
 	}
-	_, err := tx.RecordUsage(ctx, s.usage("stop", s.EndedAt))
-	return err
+	if _, err := tx.RecordUsage(ctx, s.usage("stop", s.EndedAt)); err != nil {
+		return err
+	}
+	return s.endAddons(ctx, tx)
 }
 
 // terminated ends a service as it was wanted.

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/hosting"
 )
 
 // RanService is a service as it ran, for the platform's audit of what it billed.
@@ -20,12 +21,14 @@ type RanService struct {
 	RetailMinor    int64 // what the customer pays a cycle
 	RetailCurrency string
 	RetailCycle    string
+
+	Addons []hosting.Addon // that it has or had besides
 }
 
 // Ran are the services of platforms that ran at some time within [from, to).
 func Ran(ctx context.Context, db *tenancy.DB, from, to time.Time) (all []RanService, err error) {
 	err = db.View(ctx, func(tx *tenancy.Tx) error {
-		return tx.NewRaw(`SELECT s.id, s.sku, s.began_at, s.ended_at, b.amount_minor AS retail_minor, b.currency AS retail_currency, b.cycle AS retail_cycle
+		return tx.NewRaw(`SELECT s.id, s.sku, s.began_at, s.ended_at, b.amount_minor AS retail_minor, b.currency AS retail_currency, b.cycle AS retail_cycle, coalesce(s.addons, '[]') AS addons
 			FROM services s JOIN subscriptions b ON b.id = s.subscription_id WHERE s.sku <> '' AND s.began_at < ? AND (s.ended_at IS NULL OR s.ended_at > ?)`, to, from).Scan(ctx, &all)
 	})
 	if err != nil {

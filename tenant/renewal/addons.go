@@ -6,6 +6,7 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/hosting"
 )
 
 // Addon is something that can be added to what somebody has, or was.
@@ -29,6 +30,15 @@ func (a Addon) More() int {
 		return 0
 	}
 	return a.Has + a.Step
+}
+
+// AddonsFor are wholesale add-ons as a service has them.
+func AddonsFor(all []catalog.Addition) []hosting.Addon {
+	var out []hosting.Addon
+	for _, a := range all {
+		out = append(out, hosting.Addon{Code: a.Code, SKU: a.SKU, N: a.N})
+	}
+	return out
 }
 
 // Addons are what can be added to a subscription: what is sold with its plan and can be

@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/overview"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
@@ -101,5 +103,74 @@ func TestAnAddonComesAndGoes(t *testing.T) {
 	q, err = s.desk.QuoteChange(t.Context(), s.db, renewal.ChangeAsk{SubscriptionID: sub, AccountID: ida, Options: map[string]string{"backups": "1", "ipv4": "1"}})
 	if err != nil || !q.Price.AtRenewal {
 		t.Errorf("%v %+v", err, q.Price)
+	}
+}
+
+// TestAWholesaleAddonIsToldByItsTime: what an option is made of is told to the platform from
+// when the service has it until it does not, in so many pieces, once however often the work
+// is done; what was chosen for nothing counts as well.
+func TestAWholesaleAddonIsToldByItsTime(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	s := scenery(t, w, w.A)
+	s.exec("UPDATE plans SET upgrade = 'prorate', downgrade = 'at_renewal'")
+	s.exec(`INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, created_at, changed_at)
+		SELECT ?, id, 'ip', 'Address', '', 'addon', '', 0, 4, 1, '[{"code":"one","label":"one","amount":0,"sku":"ipv4","prices":{"EUR":{"monthly":280}}}]', 2, 'public', now(), now() FROM products`, uuid.New())
+	s.exec(`INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, created_at, changed_at)
+		SELECT ?, id, 'panel', 'Panel', '', 'choice', '', 0, 0, 1, '[{"code":"none","label":"none","amount":0},{"code":"gold","label":"gold","amount":0,"sku":"panel"}]', 3, 'public', now(), now() FROM products`, uuid.New())
+	ida := s.customer("ida", true)
+	sub := s.runs(ida, 1000)
+	told := func(want ...string) {
+		t.Helper()
+		rows, err := s.Owner.Query(t.Context(), `SELECT kind || ' ' || split_part(subject, '/', 4) || ' ' || quantity || ' ' || sku FROM central.usage_events WHERE tenant_id = $1 AND subject LIKE '%/addon/%' ORDER BY at, subject, key`, s.who.ID.Number())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("told %q, want %q: %v", got, want, err)
+		}
+	}
+	change := func(options map[string]string) {
+		t.Helper()
+		q, err := s.desk.QuoteChange(t.Context(), s.db, renewal.ChangeAsk{SubscriptionID: sub, AccountID: ida, Options: options})
+		if err == nil {
+			_, err = s.desk.AcceptChange(t.Context(), s.db, q.ID, ida, somebody)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.work()
+		s.turn(24 * time.Hour)
+	}
+	change(map[string]string{"ip": "2", "panel": "gold"})
+	told("start ip 2 ipv4", "start panel 1 panel")
+	change(map[string]string{"ip": "3"})
+	told("start ip 2 ipv4", "start panel 1 panel", "change ip 3 ipv4")
+	change(map[string]string{"ip": "0"})
+	told("start ip 2 ipv4", "start panel 1 panel", "change ip 3 ipv4") // until the end of what is paid
+	for s.Clock.Now().Before(january.AddDate(0, 1, 3)) {
+		s.turn(24 * time.Hour)
+		s.tick()
+		s.work()
+	}
+	told("start ip 2 ipv4", "start panel 1 panel", "change ip 3 ipv4", "stop ip 3 ipv4")
+	change(map[string]string{"ip": "1"})
+	if _, err := s.desk.Cancel(t.Context(), s.db, renewal.CancelRequest{SubscriptionID: sub, Now: true, Reason: renewal.Reasons()[0].Value}, somebody); err != nil {
+		t.Fatal(err)
+	}
+	s.work()
+	told("start ip 2 ipv4", "start panel 1 panel", "change ip 3 ipv4", "stop ip 3 ipv4", "start ip 1 ipv4", "stop ip 1 ipv4", "stop panel 1 panel")
+	ran, err := overview.Ran(t.Context(), s.db, january, january.AddDate(0, 3, 0))
+	if err != nil || len(ran) != 1 || len(ran[0].Addons) != 4 {
+		t.Errorf("%v: %+v", err, ran)
+	}
+	for _, a := range ran[0].Addons {
+		if a.From.IsZero() || a.To.IsZero() {
+			t.Errorf("%+v", a)
+		}
+	}
+	if _, err := s.desk.QuoteChange(t.Context(), s.db, renewal.ChangeAsk{SubscriptionID: s.runs(ida, 1000), AccountID: ida, Options: map[string]string{"ip": "5"}}); !fault.Is(err, "configuration.invalid") {
+		t.Errorf("more than there may be: %v", err)
 	}
 }

@@ -42,6 +42,8 @@ type Terms struct {
 	Picked      catalog.Picked    `json:"picked"`
 	SKU         string            `json:"sku,omitempty"`
 	Spec        provisioners.Spec `json:"spec,omitzero"`
+
+	Additions []catalog.Addition `json:"additions,omitempty"` // of the platform's price book, besides the product of SKU
 }
 
 // Change is the one change of a subscription that is under way.
@@ -253,6 +255,11 @@ func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) erro
 					return err
 				}
 			}
+		}
+	}
+	if s.ServiceID != uuid.Nil {
+		if err := hosting.SetAddons(ctx, tx, s.ServiceID, c.QuoteID, AddonsFor(c.Terms.Additions)); err != nil {
+			return err
 		}
 	}
 	if c.BackMinor > 0 && c.Return == billing.DowngradeCredit {

@@ -28,18 +28,26 @@ import (
 // platform delivers, in three sizes, and changes them unless it is told to refuse.
 type platform struct {
 	refuses error
+	gone    bool // what it delivered was destroyed
 	sizes   []string
 }
 
 func (p *platform) Create(_ context.Context, r provisioners.CreateRequest) (provisioners.Created, error) {
+	p.gone = false
 	return provisioners.Created{Ref: "1", Credentials: provisioners.Credentials{User: "root", Password: "secret"}}, r.Known(context.Background(), "1")
 }
 
 func (p *platform) State(context.Context, provisioners.Ref) (provisioners.State, error) {
+	if p.gone {
+		return provisioners.State{}, provisioners.ErrGone
+	}
 	return provisioners.State{Status: provisioners.StatusActive, Power: provisioners.PowerOn}, nil
 }
 
-func (p *platform) Destroy(context.Context, provisioners.Ref) error { return nil }
+func (p *platform) Destroy(context.Context, provisioners.Ref) error {
+	p.gone = true
+	return nil
+}
 
 func (p *platform) Resize(_ context.Context, _ provisioners.Ref, to provisioners.Spec, _ map[string]any) error {
 	if p.refuses == nil {
@@ -59,6 +67,9 @@ func (p *platform) Offers(context.Context, tenancy.ID) (all []catalog.Offer, err
 	for i, sku := range []string{"vps-s", "vps-m", "vps-l"} {
 		all = append(all, catalog.Offer{SKU: sku, Name: sku, Type: "vps", Available: true, Spec: provisioners.Spec{CPU: 1 << i, DiskGB: 20 << i},
 			Regions: []catalog.Region{{Code: "ams", Name: "Amsterdam", Available: true, Images: []catalog.Image{{Code: "debian", Name: "Debian"}}}}})
+	}
+	for _, sku := range []string{"ipv4", "panel"} {
+		all = append(all, catalog.Offer{SKU: sku, Name: sku, Type: catalog.AddonType, Available: true})
 	}
 	return all, nil
 }

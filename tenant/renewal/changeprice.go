@@ -165,7 +165,7 @@ func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Of
 	s := c.s
 	c.addons(got)
 	q := ChangeQuote{SubscriptionID: s.ID, AccountID: s.AccountID, At: at, Was: s.Label, Ask: a, Amount: got.Amount, Facts: got.Chosen}
-	q.Terms = Terms{PlanID: got.Plan.ID, Label: got.Label, Cycle: got.Picked.Cycle, AmountMinor: got.Amount.Minor, Picked: got.Picked, SKU: got.Plan.SKU, Spec: got.Spec}
+	q.Terms = Terms{PlanID: got.Plan.ID, Label: got.Label, Cycle: got.Picked.Cycle, AmountMinor: got.Amount.Minor, Picked: got.Picked, SKU: got.Plan.SKU, Spec: got.Spec, Additions: got.Additions}
 	if got.Plan.ID == c.plan.ID {
 		q.Terms.Label = s.Label
 	}

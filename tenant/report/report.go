@@ -39,7 +39,7 @@ type Figures struct {
 	Months           []Month // the last twelve, the oldest first
 	Others           []Other // recurring revenue in other currencies
 
-	running map[string]int64 // services by SKU
+	running map[string]int64 // services, and what they have besides, by SKU
 }
 
 // Month is one calendar month in UTC.
@@ -154,7 +154,9 @@ func (f *Figures) sums(ctx context.Context, tx *tenancy.Tx) error {
 				coalesce(sum(total_minor - paid_minor - credited_minor) FILTER (WHERE due_at < ?0), 0) AS late, count(*) FILTER (WHERE due_at < ?0) AS n
 			FROM invoices WHERE kind = 'invoice' AND state = 'open' AND currency = ?1) o,
 			(SELECT count(*) AS n FROM subscriptions WHERE state = 'ended' AND anchor_at IS NOT NULL AND ended_at > ?2 AND currency = ?1) e,
-			(SELECT jsonb_object_agg(sku, n) AS skus FROM (SELECT sku, count(*) AS n FROM services WHERE sku <> '' AND began_at IS NOT NULL AND ended_at IS NULL GROUP BY sku) s) r`,
+			(SELECT jsonb_object_agg(sku, n) AS skus FROM (SELECT x.sku, sum(x.n) AS n FROM services v CROSS JOIN LATERAL (SELECT v.sku, 1 AS n
+					UNION ALL SELECT a.sku, a.n FROM jsonb_to_recordset(v.addons) AS a(sku text, n bigint, "to" text) WHERE a."to" IS NULL) x
+				WHERE v.sku <> '' AND v.began_at IS NOT NULL AND v.ended_at IS NULL GROUP BY x.sku) s) r`,
 		now, f.Currency, now.AddDate(0, 0, -30)).Scan(ctx, &f.Outstanding.Minor, &f.Overdue.Minor, &f.OverdueInvoices, &f.Ended, &running)
 	if err != nil {
 		return fmt.Errorf("sums: %w", err)

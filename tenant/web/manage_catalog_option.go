@@ -27,18 +27,49 @@ type optionEdit struct {
 	MayEdit      bool
 	Saved        bool // it is one that there is
 	Plans        []checkView
+	Offers       []offerChoice  // wholesale add-ons that choices can be made of
+	Margins      []choiceMargin // of choices that are made of one
 }
 
-func (s *Site) optionEdit(c *fiber.Ctx, product catalog.Shelf, f catalog.OptionForm) optionEdit {
+// choiceMargin is what is left of a price of a choice.
+type choiceMargin struct {
+	Label, Per string
+	catalog.Margin
+}
+
+func (s *Site) optionEdit(c *fiber.Ctx, product taxedShelf, f catalog.OptionForm) (optionEdit, error) {
 	who, _ := surface.Principal(c)
-	v := optionEdit{Form: f, Product: product, Resources: pairs(catalog.Resources()), Visibilities: visibilities, Action: c.Path(), MayEdit: who.May(identity.CatalogWrite), Saved: f.ID != uuid.Nil,
+	t, _ := surface.Tenant(c)
+	v := optionEdit{Form: f, Product: product.Shelf, Resources: pairs(catalog.Resources()), Visibilities: visibilities, Action: c.Path(), MayEdit: who.May(identity.CatalogWrite), Saved: f.ID != uuid.Nil,
 		Kinds: []place.Choice{{Value: catalog.OneOf, Label: "One of several"}, {Value: catalog.Quantity, Label: "A number"}, {Value: catalog.Slider, Label: "A slider"}, {Value: catalog.Addon, Label: "An add-on"}, {Value: catalog.Once, Label: "An add-on, charged once"}}}
 	for _, p := range product.Plans {
 		if checked := slices.Contains(f.Plans, p.ID.String()); checked || p.Visibility != catalog.Archived {
 			v.Plans = append(v.Plans, checkView{p.ID.String(), p.Name, checked})
 		}
 	}
-	return v
+	offers, err := s.offers(c)
+	if err != nil {
+		return v, err
+	}
+	for _, o := range offers {
+		if o.Type == catalog.AddonType {
+			v.Offers = append(v.Offers, offerChoice{Value: o.SKU, Label: o.Name, Note: costWords(o.Cost, t.Locale)})
+		}
+	}
+	labels, margins := f.ReadMargins(offers, product.held)
+	for i, m := range margins {
+		v.Margins = append(v.Margins, choiceMargin{labels[i], perWords[m.Cycle][1], m})
+	}
+	return v, nil
+}
+
+// renderOption shows the editor of an option.
+func (s *Site) renderOption(c *fiber.Ctx, title string, product taxedShelf, f catalog.OptionForm) error {
+	v, err := s.optionEdit(c, product, f)
+	if err != nil {
+		return err
+	}
+	return surface.Render(c, "manage", "manage/option", title, v)
 }
 
 // newOption handles GET /manage/catalog/products/:shelf/options/new.
@@ -48,25 +79,28 @@ func (s *Site) newOption(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	product, err := s.product1(c, id)
+	product, err := s.taxedProduct(c, id)
 	if err != nil {
 		return err
 	}
 	f := catalog.OptionForm{ProductID: id, Kind: catalog.OneOf, Visibility: "public", Currency: t.Currency, Step: "1"}
-	return surface.Render(c, "manage", "manage/option", "New option", s.optionEdit(c, product, f))
+	return s.renderOption(c, "New option", product, f)
 }
 
-func (s *Site) optionAndProduct(c *fiber.Ctx) (o catalog.Option, product catalog.Shelf, err error) {
+func (s *Site) optionAndProduct(c *fiber.Ctx) (o catalog.Option, product taxedShelf, err error) {
 	id, err := idParam(c, "extra")
 	if err != nil {
 		return o, product, err
 	}
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
-		var of uuid.UUID
-		if o, of, err = catalog.OptionByID(c.UserContext(), tx, id); err != nil {
+		of, err := catalog.ProductOfOption(c.UserContext(), tx, id)
+		if err != nil {
 			return err
 		}
-		product, err = catalog.ProductByID(c.UserContext(), tx, of)
+		if product, err = readTaxedShelf(c.UserContext(), tx, of); err != nil {
+			return err
+		}
+		o, err = product.Option(id)
 		return err
 	})
 	return o, product, err
@@ -87,7 +121,7 @@ func (s *Site) showOption(c *fiber.Ctx) error {
 	for _, id := range o.Plans {
 		f.Plans = append(f.Plans, id.String())
 	}
-	return surface.Render(c, "manage", "manage/option", o.Label, s.optionEdit(c, product, f))
+	return s.renderOption(c, o.Label, product, f)
 }
 
 // saveOption handles the POST of both editors of an option.
@@ -99,7 +133,7 @@ func (s *Site) saveOption(c *fiber.Ctx) error {
 	for _, v := range c.Request().PostArgs().PeekMulti("plans") {
 		f.Plans = append(f.Plans, strings.ToValidUTF8(string(v), ""))
 	}
-	var product catalog.Shelf
+	var product taxedShelf
 	var err error
 	if c.Params("extra") != "" {
 		var o catalog.Option
@@ -107,21 +141,24 @@ func (s *Site) saveOption(c *fiber.Ctx) error {
 			f.ID, f.ProductID = o.ID, product.ID
 		}
 	} else if f.ProductID, err = idParam(c, "shelf"); err == nil {
-		product, err = s.product1(c, f.ProductID)
+		product, err = s.taxedProduct(c, f.ProductID)
 	}
 	if err != nil {
 		return err
 	}
-	if err := catalog.SaveOption(c.UserContext(), surface.DB(c), f, office.By(c)); err != nil {
-		return surface.FormError(c, err, "manage", "manage/option", "Option", s.optionEdit(c, product, f))
+	if c.FormValue("show") != "" {
+		return s.renderOption(c, "Option", product, f)
+	}
+	offers, err := s.offers(c)
+	if err != nil {
+		return err
+	}
+	if err := catalog.SaveOption(c.UserContext(), surface.DB(c), offers, f, office.By(c)); err != nil {
+		v, again := s.optionEdit(c, product, f)
+		if again != nil {
+			return again
+		}
+		return surface.FormError(c, err, "manage", "manage/option", "Option", v)
 	}
 	return surface.Redirect(c, "/manage/catalog/products/"+product.ID.String(), "Saved. Visitors see it now.")
-}
-
-func (s *Site) product1(c *fiber.Ctx, id uuid.UUID) (x catalog.Shelf, err error) {
-	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
-		x, err = catalog.ProductByID(c.UserContext(), tx, id)
-		return err
-	})
-	return x, err
 }

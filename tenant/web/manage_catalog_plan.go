@@ -148,6 +148,9 @@ func (s *Site) editPlan(c *fiber.Ctx, product taxedShelf, f catalog.PlanForm) (p
 	var cost catalog.Cost
 	v.Offers = append(v.Offers, offerChoice{Label: "Nothing: you deliver it yourself", Checked: f.SKU == ""})
 	for i, o := range offers {
+		if o.Type == catalog.AddonType {
+			continue // options are made of it
+		}
 		words := costWords(o.Cost, t.Locale)
 		v.Offers = append(v.Offers, offerChoice{Value: o.SKU, Label: o.Name, Note: words, Checked: o.SKU == f.SKU})
 		if o.SKU == f.SKU {

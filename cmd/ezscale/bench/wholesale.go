@@ -147,7 +147,7 @@ func (s shownServices) Ran(ctx context.Context, id tenancy.ID, from, to time.Tim
 		return tx.NewRaw("SELECT service_id AS id, sku, began_at, ended_at FROM services WHERE tenant_id = ? AND began_at < ? AND (ended_at IS NULL OR ended_at > ?)", id, to, from).Scan(ctx, &rows)
 	})
 	for _, r := range rows {
-		all = append(all, wholesale.Ran(r))
+		all = append(all, wholesale.Ran{ID: r.ID, SKU: r.SKU, BeganAt: r.BeganAt, EndedAt: r.EndedAt, RetailMinor: r.RetailMinor, RetailCurrency: r.RetailCurrency, RetailCycle: r.RetailCycle})
 	}
 	return all, err
 }

@@ -42,7 +42,7 @@ func (h *historian) addOffers(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("let %s be tried: %w", triedPlan, err)
 	}
-	err = catalog.SaveOption(ctx, db, catalog.OptionForm{
+	err = catalog.SaveOption(ctx, db, nil, catalog.OptionForm{
 		ProductID: product, Code: "managed", Label: "Managed updates", Help: "We install updates and restart when it is quiet.", Kind: catalog.Addon,
 		Minimum: "0", Maximum: "1", Step: "1", Currency: "USD", Choices: "Managed updates | 0 | 9.00, 8.50 EUR", Position: "2", Visibility: "public",
 	}, by)

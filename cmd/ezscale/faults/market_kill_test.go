@@ -340,7 +340,11 @@ type ranIn struct{ pool *tenancy.Pool }
 func (r ranIn) Ran(ctx context.Context, id tenancy.ID, from, to time.Time) (all []wholesale.Ran, err error) {
 	found, err := overview.Ran(ctx, r.pool.Bind(tenancy.Tenant{ID: id}), from, to)
 	for _, s := range found {
-		all = append(all, wholesale.Ran(s))
+		one := wholesale.Ran{ID: s.ID, SKU: s.SKU, BeganAt: s.BeganAt, EndedAt: s.EndedAt, RetailMinor: s.RetailMinor, RetailCurrency: s.RetailCurrency, RetailCycle: s.RetailCycle}
+		for _, a := range s.Addons {
+			one.Addons = append(one.Addons, wholesale.RanAddon(a))
+		}
+		all = append(all, one)
 	}
 	return all, err
 }
