@@ -75,7 +75,8 @@ type quoteRow struct {
 func readQuote(ctx context.Context, tx *tenancy.Tx, r PlaceRequest, mayTest bool, lock string) (quoteRow, error) {
 	var q quoteRow
 	err := tx.NewRaw(`SELECT q.id, q.account_id, q.currency, q.total_minor, q.body, q.expires_at, q.accepted_at, o.id AS order_id, m.role, p.name, p.email,
-			(SELECT count(*) FROM orders u WHERE u.account_id = q.account_id AND u.state = 'awaiting_payment') AS unpaid,
+			(SELECT count(*) FROM orders u JOIN invoices i ON i.id = u.invoice_id AND i.state <> 'paid' -- its job may be to come
+				WHERE u.account_id = q.account_id AND u.state = 'awaiting_payment') AS unpaid,
 			EXISTS (SELECT FROM gateways WHERE state = 'on' AND (code <> 'sandbox' OR ?)) AS gateways,
 			(SELECT (s.value->>'large_order')::bigint FROM shop_settings s WHERE s.name = 'selling') AS large,
 			`+agreed.Column("q.account_id")+` AS agreed
