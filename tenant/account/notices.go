@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+	"github.com/uptrace/bun"
 
 	"github.com/ezscale/ezscale/tenancy"
 )
@@ -138,16 +139,30 @@ type Reader struct {
 }
 
 // Readers lists the members who get a notice, at most 20, as long as they can sign in.
-func Readers(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, n Notice) (all []Reader, err error) {
+func Readers(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, n Notice) ([]Reader, error) {
+	all, err := ReadersOf(ctx, tx, []uuid.UUID{id}, n)
+	return all[id], err
+}
+
+// ReadersOf is Readers for many accounts at once.
+func ReadersOf(ctx context.Context, tx *tenancy.Tx, ids []uuid.UUID, n Notice) (map[uuid.UUID][]Reader, error) {
 	usual, err := json.Marshal(n.usual())
 	if err != nil {
 		return nil, err
 	}
-	err = tx.NewRaw(`SELECT p.id, p.name, p.email FROM memberships m JOIN accounts a ON a.id = m.account_id JOIN people p ON p.id = m.person_id
-		WHERE m.account_id = ? AND p.disabled_at IS NULL AND (m.role = 'owner' AND ? OR coalesce(a.notify -> ?, ?::jsonb) @> to_jsonb(m.role))
-		ORDER BY p.id LIMIT 20`, id, n == AboutServices, string(n), string(usual)).Scan(ctx, &all)
+	var rows []struct {
+		AccountID uuid.UUID
+		Reader
+	}
+	err = tx.NewRaw(`SELECT a.id AS account_id, r.* FROM accounts a, LATERAL (SELECT p.id, p.name, p.email FROM memberships m JOIN people p ON p.id = m.person_id
+			WHERE m.account_id = a.id AND p.disabled_at IS NULL AND (m.role = 'owner' AND ? OR coalesce(a.notify -> ?, ?::jsonb) @> to_jsonb(m.role))
+			ORDER BY p.id LIMIT 20) r WHERE a.id IN (?) ORDER BY a.id, r.id`, n == AboutServices, string(n), string(usual), bun.List(ids)).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("find whom to write to: %w", err)
+	}
+	all := map[uuid.UUID][]Reader{}
+	for _, r := range rows {
+		all[r.AccountID] = append(all[r.AccountID], r.Reader)
 	}
 	return all, nil
 }

@@ -87,10 +87,14 @@ func (d *Desk) Drive(ctx context.Context, db *tenancy.DB, job DriveJob) error {
 		d.between("claimed")
 		o := d.ask(ctx, db, w)
 		d.between("asked")
-		if err := d.settle(ctx, db, w, o); err != nil {
+		more, err := d.settle(ctx, db, w, o)
+		if err != nil {
 			return queue.Retry(leaseFor, err)
 		}
 		d.between("settled")
+		if !more {
+			return nil
+		}
 	}
 	return queue.Retry(5*time.Second, fmt.Errorf("hosting: service %s needs more than %d rounds", job.ServiceID, maxRounds))
 }
@@ -146,7 +150,7 @@ func (d *Desk) claim(ctx context.Context, db *tenancy.DB, id uuid.UUID) (w work,
 		if s.LeasedUntil.After(tx.Now()) {
 			return errBusy
 		}
-		if s.NextAt.IsZero() || s.NextAt.After(tx.Now().Add(slack)) {
+		if !s.due(tx.Now()) {
 			return nil
 		}
 		if s.ByHand() {

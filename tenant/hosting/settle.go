@@ -28,12 +28,13 @@ const (
 	GivenUp = "given_up"
 )
 
-// settle keeps what came of a round, gives the lease back and says when the next is due.
-func (d *Desk) settle(ctx context.Context, db *tenancy.DB, w work, o outcome) error {
+// settle keeps what came of a round, gives the lease back and says when the next is due;
+// more: at once.
+func (d *Desk) settle(ctx context.Context, db *tenancy.DB, w work, o outcome) (more bool, err error) {
 	var ended string
 	var took time.Duration
-	err := db.Update(ctx, func(tx *tenancy.Tx) error {
-		ended = ""
+	err = db.Update(ctx, func(tx *tenancy.Tx) error {
+		ended, more = "", true
 		s, err := locked(ctx, tx, w.ID)
 		if err != nil {
 			return err
@@ -61,6 +62,7 @@ func (d *Desk) settle(ctx context.Context, db *tenancy.DB, w work, o outcome) er
 		if err := s.save(ctx, tx); err != nil {
 			return err
 		}
+		more = s.due(tx.Now())
 		if s.Operation != "" && s.NextAt.After(tx.Now()) {
 			return s.later(ctx, tx)
 		}
@@ -69,7 +71,12 @@ func (d *Desk) settle(ctx context.Context, db *tenancy.DB, w work, o outcome) er
 	if err == nil && ended != "" && w.Operation != "" && d.Metrics != nil {
 		d.Metrics.OperationEnded(w.Operation, ended, took)
 	}
-	return err
+	return more, err
+}
+
+// due reports whether something is to be done for the service now.
+func (s *Service) due(now time.Time) bool {
+	return !s.NextAt.IsZero() && !s.NextAt.After(now.Add(slack))
 }
 
 // keep takes over what the platform told, whatever it means.

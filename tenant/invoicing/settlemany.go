@@ -98,7 +98,8 @@ func unbooked(ctx context.Context, tx *tenancy.Tx, all []Application) ([]applied
 		return nil, err
 	}
 	var known []string
-	if err := tx.NewRaw("SELECT DISTINCT key FROM ledger_postings WHERE key IN (?)", bun.List(keys)).Scan(ctx, &known); err != nil {
+	// Each key by itself: all postings of the shop would be read for a list of them.
+	if err := tx.NewRaw("SELECT k.key FROM unnest(ARRAY[?]) k(key), LATERAL (SELECT FROM ledger_postings p WHERE p.key = k.key LIMIT 1) p", bun.List(keys)).Scan(ctx, &known); err != nil {
 		return nil, fmt.Errorf("look for %d payments in the books: %w", len(keys), err)
 	}
 	todo := make([]applied, 0, len(all))

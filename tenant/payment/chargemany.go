@@ -95,12 +95,16 @@ func chargeable(ctx context.Context, tx *tenancy.Tx, jobs []ChargeJob) (plain []
 		return nil, others, nil
 	}
 	var found []charged
-	err = tx.NewRaw(`SELECT i.id, i.account_id, coalesce(i.number, '') AS number, i.currency, i.total_minor - i.paid_minor - i.credited_minor AS due_minor, m.id AS method_id, m.ref, m.customer_ref
-		FROM invoices i JOIN accounts a ON a.id = i.account_id JOIN payment_methods m ON m.id = a.default_method_id AND m.account_id = a.id AND m.state = 'active' AND m.gateway = ?
-		WHERE i.id IN (?) AND i.kind = 'invoice' AND i.state = 'open' AND i.total_minor > i.paid_minor + i.credited_minor
-		AND NOT EXISTS (SELECT FROM payments p WHERE p.invoice_id = i.id AND (p.key IN (?) OR `+underWay+`))
+	// From the invoices on, each by its own: however the tables have grown since anybody
+	// counted their rows, none is read whole.
+	err = tx.NewRaw(`WITH i AS MATERIALIZED (SELECT id, account_id, number, currency, total_minor - paid_minor - credited_minor AS due_minor FROM invoices
+			WHERE id IN (?0) AND kind = 'invoice' AND state = 'open' AND total_minor > paid_minor + credited_minor ORDER BY id FOR UPDATE)
+		SELECT i.id, i.account_id, coalesce(i.number, '') AS number, i.currency, i.due_minor, m.id AS method_id, m.ref, m.customer_ref
+		FROM i, LATERAL (SELECT m.* FROM accounts a JOIN payment_methods m ON m.id = a.default_method_id AND m.account_id = a.id WHERE a.id = i.account_id OFFSET 0) m
+		WHERE m.state = 'active' AND m.gateway = ?2
+		AND NOT EXISTS (SELECT FROM (SELECT key, state FROM payments WHERE invoice_id = i.id OFFSET 0) p WHERE p.key IN (?1) OR `+underWay+`)
 		AND NOT EXISTS (SELECT FROM credit_grants g WHERE g.account_id = i.account_id AND g.left_minor > 0 AND g.currency = i.currency)
-		AND NOT EXISTS (SELECT FROM invoice_lines l JOIN subscriptions s ON s.id = l.subscription_id WHERE l.invoice_id = i.id AND s.method_id <> m.id) ORDER BY i.id FOR UPDATE OF i`, sandbox.Code, bun.List(ids), bun.List(keys)).Scan(ctx, &found)
+		AND NOT EXISTS (SELECT FROM invoice_lines l JOIN subscriptions s ON s.id = l.subscription_id WHERE l.invoice_id = i.id AND s.method_id <> m.id) ORDER BY i.id`, bun.List(ids), bun.List(keys), sandbox.Code).Scan(ctx, &found)
 	if err != nil {
 		return nil, nil, fmt.Errorf("look for what can be charged: %w", err)
 	}

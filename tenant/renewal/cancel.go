@@ -247,9 +247,9 @@ func (d *Desk) end(ctx context.Context, tx *tenancy.Tx, s Subscription, why endi
 // withdraw credits invoices of a subscription for periods that begin at a time or
 // later, where nothing was paid and nothing is under way. It says how many.
 func withdraw(ctx context.Context, tx *tenancy.Tx, s Subscription, from time.Time) (n int, err error) {
-	bills, err := billsOf(ctx, tx, `i.state = 'open' AND i.paid_minor = coalesce(i.credit_minor, 0) AND i.key LIKE 'renewal/%' AND l.subscription_id = ? AND l.period_from >= ?
+	bills, err := billsOf(ctx, tx, `i.account_id = ? AND i.state = 'open' AND i.paid_minor = coalesce(i.credit_minor, 0) AND i.key LIKE 'renewal/%' AND l.subscription_id = ? AND l.period_from >= ?
 		AND NOT EXISTS (SELECT FROM payments p WHERE p.invoice_id = i.id AND p.state IN ('created', 'requires_action', 'processing'))
-		AND NOT EXISTS (SELECT FROM invoice_lines u WHERE u.invoice_id = i.id AND u.meter_id IS NOT NULL AND u.subscription_id = l.subscription_id)`, s.ID, from)
+		AND NOT EXISTS (SELECT FROM invoice_lines u WHERE u.invoice_id = i.id AND u.meter_id IS NOT NULL AND u.subscription_id = l.subscription_id)`, s.AccountID, s.ID, from)
 	if err != nil {
 		return 0, err
 	}
@@ -274,7 +274,7 @@ func withdraw(ctx context.Context, tx *tenancy.Tx, s Subscription, from time.Tim
 // giveUp stops collecting what a subscription that ended still owes, but for what it used
 // last, of which nobody has been reminded yet.
 func giveUp(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
-	bills, err := billsOf(ctx, tx, "i.state = 'open' AND i.key LIKE 'renewal/%' AND i.key <> ? AND l.subscription_id = ?", usageKey(s, "end"), s.ID)
+	bills, err := billsOf(ctx, tx, "i.account_id = ? AND i.state = 'open' AND i.key LIKE 'renewal/%' AND i.key <> ? AND l.subscription_id = ?", s.AccountID, usageKey(s, "end"), s.ID)
 	if err != nil {
 		return err
 	}

@@ -83,5 +83,9 @@ func (d *Desk) changeTryFailed(ctx context.Context, tx *tenancy.Tx, f payment.Fa
 	if err != nil {
 		return err
 	}
-	return d.tellFailed(ctx, tx, Policy{}, s, bills[0], f, billing.Step{})
+	m, err := d.letterFailed(ctx, tx, Policy{}, s, bills[0], f, billing.Step{})
+	if err != nil {
+		return err
+	}
+	return d.letter(ctx, tx, s, m)
 }

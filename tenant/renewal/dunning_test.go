@@ -87,3 +87,35 @@ func TestATryWithANewCardLeavesTheScheduleAsItIs(t *testing.T) {
 		t.Errorf("what the customer must confirm was tried %d times, %d letters, %s", n, s.letters("payment_failed"), s.get(sub).State)
 	}
 }
+
+// TestFailedTriesTogether: what one try changes the next one of the same invoice sees, also
+// where all were read together.
+func TestFailedTriesTogether(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	s := open(t, w, w.A)
+	s.declines = func(uuid.UUID) bool { return true }
+	due := s.get(s.sell(s.customer("ida", true), billing.Monthly, 1000)).Period.To
+	s.sell(s.customer("ben", true), billing.Monthly, 1000)
+	s.turn(due.Add(6 * time.Hour).Sub(s.Clock.Now()))
+	of := func(name string) uuid.UUID {
+		return scan[uuid.UUID](s, "SELECT i.id FROM invoices i JOIN accounts a ON a.id = i.account_id WHERE i.state = 'open' AND a.name ILIKE ?", name+"%")
+	}
+	ida, ben := of("ida"), of("ben")
+	failed := func(inv uuid.UUID, try int) payment.FailedTry {
+		return payment.FailedTry{InvoiceID: inv, PaymentID: uuid.New(), Try: try, Decline: billing.RefusedSoft, Code: "card_declined"}
+	}
+	for range 2 {
+		err := s.desk.TryFailedMany(t.Context(), s.db, []payment.FailedTry{failed(ida, 1), failed(ben, 1), failed(ida, 1), failed(ida, 2), failed(uuid.New(), 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	tries := func(inv uuid.UUID) int { return scan[int](s, "SELECT tries FROM invoices WHERE id = ?", inv) }
+	if tries(ida) != 3 || tries(ben) != 2 || s.letters("payment_failed") != 5 {
+		t.Errorf("%d and %d tries are counted, %d letters", tries(ida), tries(ben), s.letters("payment_failed"))
+	}
+	if n := scan[int](s, "SELECT count(*) FROM subscriptions WHERE state = 'past_due'"); n != 2 {
+		t.Errorf("%d are past due", n)
+	}
+}

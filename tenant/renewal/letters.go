@@ -3,6 +3,7 @@ package renewal
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -21,6 +22,11 @@ type Mailer interface {
 	Enqueue(ctx context.Context, tx tenancy.Statements, m mail.Message) error
 }
 
+// manyMailer takes many letters at the cost of a few; mail.Outbox does.
+type manyMailer interface {
+	EnqueueAll(ctx context.Context, tx *tenancy.Tx, all []mail.Message) error
+}
+
 // message is a letter without the name and address it goes to. Amounts are written for
 // the customer.
 type message struct {
@@ -30,31 +36,63 @@ type message struct {
 	amounts  map[string]billing.Money
 }
 
+// posted is a letter to an account.
+type posted struct {
+	account uuid.UUID
+	message
+}
+
 // letter writes to whom the account's invoices go, with a copy for whom the account chose. An account without an address is not
 // written to.
 func (d *Desk) letter(ctx context.Context, tx *tenancy.Tx, s Subscription, m message) error {
-	to, err := account.ForInvoice(ctx, tx, s.AccountID)
-	if err != nil {
-		return err
-	}
-	if to.Email == "" {
+	return d.post(ctx, tx, []posted{{s.AccountID, m}})
+}
+
+// post is letter for many.
+func (d *Desk) post(ctx context.Context, tx *tenancy.Tx, all []posted) error {
+	if len(all) == 0 {
 		return nil
 	}
-	m.data["name"] = to.Name
-	for key, amount := range m.amounts {
-		m.data[key] = amount.Format(to.Locale)
+	ids := make([]uuid.UUID, len(all))
+	for i, m := range all {
+		ids[i] = m.account
 	}
-	if err := d.Mail.Enqueue(ctx, tx, mail.Message{Key: m.key, Template: m.template, To: to.Email, Data: m.data}); err != nil {
-		return err
-	}
-	copies, err := account.Copies(ctx, tx, s.AccountID, to.Email)
+	parties, err := account.ForInvoices(ctx, tx, ids)
 	if err != nil {
 		return err
 	}
-	for _, r := range copies {
-		m.data["name"] = r.Name
-		err := d.Mail.Enqueue(ctx, tx, mail.Message{Key: m.key + "/" + r.ID.String(), Template: m.template, To: r.Email, Data: m.data})
-		if err != nil && !fault.Is(err, "mail.bad_address") {
+	readers, err := account.ReadersOf(ctx, tx, ids, account.AboutMoney)
+	if err != nil {
+		return err
+	}
+	var mails []mail.Message
+	for _, m := range all {
+		to := parties[m.account]
+		if to.Email == "" {
+			continue
+		}
+		m.data["name"] = to.Name
+		for key, amount := range m.amounts {
+			m.data[key] = amount.Format(to.Locale)
+		}
+		mails = append(mails, mail.Message{Key: m.key, Template: m.template, To: to.Email, Data: m.data})
+		for _, r := range readers[m.account] {
+			if r.Email == to.Email {
+				continue
+			}
+			data := maps.Clone(m.data)
+			data["name"] = r.Name
+			err := d.Mail.Enqueue(ctx, tx, mail.Message{Key: m.key + "/" + r.ID.String(), Template: m.template, To: r.Email, Data: data})
+			if err != nil && !fault.Is(err, "mail.bad_address") {
+				return err
+			}
+		}
+	}
+	if many, ok := d.Mail.(manyMailer); ok && len(mails) > 1 {
+		return many.EnqueueAll(ctx, tx, mails)
+	}
+	for _, m := range mails {
+		if err := d.Mail.Enqueue(ctx, tx, m); err != nil {
 			return err
 		}
 	}
@@ -173,13 +211,13 @@ func nextLetter(b bill, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// tellFailed writes that a charge failed, with the bank's words and what comes next.
-func (d *Desk) tellFailed(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill, f payment.FailedTry, step billing.Step) error {
+// letterFailed says that a charge failed, with the bank's words and what comes next.
+func (d *Desk) letterFailed(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill, f payment.FailedTry, step billing.Step) (message, error) {
 	var reason string
 	if f.PaymentID != uuid.Nil {
 		err := tx.NewRaw("SELECT decline_text FROM payments WHERE id = ?", f.PaymentID).Scan(ctx, &reason)
 		if err != nil && !tenancy.IsNoRows(err) {
-			return fmt.Errorf("read why it failed: %w", err)
+			return message{}, fmt.Errorf("read why it failed: %w", err)
 		}
 	}
 	again, ask := "", ""
@@ -195,9 +233,9 @@ func (d *Desk) tellFailed(ctx context.Context, tx *tenancy.Tx, p Policy, s Subsc
 	if f.MethodID != uuid.Nil {
 		try = f.MethodID.String()
 	}
-	return d.letter(ctx, tx, s, message{
+	return message{
 		key: "invoice/" + b.InvoiceID.String() + "/failed/" + try, template: mail.PaymentFailed,
 		data:    map[string]string{"what": b.what(s), "number": b.Number, "reason": reason, "next": again, "ask": ask, "week": p.offersWeek(s, b), "link": d.payLink(tx, b.InvoiceID, payment.LetterFailed)},
 		amounts: map[string]billing.Money{"amount": b.owed()},
-	})
+	}, nil
 }

@@ -82,6 +82,10 @@ func (b bill) base() time.Time { return billing.Base(b.DueAt, b.WeekAt) }
 
 func (b bill) owed() billing.Money { return billing.Money{Minor: b.DueMinor, Currency: b.Currency} }
 
+// linesOn are the lines l of an invoice i, looked up for each invoice: by subscription all
+// lines of the shop would be read. Who asks names invoices or their account.
+const linesOn = `LATERAL (SELECT * FROM invoice_lines x WHERE x.invoice_id = i.id AND x.subscription_id IS NOT NULL AND x.withdrawn_at IS NULL OFFSET 0) l`
+
 // billsOf reads invoices with the subscriptions that stand on them, each once.
 func billsOf(ctx context.Context, tx *tenancy.Tx, where string, args ...any) (found []bill, err error) {
 	err = tx.NewRaw(`SELECT i.id AS invoice_id, i.account_id, l.subscription_id, coalesce(i.number, '') AS number, i.state, i.key, i.currency,
@@ -90,8 +94,8 @@ func billsOf(ctx context.Context, tx *tenancy.Tx, where string, args ...any) (fo
 		CASE WHEN i.key LIKE '`+joinKey+`%' THEN (SELECT count(DISTINCT o.subscription_id) - 1 FROM invoice_lines o WHERE o.invoice_id = i.id AND o.withdrawn_at IS NULL) ELSE 0 END AS others,
 		EXISTS (SELECT FROM invoices f WHERE f.key = 'late_fee/' || i.id) AS has_fee,
 		EXISTS (SELECT FROM payments p WHERE p.invoice_id = i.id AND p.state = 'processing' AND p.gateway <> 'transfer') AS under_way
-		FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id AND l.subscription_id IS NOT NULL
-		WHERE i.kind = 'invoice' AND l.withdrawn_at IS NULL AND `+where+` GROUP BY i.id, l.subscription_id ORDER BY l.subscription_id, i.due_at, i.id`, args...).Scan(ctx, &found)
+		FROM invoices i, `+linesOn+`
+		WHERE i.kind = 'invoice' AND `+where+` GROUP BY i.id, l.subscription_id ORDER BY l.subscription_id, i.due_at, i.id`, args...).Scan(ctx, &found)
 	if err != nil {
 		return nil, fmt.Errorf("read invoices of subscriptions: %w", err)
 	}
@@ -183,7 +187,7 @@ func (d *Desk) extend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscript
 	if err := chargeFee(ctx, tx, b); err != nil {
 		return err
 	}
-	late, err := overdue(ctx, tx, s.ID)
+	late, err := overdue(ctx, tx, s)
 	if err != nil {
 		return err
 	}
@@ -215,9 +219,9 @@ func (d *Desk) paidTooLate(ctx context.Context, tx *tenancy.Tx, s Subscription, 
 }
 
 // overdue reports whether an invoice of the subscription should have been paid by now.
-func overdue(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (late bool, err error) {
-	err = tx.NewRaw(`SELECT EXISTS (SELECT FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
-		WHERE l.subscription_id = ? AND l.withdrawn_at IS NULL AND i.kind = 'invoice' AND i.state = 'open' AND i.due_at <= ? AND i.key NOT LIKE 'change/%')`, id, tx.Now()).Scan(ctx, &late)
+func overdue(ctx context.Context, tx *tenancy.Tx, s Subscription) (late bool, err error) {
+	err = tx.NewRaw(`SELECT EXISTS (SELECT FROM invoices i, `+linesOn+`
+		WHERE i.account_id = ? AND i.kind = 'invoice' AND i.state = 'open' AND i.due_at <= ? AND i.key NOT LIKE 'change/%' AND l.subscription_id = ?)`, s.AccountID, tx.Now(), s.ID).Scan(ctx, &late)
 	if err != nil {
 		return false, fmt.Errorf("look for overdue invoices: %w", err)
 	}

@@ -73,9 +73,9 @@ func (d *Desk) PaidMany(ctx context.Context, db *tenancy.DB, invoices []uuid.UUI
 
 // ofBills locks the subscriptions of invoices, and says which have another that is overdue.
 func ofBills(ctx context.Context, tx *tenancy.Tx, bills []bill) (subs map[uuid.UUID]Subscription, late map[uuid.UUID]bool, err error) {
-	of := make([]uuid.UUID, len(bills))
+	of, accounts := make([]uuid.UUID, len(bills)), make([]uuid.UUID, len(bills))
 	for i, b := range bills {
-		of[i] = b.SubscriptionID
+		of[i], accounts[i] = b.SubscriptionID, b.AccountID
 	}
 	locked, err := lockAll(ctx, tx, of)
 	if err != nil {
@@ -86,8 +86,8 @@ func ofBills(ctx context.Context, tx *tenancy.Tx, bills []bill) (subs map[uuid.U
 		subs[s.ID] = s
 	}
 	var ids []uuid.UUID
-	err = tx.NewRaw(`SELECT DISTINCT l.subscription_id FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id
-		WHERE i.kind = 'invoice' AND i.state = 'open' AND i.due_at <= ? AND i.key NOT LIKE 'change/%' AND l.withdrawn_at IS NULL AND l.subscription_id IN (?)`, tx.Now(), bun.List(of)).Scan(ctx, &ids)
+	err = tx.NewRaw(`SELECT DISTINCT l.subscription_id FROM invoices i, `+linesOn+`
+		WHERE i.account_id IN (?) AND i.kind = 'invoice' AND i.state = 'open' AND i.due_at <= ? AND i.key NOT LIKE 'change/%' AND l.subscription_id IN (?)`, bun.List(accounts), tx.Now(), bun.List(of)).Scan(ctx, &ids)
 	if err != nil {
 		return nil, nil, fmt.Errorf("look for overdue invoices: %w", err)
 	}

@@ -23,7 +23,8 @@ type work struct {
 	advanced []Subscription // that are looked at next at RenewsAt, after Renewals invoices
 	charges  []tenancy.Queued
 	tries    map[uuid.UUID]time.Time // when invoices are looked at next; zero: never
-	alone    bool                    // one that failed among others is tried by itself
+	letters  []posted
+	alone    bool // one that failed among others is tried by itself
 }
 
 // working does work and writes what it gathered.
@@ -37,6 +38,9 @@ func (d *Desk) working(ctx context.Context, tx *tenancy.Tx, do func(*work) error
 		return err
 	}
 	if err := w.keepSubscriptions(ctx); err != nil {
+		return err
+	}
+	if err := d.post(ctx, tx, w.letters); err != nil {
 		return err
 	}
 	if err := tx.EnqueueAll(ctx, w.charges); err != nil {
