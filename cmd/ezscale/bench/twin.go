@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/google/uuid"
@@ -127,7 +128,8 @@ func (r *run) house(ctx context.Context, f *fleetServer, now time.Time) (*twinho
 		Owner:   func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, f.dsn) },
 		Session: func(ctx context.Context) (*pgx.Conn, error) { return tenancy.OpenSession(ctx, cfg, tenancy.RiverLogin) },
 	}
-	return h, func() { river.Close(); central.Close(); pool.Close(); builder.Close() }, nil
+	slack := make([]byte, 64<<20) // as a node has; see gcSlack
+	return h, func() { river.Close(); central.Close(); pool.Close(); builder.Close(); runtime.KeepAlive(slack) }, nil
 }
 
 // preview foresees the next invoices of a customer with many subscriptions.
