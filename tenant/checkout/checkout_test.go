@@ -542,6 +542,12 @@ func TestAnAddonChargedOnce(t *testing.T) {
 	if _, err := r.desk.Place(t.Context(), r.DB(r.A), r.accept(r.A, changed.ID)); !fault.Is(err, "checkout.price_changed") {
 		t.Errorf("its price changed: %v", err)
 	}
+	// With a trial it is on the invoice after it, as many as were ordered.
+	r.exec(t, r.A, trials)
+	tried := r.order(t, r.A, moved)
+	if n := r.count(t, r.A, `SELECT count(*) FROM subscriptions WHERE order_id = ? AND trial->'once' @> '[{"code": "", "amount_minor": 500}, {"code": "move", "quantity": 2, "amount_minor": 10000}]'`, tried.ID); n != 1 {
+		t.Error("the trial forgets how many are charged once")
+	}
 	r.booksBalance(t, r.A)
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/agreed"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
 // MaxItems is the most things one order holds.
@@ -320,15 +321,20 @@ func (x Item) once() (all []billing.Line) {
 	if x.SubscriptionID != uuid.Nil {
 		sub = x.SubscriptionID.String()
 	}
-	one := func(words string, quantity int64, unit billing.Money) {
-		all = append(all, billing.Line{Kind: "setup", SubscriptionID: sub, Description: words, Quantity: quantity, Unit: unit, Tax: billing.TaxRule{Class: x.TaxClass}})
+	for _, o := range x.onceItems() {
+		all = append(all, billing.Line{Kind: o.Kind, SubscriptionID: sub, Description: o.Label, Quantity: o.Quantity, Unit: o.Each(x.Setup.Currency), Tax: billing.TaxRule{Class: x.TaxClass}})
 	}
+	return all
+}
+
+// onceItems are what once asks for. The price of setting up has no code.
+func (x Item) onceItems() (all []renewal.Item) {
 	if fee := x.SetupFee(); !fee.IsZero() {
-		one("Setting up "+x.Label, 1, fee)
+		all = append(all, renewal.Item{Kind: "setup", Label: "Setting up " + x.Label, Quantity: 1, AmountMinor: fee.Minor})
 	}
 	for _, o := range x.Once {
 		if !x.Setup.IsZero() {
-			one(x.Label+": "+o.Label, o.Quantity, o.Unit)
+			all = append(all, renewal.Item{Kind: "setup", Code: o.Code, Label: x.Label + ": " + o.Label, Quantity: o.Quantity, AmountMinor: o.Amount.Minor})
 		}
 	}
 	return all

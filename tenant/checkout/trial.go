@@ -186,11 +186,7 @@ func (x Item) tried() *renewal.Trial {
 	if x.Trial == nil {
 		return nil
 	}
-	t := &renewal.Trial{Days: x.Trial.Days, Card: x.Trial.Card}
-	for _, l := range x.once() {
-		t.Once = append(t.Once, renewal.Item{Kind: l.Kind, Label: l.Description, Quantity: 1, AmountMinor: l.Unit.Minor})
-	}
-	return t
+	return &renewal.Trial{Days: x.Trial.Days, Card: x.Trial.Card, Once: x.onceItems()}
 }
 
 // BeginJob has an order begin that nothing is due of.

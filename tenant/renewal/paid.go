@@ -175,7 +175,7 @@ func begin(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription) (err e
 // else is overdue.
 func (d *Desk) extend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill) error {
 	was := s
-	if err := s.convert(ctx, tx); err != nil {
+	if err := d.convert(ctx, tx, &s); err != nil {
 		return err
 	}
 	if b.PeriodTo.After(s.Period.To) {

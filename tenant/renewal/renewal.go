@@ -48,6 +48,11 @@ type Item struct {
 	PriceID     uuid.UUID `json:"price_id,omitzero"` // of the change of prices, or the agreed price, that set it; zero: as it was sold
 }
 
+// Each is the price of one, in the subscription's currency. An amount is a whole multiple of it.
+func (x Item) Each(currency string) billing.Money {
+	return billing.Money{Minor: x.AmountMinor / max(x.Quantity, 1), Currency: currency}
+}
+
 // Subscription is what is paid for again and again, at the price it was sold for.
 type Subscription struct {
 	ID           uuid.UUID

@@ -3,6 +3,7 @@ package renewal
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -52,7 +53,7 @@ func (s Subscription) afterTrial(p billing.Period) (lines []billing.Line) {
 		return nil
 	}
 	for _, x := range s.Trial.Once {
-		lines = append(lines, billing.Line{Kind: x.Kind, SubscriptionID: s.ID.String(), Description: x.Label, Quantity: 1, Unit: billing.Money{Minor: x.AmountMinor, Currency: s.Amount.Currency}})
+		lines = append(lines, billing.Line{Kind: x.Kind, SubscriptionID: s.ID.String(), Description: x.Label, Quantity: max(x.Quantity, 1), Unit: x.Each(s.Amount.Currency)})
 	}
 	return lines
 }
@@ -151,13 +152,21 @@ func (d *Desk) trialOver(ctx context.Context, tx *tenancy.Tx, s *Subscription, a
 	return put(ctx, tx, *s, "trial_over", activity.Event{Text: "The trial of " + s.Label + " is over. Its first invoice is made.", Actor: actor, CustomerSees: true})
 }
 
-// convert notes that what came after a trial was paid for, once.
-func (s *Subscription) convert(ctx context.Context, tx *tenancy.Tx) error {
+// convert notes that what came after a trial was paid for, once, and has the team told what
+// of it is theirs to do.
+func (d *Desk) convert(ctx context.Context, tx *tenancy.Tx, s *Subscription) error {
 	if s.Trial == nil || !s.Trial.PaidAt.IsZero() || s.State == InTrial {
 		return nil
 	}
 	s.Trial.PaidAt = tx.Now().UTC()
-	return keepTrial(ctx, tx, *s)
+	if err := keepTrial(ctx, tx, *s); err != nil {
+		return err
+	}
+	bought := slices.DeleteFunc(slices.Clone(s.Trial.Once), func(x Item) bool { return x.Code == "" }) // the price of setting up has none
+	if len(bought) == 0 {
+		return nil
+	}
+	return TellExtras(ctx, tx, d.Mail, *s, "trial", BoughtWords(bought))
 }
 
 func letterTrialEnding(s Subscription) message {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -61,15 +62,19 @@ func TestATrialWithACard(t *testing.T) {
 	w := tenancytest.New(t)
 	w.Clock.Set(january)
 	s, other := open(t, w, w.A), open(t, w, w.B)
+	s.exec(`INSERT INTO people (id, world, email, email_key, name, role, created_at, changed_at) VALUES (?, 'reseller', 'rita@example.org', 'rita@example.org', 'Rita', 'owner', now(), now())`, uuid.New())
 	discount := billing.Discount{Code: "HALF", Ppm: 500_000, Cycles: 1}
 	ida := s.customer("ida", true)
-	sub, stranger := s.try(ida, func(n *renewal.New) { n.Discount = &discount }), other.try(other.customer("eve", false))
+	sub, stranger := s.try(ida, func(n *renewal.New) {
+		n.Discount = &discount
+		n.Trial.Once = append(n.Trial.Once, renewal.Item{Kind: "setup", Code: "move", Label: "VPS Small: We move you: 2", Quantity: 2, AmountMinor: 9800})
+	}), other.try(other.customer("eve", false))
 	if x := s.get(sub); x.State != renewal.InTrial || !x.Period.To.Equal(january.AddDate(0, 0, 14)) || s.figure("mrr") != 0 {
 		t.Fatalf("%s until %s, worth %d a month", x.State, x.Period.To, s.figure("mrr"))
 	}
 	s.update(func(tx *tenancy.Tx) error { // what will be invoiced is known before
 		ahead, err := renewal.Upcoming(t.Context(), tx, ida, 2)
-		if err != nil || len(ahead) != 2 || ahead[0].Net != (billing.Money{Minor: 950, Currency: "EUR"}) || ahead[1].Net != (billing.Money{Minor: 900, Currency: "EUR"}) || !ahead[0].IssueAt.Equal(january.AddDate(0, 0, 14)) {
+		if err != nil || len(ahead) != 2 || ahead[0].Net != (billing.Money{Minor: 950 + 9800, Currency: "EUR"}) || ahead[1].Net != (billing.Money{Minor: 900, Currency: "EUR"}) || !ahead[0].IssueAt.Equal(january.AddDate(0, 0, 14)) {
 			t.Errorf("ahead: %+v, %v", ahead, err)
 		}
 		return nil
@@ -77,7 +82,7 @@ func TestATrialWithACard(t *testing.T) {
 	for s.Clock.Now().Before(january.AddDate(0, 0, 13)) {
 		s.turn(day)
 	}
-	if s.letters("trial_ending") != 1 || len(s.periods(sub)) != 0 || s.wants(sub) != "active" {
+	if s.letters("trial_ending") != 1 || s.letters(mail.AddonBought) != 0 || len(s.periods(sub)) != 0 || s.wants(sub) != "active" {
 		t.Errorf("before its end: %d letters, %q, %s", s.letters("trial_ending"), s.periods(sub), s.wants(sub))
 	}
 	for range 3 {
@@ -86,8 +91,11 @@ func TestATrialWithACard(t *testing.T) {
 	if got := s.periods(sub); !slices.Equal(got, []string{"02-14–03-14 paid"}) {
 		t.Errorf("periods %q", got)
 	}
-	if got := s.invoiced(sub); !slices.Equal(got, []string{"plan 450", "setup 500"}) {
+	if got := s.invoiced(sub); !slices.Equal(got, []string{"plan 450", "setup 500", "setup 9800"}) {
 		t.Errorf("lines %q", got)
+	}
+	if n := s.letters(mail.AddonBought); n != 1 {
+		t.Errorf("%d letters to the team about what it has to do", n)
 	}
 	if x := s.get(sub); x.State != renewal.Active || x.Trial.PaidAt.IsZero() || s.figure("mrr") != 900 {
 		t.Errorf("%s, paid %s, worth %d", x.State, x.Trial.PaidAt, s.figure("mrr"))
@@ -95,7 +103,7 @@ func TestATrialWithACard(t *testing.T) {
 	for s.Clock.Now().Before(january.AddDate(0, 0, 50)) {
 		s.turn(day)
 	}
-	if got := s.invoiced(sub); !slices.Equal(got, []string{"plan 450", "setup 500", "plan 900"}) {
+	if got := s.invoiced(sub); !slices.Equal(got, []string{"plan 450", "setup 500", "setup 9800", "plan 900"}) {
 		t.Errorf("the second invoice: %q", got)
 	}
 	if x := other.get(stranger); x.State != renewal.InTrial {
