@@ -282,6 +282,7 @@ type twinMonthView struct {
 	Month     string `json:"month"`
 	Invoices  int    `json:"invoices"`
 	Invoiced  string `json:"invoiced_net"`
+	Used      string `json:"used_net"`
 	Received  string `json:"received"`
 	Refunded  string `json:"refunded"`
 	Declined  int    `json:"declined"`
@@ -318,8 +319,8 @@ func (v twinReportView) say(t *terminal) {
 	t.say("%s (%s), %s to %s, %s", v.Twin.Name, v.Twin.Slug, v.Twin.Began.Format(time.DateOnly), v.Twin.Now.Format(time.DateOnly), v.Currency)
 	rows := make([][]string, 0, len(v.Months)+1)
 	for _, m := range append(v.Months, v.Sum) {
-		rows = append(rows, []string{m.Month, itoa(m.Invoices), m.Invoiced, m.Received, m.Refunded, itoa(m.Declined), itoa(m.Suspended), itoa(m.Ended), m.Wholesale, m.Margin})
+		rows = append(rows, []string{m.Month, itoa(m.Invoices), m.Invoiced, m.Used, m.Received, m.Refunded, itoa(m.Declined), itoa(m.Suspended), itoa(m.Ended), m.Wholesale, m.Margin})
 	}
-	t.table([]string{"MONTH", "INVOICES", "INVOICED", "RECEIVED", "REFUNDED", "DECLINED", "SUSPENDED", "ENDED", "WHOLESALE", "MARGIN"}, rows)
+	t.table([]string{"MONTH", "INVOICES", "INVOICED", "USED", "RECEIVED", "REFUNDED", "DECLINED", "SUSPENDED", "ENDED", "WHOLESALE", "MARGIN"}, rows)
 	t.say("%d subscriptions run at the end; %s %s are owed.", v.Running, v.Open, v.Currency)
 }

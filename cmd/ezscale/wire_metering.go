@@ -19,6 +19,7 @@ func (a *app) meteringDesk() *metering.Desk {
 // switched on and off, and when traffic went over their network.
 func handleUsage(w *queue.Workers, d *metering.Desk) {
 	queue.Due(w, metering.AgendaSpend, d.Look)
+	queue.Due(w, metering.AgendaReplay, d.Replay)
 	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job hosting.PoweredJob) error {
 		return d.Powered(ctx, db, job.SubscriptionID, job.ServiceID, job.Since, job.Until)
 	})

@@ -97,7 +97,7 @@ func reportView(t twins.Twin, r twin.Report) twinReportView {
 
 func monthView(name string, m twin.Month) twinMonthView {
 	v := twinMonthView{
-		Month: name, Invoices: m.Invoices, Invoiced: m.Invoiced.Decimal(), Received: m.Received.Decimal(), Refunded: m.Refunded.Decimal(),
+		Month: name, Invoices: m.Invoices, Invoiced: m.Invoiced.Decimal(), Used: m.Used.Decimal(), Received: m.Received.Decimal(), Refunded: m.Refunded.Decimal(),
 		Declined: m.Declined, Suspended: m.Suspended, Ended: m.Ended,
 	}
 	if m.Wholesale.Currency != "" {

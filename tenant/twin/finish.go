@@ -9,17 +9,21 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/metering"
 )
 
 // Finish makes of what was copied a shop that can be lived in, in the copy's transaction.
 func (m Making) Finish(ctx context.Context, tx *tenancy.Tx) error {
-	for _, do := range []func(context.Context, *tenancy.Tx) error{m.servers, m.cards, m.prices, m.leave, m.chain} {
+	for _, do := range []func(context.Context, *tenancy.Tx) error{m.servers, m.cards, m.prices, m.leave, m.chain, m.usage} {
 		if err := do(ctx, tx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// usage has the twin tell what its original's customers used.
+func (Making) usage(ctx context.Context, tx *tenancy.Tx) error { return metering.BeginReplay(ctx, tx) }
 
 // servers are what the copied services are from now on.
 func (m Making) servers(ctx context.Context, tx *tenancy.Tx) error {

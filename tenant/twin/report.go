@@ -14,6 +14,7 @@ type Month struct {
 	From, To  time.Time
 	Invoices  int           // issued
 	Invoiced  billing.Money // net, less what was credited
+	Used      billing.Money // of it, for what was used
 	Received  billing.Money // with tax
 	Refunded  billing.Money // with tax
 	Declined  int           // charges that were refused
@@ -47,7 +48,7 @@ func Read(ctx context.Context, db *tenancy.DB, from time.Time) (r Report, err er
 type monthRow struct {
 	Since                                        time.Time
 	Invoices, Declined, Suspended, Ended, Unpaid int
-	Invoiced, Credited, Received, Refunded       int64
+	Invoiced, Credited, Received, Refunded, Used int64
 }
 
 func gather(ctx context.Context, tx *tenancy.Tx, currency string, from time.Time) (Report, error) {
@@ -58,24 +59,26 @@ func gather(ctx context.Context, tx *tenancy.Tx, currency string, from time.Time
 		inv AS (SELECT date_trunc('month', issued_at AT TIME ZONE 'UTC') AS m, count(*) FILTER (WHERE kind = 'invoice') AS n,
 				coalesce(sum(net_minor) FILTER (WHERE kind = 'invoice'), 0) AS net, coalesce(sum(net_minor) FILTER (WHERE kind = 'credit_note'), 0) AS credited
 			FROM invoices WHERE issued_at >= ?0 AND currency = ?2 AND state <> 'draft' GROUP BY 1),
+		used AS (SELECT date_trunc('month', i.issued_at AT TIME ZONE 'UTC') AS m, sum(l.net_minor) AS net FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id
+			WHERE i.issued_at >= ?0 AND i.currency = ?2 AND i.kind = 'invoice' AND i.state <> 'draft' AND l.meter_id IS NOT NULL GROUP BY 1),
 		pay AS (SELECT date_trunc('month', settled_at AT TIME ZONE 'UTC') AS m, coalesce(sum(amount_minor) FILTER (WHERE state = 'succeeded'), 0) AS received, count(*) FILTER (WHERE state = 'failed') AS declined
 			FROM payments WHERE settled_at >= ?0 AND currency = ?2 GROUP BY 1),
 		back AS (SELECT date_trunc('month', f.changed_at AT TIME ZONE 'UTC') AS m, sum(f.amount_minor) AS refunded FROM refunds f JOIN payments p ON p.id = f.payment_id
 			WHERE f.changed_at >= ?0 AND f.state = 'succeeded' AND p.currency = ?2 GROUP BY 1),
 		off AS (SELECT date_trunc('month', at AT TIME ZONE 'UTC') AS m, count(*) AS n FROM timeline WHERE kind = 'subscription.suspended' AND at >= ?0 GROUP BY 1),
 		gone AS (SELECT date_trunc('month', ended_at AT TIME ZONE 'UTC') AS m, count(*) AS n, count(*) FILTER (WHERE cancel_at IS NULL) AS unpaid FROM subscriptions WHERE ended_at >= ?0 GROUP BY 1)
-		SELECT s.since AT TIME ZONE 'UTC' AS since, coalesce(inv.n, 0) AS invoices, coalesce(inv.net, 0) AS invoiced, coalesce(abs(inv.credited), 0) AS credited, coalesce(pay.received, 0) AS received,
+		SELECT s.since AT TIME ZONE 'UTC' AS since, coalesce(inv.n, 0) AS invoices, coalesce(inv.net, 0) AS invoiced, coalesce(abs(inv.credited), 0) AS credited, coalesce(pay.received, 0) AS received, coalesce(used.net, 0) AS used,
 			coalesce(pay.declined, 0) AS declined, coalesce(back.refunded, 0) AS refunded, coalesce(off.n, 0) AS suspended, coalesce(gone.n, 0) AS ended, coalesce(gone.unpaid, 0) AS unpaid
-		FROM span s LEFT JOIN inv ON inv.m = s.since LEFT JOIN pay ON pay.m = s.since LEFT JOIN back ON back.m = s.since LEFT JOIN off ON off.m = s.since LEFT JOIN gone ON gone.m = s.since
+		FROM span s LEFT JOIN inv ON inv.m = s.since LEFT JOIN used ON used.m = s.since LEFT JOIN pay ON pay.m = s.since LEFT JOIN back ON back.m = s.since LEFT JOIN off ON off.m = s.since LEFT JOIN gone ON gone.m = s.since
 		ORDER BY s.since`, from, tx.Now(), currency).Scan(ctx, &rows)
 	if err != nil {
 		return r, fmt.Errorf("read a twin's months: %w", err)
 	}
 	money := func(minor int64) billing.Money { return billing.Money{Minor: minor, Currency: currency} }
-	r.Sum = Month{From: from, To: tx.Now(), Invoiced: money(0), Received: money(0), Refunded: money(0)}
+	r.Sum = Month{From: from, To: tx.Now(), Invoiced: money(0), Used: money(0), Received: money(0), Refunded: money(0)}
 	for _, x := range rows {
 		m := Month{
-			From: x.Since.UTC(), To: x.Since.UTC().AddDate(0, 1, 0), Invoices: x.Invoices, Invoiced: money(x.Invoiced - x.Credited), Received: money(x.Received), Refunded: money(x.Refunded),
+			From: x.Since.UTC(), To: x.Since.UTC().AddDate(0, 1, 0), Invoices: x.Invoices, Invoiced: money(x.Invoiced - x.Credited), Used: money(x.Used), Received: money(x.Received), Refunded: money(x.Refunded),
 			Declined: x.Declined, Suspended: x.Suspended, Ended: x.Ended, Unpaid: x.Unpaid,
 		}
 		if m.From.Before(from) {
@@ -104,6 +107,7 @@ func gather(ctx context.Context, tx *tenancy.Tx, currency string, from time.Time
 func (m *Month) add(x Month) {
 	m.Invoices, m.Declined, m.Suspended, m.Ended, m.Unpaid = m.Invoices+x.Invoices, m.Declined+x.Declined, m.Suspended+x.Suspended, m.Ended+x.Ended, m.Unpaid+x.Unpaid
 	m.Invoiced.Minor += x.Invoiced.Minor
+	m.Used.Minor += x.Used.Minor
 	m.Received.Minor += x.Received.Minor
 	m.Refunded.Minor += x.Refunded.Minor
 }

@@ -30,6 +30,7 @@ func taken() []string {
 		"people", "accounts", "memberships", "mails", "brand_versions", "products", "plans", "prices", "options", "shop_settings", "mail_texts", "timeline",
 		"quotes", "orders", "subscriptions", "services", "number_series", "tax_rates", "invoices", "invoice_lines", "gateways", "payment_methods", "payments",
 		"refunds", "ledger_postings", "recognitions", "coupons", "price_changes", "agreed_prices", "credit_grants", "credit_moves", "gift_codes",
+		"meters", "usage_events", "usage_totals", "usage_marks",
 	}
 }
 
@@ -47,6 +48,13 @@ func named(prefix, id string) string {
 }
 
 const masked = `regexp_replace(tax_id, '[0-9]', '0', 'g')`
+
+// usedSince is from when usage is taken: the month under way of each subscription, which is
+// invoiced in the twin, and the full one before, which is told anew.
+const usedSince = "(SELECT max(t.period_from) FROM usage_totals t) - interval '64 days'"
+
+// ofPrograms is what a program told that may name people, where they lose their names.
+const ofPrograms = "CASE WHEN mark <> '' AND meter_id IN (SELECT m.id FROM meters m WHERE m.feed = 'api') THEN md5(mark) ELSE mark END"
 
 // rules are those of every twin.
 func (m Making) rules() map[string]shaped {
@@ -94,6 +102,9 @@ func (m Making) rules() map[string]shaped {
 		"mails":          {columns: map[string]string{"sealed_body": "NULL", "last_error": "NULL"}, where: "state = 'sent' AND (key LIKE 'invoice/%' AND created_at > now() - interval '60 days' OR key LIKE 'price_change/%')"},
 		"brand_versions": {columns: map[string]string{"tokens": "tokens - '{logo,logo_dark,favicon}'::text[]", "preview_hash": "NULL", "preview_expires_at": "NULL", "created_by": "'somebody'", "published_by": "CASE WHEN published_by IS NOT NULL THEN 'somebody' END"}},
 		"timeline":       {columns: map[string]string{"actor": "CASE WHEN actor = 'system' THEN actor ELSE 'somebody' END"}},
+		"usage_events":   {where: "period_from >= " + usedSince},
+		"usage_totals":   {where: "period_from >= " + usedSince},
+		"usage_marks":    {where: "period_from >= " + usedSince + " OR period_from = '-infinity' AND (stopped_at IS NULL OR stopped_at >= " + usedSince + ")"},
 		"mail_texts":     {columns: map[string]string{"changed_by": "'somebody'"}},
 		"agreed_prices":  {columns: map[string]string{"note": "''"}},
 	}
@@ -127,6 +138,8 @@ func nameless() map[string]shaped {
 		"timeline":      {columns: map[string]string{"text": "kind"}},
 		"subscriptions": {columns: map[string]string{"cancel_note": "''"}},
 		"credit_grants": {columns: map[string]string{"note": "''"}},
+		"usage_events":  {columns: map[string]string{"mark": ofPrograms, "attributes": "NULL::jsonb"}},
+		"usage_marks":   {columns: map[string]string{"mark": ofPrograms}},
 	}
 }
 

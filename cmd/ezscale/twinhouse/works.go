@@ -17,6 +17,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/checkout"
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/metering"
 	"github.com/ezscale/ezscale/tenant/payment"
 	"github.com/ezscale/ezscale/tenant/recognition"
 	"github.com/ezscale/ezscale/tenant/renewal"
@@ -50,6 +51,12 @@ func Works(ring *secrets.Keyring, singly bool) *queue.Workers {
 	queue.Handle(w, renewals.TryFailed)
 	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job invoicing.PaidJob) error {
 		return renewals.Paid(ctx, db, job.InvoiceID)
+	})
+	use := &metering.Desk{Mail: box, Holds: hosting.SpendHolds{}}
+	queue.Due(w, metering.AgendaSpend, use.Look)
+	queue.Due(w, metering.AgendaReplay, use.Replay)
+	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job hosting.PoweredJob) error {
+		return use.Powered(ctx, db, job.SubscriptionID, job.ServiceID, job.Since, job.Until)
 	})
 	queue.Handle(w, services.Drive)
 	queue.Due(w, hosting.Agenda, services.Tick)
