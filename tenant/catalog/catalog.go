@@ -77,6 +77,8 @@ type Price struct {
 
 	Usual    billing.Money // what others pay, where AgreedID names what was agreed on with whoever asks
 	AgreedID uuid.UUID
+
+	Hours *HourPrice // what is paid by the hour besides; nil: nothing
 }
 
 // From is the plan's monthly price where it has one, otherwise the price of its

@@ -51,7 +51,7 @@ func MeterModels() [][2]string {
 
 // MeterFeeds are who can tell, with what people read.
 func MeterFeeds() [][2]string {
-	return [][2]string{{FeedAPI, "Your programs, by the API"}, {FeedPower, "The service, by being switched on and off"}, {FeedTraffic, "The service, by what goes over its network"}}
+	return [][2]string{{FeedAPI, "Your programs, by the API"}, {FeedPower, "The service, by being switched on and off"}, {FeedTraffic, "The service, by what goes over its network"}, {FeedLife, "The subscription, from its begin to its end"}}
 }
 
 // maxTiers bounds a meter, and most of its lists.
@@ -88,7 +88,9 @@ func (in MeterForm) check() (m Meter, err error) {
 	switch m.Aggregation {
 	case billing.MeterSessions:
 		if m.StepMinutes = wrong.number("step_minutes", in.StepMinutes, 1, 1440); strings.TrimSpace(in.StepMinutes) == "" {
-			m.StepMinutes = 15
+			if m.StepMinutes = 15; m.Feed == FeedLife {
+				m.StepMinutes = 60
+			}
 		}
 		m.Unit, m.Attribute = "hour", "session"
 	case billing.MeterUnique:
@@ -96,7 +98,7 @@ func (in MeterForm) check() (m Meter, err error) {
 			wrong["attribute"] = "Please name the attribute whose values are counted, such as user_id."
 		}
 	}
-	if m.Feed == FeedPower && m.Aggregation != billing.MeterSessions {
+	if (m.Feed == FeedPower || m.Feed == FeedLife) && m.Aggregation != billing.MeterSessions {
 		wrong["feed"] = "What a service tells is time: count start and stop."
 	}
 	if m.Feed == FeedTraffic {

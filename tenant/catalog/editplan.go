@@ -39,6 +39,8 @@ type PlanForm struct {
 	Images      []string
 	Prices      map[string]map[Cycle]string // typed amounts by currency and cycle; empty: not sold so
 	Setup       map[string]string           // once, by currency
+	Hour        map[string]string           // an hour, by currency; empty: not sold so
+	HoursMost   string                      // so many hours a month are billed at most; empty: all
 }
 
 // EditCycles are the cycles prices are entered for.
@@ -144,6 +146,13 @@ func (in *PlanForm) check(offers []Offer) (plan FullPlan, err error) {
 	for k, v := range bad {
 		wrong[k] = v
 	}
+	if plan.hours = in.hourMeter(wrong); plan.hours != nil { // beside it the months cost nothing
+		for currency, typed := range in.Hour {
+			if strings.TrimSpace(typed) != "" && !slices.ContainsFunc(prices, func(p FullPrice) bool { return p.Currency == currency && p.Cycle == Monthly }) {
+				prices = append(prices, FullPrice{Currency: currency, Cycle: Monthly, Setup: wrong.amount("setup."+currency, in.Setup[currency], currency)})
+			}
+		}
+	}
 	if plan.Prices = prices; len(prices) == 0 && plan.Visibility == Shown {
 		wrong["prices"] = "Please enter at least one price."
 	}
@@ -176,7 +185,7 @@ func delivery(o Offer, regions, images []string) Delivery {
 
 // SavePlan adds or changes a plan with its prices; anonymous visitors see it at once.
 // What was sold already keeps its price. Faults: plan.invalid about its fields,
-// plan.slug_taken, plan.not_found, product.not_found.
+// plan.slug_taken, plan.not_found, product.not_found, meter.code_taken, meter.too_many.
 func SavePlan(ctx context.Context, db *tenancy.DB, offers []Offer, in PlanForm, by audit.Origin) (uuid.UUID, error) {
 	p, err := in.check(offers)
 	if err != nil {
@@ -193,8 +202,14 @@ func SavePlan(ctx context.Context, db *tenancy.DB, offers []Offer, in PlanForm, 
 		if err := p.write(ctx, tx, action == "plan.added"); err != nil {
 			return err
 		}
+		if err := saveHours(ctx, tx, p.ID, p.hours); err != nil {
+			return err
+		}
 		return changed(ctx, tx, by, action, audit.Target{Kind: "plan", ID: p.ID.String()}, map[string]any{"name": p.Name, "sku": p.SKU, "visibility": p.Visibility, "prices": p.Prices, "trial_days": p.TrialDays})
 	})
+	if tenancy.IsTaken(err, "meters_of_plan") {
+		err = fault.Field("hours_most", "meter.code_taken", "Another meter of this plan has the code hours. Take it away first.")
+	}
 	if tenancy.IsTaken(err, "plans_product_id_slug_key") {
 		err = fault.Field("slug", "plan.slug_taken", "Another plan of this product has this address.")
 	}

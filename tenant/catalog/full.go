@@ -54,6 +54,8 @@ type FullPlan struct {
 	Options           []Option              // of the product, in order, without the archived
 	Meters            []Meter               // it is billed by, in order, without the retired
 	ChangedAt         time.Time
+
+	hours *Meter // that the editor of the plan makes; nil: none
 }
 
 // Delivery narrows where a plan is offered and with which images; empty: all there are.
@@ -159,7 +161,11 @@ func (p FullPlan) InCurrency(currency string) []Price {
 	var out []Price
 	for _, x := range p.Prices {
 		if x.Currency == currency {
-			out = append(out, Price{Cycle: x.Cycle, Amount: billing.Money{Minor: x.Amount, Currency: currency}, Setup: billing.Money{Minor: x.Setup, Currency: currency}, Usual: billing.Money{Minor: x.Usual, Currency: currency}, AgreedID: x.AgreedID})
+			price := Price{Cycle: x.Cycle, Amount: billing.Money{Minor: x.Amount, Currency: currency}, Setup: billing.Money{Minor: x.Setup, Currency: currency}, Usual: billing.Money{Minor: x.Usual, Currency: currency}, AgreedID: x.AgreedID}
+			if x.Cycle == Monthly {
+				price.Hours = hoursOf(p.Meters, currency)
+			}
+			out = append(out, price)
 		}
 	}
 	return out

@@ -21,6 +21,7 @@ const (
 	FeedAPI     = "api"     // programs of the shop
 	FeedPower   = "power"   // the service, by being switched on and off
 	FeedTraffic = "traffic" // the service, by what goes over its network
+	FeedLife    = "life"    // the subscription, from its begin to its end: hours
 )
 
 // Meter is what a plan is billed by besides its price: how events become a quantity a
@@ -133,6 +134,9 @@ func (m Meter) Words(currency, locale string) string {
 			return "none"
 		}
 		return parts[0] + ", no more than that"
+	}
+	if h, ok := m.Hours(currency); ok {
+		return h.Words(locale) + ", each hour that is begun"
 	}
 	parts = append(parts, m.priceWords(t, locale)...)
 	if m.Aggregation == billing.MeterSessions {

@@ -33,6 +33,7 @@ type productRow struct {
 	Currency    *string   `bun:"currency"`
 	Amount      *int64    `bun:"amount_minor"`
 	Setup       *int64    `bun:"setup_minor"`
+	Hours       []byte    `bun:"hours"`
 }
 
 // publicRows reads the shelf in one statement, in the order it is shown.
@@ -40,7 +41,8 @@ const publicRows = `
 SELECT p.slug AS product_slug, p.type, p.name AS product_name, p.summary AS product_summary,
        greatest(p.changed_at, pl.changed_at) AS changed_at,
        pl.slug AS plan_slug, pl.name AS plan_name, pl.summary AS plan_summary, pl.facts, pl.recommended, pl.trial_days,
-       pr.cycle, pr.currency, pr.amount_minor, pr.setup_minor
+       pr.cycle, pr.currency, pr.amount_minor, pr.setup_minor,
+       CASE WHEN pr.cycle = 'monthly' THEN (SELECT jsonb_agg(` + meterJSON + `) FROM meters m WHERE m.plan_id = pl.id AND m.feed = 'life' AND m.retired_at IS NULL) END AS hours
 FROM products p
 LEFT JOIN plans pl ON pl.product_id = p.id AND pl.visibility = 'public'
 LEFT JOIN prices pr ON pr.plan_id = pl.id AND pr.currency = ?
@@ -112,7 +114,14 @@ func (p *Product) take(r productRow) error {
 	if err != nil {
 		return err
 	}
-	plan := &p.Plans[len(p.Plans)-1]
-	plan.Prices = append(plan.Prices, Price{Cycle: *r.Cycle, Amount: amount, Setup: billing.Money{Minor: *r.Setup, Currency: amount.Currency}})
+	plan, price := &p.Plans[len(p.Plans)-1], Price{Cycle: *r.Cycle, Amount: amount, Setup: billing.Money{Minor: *r.Setup, Currency: amount.Currency}}
+	if len(r.Hours) > 0 {
+		var all []Meter
+		if err := json.Unmarshal(r.Hours, &all); err != nil {
+			return fmt.Errorf("hours of plan %s: %w", plan.Slug, err)
+		}
+		price.Hours = hoursOf(all, amount.Currency)
+	}
+	plan.Prices = append(plan.Prices, price)
 	return nil
 }

@@ -243,10 +243,16 @@ func (s *Service) save(ctx context.Context, tx *tenancy.Tx) error {
 	return setAgenda(ctx, tx)
 }
 
+// RetailCycle is how often what is paid for a subscription b comes, as the platform hears it:
+// what costs nothing a month and was sold by the hour is paid by the hour, and compared with
+// no wholesale price of a month.
+const RetailCycle = `CASE WHEN b.amount_minor = 0 AND EXISTS (SELECT FROM meters h WHERE h.plan_id = b.plan_id AND h.feed = 'life' AND h.created_at <= coalesce(b.metered_at, b.created_at)
+	AND (h.retired_at IS NULL OR h.retired_at > coalesce(b.metered_at, b.created_at))) THEN 'hourly' ELSE b.cycle END`
+
 // soldFor reads what the customer pays for a service, with whatever is read or written of
 // it; services go by the name given.
 func soldFor(services string) string {
-	return `(SELECT jsonb_build_object('retail_minor', b.amount_minor, 'retail_currency', b.currency, 'retail_cycle', b.cycle)::text
+	return `(SELECT jsonb_build_object('retail_minor', b.amount_minor, 'retail_currency', b.currency, 'retail_cycle', ` + RetailCycle + `)::text
 		FROM subscriptions b WHERE b.id = ` + services + `.subscription_id) AS sold`
 }
 

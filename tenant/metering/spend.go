@@ -97,6 +97,9 @@ func (d *Desk) weighLimit(ctx context.Context, tx *tenancy.Tx, u Usage) error {
 		if err := d.Holds.Suspend(ctx, tx, u.service, "The spend limit of "+limit.Format("en")+" is reached."); err != nil {
 			return err
 		}
+		if err := Rest(ctx, tx, u.SubscriptionID); err != nil {
+			return err
+		}
 	}
 	key := "subscription/" + u.SubscriptionID.String() + "/spend/" + u.Period.From.UTC().Format(time.RFC3339) + "/" + strconv.Itoa(step)
 	text := fmt.Sprintf("%s has used %d %% of its spend limit of %s.", u.Label, step, limit.Format("en"))
@@ -240,6 +243,9 @@ func (d *Desk) relimit(ctx context.Context, tx *tenancy.Tx, s sub) error {
 	room := u.Limit == nil || !u.Limit.Stop || u.Net.Minor < u.Limit.Minor
 	if room && s.ServiceID != uuid.Nil && d.Holds != nil {
 		if err := d.Holds.Release(ctx, tx, s.ServiceID); err != nil {
+			return err
+		}
+		if err := Live(ctx, tx, s.ID); err != nil {
 			return err
 		}
 	}

@@ -274,6 +274,9 @@ func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) erro
 	if err := d.close(ctx, tx, s); err != nil {
 		return err
 	}
+	if err := metering.Live(ctx, tx, s.ID); err != nil { // by the meters of what it is now
+		return err
+	}
 	if err := put(ctx, tx, s, "changed/"+c.QuoteID.String(), activity.Event{Text: was, CustomerSees: true, Programs: news(s, webhook.SubscriptionChanged)}); err != nil {
 		return err
 	}

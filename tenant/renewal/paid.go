@@ -165,6 +165,11 @@ func begin(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription) (err e
 	if err := keep(ctx, tx, s); err != nil {
 		return err
 	}
+	if !s.MeteredTo.IsZero() {
+		if err := metering.Live(ctx, tx, s.ID); err != nil {
+			return err
+		}
+	}
 	if err := recognition.Begin(ctx, tx, s.ID, s.Period); err != nil {
 		return err
 	}

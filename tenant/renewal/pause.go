@@ -131,6 +131,9 @@ func (d *Desk) pause(ctx context.Context, tx *tenancy.Tx, s *Subscription, r Pau
 	shares, _ := s.paid(now)
 	p.Paid, p.Of = apart(shares)
 	s.Pause, s.State, s.RenewsAt = &p, Paused, p.Until
+	if err := metering.Rest(ctx, tx, s.ID); err != nil {
+		return err
+	}
 	if err := keepChange(ctx, tx, *s); err != nil {
 		return err
 	}
@@ -211,6 +214,9 @@ func (d *Desk) resume(ctx context.Context, tx *tenancy.Tx, p Policy, s *Subscrip
 	}
 	s.RenewsAt = p.look(*s, now)
 	if err := keepChange(ctx, tx, *s); err != nil {
+		return err
+	}
+	if err := metering.Live(ctx, tx, s.ID); err != nil {
 		return err
 	}
 	if s.ServiceID != uuid.Nil {

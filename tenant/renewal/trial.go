@@ -149,6 +149,11 @@ func (d *Desk) trialOver(ctx context.Context, tx *tenancy.Tx, s *Subscription, a
 	if err := keepTrial(ctx, tx, *s); err != nil {
 		return err
 	}
+	if !s.MeteredTo.IsZero() {
+		if err := metering.Live(ctx, tx, s.ID); err != nil {
+			return err
+		}
+	}
 	return put(ctx, tx, *s, "trial_over", activity.Event{Text: "The trial of " + s.Label + " is over. Its first invoice is made.", Actor: actor, CustomerSees: true})
 }
 

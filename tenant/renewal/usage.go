@@ -133,6 +133,9 @@ func settleBills(ctx context.Context, tx *tenancy.Tx, bills []metering.Bill) err
 		if err := hosting.Release(ctx, tx, b.Service, hosting.HoldSpend); err != nil && !fault.Is(err, "service.not_found") {
 			return err
 		}
+		if err := metering.Live(ctx, tx, b.SubscriptionID); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -58,6 +58,7 @@ type priceRow struct {
 	Currency string
 	Cells    []priceCell
 	Setup    string
+	Hour     string
 }
 
 type priceCell struct {
@@ -71,7 +72,7 @@ func planForm(c *fiber.Ctx) catalog.PlanForm {
 	f := catalog.PlanForm{
 		SKU: c.FormValue("sku"), ByHand: c.FormValue("by_hand") == "on", Slug: c.FormValue("slug"), Name: c.FormValue("name"), Summary: c.FormValue("summary"), Facts: strings.ReplaceAll(c.FormValue("facts"), "\r", ""),
 		Recommended: c.FormValue("recommended") != "", Position: c.FormValue("position"), Visibility: c.FormValue("visibility"), Stock: c.FormValue("stock"), Upgrade: c.FormValue("upgrade"), Downgrade: c.FormValue("downgrade"), PauseDays: c.FormValue("pause_days"), TrialDays: c.FormValue("trial_days"), TrialCard: c.FormValue("trial_card") != "",
-		Prices: map[string]map[catalog.Cycle]string{}, Setup: map[string]string{},
+		Prices: map[string]map[catalog.Cycle]string{}, Setup: map[string]string{}, Hour: map[string]string{}, HoursMost: c.FormValue("hours_most"),
 	}
 	c.Request().PostArgs().VisitAll(func(k, v []byte) {
 		name, value := string(k), string(v)
@@ -84,6 +85,7 @@ func planForm(c *fiber.Ctx) catalog.PlanForm {
 	})
 	for _, currency := range knownCurrencies() {
 		f.Setup[currency] = c.FormValue("setup." + currency)
+		f.Hour[currency] = c.FormValue("hour." + currency)
 		f.Prices[currency] = map[catalog.Cycle]string{}
 		for _, cycle := range catalog.EditCycles() {
 			f.Prices[currency][cycle] = c.FormValue("price." + currency + "." + string(cycle))
@@ -106,6 +108,7 @@ func formOf(p catalog.FullPlan) catalog.PlanForm {
 	f := catalog.PlanForm{ID: p.ID, ProductID: p.ProductID, SKU: p.SKU, ByHand: p.Delivery.ByHand, Slug: p.Slug, Name: p.Name, Summary: p.Summary, Recommended: p.Recommended,
 		Position: strconv.Itoa(p.Position), Visibility: string(p.Visibility), Upgrade: string(p.Upgrade), Downgrade: string(p.Downgrade), Regions: p.Delivery.Regions, Images: p.Delivery.Images,
 		Prices: map[string]map[catalog.Cycle]string{}, Setup: map[string]string{}}
+	f.Hour, f.HoursMost = catalog.HourForm(p.Meters)
 	for _, x := range p.Facts {
 		f.Facts += x.Label + ": " + x.Value + "\n"
 	}
@@ -166,7 +169,7 @@ func (s *Site) editPlan(c *fiber.Ctx, product taxedShelf, f catalog.PlanForm) (p
 		}
 	}
 	for _, currency := range currencies {
-		row := priceRow{Currency: currency, Setup: f.Setup[currency]}
+		row := priceRow{Currency: currency, Setup: f.Setup[currency], Hour: f.Hour[currency]}
 		for _, cycle := range catalog.EditCycles() {
 			row.Cells = append(row.Cells, priceCell{Cycle: cycle, Label: perWords[cycle][1], Name: "price." + currency + "." + string(cycle), Value: f.Prices[currency][cycle]})
 			v.Per[cycle] = perWords[cycle][1]
@@ -175,7 +178,7 @@ func (s *Site) editPlan(c *fiber.Ctx, product taxedShelf, f catalog.PlanForm) (p
 	}
 	prices, bad := f.ReadPrices()
 	for _, x := range prices {
-		if bad["price."+x.Currency+"."+string(x.Cycle)] == "" {
+		if bad["price."+x.Currency+"."+string(x.Cycle)] == "" && (x.Amount > 0 || f.Hour[x.Currency] == "") {
 			v.Margins = append(v.Margins, catalog.MarginOf(billing.Money{Minor: x.Amount, Currency: x.Currency}, x.Cycle, cost, product.held))
 		}
 	}

@@ -234,7 +234,7 @@ func cycleChoices(p planRead, now catalog.Picked, locale string) groupView {
 	g := groupView{Name: "cycle", Code: "cycle", Label: "How often you pay"}
 	for _, price := range p.plan.InCurrency(p.currency) {
 		view := viewPrice(price)
-		x := choiceView{ID: "c-" + string(price.Cycle), Value: string(price.Cycle), Label: view.Cycle, Note: view.Amount.Format(locale), Checked: price.Cycle == now.Cycle}
+		x := choiceView{ID: "c-" + string(price.Cycle), Value: string(price.Cycle), Label: view.Cycle, Note: view.words(locale), Checked: price.Cycle == now.Cycle}
 		if price.AgreedID != uuid.Nil {
 			x.Note += ", your price (usually " + price.Usual.Format(locale) + ")"
 		}

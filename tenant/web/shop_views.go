@@ -47,6 +47,7 @@ type priceView struct {
 	Per     string // "a month"
 	Cycle   string // "Every 3 months"
 	Monthly *billing.Money
+	Hours   *catalog.HourPrice // besides; nil: nothing
 }
 
 type productPage struct {
@@ -192,9 +193,23 @@ func trialWords(days int) string {
 	return strconv.Itoa(days) + " days free"
 }
 
+// words say the price beside its cycle.
+func (v priceView) words(locale string) string {
+	switch {
+	case v.Hours == nil:
+		return v.Amount.Format(locale)
+	case v.Amount.IsZero():
+		return v.Hours.Words(locale)
+	}
+	return v.Amount.Format(locale) + " and " + v.Hours.Words(locale)
+}
+
 func viewPrice(p catalog.Price) priceView {
 	words := perWords[p.Cycle]
-	v := priceView{Amount: p.Amount, Setup: p.Setup, Per: words[0], Cycle: words[1]}
+	v := priceView{Amount: p.Amount, Setup: p.Setup, Per: words[0], Cycle: words[1], Hours: p.Hours}
+	if p.Hours != nil && p.Amount.IsZero() {
+		v.Cycle = perWords[catalog.Hourly][1]
+	}
 	if months := p.Cycle.Months(); months > 1 {
 		// What a longer cycle comes to a month; shown beside the price, never charged.
 		if monthly, err := p.Amount.Ratio(1, int64(months)); err == nil {

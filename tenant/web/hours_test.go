@@ -1,0 +1,29 @@
+package web_test
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenancy/tenancytest"
+)
+
+// The team sells a plan by the hour; visitors read it on the shelf and on its page.
+func TestHoursOnThePages(t *testing.T) {
+	e := newEstate(t, tenancytest.New(t))
+	e.onSale(t, e.A)
+	owner, things := e.as(t, e.A, identity.ResellerOwner), e.things[e.A.ID]
+	must(t, e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+		return exec(t.Context(), tx, "UPDATE products SET visibility = 'public' WHERE slug = 'running'")
+	}))
+	at := "/manage/catalog/products/" + things[":shelf"] + "/plans/new"
+	says(t, "the editor", owner.Send(t, "GET", at, nil), 200, `name="hour.EUR"`, `name="hours_most"`)
+	plan := url.Values{"slug": {"by-the-hour"}, "name": {"Drift"}, "visibility": {"public"}, "hour.EUR": {"0.02"}, "hours_most": {"600"}}
+	wrong := url.Values{"slug": {"by-the-hour"}, "name": {"Drift"}, "visibility": {"public"}, "hour.EUR": {"a lot"}, "hours_most": {"-3"}}
+	says(t, "what is no price", owner.Send(t, "POST", at, wrong), 422, "Please enter a price such as 0.02")
+	says(t, "a plan by the hour", owner.Send(t, "POST", at, plan), 303)
+	c := e.shopper(t, "")
+	says(t, "the shelf", c.send(t, "GET", "/products/running", nil), 200, "€0.02", "an hour, at most €12.00 a month")
+	says(t, "its page", c.send(t, "GET", "/products/running/by-the-hour", nil), 200, "€0.02 an hour, at most €12.00 a month", "each hour that is begun")
+}
