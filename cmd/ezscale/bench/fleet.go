@@ -10,6 +10,7 @@ import (
 
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/pgembed"
+	"github.com/ezscale/ezscale/tenancy/secrets"
 )
 
 // floorSchema is a schema outside any tenancy with the tenants' tables: the floor.
@@ -22,8 +23,11 @@ type fleetServer struct {
 	pg    *pgembed.Server
 	dsn   string
 	lanes int
+	key   string // master key of all that serve it: the next opens what one before it sealed
 	ids   []tenancy.ID
 }
+
+func (f *fleetServer) ring() (*secrets.Keyring, error) { return secrets.Parse(f.key) }
 
 // grow gives a fleet of at least n tenants. The server is stopped and started again:
 // it builds without durability and is measured with it.
@@ -34,7 +38,11 @@ func (r *run) grow(ctx context.Context, n int) (*fleetServer, error) {
 	r.say("  building a fleet of %d tenants", n)
 	f := r.fleet
 	if f == nil {
-		f = &fleetServer{lanes: tenancy.DefaultLanes}
+		key, err := secrets.NewKey("bench")
+		if err != nil {
+			return nil, err
+		}
+		f = &fleetServer{lanes: tenancy.DefaultLanes, key: key}
 	}
 	if err := f.start(ctx, r, true); err != nil {
 		return nil, err

@@ -2,8 +2,6 @@ package bench
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -55,14 +53,10 @@ func (s *site) start(ctx context.Context, r *run) (err error) {
 		return err
 	}
 	s.addr, s.metrics = ports[0], ports[2]
-	key := make([]byte, 32)
-	if _, err := rand.Read(key); err != nil {
-		return err
-	}
 	s.cmd = exec.CommandContext(ctx, r.Self, "serve") //nolint:gosec // ourselves
 	s.cmd.Env = append(withoutSettings(os.Environ()),
 		"EZSCALE_DATABASE_URL="+r.fleet.dsn, "EZSCALE_REDIS_URL=redis://"+s.redis.Addr(),
-		"EZSCALE_MASTER_KEYS=bench:"+base64.StdEncoding.EncodeToString(key), "EZSCALE_PLATFORM_DOMAIN="+platform,
+		"EZSCALE_MASTER_KEYS="+r.fleet.key, "EZSCALE_PLATFORM_DOMAIN="+platform,
 		"EZSCALE_HTTP_ADDR="+s.addr, "EZSCALE_HTTPS_ADDR="+ports[1], "EZSCALE_METRICS_ADDR="+s.metrics, "EZSCALE_PROFILE=true",
 		"EZSCALE_PLAIN_HTTP=true", "EZSCALE_STORAGE_URL=file://"+s.dir, "EZSCALE_LOG_LEVEL=warn", "EZSCALE_DRAIN=0s",
 		"EZSCALE_TRANSACTIONS=8", "EZSCALE_ACME_DIRECTORY=https://127.0.0.1:1/dir",

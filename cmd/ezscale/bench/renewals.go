@@ -10,7 +10,6 @@ import (
 
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
-	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
@@ -39,11 +38,7 @@ func (r *run) renewals(ctx context.Context) error {
 			return err
 		}
 	}
-	key, err := secrets.NewKey("bench")
-	if err != nil {
-		return err
-	}
-	ring, err := secrets.Parse(key)
+	ring, err := f.ring()
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -41,11 +40,7 @@ func (r *run) tls(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	key := make([]byte, 32)
-	if _, err := rand.Read(key); err != nil {
-		return err
-	}
-	spec := childSpec{Kind: "tls-front", DSN: f.dsn, Key: "bench:" + base64.StdEncoding.EncodeToString(key)}
+	spec := childSpec{Kind: "tls-front", DSN: f.dsn, Key: f.key}
 	if err := storeCertificates(ctx, spec); err != nil {
 		return err
 	}

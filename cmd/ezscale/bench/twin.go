@@ -15,7 +15,6 @@ import (
 	"github.com/ezscale/ezscale/cmd/ezscale/twinhouse"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
-	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenant/renewal"
 	"github.com/ezscale/ezscale/tenant/twin"
 )
@@ -97,11 +96,7 @@ func (r *run) lived(ctx context.Context, house *twinhouse.House, t twins.Twin, c
 
 // house opens what makes and turns twins over the fleet's database.
 func (r *run) house(ctx context.Context, f *fleetServer, now time.Time) (*twinhouse.House, func(), error) {
-	key, err := secrets.NewKey("bench")
-	if err != nil {
-		return nil, nil, err
-	}
-	ring, err := secrets.Parse(key)
+	ring, err := f.ring()
 	if err != nil {
 		return nil, nil, err
 	}

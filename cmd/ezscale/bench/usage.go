@@ -21,7 +21,6 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/identity"
-	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenant/access"
 	"github.com/ezscale/ezscale/tenant/api"
 	"github.com/ezscale/ezscale/tenant/metering"
@@ -84,11 +83,7 @@ func (r *run) usage(ctx context.Context) error {
 
 // tellUsage measures the API's batch form over HTTP.
 func (r *run) tellUsage(ctx context.Context, pool *tenancy.Pool, who tenancy.Tenant, now time.Time) error {
-	key, err := secrets.NewKey("bench")
-	if err != nil {
-		return err
-	}
-	ring, err := secrets.Parse(key)
+	ring, err := r.fleet.ring()
 	if err != nil {
 		return err
 	}
@@ -211,11 +206,7 @@ func post(ctx context.Context, url, token string, body []byte) (told, known int6
 
 // invoiceUsage renews the accounts whose month has ended and looks at what they are asked for.
 func (r *run) invoiceUsage(ctx context.Context, pool *tenancy.Pool, owner *pgx.Conn, who tenancy.Tenant, clock *atomic.Int64, now time.Time, events int) error {
-	key, err := secrets.NewKey("bench")
-	if err != nil {
-		return err
-	}
-	ring, err := secrets.Parse(key)
+	ring, err := r.fleet.ring()
 	if err != nil {
 		return err
 	}
