@@ -307,22 +307,27 @@ BEGIN
 END $$;
 REVOKE EXECUTE ON FUNCTION door.claim FROM PUBLIC;
 
--- Notes how far the schema of a tenant of the asking lane has come, in the
--- transaction that brought it there. It fails, and the transaction with it, when the
--- schema no longer stands where the migrator believed.
+-- Notes how far the schemas of some tenants of the asking lane have come, in the
+-- transaction that brought them there. It fails, and the transaction with it, when one
+-- no longer stands where the migrator believed.
 DROP FUNCTION IF EXISTS door.migrated(bigint, int);
-CREATE OR REPLACE FUNCTION door.migrated(tenant bigint, was int, version int) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DROP FUNCTION IF EXISTS door.migrated(bigint, int, int);
+CREATE OR REPLACE FUNCTION door.migrated(tenants bigint[], was int, version int) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE noted int; more int;
 BEGIN
-  IF current_setting('role') <> 'none' OR NOT pg_has_role(session_user, 't_' || migrated.tenant, 'MEMBER') THEN
+  IF current_setting('role') <> 'none' OR EXISTS (
+    SELECT FROM unnest(migrated.tenants) AS of (id) WHERE pg_has_role(session_user, 't_' || of.id, 'MEMBER') IS NOT TRUE) THEN
     RAISE insufficient_privilege USING MESSAGE = 'not a tenant of this lane';
   END IF;
   UPDATE central.tenants t SET schema_version = migrated.version, migration_error = NULL
-  WHERE t.id = migrated.tenant AND t.schema_version = migrated.was;
-  IF FOUND THEN RETURN; END IF; -- a claim makes one of the other, in one transaction
-  UPDATE central.spares s SET schema_version = migrated.version
-  WHERE s.id = migrated.tenant AND s.schema_version = migrated.was;
-  IF NOT FOUND THEN
+  WHERE t.id = ANY (migrated.tenants) AND t.schema_version = migrated.was;
+  GET DIAGNOSTICS noted = ROW_COUNT;
+  IF noted = cardinality(migrated.tenants) THEN RETURN; END IF;
+  UPDATE central.spares s SET schema_version = migrated.version -- a claim makes one of the other, in one transaction
+  WHERE s.id = ANY (migrated.tenants) AND s.schema_version = migrated.was;
+  GET DIAGNOSTICS more = ROW_COUNT;
+  IF noted + more <> cardinality(migrated.tenants) THEN
     RAISE serialization_failure USING MESSAGE = 'the schema is at another version by now';
   END IF;
 END $$;

@@ -28,7 +28,7 @@ func (s *siege) doors(t *testing.T) {
 	}
 	b := s.B.ID.String()
 	version := scalar[int](t, s.Owner, "SELECT schema_version FROM central.tenants WHERE id = $1", s.A.ID)
-	migrated := fmt.Sprintf("door.migrated(%s, %d, %d)", s.A.ID, version, version)
+	migrated := fmt.Sprintf("door.migrated('{%s}', %d, %d)", s.A.ID, version, version)
 	doors := map[string]door{
 		"tenant":          {"door.tenant()", true, false},
 		"clock":           {"door.clock()", true, false},
@@ -75,6 +75,8 @@ func (s *siege) doors(t *testing.T) {
 		}
 	}
 	denied(t, "a lane migrates a tenant of another", send(far, "SELECT "+migrated))
+	both := fmt.Sprintf("door.migrated('{%s,%s}', %d, %d)", s.C.ID, s.A.ID, version, version)
+	denied(t, "a lane migrates a tenant of another behind its own", send(far, "SELECT "+both))
 	// What A passed is A's, whatever it wrote into its arguments.
 	for what, sql := range map[string]string{
 		"usage":    "SELECT count(*) FROM central.usage_events WHERE tenant_id <> $1",

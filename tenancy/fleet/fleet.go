@@ -37,6 +37,7 @@ type Config struct {
 type Migrator struct {
 	cfg     Config
 	all     []tenancy.Migration
+	rows    map[int]bool // versions that touch rows
 	version int
 }
 
@@ -55,7 +56,11 @@ func New(cfg Config) (*Migrator, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Migrator{cfg: cfg, all: cfg.Migrations, version: cfg.Migrations[len(cfg.Migrations)-1].Version}, nil
+	m := &Migrator{cfg: cfg, all: cfg.Migrations, rows: map[int]bool{}, version: cfg.Migrations[len(cfg.Migrations)-1].Version}
+	for _, x := range m.all {
+		m.rows[x.Version] = touchesRows(x.SQL)
+	}
+	return m, nil
 }
 
 // Version is where a run leads.
@@ -75,6 +80,12 @@ func (m *Migrator) script(was int) string {
 		b.WriteString("\n;\n")
 	}
 	return b.String()
+}
+
+// alone reports whether what a schema at version was still needs wants a transaction to
+// itself: how long a change of rows takes is known only when it is done.
+func (m *Migrator) alone(was int) bool {
+	return slices.ContainsFunc(m.Pending(was), func(x tenancy.Migration) bool { return m.rows[x.Version] })
 }
 
 // ErrBusy is returned by Run when another run is under way.

@@ -131,7 +131,7 @@ func (l *linter) statement(s statement) {
 		l.names(s)
 	case two == "comment on":
 		l.report(s.line(), "catalog", "comments are catalog in every schema; write them into the file")
-	case len(words) > 0 && slices.Contains([]string{"insert", "update", "delete", "with"}, words[0]):
+	case len(words) > 0 && slices.Contains(aboutRows, words[0]):
 		l.names(s)
 	default:
 		first := s.tokens[0].text
@@ -142,6 +142,15 @@ func (l *linter) statement(s statement) {
 	}
 	l.everywhere(s)
 }
+
+// touchesRows reports whether any statement changes rows, or cannot be read.
+func touchesRows(sql string) bool {
+	tokens, err := scan(sql)
+	return err != nil || slices.ContainsFunc(split(tokens), func(s statement) bool { return slices.Contains(aboutRows, s.tokens[0].text) })
+}
+
+// aboutRows are the first words of the statements about rows.
+var aboutRows = []string{"insert", "update", "delete", "with"}
 
 // head is the first words of a statement without noise.
 func head(s statement) []string {

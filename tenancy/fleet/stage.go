@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -93,7 +94,8 @@ func (p *progress) step(migrated *bool) {
 	p.run.tell(Progress{Stage: p.stage, Done: p.done, Total: p.total})
 }
 
-// batch migrates schemas of one lane over a connection of their own.
+// batch migrates schemas of one lane over a connection of their own: in groups while that
+// goes well, and each that is in a group's way alone.
 func (r *run) batch(ctx context.Context, todo []schema, spare bool, p *progress) {
 	var conn *pgx.Conn
 	defer func() {
@@ -101,16 +103,42 @@ func (r *run) batch(ctx context.Context, todo []schema, spare bool, p *progress)
 			hangUp(ctx, conn)
 		}
 	}()
-	for _, s := range todo {
+	size := together
+	if p.stage == Canaries {
+		size = 1
+	}
+	yes := true
+	for len(todo) > 0 {
+		var err error
+		if n := r.grouped(todo, size); n > 1 {
+			began := time.Now() //nolint:forbidigo // others wait for it in real time
+			var done int
+			done, err = r.group(ctx, &conn, todo[:n])
+			for range done {
+				p.step(&yes)
+			}
+			todo = todo[done:]
+			if err != nil || time.Since(began) > groupTime {
+				size /= 2
+			}
+			if err == nil {
+				continue
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		s := todo[0]
+		todo = todo[1:]
 		s.spare = spare
-		err := r.attempts(ctx, &conn, s)
+		err = r.attempts(ctx, &conn, s)
 		if ctx.Err() != nil && err != nil {
 			return // stopped or cancelled: nothing is wrong with this one
 		}
-		ok := err == nil || r.arrived(ctx, s)
-		if !ok {
+		if err != nil {
 			r.fail(ctx, s, err)
 		}
+		ok := err == nil
 		p.step(&ok)
 	}
 }
@@ -125,14 +153,17 @@ func (r *run) arrived(ctx context.Context, s schema) (there bool) {
 	return err == nil && there
 }
 
-// attempts tries a schema again when somebody is in the way for a moment.
+// attempts migrates a schema alone, and again when somebody is in the way for a moment.
 func (r *run) attempts(ctx context.Context, conn **pgx.Conn, s schema) error {
 	for n := 1; ; n++ {
 		err := r.connect(ctx, conn, s.id)
 		if err == nil {
 			err = r.migrate(ctx, *conn, s)
 		}
-		if err == nil || n >= r.o.Attempts || !passing(err) {
+		if err == nil || ctx.Err() == nil && r.arrived(ctx, s) {
+			return nil
+		}
+		if n >= r.o.Attempts || !passing(err) {
 			return err
 		}
 		timer := time.NewTimer(time.Duration(n*n) * 50 * time.Millisecond)
@@ -173,32 +204,54 @@ func passing(err error) bool {
 
 // migrate is one schema's transaction, sent as one message: bound to the tenant for
 // its statements, then unbound for the note of its version.
+func (r *run) migrate(ctx context.Context, conn *pgx.Conn, s schema) error {
+	return r.send(ctx, conn, begin(r.o.LockTimeout)+r.bound(s)+r.noted([]schema{s}))
+}
+
+// begin opens a transaction of the migrator's.
 //
 // Its commit does not wait for the disk: a crash of the server within the next moment
 // takes schema and note back together, and the next run does them again. The run's own
 // end waits, and with it everything before it is on disk. Other tenants are migrated at
 // the same time, so that an index needs no workers of its own; asking whether it does
 // took a twentieth of the server's time.
-func (r *run) migrate(ctx context.Context, conn *pgx.Conn, s schema) error {
+func begin(lockTimeout time.Duration) string {
+	return fmt.Sprintf("BEGIN;\nSET LOCAL lock_timeout = %d; SET LOCAL synchronous_commit = off; SET LOCAL max_parallel_maintenance_workers = 0;\n", lockTimeout.Milliseconds())
+}
+
+// bound is what a schema needs, run as its tenant.
+func (r *run) bound(s schema) string {
 	n := s.id.Schema()
-	message := fmt.Sprintf(`BEGIN;
-SET LOCAL lock_timeout = %d; SET LOCAL synchronous_commit = off; SET LOCAL max_parallel_maintenance_workers = 0;
-SET LOCAL ROLE %s; SET LOCAL search_path TO %s, pg_temp;
-%s
-SET LOCAL ROLE NONE; SET LOCAL search_path TO pg_catalog, pg_temp;
-SELECT door.migrated(%d, %d, %d);
-COMMIT`, r.o.LockTimeout.Milliseconds(), n, n, r.m.script(s.was), s.id.Number(), s.was, r.m.version)
-	_, err := conn.PgConn().Exec(ctx, message).ReadAll()
-	if err == nil {
-		return nil
+	return "SET LOCAL ROLE " + n + "; SET LOCAL search_path TO " + n + ", pg_temp;\n" + r.m.script(s.was)
+}
+
+// noted ends the transaction with the note of its schemas' version, tied to no tenant.
+func (r *run) noted(all []schema) string {
+	numbers := make([]string, len(all))
+	for i, s := range all {
+		numbers[i] = s.id.String()
 	}
+	return fmt.Sprintf("\nSET LOCAL ROLE NONE; SET LOCAL search_path TO pg_catalog, pg_temp;\nSELECT door.migrated('{%s}', %d, %d);\nCOMMIT",
+		strings.Join(numbers, ","), all[0].was, r.m.version)
+}
+
+// send sends one message, and rolls back what it fails in.
+func (r *run) send(ctx context.Context, conn *pgx.Conn, message string) error {
+	_, err := conn.PgConn().Exec(ctx, message).ReadAll()
+	if err != nil {
+		rollBack(ctx, conn, "ROLLBACK")
+	}
+	return err
+}
+
+// rollBack undoes with how, or hangs up, which does so too.
+func rollBack(ctx context.Context, conn *pgx.Conn, how string) {
 	if conn.IsClosed() {
-		return err
+		return
 	}
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	if _, rollback := conn.PgConn().Exec(clean, "ROLLBACK").ReadAll(); rollback != nil {
+	if _, err := conn.PgConn().Exec(clean, how).ReadAll(); err != nil {
 		hangUp(ctx, conn)
 	}
-	return err
 }
