@@ -269,7 +269,7 @@ BEGIN
   RETURN jsonb_build_object(
     'tenant', (SELECT door.tenant_row(t.id) FROM central.tenants t WHERE t.key = may_claim.key),
     'taken', EXISTS (SELECT FROM central.tenants t WHERE t.slug = may_claim.slug AND t.status <> 'dropped'),
-    'lanes', (SELECT coalesce(jsonb_agg(DISTINCT s.lane), '[]') FROM central.spares s WHERE s.schema_version >= door.newest()));
+    'lanes', (SELECT coalesce(jsonb_agg(DISTINCT s.lane), '[]') FROM central.spares s WHERE s.schema_version >= (SELECT door.newest()))); -- asked once, not for each spare
 END $$;
 REVOKE EXECUTE ON FUNCTION door.may_claim FROM PUBLIC;
 
@@ -288,7 +288,7 @@ BEGIN
     RAISE insufficient_privilege USING MESSAGE = 'a tenant may not claim a tenant';
   END IF;
   DELETE FROM central.spares s WHERE s.id = (
-    SELECT c.id FROM central.spares c WHERE c.lane = mine AND c.schema_version >= door.newest() ORDER BY c.id LIMIT 1 FOR UPDATE SKIP LOCKED)
+    SELECT c.id FROM central.spares c WHERE c.lane = mine AND c.schema_version >= (SELECT door.newest()) ORDER BY c.id LIMIT 1 FOR UPDATE SKIP LOCKED)
   RETURNING s.id, s.schema_version INTO got, version;
   IF got IS NULL THEN RETURN NULL; END IF;
   INSERT INTO central.tenants (id, key, slug, name, owner_email, status, locale, currency, time_zone, trial_ends_at,
