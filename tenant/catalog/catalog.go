@@ -81,6 +81,9 @@ type Price struct {
 	Hours *HourPrice // what is paid by the hour besides; nil: nothing
 }
 
+// ByTheHour reports whether nothing is paid but hours.
+func (p Price) ByTheHour() bool { return p.Hours != nil && p.Amount.IsZero() }
+
 // From is the plan's monthly price where it has one, otherwise the price of its
 // shortest cycle; false when it has none.
 func (p Plan) From() (Price, bool) {
@@ -96,15 +99,16 @@ func (p Plan) From() (Price, bool) {
 }
 
 // From is the lowest of its plans' prices of the most common kind: monthly where a
-// plan has that, otherwise the cheapest there is; false when nothing has a price.
+// plan has that, otherwise the cheapest there is, one by the hour where there is no other;
+// false when nothing has a price.
 func (p Product) From() (Price, bool) {
 	var lowest Price
 	found := false
 	for _, plan := range p.Plans {
 		price, ok := plan.From()
 		switch {
-		case !ok:
-		case !found, price.Cycle == Monthly && lowest.Cycle != Monthly,
+		case !ok, found && price.ByTheHour():
+		case !found, lowest.ByTheHour(), price.Cycle == Monthly && lowest.Cycle != Monthly,
 			price.Cycle == lowest.Cycle && price.Amount.Minor < lowest.Amount.Minor:
 			lowest, found = price, true
 		}

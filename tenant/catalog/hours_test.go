@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"testing"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -90,5 +91,27 @@ func TestAPlanByTheHour(t *testing.T) {
 	must(err)
 	if p := read(); len(p.Meters) != 0 {
 		t.Errorf("%+v", p.Meters)
+	}
+}
+
+// A product with plans by the month and by the hour costs from the lowest a month.
+func TestFromIsAMonthBeforeAnHour(t *testing.T) {
+	month := func(minor int64) catalog.Plan {
+		return catalog.Plan{Prices: []catalog.Price{{Cycle: catalog.Monthly, Amount: billing.Money{Minor: minor, Currency: "EUR"}}}}
+	}
+	hour := month(0)
+	hour.Prices[0].Hours = &catalog.HourPrice{}
+	for what, c := range map[string]struct {
+		plans []catalog.Plan
+		minor int64
+	}{
+		"the hour last":  {[]catalog.Plan{month(1900), month(900), hour}, 900},
+		"the hour first": {[]catalog.Plan{hour, month(1900)}, 1900},
+		"only hours":     {[]catalog.Plan{hour, hour}, 0},
+		"for nothing":    {[]catalog.Plan{month(900), month(0)}, 0},
+	} {
+		if got, ok := (catalog.Product{Plans: c.plans}).From(); !ok || got.Amount.Minor != c.minor || got.ByTheHour() != (what == "only hours") {
+			t.Errorf("%s: %+v", what, got)
+		}
 	}
 }

@@ -130,7 +130,7 @@ func viewShelf(x catalog.Shelf, offers []catalog.Offer, currency string, held in
 		for _, price := range row.Shown {
 			row.Per = append(row.Per, perWords[price.Cycle][0])
 		}
-		if from, ok := (catalog.Plan{Prices: row.Shown}).From(); ok && !row.Lost {
+		if from, ok := (catalog.Plan{Prices: row.Shown}).From(); ok && !row.Lost && !from.ByTheHour() {
 			m := catalog.MarginOf(from.Amount, from.Cycle, cost, held)
 			row.Margin = &m
 		}

@@ -207,7 +207,7 @@ func (v priceView) words(locale string) string {
 func viewPrice(p catalog.Price) priceView {
 	words := perWords[p.Cycle]
 	v := priceView{Amount: p.Amount, Setup: p.Setup, Per: words[0], Cycle: words[1], Hours: p.Hours}
-	if p.Hours != nil && p.Amount.IsZero() {
+	if p.ByTheHour() {
 		v.Cycle = perWords[catalog.Hourly][1]
 	}
 	if months := p.Cycle.Months(); months > 1 {

@@ -19,7 +19,29 @@ const (
 	triedDays = 7
 )
 
-// addOffers is what one shop has begun lately: a plan to try, an add-on, credit for
+// hourlyProduct has a plan by the hour, of which a month costs at most as much as it says.
+const hourlyProduct = "desktops"
+
+// sellHours puts a plan by the hour on the shelf of a product, which the team delivers.
+func sellHours(ctx context.Context, db *tenancy.DB) error {
+	var product uuid.UUID
+	err := db.View(ctx, func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT id FROM products WHERE slug = ?", hourlyProduct).Scan(ctx, &product)
+	})
+	if err != nil {
+		return fmt.Errorf("find %s: %w", hourlyProduct, err)
+	}
+	_, err = catalog.SavePlan(ctx, db, nil, catalog.PlanForm{
+		ProductID: product, Slug: "flex", Name: "Flex", Summary: "For the weeks you need one.", Facts: "CPU: 2 vCPU\nMemory: 8 GB\nDisk: 60 GB", Position: "2", Visibility: "public", ByHand: true,
+		Hour: map[string]string{"USD": "0.06", "EUR": "0.055"}, HoursMost: "400",
+	}, by)
+	if err != nil {
+		return fmt.Errorf("sell by the hour: %w", err)
+	}
+	return nil
+}
+
+// addOffers is what one shop has begun lately: a plan to try, one by the hour, an add-on, credit for
 // customers who bring others, and something for those who find it too expensive. It comes
 // after the history, whose customers knew none of it.
 func (h *historian) addOffers(ctx context.Context) error {
@@ -48,6 +70,9 @@ func (h *historian) addOffers(ctx context.Context) error {
 	}, by)
 	if err != nil {
 		return fmt.Errorf("sell an add-on: %w", err)
+	}
+	if err := sellHours(ctx, db); err != nil {
+		return err
 	}
 	err = referral.Save(ctx, db, referral.Program{On: true, WaitDays: 30, PerYear: 20, Terms: map[string]billing.ReferralTerms{
 		"USD": {Referrer: 1000, Newcomer: 500, Least: 1000}, "EUR": {Referrer: 900, Newcomer: 450, Least: 900},
