@@ -17,6 +17,27 @@ const (
 	OneTime    Cycle = "one_time"
 )
 
+// Words say how often a cycle comes: "a month".
+func (c Cycle) Words() string {
+	switch c {
+	case Monthly:
+		return "a month"
+	case Quarterly:
+		return "a quarter"
+	case SemiAnnual:
+		return "half a year"
+	case Annual:
+		return "a year"
+	case Biennial:
+		return "two years"
+	case Triennial:
+		return "three years"
+	case OneTime:
+		return "once"
+	}
+	return string(c)
+}
+
 // Months is how many months a cycle has; 0 for hours and what is paid once.
 func (c Cycle) Months() int {
 	switch c {

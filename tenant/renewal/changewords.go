@@ -21,7 +21,7 @@ func changeWords(s Subscription, t Terms) string {
 func letterChanged(s Subscription, c Change) message {
 	return message{
 		key: "subscription/" + s.ID.String() + "/changed/" + c.QuoteID.String(), template: mail.PlanChanged,
-		data:    map[string]string{"what": s.what(), "every": cycleWords(s.Cycle), "next": s.date(s.Next().From), "link": s.path()},
+		data:    map[string]string{"what": s.what(), "every": s.Cycle.Words(), "next": s.date(s.Next().From), "link": s.path()},
 		amounts: map[string]billing.Money{"amount": s.Amount},
 	}
 }
@@ -35,23 +35,4 @@ func letterNotChanged(s Subscription, c Change) message {
 		key: "subscription/" + s.ID.String() + "/not_changed/" + c.QuoteID.String(), template: mail.ChangeFailed,
 		data: map[string]string{"what": s.what(), "wanted": c.Terms.Label, "paid": paid, "link": s.path()},
 	}
-}
-
-// cycleWords is how often a cycle comes, in a letter.
-func cycleWords(c billing.Cycle) string {
-	switch c {
-	case billing.Monthly:
-		return "a month"
-	case billing.Quarterly:
-		return "a quarter"
-	case billing.SemiAnnual:
-		return "half a year"
-	case billing.Annual:
-		return "a year"
-	case billing.Biennial:
-		return "two years"
-	case billing.Triennial:
-		return "three years"
-	}
-	return string(c)
 }

@@ -268,7 +268,7 @@ func (c PriceChange) words(s Subscription, r Repricing, locale string) (string, 
 	on := x.first(r)
 	now := s
 	r.put(&now)
-	return s.Amount.Format(locale) + " " + cycleWords(s.Cycle) + " until then, " + now.Amount.Format(locale) + " from " + s.date(on) + ", before tax.", on
+	return s.Amount.Format(locale) + " " + s.Cycle.Words() + " until then, " + now.Amount.Format(locale) + " from " + s.date(on) + ", before tax.", on
 }
 
 // untell takes a change that was cancelled off an account's subscriptions, and writes to
@@ -281,7 +281,7 @@ func (d *Desk) untell(ctx context.Context, tx *tenancy.Tx, c PriceChange, subs [
 			if r.ID != c.ID {
 				left = append(left, r)
 			} else if !r.Deaf {
-				lines = append(lines, "- "+s.what()+": "+s.Amount.Format("en")+" "+cycleWords(s.Cycle)+", as before.")
+				lines = append(lines, "- "+s.what()+": "+s.Amount.Format("en")+" "+s.Cycle.Words()+", as before.")
 			}
 		}
 		s.Reprices = left

@@ -168,7 +168,7 @@ func keepFolded(ctx context.Context, tx *tenancy.Tx, s *Subscription) error {
 			continue
 		}
 		err := put(ctx, tx, *s, "repriced/"+f.id.String(), activity.Event{
-			Text:         s.Label + " costs " + s.Amount.Format("en") + " " + cycleWords(s.Cycle) + " since " + s.date(f.at) + ", before that " + f.was.Format("en") + ".",
+			Text:         s.Label + " costs " + s.Amount.Format("en") + " " + s.Cycle.Words() + " since " + s.date(f.at) + ", before that " + f.was.Format("en") + ".",
 			CustomerSees: true, Programs: news(*s, webhook.SubscriptionChanged),
 		})
 		if err != nil {

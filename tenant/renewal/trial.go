@@ -182,7 +182,7 @@ func letterTrialEnding(s Subscription) message {
 	next := s.begun()
 	return message{
 		key: "subscription/" + s.ID.String() + "/trial_ending", template: mail.TrialEnding,
-		data:    map[string]string{"what": s.what(), "on": s.date(s.Trial.Until), "every": cycleWords(s.Cycle), "card": card, "link": s.path()},
+		data:    map[string]string{"what": s.what(), "on": s.date(s.Trial.Until), "every": s.Cycle.Words(), "card": card, "link": s.path()},
 		amounts: map[string]billing.Money{"amount": next.NextAmount()},
 	}
 }

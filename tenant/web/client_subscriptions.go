@@ -71,27 +71,6 @@ func subscriptionStatus(x renewal.Subscription) map[string]any {
 	return office.Status("good", "Active")
 }
 
-// cycleWords is how often a cycle comes.
-func cycleWords(c billing.Cycle) string {
-	switch c {
-	case billing.Monthly:
-		return "a month"
-	case billing.Quarterly:
-		return "a quarter"
-	case billing.SemiAnnual:
-		return "half a year"
-	case billing.Annual:
-		return "a year"
-	case billing.Biennial:
-		return "two years"
-	case billing.Triennial:
-		return "three years"
-	case billing.OneTime:
-		return "once"
-	}
-	return string(c)
-}
-
 type subscriptionRow struct {
 	renewal.Subscription
 	Status map[string]any
@@ -101,7 +80,7 @@ type subscriptionRow struct {
 func subscriptionRows(found []renewal.Subscription) []subscriptionRow {
 	rows := make([]subscriptionRow, len(found))
 	for i, x := range found {
-		rows[i] = subscriptionRow{x, subscriptionStatus(x), cycleWords(x.Cycle)}
+		rows[i] = subscriptionRow{x, subscriptionStatus(x), x.Cycle.Words()}
 	}
 	return rows
 }

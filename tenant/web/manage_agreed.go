@@ -54,7 +54,7 @@ type agreedRow struct {
 func viewAgreed(p agreed.Price, now time.Time, locale string) agreedRow {
 	r := agreedRow{Price: p, For: "every period", Over: !p.Until.IsZero() && !p.Until.After(now)}
 	if p.Cycle != "" {
-		r.For = cycleWords(p.Cycle)
+		r.For = p.Cycle.Words()
 	}
 	if r.Says = billing.Percent(p.OffPpm) + " off"; p.AmountMinor != nil {
 		r.Says = billing.Money{Minor: *p.AmountMinor, Currency: p.Currency}.Format(locale)
@@ -107,7 +107,7 @@ func (s *Site) readAgreed(c *fiber.Ctx) (v agreedView, err error) {
 	v.Form.AccountID = v.In.ID
 	v.Cycles = []place.Choice{{Value: "", Label: "Every period the plan is sold for"}}
 	for _, cycle := range catalog.EditCycles() {
-		v.Cycles = append(v.Cycles, place.Choice{Value: string(cycle), Label: cycleWords(cycle)})
+		v.Cycles = append(v.Cycles, place.Choice{Value: string(cycle), Label: cycle.Words()})
 	}
 	return v, err
 }

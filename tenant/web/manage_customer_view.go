@@ -100,7 +100,7 @@ func (v *customerView) fill(now time.Time) {
 	}
 	for _, x := range v.In.Subscriptions {
 		s := renewal.Subscription{State: renewal.State(x.State), CancelAt: x.Cancelled}
-		v.Subscriptions = append(v.Subscriptions, officeSubscriptionRow{x, subscriptionStatus(s), money(x.Amount, x.Currency), cycleWords(billing.Cycle(x.Cycle))})
+		v.Subscriptions = append(v.Subscriptions, officeSubscriptionRow{x, subscriptionStatus(s), money(x.Amount, x.Currency), billing.Cycle(x.Cycle).Words()})
 	}
 	for _, x := range v.In.Orders {
 		v.Orders = append(v.Orders, officeOrderRow{x, orderStatus(checkout.State(x.State)), money(x.Total, x.Currency)})

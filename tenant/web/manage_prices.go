@@ -235,7 +235,7 @@ func (v *pricesView) preview(p renewal.PricePreview) {
 		kept += n
 	}
 	for _, r := range p.Rows {
-		row := affectedView{PriceRow: r, Every: cycleWords(r.Subscription.Cycle)}
+		row := affectedView{PriceRow: r, Every: r.Subscription.Cycle.Words()}
 		if r.Keeps != "" {
 			row.Why = keepsWords(r.Keeps)
 		}

@@ -94,7 +94,7 @@ type reminderField struct {
 
 func reminderFields(value func(billing.Cycle) string) (all []reminderField) {
 	for _, cycle := range append(renewal.RemindedCycles(), renewal.EndingDays) {
-		label := "Renewals of " + cycleWords(cycle)
+		label := "Renewals of " + cycle.Words()
 		if cycle == renewal.EndingDays {
 			label = "The end of what was cancelled"
 		}

@@ -111,7 +111,7 @@ func (s *Site) changePage(c *fiber.Ctx) (w changer, v changePage, err error) {
 	if c.Method() == fiber.MethodPost { // it comes again, with what was chosen
 		now = fill(pickedFrom(c), now)
 	}
-	v = changePage{At: w.at, Label: x.Label, Price: x.Amount, Every: cycleWords(x.Cycle)}
+	v = changePage{At: w.at, Label: x.Label, Price: x.Amount, Every: x.Cycle.Words()}
 	v.Plans = groupView{Name: "plan", Code: "plan", Label: "Plan"}
 	v.Cycles = groupView{Name: "cycle", Code: "cycle", Label: "How often you pay"}
 	for _, p := range got.Plans {
@@ -241,7 +241,7 @@ func (s *Site) offerPage(c *fiber.Ctx, w changer) (v offerPage, err error) {
 	if err != nil {
 		return v, err
 	}
-	v.Every = cycleWords(v.Q.Terms.Cycle)
+	v.Every = v.Q.Terms.Cycle.Words()
 	for _, it := range v.Q.Terms.Items {
 		one := lineView{Label: it.Label, Amount: billing.Money{Minor: it.AmountMinor, Currency: v.Q.Amount.Currency}}
 		if it.Kind == "plan" {
