@@ -56,7 +56,7 @@ func (h *House) Work(ctx context.Context, _ *tenancy.Central, job twins.WorkJob)
 	if err != nil {
 		return fmt.Errorf("lock twin %s: %w", job.Twin, err)
 	}
-	defer lock.Close(context.WithoutCancel(ctx)) //nolint:errcheck // with it goes the lock
+	defer unlock(ctx, lock)
 	var mine bool
 	if err := lock.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, hashtext($2))", twinLock, job.Twin.String()).Scan(&mine); err != nil {
 		return fmt.Errorf("lock twin %s: %w", job.Twin, err)
@@ -86,6 +86,15 @@ func (h *House) Work(ctx context.Context, _ *tenancy.Central, job twins.WorkJob)
 			return err
 		}
 	}
+}
+
+// unlock lets others at a twin. The session's end alone is seen by PostgreSQL only some
+// moments after we hung up, and what is asked of the twin meanwhile would find it locked.
+func unlock(ctx context.Context, session *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	_, _ = session.Exec(ctx, "SELECT pg_advisory_unlock_all()")
+	_ = session.Close(ctx)
 }
 
 // make claims a place, copies the shop into it and sets its clock to the time it was asked
