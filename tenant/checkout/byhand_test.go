@@ -202,6 +202,43 @@ func TestATrialBeginsWithTheDelivery(t *testing.T) {
 	}
 }
 
+// Who does not want to wait for a trial cancels it before anybody delivered it: it is over,
+// and so is what the team had to do.
+func TestATrialIsCancelledBeforeTheDelivery(t *testing.T) {
+	ctx := t.Context()
+	r := newRig(t, tenancytest.New(t))
+	db, by := r.DB(r.A), audit.Origin{Actor: audit.Actor{Kind: "customer", ID: "ida", Name: "Ida"}}
+	product, err := catalog.SaveProduct(ctx, db, catalog.ProductForm{Slug: "worlds", Name: "Worlds", Type: "game_server", Visibility: "public"}, by)
+	must(t, err)
+	_, err = catalog.SavePlan(ctx, db, nil, catalog.PlanForm{ProductID: product, Slug: "one", Name: "One", Visibility: "public", ByHand: true, Prices: map[string]map[catalog.Cycle]string{"EUR": {catalog.Monthly: "10.00"}}}, by)
+	must(t, err)
+	r.exec(t, r.A, "UPDATE plans SET trial_days = 14 WHERE product_id = ?", product)
+	o := r.order(t, r.A, catalog.Picked{Product: "worlds", Plan: "one"})
+	must(t, r.desk.Begin(ctx, db, o.ID))
+	services, renewals := &hosting.Desk{Mail: r.desk.Mail, Log: slog.New(slog.DiscardHandler)}, &renewal.Desk{Mail: r.desk.Mail}
+	ask := renewal.CancelRequest{SubscriptionID: o.Items[0].SubscriptionID, Reason: renewal.Reasons()[0].Value}
+	if _, err := renewals.Cancel(ctx, r.DB(r.B), ask, by); !fault.Is(err, "subscription.not_found") {
+		t.Errorf("by the other shop: %v", err)
+	}
+	s, err := renewals.Cancel(ctx, db, ask, by)
+	must(t, err)
+	if s.State != renewal.Ended {
+		t.Errorf("it is %s", s.State)
+	}
+	if _, err := renewals.Cancel(ctx, db, ask, by); !fault.Is(err, "subscription.not_running") {
+		t.Errorf("a second click: %v", err)
+	}
+	must(t, services.Drive(ctx, db, hosting.DriveJob{ServiceID: s.ServiceID}))
+	if n := r.handTasks(t, r.A); n != 0 {
+		t.Errorf("%d tasks are left", n)
+	}
+	must(t, renewals.Delivered(ctx, db, s.ServiceID))
+	if n := r.count(t, r.A, "SELECT count(*) FROM subscriptions WHERE state <> 'ended'"); n != 0 {
+		t.Errorf("%d run", n)
+	}
+	r.booksBalance(t, r.A)
+}
+
 // handTasks is how much a team has to do by hand, as its overview and its list say it.
 func (r *rig) handTasks(t *testing.T, of tenancy.Tenant) int {
 	t.Helper()

@@ -88,7 +88,7 @@ func (d *Desk) Cancel(ctx context.Context, db *tenancy.DB, r CancelRequest, by a
 		switch {
 		case s.State == Paused && !r.Now:
 			return fault.New(fault.Conflict, "subscription.paused", "This subscription is paused: end it now, or continue it and end it with what is paid.")
-		case !s.Runs() && s.State != Paused && s.State != InTrial:
+		case !s.Cancellable():
 			return fault.New(fault.Conflict, "subscription.not_running", "This subscription does not run, so there is nothing to cancel.")
 		}
 		if s.Change != nil && s.Change.State != ChangeInvoiced {

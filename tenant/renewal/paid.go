@@ -106,7 +106,7 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscriptio
 	switch {
 	case strings.HasPrefix(b.Key, "change/"):
 		return d.changePaid(ctx, tx, s, b)
-	case s.State == Pending && s.Trial == nil: // a trial begins with its order
+	case s.State == Pending && s.Trial == nil: // a trial begins with its order or delivery
 		if s.AwaitsTeam { // nobody pays for the time until it is delivered: see Delivered
 			return nil
 		}

@@ -116,6 +116,12 @@ func (s Subscription) Runs() bool {
 	return s.State == Active || s.State == PastDue || s.State == Suspended
 }
 
+// Cancellable reports whether it has an end to come: it runs, rests, is tried, or is to be
+// tried as soon as the team has delivered it.
+func (s Subscription) Cancellable() bool {
+	return s.Runs() || s.State == Paused || s.State == InTrial || s.State == Pending && s.Trial != nil && s.AwaitsTeam
+}
+
 func zone(name string) *time.Location {
 	z, err := time.LoadLocation(name)
 	if err != nil || name == "" {

@@ -323,7 +323,7 @@ func (s *Site) askToCancel(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if !v.X.Runs() && !v.X.Trying() && v.X.State != renewal.Paused || !v.X.CancelAt.IsZero() {
+	if !v.X.Cancellable() || !v.X.CancelAt.IsZero() {
 		return surface.Redirect(c, v.At, "")
 	}
 	return surface.Render(c, "client", "client/subscription_cancel", "Cancel "+v.X.Label, v)
