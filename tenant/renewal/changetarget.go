@@ -50,15 +50,22 @@ func (s Subscription) Changeable(now time.Time) error {
 	return nil
 }
 
+// quoted reads a subscription of an account (uuid.Nil: of anybody) about which a quote is
+// made, locked where the quote is accepted. Fault: subscription.not_found.
+func quoted(ctx context.Context, tx *tenancy.Tx, id, account uuid.UUID, locked bool) (s Subscription, err error) {
+	if locked {
+		return theirs(ctx, tx, id, account)
+	}
+	if s, err = Get(ctx, tx, id); err == nil && account != uuid.Nil && s.AccountID != account {
+		err = errNone
+	}
+	return s, err
+}
+
 // readChanging reads a subscription for a change. Faults: subscription.not_found and
 // those of Changeable.
 func readChanging(ctx context.Context, tx *tenancy.Tx, id, account uuid.UUID, locked bool) (c changing, err error) {
-	if locked {
-		c.s, err = theirs(ctx, tx, id, account)
-	} else if c.s, err = Get(ctx, tx, id); err == nil && account != uuid.Nil && c.s.AccountID != account {
-		err = errNone
-	}
-	if err != nil {
+	if c.s, err = quoted(ctx, tx, id, account, locked); err != nil {
 		return c, err
 	}
 	if err := c.s.Changeable(tx.Now()); err != nil {

@@ -32,12 +32,7 @@ func (s Subscription) Buyable(now time.Time) error {
 // readBuying reads a subscription of which something is bought. Faults:
 // subscription.not_found and those of Buyable.
 func readBuying(ctx context.Context, tx *tenancy.Tx, id, account uuid.UUID, locked bool) (c changing, err error) {
-	if locked {
-		c.s, err = theirs(ctx, tx, id, account)
-	} else if c.s, err = Get(ctx, tx, id); err == nil && account != uuid.Nil && c.s.AccountID != account {
-		err = errNone
-	}
-	if err != nil {
+	if c.s, err = quoted(ctx, tx, id, account, locked); err != nil {
 		return c, err
 	}
 	if err := c.s.Buyable(tx.Now()); err != nil {
