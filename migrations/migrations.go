@@ -18,6 +18,14 @@ var Central embed.FS
 //go:embed tenant/*.sql
 var Tenant embed.FS
 
+// TenantBaseline is what the tenants' migrations up to the version in its first line come
+// to, as one script: a new schema is made of it in nine tenths of the time, and the older the
+// house, the more it saves. It is written by `go test ./tenancy -run Baseline -update`, which
+// without -update holds it against the migrations; those that follow it are run one by one.
+//
+//go:embed baseline.sql
+var TenantBaseline string
+
 // Doors is the idempotent script of grants, revokes and SECURITY DEFINER
 // functions that is run, as the owner of the database, after every change of
 // the central schema.

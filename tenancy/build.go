@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ezscale/ezscale/migrations"
 )
 
 // buildsPerConn is after how many builds the builder takes a new connection: a
@@ -55,21 +57,26 @@ func NewBuilder(dsn string) (*Builder, error) {
 	return &Builder{config: config, script: script, version: version}, nil
 }
 
-// TenantScript is the whole of a tenant's schema as one text, made of all its
-// migrations, and the version it leads to. It is sent as one message: statement by
-// statement it would take twice as long.
+// TenantScript is the whole of a tenant's schema as one text, made of the baseline and the
+// migrations that are younger, and the version it leads to. It is sent as one message:
+// statement by statement it would take twice as long.
 func TenantScript() (script string, version int, err error) {
 	all, err := TenantMigrations()
 	if err != nil {
 		return "", 0, err
 	}
-	var b strings.Builder
-	for _, m := range all {
-		b.WriteString(m.SQL)
-		b.WriteString("\n;\n")
-		version = m.Version
+	if _, err := fmt.Sscanf(migrations.TenantBaseline, "-- Version %d:", &version); err != nil {
+		return "", 0, fmt.Errorf("migrations: the baseline's version: %w", err)
 	}
-	return b.String(), version, nil
+	var b strings.Builder
+	b.WriteString(migrations.TenantBaseline)
+	for _, m := range all {
+		if m.Version > version {
+			b.WriteString(m.SQL)
+			b.WriteString("\n;\n")
+		}
+	}
+	return b.String(), max(version, all[len(all)-1].Version), nil
 }
 
 // Close closes the builder's connection.
@@ -161,11 +168,16 @@ func (b *Builder) finish(ctx context.Context, c *pgx.Conn, id ID) error {
 }
 
 func (b *Builder) steps(ctx context.Context, c *pgx.Conn, id ID, lanes int) error {
-	for _, step := range []func(context.Context, pgx.Tx, ID, int) error{b.makeRole, b.makeSchema, b.makeTables} {
+	for i, step := range []func(context.Context, pgx.Tx, ID, int) error{b.makeRole, b.makeSchema, b.makeTables} {
 		err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 			// One at a time for each number: a healer may be at the same one.
 			if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", id.lockKey()); err != nil {
 				return err
+			}
+			if i < 2 { // the last step's commit waits for the disk, and for all that was before it
+				if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit TO off"); err != nil {
+					return err
+				}
 			}
 			return step(ctx, tx, id, lanes)
 		})

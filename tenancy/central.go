@@ -26,7 +26,7 @@ func OpenCentral(ctx context.Context, cfg Config, conns int32) (*Central, error)
 	if cfg.Clock == nil {
 		cfg.Clock = wallClock
 	}
-	pool, err := openLogin(ctx, cfg, CentralLogin, conns)
+	pool, err := openLogin(ctx, cfg, CentralLogin, conns, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open central: %w", err)
 	}

@@ -37,6 +37,7 @@ type Config struct {
 	MaxLifetime  time.Duration            // a backend remembers every tenant it met until it closes
 	Clock        Clock                    // nil: the wall clock
 	Cold         *Builder                 // builds when a Claim finds no spare; nil: such a claim fails
+	Claims       bool                     // connections are made ready to claim, for programs in which people sign up
 }
 
 // Pool holds one small pool of connections a lane. Its methods are safe for
@@ -89,7 +90,11 @@ func openLanes(ctx context.Context, cfg Config, from, to int) ([]lane, error) {
 	}
 	var lanes []lane
 	for i := from; i < to; i++ {
-		pool, err := openLogin(ctx, cfg, LaneLogin(i), cfg.ConnsPerLane)
+		var ready func(context.Context, *pgx.Conn) error
+		if cfg.Claims {
+			ready = readyToClaim
+		}
+		pool, err := openLogin(ctx, cfg, LaneLogin(i), cfg.ConnsPerLane, ready)
 		if err != nil {
 			closeLanes(lanes)
 			return nil, fmt.Errorf("open lane %d: %w", i, err)
@@ -99,8 +104,9 @@ func openLanes(ctx context.Context, cfg Config, from, to int) ([]lane, error) {
 	return lanes, nil
 }
 
-// openLogin makes a pool that logs in as one of the platform's roles.
-func openLogin(ctx context.Context, cfg Config, role string, conns int32) (*pgxpool.Pool, error) {
+// openLogin makes a pool that logs in as one of the platform's roles. ready, when not nil,
+// is done on each new connection.
+func openLogin(ctx context.Context, cfg Config, role string, conns int32, ready func(context.Context, *pgx.Conn) error) (*pgxpool.Pool, error) {
 	c, err := pgxpool.ParseConfig(cfg.DSN)
 	if err != nil {
 		return nil, err
@@ -114,6 +120,7 @@ func openLogin(ctx context.Context, cfg Config, role string, conns int32) (*pgxp
 	// between us and Postgres changes nothing.
 	c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	c.ConnConfig.BuildContextWatcherHandler = newCanceller
+	c.AfterConnect = ready
 	c.MaxConns = max(conns, 1)
 	c.MaxConnLifetime = 30 * time.Minute
 	if cfg.MaxLifetime > 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -27,7 +28,7 @@ func newBuilder(t testing.TB, dsn string) *tenancy.Builder {
 
 func openPool(t testing.TB, w *tenancytest.World, cold *tenancy.Builder) *tenancy.Pool {
 	t.Helper()
-	p, err := tenancy.Open(context.Background(), tenancy.Config{DSN: w.DSN, Lanes: tenancytest.Lanes, ConnsPerLane: 2, Clock: w.Clock.Now, Cold: cold})
+	p, err := tenancy.Open(context.Background(), tenancy.Config{DSN: w.DSN, Lanes: tenancytest.Lanes, ConnsPerLane: 2, Clock: w.Clock.Now, Cold: cold, Claims: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,6 +121,34 @@ func TestClaimFromStock(t *testing.T) {
 	}
 	if n := scalar[int](t, w.Owner, "SELECT count(*) FROM central.spares"); n != 0 {
 		t.Errorf("%d spares left", n)
+	}
+}
+
+// TestReadyToClaimTakesNothing: connections are made ready by a claim that is taken back,
+// and there are connections where no claim is possible at all.
+func TestReadyToClaimTakesNothing(t *testing.T) {
+	w := tenancytest.New(t)
+	if _, err := (tenancy.Stock{Builder: newBuilder(t, w.DSN)}).Fill(t.Context(), 8); err != nil {
+		t.Fatal(err)
+	}
+	const state = `SELECT (SELECT string_agg(s::text, E'\n' ORDER BY id) FROM central.spares s) || (SELECT string_agg(t::text, E'\n' ORDER BY id) FROM central.tenants t)`
+	before := scalar[string](t, w.Owner, state)
+	const inserted = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relid = 'central.tenants'::regclass" // since the database was copied
+	for _, may := range []string{"GRANT EXECUTE ON FUNCTION door.claim TO ", "REVOKE EXECUTE ON FUNCTION door.claim FROM "} {
+		if _, err := w.Owner.Exec(t.Context(), may+tenancy.LaneLogin(w.A.ID.Lane(tenancytest.Lanes))); err != nil {
+			t.Fatal(err)
+		}
+		signatures(t, openPool(t, w, nil).Bind(w.A))
+	}
+	if after := scalar[string](t, w.Owner, state); after != before {
+		t.Errorf("opening connections changed\n%s\ninto\n%s", before, after)
+	}
+	deadline := time.Now().Add(10 * time.Second) // the figures come after the transaction
+	for scalar[int64](t, w.Owner, inserted) == 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("no connection claimed anything")
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 

@@ -56,7 +56,7 @@ func (a *app) openDatabase(ctx context.Context) error {
 	}
 	a.onClose("central", func(context.Context) error { a.central.Close(); return nil })
 	bound := cfg
-	bound.DSN, bound.Lanes, bound.Cold = a.cfg.Database.LaneURL(), lanes, a.builder
+	bound.DSN, bound.Lanes, bound.Cold, bound.Claims = a.cfg.Database.LaneURL(), lanes, a.builder, true
 	if a.pool, err = tenancy.Open(a.loopCtx, bound); err != nil {
 		return err
 	}

@@ -248,13 +248,9 @@ func tenantNamed(id tenancy.ID, slug string) tenancy.Tenant {
 
 // populate makes the tenants of every world in the template.
 func populate(ctx context.Context, owner *pgx.Conn) error {
-	all, err := tenancy.TenantMigrations()
+	script, version, err := tenancy.TenantScript()
 	if err != nil {
 		return err
-	}
-	script, version := "", 0
-	for _, m := range all {
-		script, version = script+m.SQL+";\n", m.Version
 	}
 	a, b, c := cast()
 	for id, slug := range map[tenancy.ID]string{a: "alpha", b: "beta", c: "gamma"} {

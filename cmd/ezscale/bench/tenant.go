@@ -23,7 +23,7 @@ func (r *run) tenant(ctx context.Context) error {
 		return err
 	}
 	defer builder.Close()
-	pool, err := tenancy.Open(ctx, tenancy.Config{DSN: f.dsn, Lanes: f.lanes, ConnsPerLane: 2, Cold: builder})
+	pool, err := tenancy.Open(ctx, tenancy.Config{DSN: f.dsn, Lanes: f.lanes, ConnsPerLane: 2, Cold: builder, Claims: true})
 	if err != nil {
 		return err
 	}
