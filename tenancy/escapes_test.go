@@ -252,7 +252,7 @@ func (s *siege) hatches(t *testing.T) {
 		"run in tx": func(db *bun.DB) error {
 			return db.RunInTx(ctx, nil, func(context.Context, bun.Tx) error { return nil })
 		},
-		"sql":  func(db *bun.DB) error { _, err := db.DB.QueryContext(ctx, theft); return err }, //nolint:rowserrcheck // there are no rows
+		"sql":  func(db *bun.DB) error { _, err := db.DB.QueryContext(ctx, theft); return err }, //nolint:rowserrcheck,sqlclosecheck // there are no rows
 		"ping": func(db *bun.DB) error { return db.PingContext(ctx) },
 		"prepare": func(db *bun.DB) error {
 			stmt, err := db.PrepareContext(ctx, theft)
@@ -310,7 +310,7 @@ func (s *siege) hatches(t *testing.T) {
 		"rows": func() error {
 			rows, err := builder.Rows(ctx)
 			if err == nil {
-				return errors.Join(rows.Err(), rows.Close())
+				return errors.Join(rows.Err(), rows.Close()) //nolint:sqlclosecheck // its error is what is looked for
 			}
 			return err
 		},

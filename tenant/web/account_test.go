@@ -148,7 +148,7 @@ func TestTheCustomersAccount(t *testing.T) {
 			if path == "/address" {
 				form.Set("city", "Hamburg")
 			}
-			if a := c.Send(t, "POST", "/client/account"+path, form); a.Status != 403 && !(strings.HasSuffix(path, "/role") && a.Status == 303) {
+			if a := c.Send(t, "POST", "/client/account"+path, form); a.Status != 403 && (!strings.HasSuffix(path, "/role") || a.Status != 303) {
 				t.Errorf("%s POST %s: %d", role, path, a.Status)
 			}
 		}

@@ -50,7 +50,7 @@ func sample(t testing.TB, rules ...billing.TaxRule) document.Document {
 		Version: document.Version, Kind: document.Invoice, Number: "INV-2026-00007", IssuedAt: time.Date(2026, 11, 21, 23, 30, 0, 0, time.UTC),
 		DueAt: time.Date(2026, 11, 28, 23, 30, 0, 0, time.UTC), Locale: "de", TimeZone: "Europe/Berlin", Currency: "EUR", CustomerNo: "C01001", BuyerRef: "PO 4711 / Straße",
 		Seller:   document.Party{Company: "Nimbus Hosting GmbH", Line1: "Hauptstraße 1", Postcode: "10115", City: "Berlin", Country: "DE", TaxID: "DE123456789", TaxNumber: "30/123/45678", Registration: "HRB 12345 B", Email: "billing@nimbus.example", Phone: "+49 30 1234567"},
-		Buyer:    document.Party{Company: "Exemple SARL", Name: "Zoé Martin", Line1: "1 rue de l'Essai", Line2: "Bâtiment B", Postcode: "75001", City: "Paris", Country: "FR", TaxID: "FR 12 345678901", Email: "achats@exemple.example"},
+		Buyer:    document.Party{Company: "Exemple SARL", Name: "Zoé Martin", Line1: "1 rue de l'Essai", Line2: "Bâtiment B", Postcode: "75001", City: "Paris", Country: "FR", TaxID: "FR 12 345678901", Email: "achats@exemple.example"}, //nolint:misspell // French
 		Account:  &document.Account{Holder: "Nimbus Hosting GmbH", IBAN: "DE02120300000000202051", BIC: "BYLADEM1001"},
 		NetMinor: net.Minor, TaxMinor: tax.Minor, TotalMinor: total.Minor, Footer: "Register court Charlottenburg.\nDirectors: A. Nimbus",
 	}

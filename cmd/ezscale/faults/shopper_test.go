@@ -102,7 +102,7 @@ func (b *shopper) do(req *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	defer res.Body.Close() //nolint:errcheck // read only
+	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	return answer{res.StatusCode, string(body), res.Header}, err
 }
