@@ -236,6 +236,25 @@ func TestATrialIsCancelledBeforeTheDelivery(t *testing.T) {
 	if n := r.count(t, r.A, "SELECT count(*) FROM subscriptions WHERE state <> 'ended'"); n != 0 {
 		t.Errorf("%d run", n)
 	}
+
+	// Nothing was tried, so it may be tried yet; and then no more, however short the trial was.
+	o = r.order(t, r.A, catalog.Picked{Product: "worlds", Plan: "one"})
+	if o.Items[0].Trial == nil {
+		t.Fatal("the trial that nobody delivered counts as the one of this product")
+	}
+	must(t, r.desk.Begin(ctx, db, o.ID))
+	must(t, db.View(ctx, func(tx *tenancy.Tx) (err error) {
+		s, err = renewal.Get(ctx, tx, o.Items[0].SubscriptionID)
+		return err
+	}))
+	must(t, services.Drive(ctx, db, hosting.DriveJob{ServiceID: s.ServiceID}))
+	must(t, services.Deliver(ctx, db, s.ServiceID, hosting.Handover{Address: "192.0.2.4"}, by))
+	must(t, renewals.Delivered(ctx, db, s.ServiceID))
+	_, err = renewals.Cancel(ctx, db, renewal.CancelRequest{SubscriptionID: s.ID, Now: true, Reason: ask.Reason}, by)
+	must(t, err)
+	if o = r.order(t, r.A, catalog.Picked{Product: "worlds", Plan: "one"}); o.Items[0].Trial != nil {
+		t.Error("a trial that began may be had once more")
+	}
 	r.booksBalance(t, r.A)
 }
 

@@ -208,6 +208,11 @@ func (d *Desk) end(ctx context.Context, tx *tenancy.Tx, s Subscription, why endi
 			return err
 		}
 	}
+	if s.State == Pending && s.Trial != nil {
+		if err := forgetTrial(ctx, tx, s); err != nil {
+			return err
+		}
+	}
 	s.State, s.EndedAt, s.RenewsAt = Ended, now, time.Time{}
 	if s.Change != nil {
 		if err := abandon(ctx, tx, &s); err != nil {

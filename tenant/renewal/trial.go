@@ -113,6 +113,16 @@ func BeginTrials(ctx context.Context, tx *tenancy.Tx, order uuid.UUID) error {
 	return settle(ctx, tx)
 }
 
+// forgetTrial lets who ordered have a trial of the product after all: nobody delivered this
+// one, so nothing was tried.
+func forgetTrial(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
+	_, err := tx.NewRaw("DELETE FROM trial_marks WHERE product_id = (SELECT product_id FROM plans WHERE id = ?) AND subscription_id = ?", s.PlanID, s.ID).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("forget the trial of subscription %s: %w", s.ID, err)
+	}
+	return nil
+}
+
 func keepTrial(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
 	text, err := orNull(s.Trial)
 	if err != nil {
