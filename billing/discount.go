@@ -18,7 +18,8 @@ type Discount struct {
 	Cycles int    `json:"cycles,omitempty"` // invoices it counts for, the first included; 0: all
 	Setup  bool   `json:"setup,omitempty"`  // it is taken off fees for setting up as well
 
-	Also []Discount `json:"also,omitempty"` // by other codes, none of which has more of its own
+	Plans []string   `json:"plans,omitempty"` // it is for; empty: whatever the subscription becomes
+	Also  []Discount `json:"also,omitempty"`  // by other codes, none of which has more of its own
 }
 
 // ErrDiscount is returned for a discount that is neither a share nor an amount, or both.
@@ -125,7 +126,7 @@ func (d *Discount) Same(other *Discount) bool {
 		return d == nil && other == nil
 	}
 	return slices.EqualFunc(d.each(), other.each(), func(a, b Discount) bool {
-		return a.Code == b.Code && a.Ppm == b.Ppm && a.Off == b.Off && a.Cycles == b.Cycles && a.Setup == b.Setup
+		return a.Code == b.Code && a.Ppm == b.Ppm && a.Off == b.Off && a.Cycles == b.Cycles && a.Setup == b.Setup && slices.Equal(a.Plans, b.Plans)
 	})
 }
 

@@ -79,6 +79,9 @@ type Coupon struct {
 // One that makes a trial longer takes nothing off.
 func (c Coupon) Discount(currency string) (billing.Discount, bool) {
 	d := billing.Discount{Code: c.Code, Ppm: c.Ppm, Cycles: c.Cycles, Setup: c.Setup}
+	for _, id := range c.Plans {
+		d.Plans = append(d.Plans, id.String())
+	}
 	switch c.Kind {
 	case Percent:
 		return d, true

@@ -56,11 +56,9 @@ func (s *Subscription) beginStub(now time.Time) error {
 	if discount != nil && !discount.Counts(1) {
 		discount = nil
 	}
-	if discount != nil {
-		var err error
-		if parts, err = less(parts, discount); err != nil {
-			return err
-		}
+	parts, err := discount.Parts(parts)
+	if err != nil {
+		return err
 	}
 	for _, p := range parts {
 		paid, err := was.From(p.Price, was.Period.From)
@@ -107,10 +105,8 @@ func (c changing) move(ctx context.Context, tx *tenancy.Tx, a ChangeAsk, at time
 	if m.Terms = s.terms(); !p.Shorten || !billing.BillMoment(s.BillDay, at, s.Zone()).Before(s.Period.To) {
 		m.Terms = s.pricedFor(s.Period.To).terms() // what is paid more is of the price that counts then
 	}
-	if d := s.discountAt(at); d != nil {
-		if m.Terms.Parts, err = less(m.Terms.Parts, d); err != nil {
-			return q, err
-		}
+	if m.Terms.Parts, err = s.discountAt(at).Parts(m.Terms.Parts); err != nil {
+		return q, err
 	}
 	got, err := m.Price()
 	switch {

@@ -530,6 +530,31 @@ func TestAChangeKeepsTheDiscount(t *testing.T) {
 	s.books()
 }
 
+// A code that is for one plan is not for what its customer changes to, and the offer says so;
+// back on its plan it counts again. Another code goes with the subscription.
+func TestAChangeLeavesTheCodeOfItsPlan(t *testing.T) {
+	w := tenancytest.New(t)
+	s := scenery(t, w, w.A)
+	sub := s.runs(s.customer("ann", true), 1000)
+	s.exec(`UPDATE subscriptions SET discount = jsonb_build_object('code', 'SMALL', 'ppm', 500000, 'plans', jsonb_build_array(plan_id), 'also', '[{"code":"TEN","ppm":100000}]'::jsonb)`)
+	s.Clock.Advance(12 * time.Hour)
+	if x := s.get(sub); x.NextAmount().Minor != 450 || x.DiscountCodes() != "SMALL and TEN" {
+		t.Errorf("before it: %s with %s", x.NextAmount(), x.DiscountCodes())
+	}
+	q := s.accept(s.quote(sub, "l", "", nil))
+	if l := q.Price.Lines; q.Lost != "SMALL" || len(l) != 2 || l[0].Net.Minor < -450 || l[0].Net.Minor > -440 || l[1].Net.Minor > 3600 || l[1].Net.Minor < 3500 {
+		t.Errorf("without %q: %+v", q.Lost, q.Price)
+	}
+	s.work()
+	if x := s.get(sub); x.NextAmount().Minor != 3600 || x.DiscountCodes() != "TEN" {
+		t.Errorf("after it: %s with %s", x.NextAmount(), x.DiscountCodes())
+	}
+	if q = s.quote(sub, "s", "", nil); q.Lost != "" {
+		t.Errorf("back: without %q", q.Lost)
+	}
+	s.books()
+}
+
 // What is foreseen is what happens: the same invoices, for the same times and amounts.
 func TestUpcomingIsWhatHappens(t *testing.T) {
 	w := tenancytest.New(t)

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
@@ -45,33 +48,13 @@ func (s Subscription) left(d *billing.Discount) *billing.Discount {
 	return d.After(s.Renewals + 1)
 }
 
-// less takes a code's discount off parts.
-func less(parts []billing.Part, d *billing.Discount) ([]billing.Part, error) {
-	lines := make([]billing.Line, len(parts))
-	for i, p := range parts {
-		lines[i] = billing.Line{Kind: p.Kind, Quantity: 1, Unit: p.Price}
-	}
-	lines, _, err := d.Apply(lines)
-	if err != nil {
-		return nil, err
-	}
-	out := slices.Clone(parts)
-	for i := range out {
-		if out[i].Price != lines[i].Net {
-			out[i].Price, out[i].Label = lines[i].Net, out[i].Label+" with "+d.Codes()
-		}
-	}
-	return out, nil
-}
-
 // discounts takes off what a code takes off the period that runs, before and after, or
-// off the first one where the periods are counted anew.
-func (c changing) discounts(old, now *billing.Terms, at time.Time) (err error) {
+// off the first one where the periods are counted anew. It says which codes count no more
+// because they are not for the plan that it becomes.
+func (c changing) discounts(old, now *billing.Terms, to uuid.UUID, at time.Time) (lost string, err error) {
 	d := c.s.discountAt(at)
-	if d != nil {
-		if old.Parts, err = less(old.Parts, d); err != nil {
-			return err
-		}
+	if old.Parts, err = d.Parts(old.Parts); err != nil {
+		return "", err
 	}
 	if old.Cycle != now.Cycle || c.upgrade == billing.UpgradeFullPrice {
 		switch {
@@ -81,14 +64,35 @@ func (c changing) discounts(old, now *billing.Terms, at time.Time) (err error) {
 			d = c.s.restarted()
 		}
 	}
-	if d != nil {
-		now.Parts, err = less(now.Parts, d)
-	}
-	return err
+	now.Parts, err = d.On(to.String()).Parts(now.Parts)
+	return c.lost(to), err
 }
 
-// discountAt is what was taken off the period that runs at a time; nil: nothing.
+// lost names the codes that are taken off the next invoice of the present plan and not of
+// another one; empty: none.
+func (c changing) lost(to uuid.UUID) string {
+	left := c.s.codes().At(c.s.nextInvoice())
+	if left == nil {
+		return ""
+	}
+	var lost []string
+	kept := left.On(to.String())
+	for _, code := range left.ByCode() {
+		if kept == nil || !slices.Contains(kept.ByCode(), code) {
+			lost = append(lost, code)
+		}
+	}
+	return strings.Join(lost, " and ")
+}
+
+// discountAt is what is taken off the period that runs at a time; nil: nothing. A code that
+// is not for the plan it has by now counts from the change on no more.
 func (s Subscription) discountAt(at time.Time) *billing.Discount {
+	return s.invoicedWith(at).On(s.PlanID.String())
+}
+
+// invoicedWith is what was taken off the period that runs at a time; nil: nothing.
+func (s Subscription) invoicedWith(at time.Time) *billing.Discount {
 	if s.moved(at) {
 		return s.Pause.Discount
 	}
@@ -181,7 +185,7 @@ func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Of
 		now.Parts = append(now.Parts, billing.Part{Kind: it.Kind, Code: it.Code, Label: mine.words(q.Terms.Label), Quantity: it.Quantity, Price: it.Amount})
 	}
 	old := s.terms()
-	if err := c.discounts(&old, &now, at); err != nil {
+	if q.Lost, err = c.discounts(&old, &now, got.Plan.ID, at); err != nil {
 		return q, err
 	}
 	if c.service.Spec.DiskGB > q.Terms.Spec.DiskGB {
@@ -204,10 +208,10 @@ func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Of
 // lines are what an invoice over the change says.
 func (q ChangeQuote) lines() []billing.Line {
 	var all []billing.Line
-	for _, l := range q.Price.Lines {
+	for i, l := range q.Price.Lines {
 		line := billing.Line{Kind: l.Part.Kind, SubscriptionID: q.SubscriptionID.String(), Description: l.Text, Period: l.Period, Quantity: 1, Unit: l.Net, Net: l.Net}
-		if n := l.Part.Quantity; len(q.Bought) > 0 && n > 1 { // as the order's invoice has it
-			line.Quantity, line.Unit.Minor = n, l.Net.Minor/n
+		if i < len(q.Bought) { // as the order's invoice has it
+			line.Quantity, line.Unit = max(l.Part.Quantity, 1), q.Bought[i].Each(l.Net.Currency)
 		}
 		all = append(all, line)
 	}

@@ -69,6 +69,7 @@ type ChangeQuote struct {
 	Bought         []Item          `json:"bought,omitempty"` // and charged once
 	Facts          []catalog.Fact  `json:"facts,omitempty"`
 	KeepsDisk      int             `json:"keeps_disk,omitempty"` // GB that stay although the new plan has fewer
+	Lost           string          `json:"lost,omitempty"`       // codes that are not for the new plan, and count no more
 	CreatedAt      time.Time       `json:"-"`
 	ExpiresAt      time.Time       `json:"-"`
 	AcceptedAt     time.Time       `json:"-"` // zero: not accepted

@@ -24,6 +24,9 @@ func (s *Subscription) note(p billing.Period, d *billing.Discount, now time.Time
 	s.Taken = append(kept, Taken{p, d})
 }
 
+// codes are the terms of its codes that are for the plan it has; nil: none.
+func (s Subscription) codes() *billing.Discount { return s.Discount.On(s.PlanID.String()) }
+
 func loyal(d *billing.Discount) bool { return d != nil && d.Code == billing.LoyaltyCode }
 
 // CustomerSince is from when loyalty counts: the account's first paid order.
@@ -39,7 +42,7 @@ func (s Subscription) CustomerSince() time.Time {
 // nothing is counted down that could be counted twice.
 func (s Subscription) discountFor(next billing.Period) (*billing.Discount, error) {
 	lines := s.lines(next)
-	best, err := billing.Better(lines, s.Discount.At(s.nextInvoice()), s.Loyalty.At(s.CustomerSince(), next.From, s.Zone()))
+	best, err := billing.Better(lines, s.codes().At(s.nextInvoice()), s.Loyalty.At(s.CustomerSince(), next.From, s.Zone()))
 	if err != nil {
 		return nil, err
 	}
@@ -89,11 +92,11 @@ func (s Subscription) NextAmount() billing.Money {
 
 // DiscountLeft is how many more invoices the same is taken off by the subscription's codes;
 // negative: all of them.
-func (s Subscription) DiscountLeft() int { return s.Discount.Left(s.nextInvoice()) }
+func (s Subscription) DiscountLeft() int { return s.codes().Left(s.nextInvoice()) }
 
 // DiscountCodes names the codes that count for the next invoice; empty: none does.
 func (s Subscription) DiscountCodes() string {
-	d := s.Discount.At(s.nextInvoice())
+	d := s.codes().At(s.nextInvoice())
 	if d == nil {
 		return ""
 	}

@@ -52,10 +52,17 @@ func (c changing) buy(ctx context.Context, tx *tenancy.Tx, a ChangeAsk, at time.
 		return q, err
 	}
 	q.Price = billing.Changed{Upgrade: true, Net: billing.Money{Currency: s.Amount.Currency}, Forfeited: billing.Money{Currency: s.Amount.Currency}, From: at, NextAt: s.Period.To, Amount: s.Amount}
+	var parts []billing.Part
 	for _, x := range bought {
-		part := billing.Part{Kind: x.Kind, Code: x.Code, Label: s.Label + ": " + x.Label, Quantity: x.Quantity, Price: x.Amount}
-		q.Price.Lines = append(q.Price.Lines, billing.ChangeLine{Part: part, Net: x.Amount, Text: part.Label})
-		if q.Price.Net, err = q.Price.Net.Add(x.Amount); err != nil {
+		parts = append(parts, billing.Part{Kind: x.Kind, Code: x.Code, Label: s.Label + ": " + x.Label, Quantity: x.Quantity, Price: x.Amount})
+	}
+	if parts, err = s.codes().Once().Parts(parts); err != nil {
+		return q, err
+	}
+	for i, x := range bought {
+		part := parts[i]
+		q.Price.Lines = append(q.Price.Lines, billing.ChangeLine{Part: part, Net: part.Price, Text: part.Label})
+		if q.Price.Net, err = q.Price.Net.Add(part.Price); err != nil {
 			return q, fault.Wrap(err, fault.Invalid, "change.too_much", "This comes to more than we can calculate.")
 		}
 		q.Bought = append(q.Bought, Item{Kind: x.Kind, Code: x.Code, Label: x.Label, Quantity: x.Quantity, AmountMinor: x.Amount.Minor})

@@ -45,6 +45,16 @@ func TestAnAddonIsBoughtOnceAfterTheOrder(t *testing.T) {
 	if _, err := s.desk.QuoteChange(t.Context(), w.DB(w.B), renewal.ChangeAsk{SubscriptionID: sub, Buy: map[string]string{"move": "1"}}); !fault.Is(err, "subscription.not_found") {
 		t.Errorf("another shop's: %v", err)
 	}
+	for discount, want := range map[string]int64{
+		`{"code":"TENTH","ppm":100000,"setup":true}`: 8820, `{"code":"FIRST","ppm":100000,"setup":true,"cycles":1}`: 9800, `{"code":"FIVE","off":{"Minor":500,"Currency":"EUR"},"setup":true}`: 9800,
+	} {
+		s.exec("UPDATE subscriptions SET discount = ?::jsonb", discount)
+		q, err := ask(map[string]string{"move": "2"})
+		if err != nil || q.Net.Minor != want || q.Bought[0].AmountMinor != 9800 {
+			t.Errorf("with %s: %s of %+v (%v)", discount, q.Net, q.Bought, err)
+		}
+	}
+	s.exec("UPDATE subscriptions SET discount = NULL")
 	late, err := ask(map[string]string{"move": "1"})
 	if err != nil {
 		t.Fatal(err)

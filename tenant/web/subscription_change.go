@@ -298,6 +298,9 @@ func (v *offerPage) words(locale string) {
 	case billing.DowngradeRefund:
 		v.Notes = append(v.Notes, "What is left over goes back to where you paid from.")
 	}
+	if v.Q.Lost != "" {
+		v.Notes = append(v.Notes, "What "+v.Q.Lost+" takes off is not for "+v.Q.Terms.Label+".")
+	}
 	if v.Q.KeepsDisk > 0 {
 		v.Notes = append(v.Notes, "The disk keeps its present size: disks do not shrink.")
 	}
