@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -71,6 +72,36 @@ func TestSlidersAndAddons(t *testing.T) {
 			t.Errorf("a wholesale add-on that is %s: %v", what, refused)
 		}
 	}
+	platforms := addon // more of what a platform delivers is paid for there
+	platforms.Code, platforms.Resource, platforms.Choices = "ip", "ipv4", "one | 1 | 5.00"
+	must(db.Update(ctx, func(tx *tenancy.Tx) error {
+		exec(tx, "UPDATE plans SET sku = 'vps' WHERE id = ?", large)
+		return nil
+	}))
+	for words, refused := range map[string]error{"such as panel.": catalog.SaveOption(ctx, db, offers, platforms, by), "no wholesale add-on": catalog.SaveOption(ctx, db, nil, platforms, by)} {
+		if says := fault.From(refused).Fields["choices"]; !strings.Contains(says, words) || !strings.Contains(says, "IPv4 addresses") {
+			t.Errorf("more of what a platform delivers: %v", refused)
+		}
+	}
+	platforms.Plans = []string{small.String()} // this one the team delivers
+	must(catalog.SaveOption(ctx, db, nil, platforms, by))
+	must(db.Update(ctx, func(tx *tenancy.Tx) error {
+		exec(tx, "UPDATE options SET plans = NULL WHERE code = 'ip'")
+		return tx.NewRaw("SELECT id FROM options WHERE code = 'ip'").Scan(ctx, &platforms.ID)
+	}))
+	platforms.Plans, platforms.Choices = nil, "one | 1 | 6.00" // what was sold without one stays as it was
+	must(catalog.SaveOption(ctx, db, nil, platforms, by))
+	platforms.Choices = "one | 2 | 6.00"
+	if err := catalog.SaveOption(ctx, db, nil, platforms, by); fault.From(err).Fields["choices"] == "" {
+		t.Errorf("more of it than before: %v", err)
+	}
+	platforms.Choices = "one | 2 | 6.00 | panel"
+	must(catalog.SaveOption(ctx, db, offers, platforms, by))
+	must(db.Update(ctx, func(tx *tenancy.Tx) error {
+		exec(tx, "DELETE FROM options WHERE code = 'ip'")
+		exec(tx, "UPDATE plans SET sku = NULL")
+		return nil
+	}))
 	if labels, left := made.ReadMargins(offers, 0); len(left) != 1 || labels[0] != "one" || left[0].Cost.Minor != 350 || left[0].Left.Minor != 500-350-left[0].Fee.Minor {
 		t.Errorf("what is left: %v %+v", labels, left)
 	}

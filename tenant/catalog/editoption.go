@@ -301,16 +301,18 @@ func (in OptionForm) ReadMargins(offers []Offer, held int64) (labels []string, a
 // option.invalid about its fields, option.code_taken, option.not_found, product.not_found.
 func SaveOption(ctx context.Context, db *tenancy.DB, offers []Offer, in OptionForm, by audit.Origin) error {
 	err := db.Update(ctx, func(tx *tenancy.Tx) error {
-		var before []Choice
+		var had Option
 		if in.ID != uuid.Nil {
-			had, _, err := OptionByID(ctx, tx, in.ID)
-			if err != nil {
+			var err error
+			if had, in.ProductID, err = OptionByID(ctx, tx, in.ID); err != nil {
 				return err
 			}
-			before = had.Choices
 		}
-		o, err := in.check(before, offers)
+		o, err := in.check(had.Choices, offers)
 		if err != nil {
+			return err
+		}
+		if err := o.paidFor(ctx, tx, in.ProductID, had, offers); err != nil {
 			return err
 		}
 		raw, err := json.Marshal(o.Choices)
@@ -337,6 +339,9 @@ func SaveOption(ctx context.Context, db *tenancy.DB, offers []Offer, in OptionFo
 			res, err := tx.NewRaw(`UPDATE options SET code = ?, label = ?, help = ?, kind = ?, resource = ?, minimum = ?, maximum = ?, step = ?, choices = ?::jsonb, position = ?, visibility = ?, changed_at = ?, start = ?, plans = ?::jsonb WHERE id = ?`,
 				o.Code, o.Label, o.Help, o.Kind, o.Resource, o.Minimum, o.Maximum, o.Step, string(raw), o.Position, o.Visibility, tx.Now(), start, plans, o.ID).Exec(ctx)
 			if err := kept(res, err, errNoOption); err != nil {
+				return err
+			}
+			if err := o.madeOf(ctx, tx, in.ProductID, had.Choices); err != nil {
 				return err
 			}
 		}

@@ -14,13 +14,6 @@ import (
 // address more, room for backups, a licence. Options are made of them, and no plans.
 const AddonType Type = "addon"
 
-// Addition is a wholesale add-on that is bought with something.
-type Addition struct {
-	Code string `json:"code"` // of the option
-	SKU  string `json:"sku"`
-	N    int64  `json:"n"`
-}
-
 // Offer is a wholesale product as the reseller can buy it: what a plan is made of, or, of
 // AddonType, an option.
 type Offer struct {

@@ -178,6 +178,8 @@ type Order struct {
 	ChangedAt time.Time
 
 	AccountName, PersonName string
+
+	remade bool // an option may be made of something else than when it was placed
 }
 
 // Codes are the codes an order was placed with.

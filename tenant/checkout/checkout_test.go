@@ -551,6 +551,21 @@ func TestAnAddonChargedOnce(t *testing.T) {
 	r.booksBalance(t, r.A)
 }
 
+// TestWhatIsDeliveredGoesByWhatOptionsAreMadeOf: an option that gets a wholesale add-on between
+// an order and its payment is delivered with it, in as many as were ordered.
+func TestWhatIsDeliveredGoesByWhatOptionsAreMadeOf(t *testing.T) {
+	r := newRig(t, tenancytest.New(t))
+	o := r.order(t, r.A, small(func(p *catalog.Picked) { p.Options = map[string]string{"memory": "none", "ips": "4"} }))
+	r.Clock.Advance(time.Hour)
+	r.exec(t, r.A, `UPDATE options SET choices = jsonb_set(choices, '{0,sku}', '"ipv4"'), changed_at = ? WHERE code = 'ips'`, r.Clock.Now())
+	r.Clock.Advance(time.Hour)
+	r.pay(t, r.A, o)
+	must(t, r.desk.Paid(t.Context(), r.DB(r.A), *o.InvoiceID))
+	if n := r.count(t, r.A, `SELECT count(*) FROM services WHERE addons @> '[{"code": "ips", "sku": "ipv4", "n": 2}]'`); n != 1 {
+		t.Error("it is delivered as it was when it was ordered")
+	}
+}
+
 // TestTheCountryOfTheAddressIsKept: where a trusted proxy says it, with the order and with
 // the invoice.
 func TestTheCountryOfTheAddressIsKept(t *testing.T) {

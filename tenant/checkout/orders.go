@@ -36,7 +36,12 @@ type orderRow struct {
 	AccountName string
 	PersonName  string
 	Matches     int // of the whole list
+	Remade      bool
 }
+
+// remade is whether an option was changed since the order was placed, or while it was: what
+// is delivered goes by what it is made of then.
+const remade = "EXISTS (SELECT FROM options x WHERE x.changed_at > o.placed_at - interval '1 minute') AS remade"
 
 const orderColumns = `o.id, o.number, o.quote_id, o.account_id, o.person_id, o.state, o.invoice_id, o.currency, o.total_minor, coalesce(o.coupon, '') AS coupon, coalesce(o.off_minor, 0) AS off_minor, o.ip, o.placed_at, o.paid_at, o.changed_at,
 	q.body, a.name AS account_name, p.name AS person_name`
@@ -47,7 +52,7 @@ func (r orderRow) order() (Order, error) {
 	o := Order{
 		ID: r.ID, Number: r.Number, QuoteID: r.QuoteID, AccountID: r.AccountID, PersonID: r.PersonID, State: r.State, InvoiceID: r.InvoiceID,
 		Currency: r.Currency, Total: billing.Money{Minor: r.TotalMinor, Currency: r.Currency}, Coupon: r.Coupon, Off: billing.Money{Minor: r.OffMinor, Currency: r.Currency}, IP: r.IP, PlacedAt: r.PlacedAt, ChangedAt: r.ChangedAt,
-		AccountName: r.AccountName, PersonName: r.PersonName,
+		AccountName: r.AccountName, PersonName: r.PersonName, remade: r.Remade,
 	}
 	if r.PaidAt != nil {
 		o.PaidAt = *r.PaidAt
@@ -92,7 +97,7 @@ func byInvoice(ctx context.Context, tx *tenancy.Tx, invoiceID uuid.UUID) (Order,
 
 func one(ctx context.Context, tx *tenancy.Tx, where, lock string, args ...any) (Order, bool, error) {
 	var r orderRow
-	err := tx.NewRaw("SELECT "+orderColumns+orderJoins+" WHERE "+where+lock, args...).Scan(ctx, &r)
+	err := tx.NewRaw("SELECT "+orderColumns+", "+remade+orderJoins+" WHERE "+where+lock, args...).Scan(ctx, &r)
 	if tenancy.IsNoRows(err) {
 		return Order{}, false, nil
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenant/activity"
+	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/renewal"
 	"github.com/ezscale/ezscale/tenant/webhook"
@@ -115,6 +116,13 @@ func (d *Desk) deliver(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 			continue
 		}
 		delivered++
+		if o.remade {
+			now, err := catalog.AdditionsNow(ctx, tx, x.PlanID, x.Picked, x.Additions)
+			if err != nil {
+				return err
+			}
+			x.Additions = now
+		}
 		_, err := hosting.Order(ctx, tx, hosting.New{
 			SubscriptionID: x.SubscriptionID, AccountID: o.AccountID, Type: string(x.Type), SKU: x.SKU, Label: x.Label, Name: x.Picked.Hostname, Hostname: x.Picked.Hostname,
 			PlatformID: x.PlatformID, Region: x.Picked.Region, Image: x.Picked.Image, Spec: x.Spec, SSHKeys: x.SSHKeys, Addons: renewal.AddonsFor(x.Additions),

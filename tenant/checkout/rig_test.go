@@ -133,9 +133,9 @@ func (r *rig) furnish(t testing.TB, of tenancy.Tenant) {
 			 ('00000000-0000-7000-8000-000000000014', 'EUR', 'one_time', 5000, 0)`,
 			`INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, created_at, changed_at) VALUES
 			 ('00000000-0000-7000-8000-000000000021', '00000000-0000-7000-8000-000000000001', 'memory', 'More memory', '', 'choice', 'memory_mb', 0, 0, 1,
-			  '[{"code":"none","label":"None","amount":0},{"code":"plus4","label":"4 GB more","amount":4096,"prices":{"EUR":{"monthly":300}}},{"code":"usd","label":"Only in dollars","amount":1,"prices":{"USD":{"monthly":1}}}]', 1, 'public', now(), now()),
+			  '[{"code":"none","label":"None","amount":0},{"code":"plus4","label":"4 GB more","amount":4096,"prices":{"EUR":{"monthly":300}}},{"code":"usd","label":"Only in dollars","amount":1,"prices":{"USD":{"monthly":1}}}]', 1, 'public', '2020-01-01', '2020-01-01'),
 			 ('00000000-0000-7000-8000-000000000022', '00000000-0000-7000-8000-000000000001', 'ips', 'More addresses', '', 'quantity', 'ipv4', 0, 4, 2,
-			  '[{"code":"each","label":"Two addresses","amount":2,"prices":{"EUR":{"monthly":200,"annual":2000}}}]', 2, 'public', now(), now())`,
+			  '[{"code":"each","label":"Two addresses","amount":2,"prices":{"EUR":{"monthly":200,"annual":2000}}}]', 2, 'public', '2020-01-01', '2020-01-01')`,
 			`INSERT INTO gateways (code, state, public_settings, check_error, position, changed_at) VALUES ('transfer', 'on', '{}', '', 1, now())`,
 			`INSERT INTO shop_settings (name, value, changed_at) VALUES ('billing', '{"company":"Shop Ltd","line1":"Road 1","postcode":"1","city":"Berlin","country":"DE","oss":true,"term_days":7,"invoice_number":"INV-{number:5}","credit_number":"CN-{number:5}"}', now())`,
 		} {

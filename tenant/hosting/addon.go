@@ -71,8 +71,38 @@ func SetAddons(ctx context.Context, tx *tenancy.Tx, id, key uuid.UUID, want []Ad
 	if err != nil || s.ByHand() || s.Over() {
 		return err
 	}
+	return s.haveAddons(ctx, tx, key, want, tx.Now().Truncate(time.Microsecond))
+}
+
+// SetAddon says what a service has of one option from a moment on, which may be over; nil:
+// nothing. What was said of a later moment stands. Otherwise it is as SetAddons.
+func SetAddon(ctx context.Context, tx *tenancy.Tx, id, key uuid.UUID, code string, want *Addon, at time.Time) error {
+	s, err := locked(ctx, tx, id)
+	if err != nil || s.ByHand() || s.Over() {
+		return err
+	}
+	if at.Before(s.BeganAt) {
+		at = s.BeganAt
+	}
+	var all []Addon
+	for _, a := range s.Addons {
+		switch {
+		case a.Code != code && a.To.IsZero():
+			all = append(all, a)
+		case a.Code == code && (a.From.After(at) || a.To.After(at)):
+			return nil
+		}
+	}
+	if want != nil {
+		all = append(all, *want)
+	}
+	return s.haveAddons(ctx, tx, key, all, at)
+}
+
+// haveAddons keeps what a service has of the price book from a moment on.
+func (s *Service) haveAddons(ctx context.Context, tx *tenancy.Tx, key uuid.UUID, want []Addon, at time.Time) error {
 	was := slices.Clone(s.Addons)
-	if err := s.swapAddons(ctx, tx, key, want); err != nil {
+	if err := s.swapAddons(ctx, tx, key, want, at); err != nil {
 		return err
 	}
 	if slices.Equal(was, s.Addons) {
@@ -81,8 +111,7 @@ func SetAddons(ctx context.Context, tx *tenancy.Tx, id, key uuid.UUID, want []Ad
 	return s.save(ctx, tx)
 }
 
-func (s *Service) swapAddons(ctx context.Context, tx *tenancy.Tx, key uuid.UUID, want []Addon) error {
-	now := tx.Now().Truncate(time.Microsecond)
+func (s *Service) swapAddons(ctx context.Context, tx *tenancy.Tx, key uuid.UUID, want []Addon, now time.Time) error {
 	tell := func(a Addon, kind string) error {
 		u := a.usage(s, kind, now)
 		u.Key += "/" + key.String()

@@ -2,6 +2,9 @@ package renewal
 
 import (
 	"context"
+	"fmt"
+
+	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
@@ -39,6 +42,52 @@ func AddonsFor(all []catalog.Addition) []hosting.Addon {
 		out = append(out, hosting.Addon{Code: a.Code, SKU: a.SKU, N: a.N})
 	}
 	return out
+}
+
+// madeOfBatch is how many subscriptions are told in one transaction what an option is made of.
+const madeOfBatch = 50
+
+// MadeOf tells the platform what those have who bought an option before it was made of other
+// wholesale add-ons (job option.made_of), from that moment on. It may be repeated.
+func (d *Desk) MadeOf(ctx context.Context, db *tenancy.DB, job catalog.MadeOfJob) error {
+	for after, n := uuid.Nil, madeOfBatch; n == madeOfBatch; {
+		err := db.Update(ctx, func(tx *tenancy.Tx) error {
+			subs, err := read(ctx, tx, "SELECT "+columns+tables+` JOIN plans p ON p.id = s.plan_id WHERE p.product_id = ? AND s.id > ? AND v.ended_at IS NULL AND v.sku <> ''
+				ORDER BY s.id LIMIT ? FOR UPDATE OF s`, job.ProductID, after, madeOfBatch)
+			if err != nil {
+				return err
+			}
+			n = len(subs)
+			for _, s := range subs {
+				after = s.ID
+				if err := s.madeOf(ctx, tx, job); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("tell what option %s is made of: %w", job.Option.Code, err)
+		}
+	}
+	return nil
+}
+
+func (s Subscription) madeOf(ctx context.Context, tx *tenancy.Tx, job catalog.MadeOfJob) error {
+	picked, err := pickedOf(ctx, tx, s)
+	if err != nil {
+		return err
+	}
+	value, has := picked.Options[job.Option.Code]
+	made, known := job.Option.MadeOf(value)
+	if !has || !known {
+		return nil
+	}
+	var want *hosting.Addon
+	if made != nil {
+		want = &AddonsFor([]catalog.Addition{*made})[0]
+	}
+	return hosting.SetAddon(ctx, tx, s.ServiceID, job.Key, job.Option.Code, want, job.At)
 }
 
 // Addons are what can be added to a subscription: what is sold with its plan and can be

@@ -11,6 +11,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/overview"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
@@ -172,5 +173,83 @@ func TestAWholesaleAddonIsToldByItsTime(t *testing.T) {
 	}
 	if _, err := s.desk.QuoteChange(t.Context(), s.db, renewal.ChangeAsk{SubscriptionID: s.runs(ida, 1000), AccountID: ida, Options: map[string]string{"ip": "5"}}); !fault.Is(err, "configuration.invalid") {
 		t.Errorf("more than there may be: %v", err)
+	}
+}
+
+// TestWhatAnOptionIsMadeOfChanges: who has an option is billed for what it is made of from the
+// moment the team says so, and no more from when it says it is made of nothing; a change that
+// was agreed on before goes by it as well, a service that ended and what the team delivers do not.
+func TestWhatAnOptionIsMadeOfChanges(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	s := scenery(t, w, w.A)
+	s.exec("UPDATE plans SET upgrade = 'prorate', downgrade = 'at_renewal'")
+	ida, product, option := s.customer("ida", true), scan[uuid.UUID](s.shop, "SELECT id FROM products"), uuid.New()
+	s.exec(`INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, created_at, changed_at)
+		VALUES (?, ?, 'ip', 'Address', '', 'addon', '', 0, 4, 1, '[{"code":"one","label":"one","amount":0,"prices":{"EUR":{"monthly":280}}}]', 2, 'public', now(), now())`, option, product)
+	change := func(sub uuid.UUID, n string) {
+		t.Helper()
+		q, err := s.desk.QuoteChange(t.Context(), s.db, renewal.ChangeAsk{SubscriptionID: sub, AccountID: ida, Options: map[string]string{"ip": n}})
+		if err == nil {
+			_, err = s.desk.AcceptChange(t.Context(), s.db, q.ID, ida, somebody)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	has, less, over, none := s.runs(ida, 1000), s.runs(ida, 1000), s.runs(ida, 1000), s.runs(ida, 1000)
+	for _, sub := range []uuid.UUID{has, less, over} {
+		change(sub, "3")
+		s.work()
+	}
+	s.turn(24 * time.Hour)
+	change(less, "1") // at the end of what is paid
+	if _, err := s.desk.Cancel(t.Context(), s.db, renewal.CancelRequest{SubscriptionID: over, Now: true, Reason: renewal.Reasons()[0].Value}, somebody); err != nil {
+		t.Fatal(err)
+	}
+	s.work()
+	offers, err := s.platform.Offers(t.Context(), s.who.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := catalog.OptionForm{ID: option, ProductID: product, Code: "ip", Label: "Address", Kind: catalog.Addon, Minimum: "0", Maximum: "2", Step: "1", Currency: "EUR", Position: "2", Visibility: "public"}
+	save := func(line string) time.Time {
+		t.Helper()
+		form.Choices = line
+		if err := catalog.SaveOption(t.Context(), s.db, offers, form, s.by); err != nil {
+			t.Fatal(err)
+		}
+		return s.Clock.Now()
+	}
+	set := save("one | 0 | 2.80 | ipv4")
+	save("one | 0 | 2.90 | ipv4") // nothing it is made of
+	s.turn(time.Hour)             // until the job is done
+	s.work()
+	for s.Clock.Now().Before(january.AddDate(0, 1, 3)) {
+		s.turn(24 * time.Hour)
+		s.tick()
+		s.work()
+	}
+	taken := save("one | 0 | 2.90")
+	s.work()
+	for sub, want := range map[uuid.UUID]string{has: "start 3 ipv4, stop 3 ipv4", less: "start 3 ipv4, change 1 ipv4, stop 1 ipv4", over: "", none: ""} {
+		var got string
+		var other int
+		err := s.Owner.QueryRow(t.Context(), `SELECT coalesce(string_agg(kind || ' ' || quantity || ' ' || sku, ', ' ORDER BY at), ''), count(*) FILTER (WHERE kind = 'start' AND at <> $2 OR kind = 'stop' AND at <> $3)
+			FROM central.usage_events WHERE subject = 'service/' || $1::text || '/addon/ip'`, scan[uuid.UUID](s.shop, "SELECT id FROM services WHERE subscription_id = ?", sub).String(), set, taken).Scan(&got, &other)
+		if err != nil || got != want || other > 0 {
+			t.Errorf("told %q, want %q, %d at another moment: %v", got, want, other, err)
+		}
+	}
+	ran, err := overview.Ran(t.Context(), s.db, january, january.AddDate(0, 3, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range ran {
+		for i, a := range r.Addons {
+			if i > 0 && !a.From.Equal(r.Addons[i-1].To) || a.To.IsZero() {
+				t.Errorf("%+v", r.Addons)
+			}
+		}
 	}
 }

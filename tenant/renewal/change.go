@@ -258,7 +258,11 @@ func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) erro
 		}
 	}
 	if s.ServiceID != uuid.Nil {
-		if err := hosting.SetAddons(ctx, tx, s.ServiceID, c.QuoteID, AddonsFor(c.Terms.Additions)); err != nil {
+		additions, err := catalog.AdditionsNow(ctx, tx, c.Terms.PlanID, c.Terms.Picked, c.Terms.Additions)
+		if err != nil {
+			return err
+		}
+		if err := hosting.SetAddons(ctx, tx, s.ServiceID, c.QuoteID, AddonsFor(additions)); err != nil {
 			return err
 		}
 	}

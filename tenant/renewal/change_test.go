@@ -118,7 +118,7 @@ func (s *scene) work() {
 	ctx := s.t.Context()
 	for {
 		rows, err := s.Owner.Query(ctx, `SELECT id, kind, args FROM river.river_job WHERE (metadata->>'tenant')::bigint = $1 AND id > $2
-			AND kind IN ('service.drive', 'subscription.change', 'service.resized', 'subscription.give_back', 'payment.charge') ORDER BY id LIMIT 1`, s.who.ID.Number(), s.worked)
+			AND kind IN ('service.drive', 'subscription.change', 'service.resized', 'subscription.give_back', 'payment.charge', 'option.made_of') ORDER BY id LIMIT 1`, s.who.ID.Number(), s.worked)
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -152,6 +152,8 @@ func (s *scene) job(kind string, args []byte) error {
 		return with(args, func(j hosting.DriveJob) error { return s.hosting.Drive(ctx, s.db, j) })
 	case "subscription.change":
 		return with(args, func(j renewal.ChangeJob) error { return s.desk.Apply(ctx, s.db, j) })
+	case "option.made_of":
+		return with(args, func(j catalog.MadeOfJob) error { return s.desk.MadeOf(ctx, s.db, j) })
 	case "service.resized":
 		return with(args, func(j hosting.ResizedJob) error { return s.desk.Resized(ctx, s.db, j) })
 	case "subscription.give_back":
