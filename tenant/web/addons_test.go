@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ezscale/ezscale/branding/surface/surfacetest"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
@@ -71,4 +72,51 @@ func TestAddonsOnThePages(t *testing.T) {
 	}
 	says(t, "the quote", buyer.Send(t, "GET", quote.Where, nil), 200, "Backups")
 	says(t, "another shop's", e.as(t, e.B, identity.CustomerMember).Send(t, "POST", "/client/subscriptions/"+sub+"/change", url.Values{"option.backups": {"1"}}), 404)
+}
+
+// What nothing is delivered of has no service's page: its customer adds and buys at the
+// subscription's own, where others are led to the service.
+func TestBuyingWithoutAService(t *testing.T) {
+	w, count := tenancytest.NewCounted(t)
+	e := newEstate(t, w)
+	e.onSale(t, e.A)
+	things := e.things[e.A.ID]
+	shelf := "/manage/catalog/products/" + things[":shelf"]
+	owner, buyer := e.as(t, e.A, identity.ResellerOwner), e.as(t, e.A, identity.CustomerMember)
+	for _, x := range []url.Values{
+		{"code": {"advice"}, "label": {"An hour of advice"}, "help": {"By telephone."}, "kind": {"once"}, "minimum": {"0"}, "maximum": {"3"}, "step": {"1"}, "choices": {"an hour | 0 | 49.00"}, "position": {"7"}, "visibility": {"public"}},
+		{"code": {"care"}, "label": {"Care"}, "kind": {"addon"}, "minimum": {"0"}, "maximum": {"1"}, "step": {"1"}, "choices": {"one | 0 | 2.50"}, "position": {"5"}, "visibility": {"public"}},
+	} {
+		says(t, "an add-on", owner.Send(t, "POST", shelf+"/options/new", x), 303)
+	}
+	var sub string
+	must(t, e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+		if err := tx.NewRaw("SELECT subscription_id FROM services WHERE id = ?", things[":service"]).Scan(t.Context(), &sub); err != nil {
+			return err
+		}
+		return exec(t.Context(), tx, "UPDATE subscriptions SET anchor_at = ?0, period_from = ?0, period_to = ?0::timestamptz + interval '1 month' WHERE id = ?1", tx.Now(), sub)
+	}))
+	at := "/client/subscriptions/" + sub
+	if a := buyer.Send(t, "GET", at, nil); a.Status != 200 || strings.Contains(a.Page, "Add to it") {
+		t.Errorf("%d: it is bought in two places", a.Status)
+	}
+	must(t, e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+		return exec(t.Context(), tx, "UPDATE services SET subscription_id = (SELECT id FROM subscriptions s WHERE NOT EXISTS (SELECT FROM services v WHERE v.subscription_id = s.id) LIMIT 1) WHERE id = ?", things[":service"])
+	}))
+	var page surfacetest.Answer
+	for _, path := range []string{at, at + "/add"} {
+		if n := count.Since(func() { page = buyer.Send(t, "GET", path, nil) }); n > mostStatements {
+			t.Errorf("%s: %d statements", path, n)
+		}
+		says(t, "the way there", page, 200, "Add to")
+	}
+	says(t, "what can be bought", page, 200, "Charged once", "By telephone.", "€49.00", `action="`+at+`/buy"`, "Add-ons", `name="option.care" value="1"`)
+	for path, form := range map[string]url.Values{"/buy": {"option.advice": {"2"}}, "/change": {"option.care": {"1"}}} {
+		offer := buyer.Send(t, "POST", at+path, form)
+		if offer.Status != 303 || !strings.Contains(offer.Where, at+"/change/") {
+			t.Fatalf("%s: %d to %q", path, offer.Status, offer.Where)
+		}
+		says(t, "its quote", buyer.Send(t, "GET", offer.Where, nil), 200)
+	}
+	says(t, "another shop's", e.as(t, e.B, identity.CustomerMember).Send(t, "GET", at+"/add", nil), 404)
 }

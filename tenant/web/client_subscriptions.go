@@ -28,6 +28,7 @@ func (s *Site) clientSubscriptionRoutes() []surface.Route {
 		at("GET", "", s.clientSubscriptions),
 		at("GET", "/:subscription", s.clientSubscription),
 		at("GET", "/:subscription/pro-forma.pdf", s.clientProForma),
+		at("GET", "/:subscription/add", s.addToSubscription),
 		at("GET", "/:subscription/cancel", s.askToCancel),
 		at("POST", "/:subscription/cancel", s.cancelSubscription),
 		at("POST", "/:subscription/resume", s.resumeSubscription),
@@ -191,6 +192,7 @@ type subscriptionView struct {
 	When      string
 	Ahead     int             // cycles that can be paid ahead; 0: none
 	PauseDays int             // for which it may be paused by whoever looks, if they may cancel; 0: it may not
+	MayAdd    bool            // the customer, at a page of its own: there is no service's
 	Extras    []renewal.Addon // that can be bought for it and are charged once
 	BillDay   string          // "1st": it can be moved there; empty: it cannot, or renews then
 	Continues bool            // whoever looks may end the pause, if they may cancel
@@ -303,6 +305,7 @@ func (s *Site) clientSubscriptionView(c *fiber.Ctx, needs account.Permission) (v
 		v, err = s.subscriptionView(c, tx, x, true)
 		v.At, v.MayCancel, v.SeesMoney = "/client/subscriptions/"+x.ID.String(), acting.May(account.CancelContract), acting.May(account.InvoicesSee)
 		v.MayChange, v.MayPay = acting.May(account.Buy), acting.May(account.Pay)
+		v.MayAdd = v.mayAdd(tx)
 		return err
 	})
 	return v, err
