@@ -38,8 +38,42 @@ type Site struct {
 // NavItem is one entry of a surface's navigation.
 type NavItem struct {
 	Label, Href, Icon string
-	Group             string // heading above it in a console's rail; empty: none
+	Group             string // heading above it in a console's rail, or what it lies under in a row of tabs; empty: none
 	Active            bool
+}
+
+// NavTabs is the navigation as a row of tabs, in which each group is one that leads to its
+// first entry.
+func (p Page) NavTabs() (tabs []NavItem) {
+	at := map[string]int{}
+	for _, n := range p.Nav {
+		first, seen := at[n.Group]
+		switch {
+		case n.Group == "":
+			tabs = append(tabs, n)
+		case seen:
+			tabs[first].Active = tabs[first].Active || n.Active
+		default:
+			at[n.Group] = len(tabs)
+			tabs = append(tabs, NavItem{Label: n.Group, Href: n.Href, Icon: n.Icon, Active: n.Active})
+		}
+	}
+	return tabs
+}
+
+// NavGroup is the group the page lies in, whole; empty when it lies in none.
+func (p Page) NavGroup() (group []NavItem) {
+	for _, active := range p.Nav {
+		if !active.Active || active.Group == "" {
+			continue
+		}
+		for _, n := range p.Nav {
+			if n.Group == active.Group {
+				group = append(group, n)
+			}
+		}
+	}
+	return group
 }
 
 // Flash is what the last action has to say, shown once.

@@ -24,14 +24,14 @@ func ClientNav(identity.Principal) []surface.NavItem {
 	return []surface.NavItem{
 		{Label: "Overview", Href: "/client", Icon: "home"},
 		{Label: "Services", Href: "/client/services", Icon: "server"},
-		{Label: "Subscriptions", Href: "/client/subscriptions", Icon: "rotate-clockwise"},
-		{Label: "Invoices", Href: "/client/invoices", Icon: "file-invoice"},
-		{Label: "Credit", Href: creditPath, Icon: "wallet"},
-		{Label: "Payment methods", Href: "/client/payment-methods", Icon: "credit-card"},
-		{Label: "Orders", Href: "/client/orders", Icon: "shopping-cart"},
-		{Label: "API", Href: "/client/api", Icon: "code"},
+		{Label: "Invoices", Href: "/client/invoices", Icon: "file-invoice", Group: "Billing"},
+		{Label: "Subscriptions", Href: "/client/subscriptions", Icon: "rotate-clockwise", Group: "Billing"},
+		{Label: "Orders", Href: "/client/orders", Icon: "shopping-cart", Group: "Billing"},
+		{Label: "Payment methods", Href: "/client/payment-methods", Icon: "credit-card", Group: "Billing"},
+		{Label: "Credit", Href: creditPath, Icon: "wallet", Group: "Billing"},
 		{Label: "Account", Href: accountPath, Icon: "users"},
 		{Label: "Security", Href: "/client/security", Icon: "shield-lock"},
+		{Label: "API", Href: "/client/api", Icon: "code"},
 	}
 }
 
