@@ -47,9 +47,10 @@ type EventJob struct {
 // Kind names the job.
 func (EventJob) Kind() string { return "payment.event" }
 
-// RefundJob sends a refund to its gateway.
+// RefundJob sends a refund to its gateway, or asks how it stands.
 type RefundJob struct {
 	RefundID uuid.UUID `json:"refund_id"`
+	Found    bool      `json:"found,omitempty"` // it was made there: what is known of it may be old
 }
 
 // Kind names the job.

@@ -141,6 +141,11 @@ func (d *Desk) foundRefund(ctx context.Context, tx *tenancy.Tx, p Payment, gr ga
 			return r, false, err
 		}
 	}
+	// Until this is kept, news of the same refund find none here and are left alone, so what is
+	// kept may be older than they: it is asked for once more, when they would find it.
+	if _, err := tx.Enqueue(ctx, RefundJob{RefundID: id, Found: true}, tenancy.JobOptions{Key: id.String() + "/found"}); err != nil {
+		return r, false, err
+	}
 	key, amount := "refund/"+id.String()+"/found", r.Amount.Format("en")
 	err = activity.Tell(ctx, tx, activity.Event{
 		Key: key, AccountID: p.AccountID, SubjectKind: activity.Invoice, SubjectID: p.InvoiceID, Kind: "refund.found",

@@ -1,6 +1,8 @@
 package payment_test
 
 import (
+	"context"
+	"encoding/json"
 	"slices"
 	"testing"
 	"time"
@@ -137,6 +139,88 @@ func TestARefundMadeAtTheGateway(t *testing.T) {
 	if taken, _ := lab.Taken(s.secret); taken["eur"] != 1190 {
 		t.Errorf("Stripe holds %v", taken)
 	}
+}
+
+// meanwhile is Stripe as one process asks it, with what happens before it keeps the answer.
+type meanwhile struct {
+	*stripe.Gateway
+	happens func()
+}
+
+func (m *meanwhile) then() {
+	if does := m.happens; does != nil {
+		m.happens = nil
+		does()
+	}
+}
+
+func (m *meanwhile) RefundsOf(ctx context.Context, payment string) ([]gateway.Refunded, error) {
+	all, err := m.Gateway.RefundsOf(ctx, payment)
+	m.then()
+	return all, err
+}
+
+func (m *meanwhile) Refunded(ctx context.Context, ref string) (gateway.Refunded, error) {
+	one, err := m.Gateway.Refunded(ctx, ref)
+	m.then()
+	return one, err
+}
+
+// TestAFoundRefundThatFailedMeanwhile: while one process keeps a refund that nobody here knew,
+// another hears that its bank refused it, finds nothing, and leaves it alone. The later word
+// is the one that is kept.
+func TestAFoundRefundThatFailedMeanwhile(t *testing.T) {
+	w := tenancytest.New(t)
+	lab, base := simulator(t, w)
+	s := newTill(t, w, lab, base, w.A)
+	inv, ref := s.paid("order/1", true)
+	id, err := lab.RefundByHand(ref, 500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := &meanwhile{happens: func() {
+		if err := lab.SetRefund(id, "failed"); err != nil {
+			t.Fatal(err)
+		}
+		s.take(s.told())
+		if n := s.number("SELECT count(*) FROM refunds"); n != 0 {
+			t.Errorf("%d refunds are known", n)
+		}
+	}}
+	opens := s.desk.Gateways.(drivers)
+	plain := opens[stripe.Code]
+	opens[stripe.Code] = func(set payment.Settings) (gateway.Gateway, error) {
+		gw, err := plain(set)
+		if err != nil {
+			return nil, err
+		}
+		there.Gateway = gw.(*stripe.Gateway)
+		return there, nil
+	}
+	s.take(s.told())
+	if n := s.number("SELECT count(*) FROM refunds WHERE ref = ? AND state = 'succeeded'", id); n != 1 || there.happens != nil {
+		t.Fatalf("%d refunds are kept as they were asked for", n)
+	}
+	var args []byte
+	if err := s.Owner.QueryRow(t.Context(), "SELECT args FROM river.river_job WHERE kind = 'payment.refund'").Scan(&args); err != nil {
+		t.Fatal(err)
+	}
+	var job payment.RefundJob
+	if err := json.Unmarshal(args, &job); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.desk.Refund(t.Context(), s.db, job); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.number("SELECT count(*) FROM refunds WHERE state = 'failed'"); n != 1 {
+		t.Error("the older word is kept")
+	}
+	if got := s.invoice(inv.ID); got.State != invoicing.Paid || got.Paid != eur(1190) {
+		t.Errorf("%+v", got)
+	}
+	s.audited()
 }
 
 // TestOurOwnRefundIsBookedOnce: what was asked for here comes back as news, before its

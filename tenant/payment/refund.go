@@ -213,7 +213,7 @@ func (d *Desk) Refund(ctx context.Context, db *tenancy.DB, job RefundJob) error 
 		p, err = Get(ctx, tx, r.PaymentID)
 		return err
 	})
-	if err != nil || r.State.Final() {
+	if err != nil || r.State == gateway.Failed || r.State.Final() && !job.Found {
 		return err
 	}
 	gw, _, err := d.Open(ctx, db, p.Gateway)
