@@ -28,7 +28,16 @@ type Sender struct {
 }
 
 // Letter is a rendered mail.
-type Letter struct{ Subject, Text, HTML string }
+type Letter struct {
+	Subject, Text, HTML string
+
+	Unsubscribe string // where whoever gets it can do without such letters; empty: nobody can
+}
+
+// Unsubscribe is what letters that one can do without have among their data: the path that
+// takes a POST (RFC 8058) and leads people to where they can say so. Every such letter ends
+// with it, whatever its words are.
+const Unsubscribe = "unsubscribe"
 
 // Letters renders letters of every theme. It is immutable and safe for concurrent use.
 type Letters struct {
@@ -146,6 +155,7 @@ type page struct {
 	Before      [][]string // paragraphs of lines
 	Button, URL string
 	After       [][]string
+	Unsubscribe string
 	Footer      [][]string
 	Light, Dark branding.Palette
 	Font        template.CSS
@@ -177,9 +187,12 @@ func (l *Letters) render(s Sender, name string, data map[string]string, change f
 		return Letter{}, fmt.Errorf("the button's address %.80q is not one of a site", link)
 	}
 	letter := Letter{Subject: oneLine(said["subject"])}
+	if path := data[Unsubscribe]; strings.HasPrefix(path, "/") {
+		letter.Unsubscribe = s.BaseURL + path
+	}
 	p := page{
 		Subject: letter.Subject, Name: s.Brand.Name, Logo: logo(s), BaseURL: s.BaseURL, Before: paragraphs(said["text"]),
-		Button: button, URL: link, After: paragraphs(said["after"]), Footer: paragraphs(footer(s)),
+		Button: button, URL: link, After: paragraphs(said["after"]), Footer: paragraphs(footer(s)), Unsubscribe: letter.Unsubscribe,
 	}
 	p.Light, _ = branding.PaletteFor(s.Brand.Tokens, branding.Light)
 	p.Dark, _ = branding.PaletteFor(s.Brand.Tokens, branding.Dark)
@@ -268,6 +281,9 @@ func plain(p page) string {
 	put(p.After)
 	b.WriteString("-- \n")
 	put(p.Footer)
+	if p.Unsubscribe != "" {
+		b.WriteString("Do without letters such as this one:\n" + p.Unsubscribe + "\n")
+	}
 	return strings.TrimRight(b.String(), "\n") + "\n"
 }
 

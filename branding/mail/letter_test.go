@@ -37,7 +37,7 @@ func pixelforge() Sender {
 }
 
 var sample = map[string]string{
-	"name": "Zoë <b>& Co", "link": "/account/verify/s3cret", "valid_for": "24 hours", "ip": "203.0.113.9", "inviter": "Ann Lee",
+	"unsubscribe": "/hooks/letters/t0ken", "name": "Zoë <b>& Co", "link": "/account/verify/s3cret", "valid_for": "24 hours", "ip": "203.0.113.9", "inviter": "Ann Lee",
 	"when": "15 October 2026, 09:30 UTC", "device": "Firefox on Linux", "host": "shop.example.org", "until": "22 October 2026",
 	"number": "INV-2026-00042", "invoice": "INV-2026-00040", "total": "€23.79", "amount": "€10.00", "open": "€13.79", "due": "22 October 2026", "next": "24 October 2026",
 	"reason": "Its CNAME leads to old.example.net; it should lead to edge.example.net.", "shop": "Nimbus Hosting",

@@ -3,6 +3,7 @@ package mail
 import (
 	"context"
 	"errors"
+	netmail "net/mail"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +124,59 @@ func TestLettersGoOutInTheNameOfTheirTenant(t *testing.T) {
 	}
 	if state, _, attempts, sealed := o.row(t, o.A, a); state != Sent || attempts != 1 || sealed {
 		t.Errorf("state %s, attempts %d, still sealed %v", state, attempts, sealed)
+	}
+}
+
+// Letters that one can do without say so to mail programs, with one click (RFC 8058), and to
+// people, whatever the shop's own words are; what has to be known does not.
+func TestLettersOneCanDoWithout(t *testing.T) {
+	o := newOffice(t, 0)
+	upcoming := Message{Key: "u", Template: RenewalUpcoming, To: "zoe@example.com", Data: Sample(RenewalUpcoming)}
+	post := func(key string) mailtrap.Mail {
+		t.Helper()
+		upcoming.Key = key
+		if err := o.postman.Send(t.Context(), o.DB(o.A), SendJob{Mail: o.enqueue(t, o.A, upcoming)}); err != nil {
+			t.Fatal(err)
+		}
+		return o.trap.Mails("")[0]
+	}
+	check := func(what string, m mailtrap.Mail) {
+		t.Helper()
+		at := "https://alpha.example.net/hooks/letters/sample"
+		read, err := netmail.ReadMessage(strings.NewReader(m.Raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if to, how := read.Header.Get("List-Unsubscribe"), read.Header.Get("List-Unsubscribe-Post"); to != "<"+at+">" || how != "List-Unsubscribe=One-Click" {
+			t.Errorf("%s says %q, %q to programs", what, to, how)
+		}
+		if !strings.Contains(m.Text, at) || !strings.Contains(m.HTML, `href="`+at+`"`) {
+			t.Errorf("%s says nothing of it to people", what)
+		}
+	}
+	check("the letter", post("u1"))
+	if err := o.DB(o.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+		_, err := tx.NewRaw("INSERT INTO mail_texts (template, locale, subject, body, changed_by, changed_at) VALUES (?, 'en', 'Soon', 'It renews.', 'Rita', now())", RenewalUpcoming).Exec(t.Context())
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if m := post("u2"); strings.Contains(m.Text, "It renews.") {
+		check("the shop's own", m)
+	} else {
+		t.Error(m.Text)
+	}
+	upcoming.Data[Unsubscribe] = ""
+	if m := post("u3"); strings.Contains(m.Raw, "List-Unsubscribe") {
+		t.Error("it promises a link there is none of")
+	}
+	upcoming.Template, upcoming.Data = InvoiceIssued, Sample(InvoiceIssued)
+	if m := post("i"); strings.Contains(m.Raw, "List-Unsubscribe") {
+		t.Error("invoices cannot be done without")
+	}
+	plain, err := Envelope{ID: "1", From: "a@example.com", To: "b@example.com", Host: "example.com", Letter: Letter{Unsubscribe: "http://a.example/x"}}.message()
+	if err != nil || len(plain.GetGenHeader("List-Unsubscribe-Post")) != 0 || len(plain.GetGenHeader("List-Unsubscribe")) != 1 {
+		t.Errorf("one click without TLS: %v", err)
 	}
 }
 

@@ -4,7 +4,7 @@ package mail
 // anybody is written to.
 func Sample(template string) map[string]string {
 	all := map[string]string{
-		"name": "Zoë Berg", "link": "/client", "valid_for": "24 hours", "ip": "203.0.113.9", "inviter": "Ann Lee", "code": "418 205",
+		"name": "Zoë Berg", "unsubscribe": "/hooks/letters/sample", "link": "/client", "valid_for": "24 hours", "ip": "203.0.113.9", "inviter": "Ann Lee", "code": "418 205",
 		"when": "15 October 2026, 09:30 UTC", "device": "Firefox on Linux", "host": "shop.example.org", "until": "22 October 2027",
 		"number": "INV-2026-00042", "invoice": "INV-2026-00040", "total": "€23.79", "amount": "€23.79", "open": "€23.79", "due": "22 October 2026",
 		"next": "24 October 2026", "on": "22 October 2026", "off": "29 October 2026", "ends": "12 November 2026", "fee": "€5.00", "fee_on": "5 November 2026", "week": "yes", "paid": "yes",

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
@@ -170,6 +171,12 @@ func (e Envelope) message() (*gomail.Msg, error) {
 	m.SetDateWithValue(e.CreatedAt)
 	m.SetMessageIDWithValue(e.ID + "@" + e.Host)
 	m.SetGenHeader("Auto-Submitted", "auto-generated") // no out-of-office replies, please
+	if to := e.Letter.Unsubscribe; to != "" {
+		m.SetGenHeader("List-Unsubscribe", "<"+to+">")
+		if strings.HasPrefix(to, "https://") { // one click, as RFC 8058 has it
+			m.SetGenHeader("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+		}
+	}
 	m.SetBodyString(gomail.TypeTextPlain, e.Letter.Text)
 	m.AddAlternativeString(gomail.TypeTextHTML, e.Letter.HTML)
 	return m, nil

@@ -73,7 +73,7 @@ func (a *app) openSites(ctx context.Context, t trust) (*sites, error) {
 	}
 	s.tenant = &tenantweb.Site{
 		Webhooks: a.webhooks(), Office: a.teamOffice(outbox, letters, s.desk), SignIn: s.signIn, Brands: s.desk, Media: s.media, Domains: s.domains.Desk,
-		Services: a.serviceDesk(), Payments: a.connecting(newPayments(a.ring, a.cfg.Payments)), Links: a.payLinks(), Selling: a.selling(), TaxDesk: a.taxDesk(), AsksRegister: a.cfg.Tax.VIES != "", DailyRates: a.cfg.Tax.ECB != "",
+		Services: a.serviceDesk(), Payments: a.connecting(newPayments(a.ring, a.cfg.Payments)), Links: a.payLinks(), Letters: a.letterLinks(), Selling: a.selling(), TaxDesk: a.taxDesk(), AsksRegister: a.cfg.Tax.VIES != "", DailyRates: a.cfg.Tax.ECB != "",
 	}
 	tenants, err := surface.New(a.tenantSurface(s))
 	if err != nil {

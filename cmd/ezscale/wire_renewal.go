@@ -8,6 +8,7 @@ import (
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/queue"
+	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/checkout"
 	"github.com/ezscale/ezscale/tenant/invoicing"
@@ -19,13 +20,18 @@ import (
 // renewalDesk is where subscriptions are renewed, collected and ended.
 func (a *app) renewalDesk() *renewal.Desk {
 	return &renewal.Desk{
-		Mail: mail.NewOutbox(a.ring), Links: a.payLinks(), Offers: catalog.Remember(wholesaleOffers{a.platforms()}, offersFor, a.clock), Refunds: newPayments(a.ring, a.cfg.Payments), Taxes: a.taxDesk(),
+		Mail: mail.NewOutbox(a.ring), Links: a.payLinks(), Letters: a.letterLinks(), Offers: catalog.Remember(wholesaleOffers{a.platforms()}, offersFor, a.clock), Refunds: newPayments(a.ring, a.cfg.Payments), Taxes: a.taxDesk(),
 	}
 }
 
 // payLinks makes and reads links that need no sign-in.
 func (a *app) payLinks() *payment.Links {
 	return payment.NewLinks(a.ring.DeriveKey(payment.LinkKeyPurpose))
+}
+
+// letterLinks makes and reads links in letters that one can do without.
+func (a *app) letterLinks() *account.LetterLinks {
+	return account.NewLetterLinks(a.ring.DeriveKey(account.LetterLinkPurpose))
 }
 
 // handleRenewals registers what is due of subscriptions, what follows failed charges,

@@ -10,6 +10,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/audit"
 )
 
 // Notice is a kind of letter an account says who gets.
@@ -120,15 +121,20 @@ func (d *Desk) SetReminders(ctx context.Context, db *tenancy.DB, id uuid.UUID, o
 		if _, _, err := manage(ctx, tx, id, by); err != nil {
 			return err
 		}
-		res, err := tx.NewRaw(`UPDATE accounts a SET notify = CASE WHEN ?0 THEN notify - 'renewals' ELSE coalesce(notify, '{}') || '{"renewals": []}' END, changed_at = ?1 WHERE id = ?2 AND `+Unreminded+` = ?0`, on, tx.Now(), id).Exec(ctx)
-		if err != nil {
-			return fmt.Errorf("set the reminders of account %s: %w", id, err)
-		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return err
-		}
-		return by.Record(ctx, tx, "account.notices_changed", target(id), map[string]any{"renewals": on})
+		return remind(ctx, tx, id, on, by.Origin)
 	})
+}
+
+// remind keeps whether an account is written to before renewals.
+func remind(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, on bool, by audit.Origin) error {
+	res, err := tx.NewRaw(`UPDATE accounts a SET notify = CASE WHEN ?0 THEN notify - 'renewals' ELSE coalesce(notify, '{}') || '{"renewals": []}' END, changed_at = ?1 WHERE id = ?2 AND `+Unreminded+` = ?0`, on, tx.Now(), id).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("set the reminders of account %s: %w", id, err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	return by.Record(ctx, tx, "account.notices_changed", target(id), map[string]any{"renewals": on})
 }
 
 // Reader is somebody who is written to.

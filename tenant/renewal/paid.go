@@ -11,6 +11,7 @@ import (
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/hosting"
@@ -30,10 +31,11 @@ type Taxes interface {
 // concurrent use.
 type Desk struct {
 	Mail    Mailer
-	Links   *payment.Links    // in letters about what is overdue; nil: they lead to the page that asks to sign in
-	Offers  catalog.Wholesale // what plans are made of; nil: nothing is delivered by a platform
-	Refunds Refunds           // of changes; needed where GiveBack is called
-	Taxes   Taxes             // nil: no tax service is asked
+	Links   *payment.Links       // in letters about what is overdue; nil: they lead to the page that asks to sign in
+	Letters *account.LetterLinks // in letters that one can do without; nil: none
+	Offers  catalog.Wholesale    // what plans are made of; nil: nothing is delivered by a platform
+	Refunds Refunds              // of changes; needed where GiveBack is called
+	Taxes   Taxes                // nil: no tax service is asked
 }
 
 // Paid follows when an invoice is paid in full (job invoice.paid): subscriptions of a

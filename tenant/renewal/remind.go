@@ -118,7 +118,7 @@ func (d *Desk) remind(ctx context.Context, w *work, s Subscription) error {
 	if step == 0 {
 		return nil
 	}
-	m, err := letterUpcoming(ctx, w.tx, s, step)
+	m, err := d.letterUpcoming(ctx, w.tx, s, step)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (d *Desk) remind(ctx context.Context, w *work, s Subscription) error {
 
 // letterUpcoming announces a renewal, with what its invoice will come to by the rules and
 // the tax of today.
-func letterUpcoming(ctx context.Context, tx *tenancy.Tx, s Subscription, step int) (m message, err error) {
+func (d *Desk) letterUpcoming(ctx context.Context, tx *tenancy.Tx, s Subscription, step int) (m message, err error) {
 	next := s.Next()
 	foreseen, err := UpcomingOf(ctx, tx, s.AccountID, []Subscription{s}, 1)
 	if err != nil {
@@ -147,7 +147,7 @@ func letterUpcoming(ctx context.Context, tx *tenancy.Tx, s Subscription, step in
 	}
 	m = message{
 		key: "subscription/" + s.ID.String() + "/upcoming/" + next.From.UTC().Format(time.RFC3339) + "/" + strconv.Itoa(step), template: mail.RenewalUpcoming,
-		data:    map[string]string{"what": s.what(), "on": s.date(next.From), "until": s.date(next.To), "method": method, "usage": usage, "link": s.path()},
+		data:    map[string]string{"what": s.what(), "on": s.date(next.From), "until": s.date(next.To), "method": method, "usage": usage, "link": s.path(), "unsubscribe": d.Letters.Path(tx.TenantID(), s.AccountID)},
 		amounts: map[string]billing.Money{"amount": s.NextAmount()},
 	}
 	m.amounts["total"] = m.amounts["amount"]

@@ -12,6 +12,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
@@ -32,6 +33,7 @@ func TestRemindersByCycle(t *testing.T) {
 	w.Clock.Set(january)
 	s, other := open(t, w, w.A), open(t, w, w.B)
 	s.mailsOut = false // so that what letters say can be read
+	s.desk.Letters = account.NewLetterLinks([]byte("a key of thirty-two bytes or more"))
 	ida, otto := s.customer("ida", true), s.customer("otto", false)
 	annual, monthly := s.sell(ida, billing.Annual, 9900), s.sell(otto, billing.Monthly, 1000)
 	p := renewal.DefaultPolicy()
@@ -57,7 +59,7 @@ func TestRemindersByCycle(t *testing.T) {
 		}
 		return data
 	}
-	if d := letter(monthly, "5"); d["on"] != "28 February 2027" || d["until"] != "31 March 2027" || d["total"] != "€10.00" || d["method"] != "" || d["link"] != "/client/subscriptions/"+monthly.String() {
+	if d := letter(monthly, "5"); d["on"] != "28 February 2027" || d["until"] != "31 March 2027" || d["total"] != "€10.00" || d["method"] != "" || d["link"] != "/client/subscriptions/"+monthly.String() || d["unsubscribe"] != s.desk.Letters.Path(s.who.ID, otto) || d["unsubscribe"] == "" {
 		t.Errorf("the letter says %v", d)
 	}
 	if _, err := s.desk.Cancel(t.Context(), s.db, renewal.CancelRequest{SubscriptionID: monthly, Reason: "other"}, staff); err != nil {

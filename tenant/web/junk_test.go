@@ -117,7 +117,7 @@ func TestFormsNeedTheirToken(t *testing.T) {
 	e := newEstate(t, tenancytest.New(t))
 	before := e.state(t, e.A)
 	for _, r := range e.site.Routes() {
-		if r.Method != "POST" {
+		if r.Method != "POST" || strings.HasPrefix(r.Path, "/hooks/") { // programs prove themselves in another way
 			continue
 		}
 		role := identity.ResellerOwner

@@ -97,7 +97,9 @@ func (s *Site) mailTextView(c *fiber.Ctx) (v mailTextView, from mail.Sender, err
 	}
 	v = mailTextView{Template: name, Label: mailTextLabel(name), At: "/manage/mail-texts/" + name, Subject: words.Subject, Body: words.Body, Own: is}
 	for _, key := range mail.Templates[name] {
-		v.Values = append(v.Values, "{{ data."+key+" }}")
+		if key != mail.Unsubscribe { // it stands below the words
+			v.Values = append(v.Values, "{{ data."+key+" }}")
+		}
 	}
 	v.Values = append(v.Values, "{{ brand.name }}", "{{ brand.host }}", "{{ brand.support }}")
 	return v, from, nil

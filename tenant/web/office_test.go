@@ -25,6 +25,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/payment"
 	"github.com/ezscale/ezscale/tenant/taxservice"
 	"github.com/ezscale/ezscale/tenant/web"
@@ -79,6 +80,7 @@ func newEstate(t testing.TB, w *tenancytest.World) *estate {
 		Selling:  sellingOf(box),
 		Webhooks: &webhook.Desk{Sealer: ring},
 		Payments: &payment.Desk{Gateways: byTransfer{}, Keys: ring, Connect: connects{new(bool)}, Collector: takesFor{&w.A.ID}},
+		Letters:  account.NewLetterLinks(ring.DeriveKey(account.LetterLinkPurpose)),
 		Links:    payment.NewLinks(ring.DeriveKey(payment.LinkKeyPurpose)),
 		Office:   &web.Office{Wholesale: oneMonth{}, Twins: twinShelf{w.Pool, map[tenancy.ID]tenancy.Tenant{w.A.ID: w.A, w.B.ID: w.B}}, Hosts: func(tenancy.ID) []string { return []string{"one"} }, MailAgain: box.Again, Letters: mustLetters(t), Sender: (&mail.House{Desk: branding.NewDesk(names), Sites: func(h string) string { return "https://" + h }, Host: func(x tenancy.Tenant) string { return x.PrimaryHost }}).Tenant},
 	}
@@ -87,6 +89,7 @@ func newEstate(t testing.TB, w *tenancytest.World) *estate {
 		FormKey: ring.DeriveKey("forms"), BodyLimit: 8 << 20, Routes: e.site.Routes(), Site: e.site.Shown,
 		Areas: []surface.Area{
 			{Name: "manage", Prefix: "/manage", World: identity.Reseller, SignIn: "/manage/sign-in", Nav: web.Nav},
+			{Name: "hooks", Prefix: "/hooks", World: identity.Customer, Machines: true},
 			{Name: "client", Prefix: "/client", World: identity.Customer, SignIn: "/sign-in", Themed: true, Nav: web.ClientNav},
 			{Name: "shop", World: identity.Customer, SignIn: "/sign-in", Themed: true},
 		},

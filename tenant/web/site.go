@@ -14,6 +14,7 @@ import (
 	"github.com/ezscale/ezscale/branding/signin"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/payment"
 	"github.com/ezscale/ezscale/tenant/taxservice"
 	"github.com/ezscale/ezscale/tenant/webhook"
@@ -29,9 +30,10 @@ type Site struct {
 	Services *Services      // the pages about what runs
 	Selling  *Selling       // the pages on which people buy
 
-	Payments *payment.Desk  // where money is taken
-	Links    *payment.Links // with which invoices are paid without signing in
-	Webhooks *webhook.Desk  // endpoints of customers and of the reseller
+	Payments *payment.Desk        // where money is taken
+	Letters  *account.LetterLinks // with which letters are done without, not signed in either
+	Links    *payment.Links       // with which invoices are paid without signing in
+	Webhooks *webhook.Desk        // endpoints of customers and of the reseller
 
 	TaxDesk *taxservice.Desk // asks an outside tax service
 
@@ -77,6 +79,7 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.hookRoutes()...)
 	all = append(all, s.payRoutes()...)
 	all = append(all, s.payLinkRoutes()...)
+	all = append(all, s.letterLinkRoutes()...)
 	all = append(all, s.methodRoutes()...)
 	all = append(all, s.gatewayRoutes()...)
 	all = append(all, s.paymentRoutes()...)
