@@ -22,6 +22,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/bankbook"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/report"
 	"github.com/ezscale/ezscale/tenant/settings"
 )
 
@@ -330,6 +331,61 @@ func TestMoneyThatComesTooLate(t *testing.T) {
 	}
 	if want := []string{asked.Number + " 2500", late(lapsed), late(lapsed), late(awaited)}; !slices.Equal(notes, want) || told != 3 {
 		t.Errorf("%q, told %d times", notes, told)
+	}
+	s.balanced()
+}
+
+// TestLateMoneyOfAClosedAccount is not refused and not lost: it is credit, to be sent back.
+// What nobody has assigned is before the team until somebody does.
+func TestLateMoneyOfAClosedAccount(t *testing.T) {
+	w := tenancytest.New(t)
+	s := open(t, w, w.A)
+	s.transfers()
+	lapsed := s.issue("order/1")
+	asked, err := invoicing.AskTopUp(t.Context(), s.db, invoicing.TopUp{Key: "k", AccountID: s.account, Amount: eur(2500)}, olga)
+	s.must(err)
+	w.Clock.Advance(8 * 24 * time.Hour)
+	s.must(invoicing.LapseTopUps(t.Context(), s.db, w.Clock.Now()))
+	s.update(func(tx *tenancy.Tx) error {
+		if _, err := invoicing.Credit(t.Context(), tx, invoicing.CreditRequest{Key: "lapse", InvoiceID: lapsed.ID, Amount: lapsed.Total, Reason: "Not paid in time."}); err != nil {
+			return err
+		}
+		_, err := tx.NewRaw("UPDATE accounts SET closed_at = ? WHERE id = ?", tx.Now(), s.account).Exec(t.Context())
+		return err
+	})
+	wants := func() (n int) {
+		t.Helper()
+		s.update(func(tx *tenancy.Tx) error {
+			w, err := report.Wants(t.Context(), tx)
+			n = w.BookingsOpen
+			return err
+		})
+		return n
+	}
+	s.hand(lapsed.Number+";11,90", asked.Number+";25,00", "who knows;7,00")
+	if n := wants(); n != 3 {
+		t.Errorf("%d bookings wait", n)
+	}
+	var chosen []bankbook.Choice
+	lines, _ := s.lines(bankbook.Open)
+	for _, l := range lines {
+		if l.Text != "who knows" {
+			chosen = append(chosen, bankbook.Choice{ID: l.ID, Numbers: l.Text})
+		}
+	}
+	out, err := bankbook.Apply(t.Context(), s.db, append(chosen, chosen...), olga)
+	if err != nil || out.Applied != 2 || len(out.Refused) != 0 {
+		t.Fatalf("%+v %v", out, err)
+	}
+	if n := wants(); n != 1 {
+		t.Errorf("%d bookings wait afterwards", n)
+	}
+	var left int64
+	s.update(func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT sum(left_minor) FROM credit_grants WHERE account_id = ? AND bought", s.account).Scan(t.Context(), &left)
+	})
+	if left != 3690 {
+		t.Errorf("%d are credit", left)
 	}
 	s.balanced()
 }

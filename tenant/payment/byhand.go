@@ -19,7 +19,7 @@ import (
 // ConfirmTransfer says that the money of a transfer came, and how much. Money that came
 // after the transfer was given up counts too, and what came for an invoice that was
 // cancelled is credit of its account (see invoicing.Late). Confirming again changes nothing.
-// Faults: payment.not_found, payment.not_by_hand, payment.bad_amount, credit.account_closed.
+// Faults: payment.not_found, payment.not_by_hand, payment.bad_amount.
 func ConfirmTransfer(ctx context.Context, db *tenancy.DB, id uuid.UUID, received billing.Money, by audit.Origin) (p Payment, err error) {
 	err = db.Update(ctx, func(tx *tenancy.Tx) error {
 		if p, err = lockPayment(ctx, tx, id); err != nil {
@@ -53,7 +53,7 @@ func ConfirmTransfer(ctx context.Context, db *tenancy.DB, id uuid.UUID, received
 // owed any more. What comes for an invoice that was cancelled is credit of its account (see
 // invoicing.Late), and so is what comes for a top-up that lapsed. Callers see to it that they
 // book the same money once; the key names the payment. Faults: invoice.not_found,
-// payment.bad_amount, gateway.unknown, credit.account_closed.
+// payment.bad_amount, gateway.unknown.
 func ReceiveTransfer(ctx context.Context, tx *tenancy.Tx, invoiceID uuid.UUID, key string, received billing.Money) (Payment, error) {
 	inv, err := lockInvoice(ctx, tx, invoiceID)
 	switch {

@@ -246,6 +246,7 @@ type Wanting struct {
 	ServicesByHand   int // deliveries, changes and ends that the team has to make itself
 	TransfersWaiting int // announced by customers and not confirmed
 	DisputesOpen     int // payments that a customer's bank asks evidence for
+	BookingsOpen     int // money that came by bank and nobody has said what for
 	RefundsWaiting   int // payments of which a part is to be sent back by hand
 	PaymentsFailing  int // invoices whose collection failed at least once
 	GatewaysOn       int
@@ -259,12 +260,13 @@ func Wants(ctx context.Context, tx *tenancy.Tx) (w Wanting, err error) {
 		(SELECT count(*) FROM services WHERE sku = '' AND operation <> ''),
 		(SELECT count(*) FROM payments WHERE gateway = 'transfer' AND state IN ('created', 'requires_action', 'processing')),
 		(SELECT count(*) FROM payments WHERE disputes @> '[{"state": "needs_response"}]'),
+		(SELECT count(*) FROM bank_bookings WHERE state = 'open' AND amount_minor > 0),
 		(SELECT count(DISTINCT p.id) FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE p.gateway = 'transfer' AND r.state NOT IN ('succeeded', 'failed')),
 		(SELECT count(*) FROM invoices WHERE state = 'open' AND tries > 0),
 		(SELECT count(*) FROM gateways WHERE state = 'on'),
 		(SELECT count(DISTINCT pl.id) FROM plans pl JOIN products p ON p.id = pl.product_id JOIN prices pr ON pr.plan_id = pl.id
 			WHERE pl.visibility = 'public' AND p.visibility = 'public'),
-		EXISTS (SELECT FROM orders)`).Scan(ctx, &w.ServicesFailed, &w.ServicesByHand, &w.TransfersWaiting, &w.DisputesOpen, &w.RefundsWaiting, &w.PaymentsFailing, &w.GatewaysOn, &w.Sellable, &w.Ordered)
+		EXISTS (SELECT FROM orders)`).Scan(ctx, &w.ServicesFailed, &w.ServicesByHand, &w.TransfersWaiting, &w.DisputesOpen, &w.BookingsOpen, &w.RefundsWaiting, &w.PaymentsFailing, &w.GatewaysOn, &w.Sellable, &w.Ordered)
 	if err != nil {
 		return Wanting{}, fmt.Errorf("report: %w", err)
 	}

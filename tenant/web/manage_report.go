@@ -138,6 +138,7 @@ func wants(v dashboardView, p identity.Principal) []todo {
 	add(identity.ServicesRead, w.ServicesByHand, "task for your team", "tasks for your team", "Customers wait for what you deliver, change or end by hand.", "/manage/services?state=team", "See them")
 	add(identity.SalesRead, w.TransfersWaiting, "transfer to confirm", "transfers to confirm", "Customers said they pay by bank transfer. Confirm what has arrived.", "/manage/payments?gateway=transfer&state=processing", "Confirm")
 	add(identity.SalesRead, w.DisputesOpen, "payment is disputed", "payments are disputed", "Customers took back money at their banks. Evidence that comes too late loses it.", "/manage/payments?state=disputed", "Look")
+	add(identity.SalesRead, w.BookingsOpen, "booking to assign", "bookings to assign", "Money came by bank. Say what it is for, or set it aside.", bankPath, "Assign")
 	add(identity.SalesRead, w.RefundsWaiting, "refund to send", "refunds to send", "You promised money back that no payment service sends for you.", "/manage/payments?state=refund_waiting", "Send")
 	add(identity.SalesRead, w.PaymentsFailing, "payment fails", "payments fail", "Customers were asked for another card. Services are suspended if nothing happens.", "/manage/invoices?state=overdue", "See who")
 	return out
