@@ -77,6 +77,7 @@ type Change struct {
 	Old, New  Terms
 	Upgrade   UpgradeMode
 	Downgrade DowngradeMode
+	HourEnd   time.Time // of what was paid by the hour: the end of the hour that is begun at At, which is paid; zero: there is none
 }
 
 // ChangeLine is one line of a change: what is paid, or with a negative net given for
@@ -216,7 +217,7 @@ func (c Change) prorate(r *Changed) error {
 		}
 		for n := range c.Paid {
 			of := c.paid(n)
-			if err := r.share(&c.New.Parts[i], &of, c.At, false); err != nil {
+			if err := r.share(&c.New.Parts[i], &of, c.begin(&c.New.Parts[i]), false); err != nil {
 				return err
 			}
 		}
@@ -246,12 +247,28 @@ func (c Change) whole(r *Changed) (err error) {
 	first := c.New.Cycle.Period(c.At, 0, c.Zone)
 	r.NextAt = first.To
 	for _, part := range c.New.Parts {
+		if from := c.begin(&part); from.After(first.From) && !part.Price.IsZero() {
+			if err := r.share(&part, &Share{first, first}, from, false); err != nil {
+				return err
+			}
+			continue
+		}
 		r.Lines = append(r.Lines, ChangeLine{Part: part, Period: first, Net: part.Price, Text: part.Label})
 		if r.Net, err = r.Net.Add(part.Price); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// begin is when a part of the new terms begins to be paid for. What comes in the place of
+// hours begins with the end of the hour that is begun: no time is paid for twice. Options
+// are paid by the month beside hours too.
+func (c Change) begin(part *Part) time.Time {
+	if part.Kind == "plan" && c.HourEnd.After(c.At) {
+		return c.HourEnd
+	}
+	return c.At
 }
 
 // paid is one of the periods that are paid.
@@ -262,8 +279,12 @@ func (c Change) paid(n int) Share {
 	return Share{c.Paid[n], c.Of[n]}
 }
 
-// share adds a part's share of the rest of a period: to be given, or to be paid.
+// share adds a part's share of the rest of a period: to be given, or to be paid. What costs
+// nothing has no line.
 func (r *Changed) share(part *Part, s *Share, at time.Time, give bool) error {
+	if part.Price.IsZero() || !at.Before(s.Period.To) {
+		return nil
+	}
 	net, err := s.From(part.Price, at)
 	if err != nil {
 		return err

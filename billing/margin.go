@@ -2,16 +2,16 @@ package billing
 
 // Sold is what a customer pays for something that is bought by the month.
 type Sold struct {
-	Amount Money // a cycle, as it is priced
+	Amount Money // a cycle, as it is priced; by the hour: a full month, zero where it is not known
 	Cycle  Cycle
 	Held   int64 // the tax the amount holds, parts per million on top of the net; 0: none
 }
 
 // AMonth is what it brings in a month, net, rounded once. It reports false for what is not
-// paid by months: by the hour, or once.
+// paid by months: once, or by the hour where nobody knows what a full month comes to.
 func (s Sold) AMonth() (Money, bool, error) {
 	months := int64(s.Cycle.Months())
-	if months == 0 {
+	if months == 0 || s.Cycle == Hourly && s.Amount.Minor == 0 {
 		return Money{Currency: s.Amount.Currency}, false, nil
 	}
 	net, err := s.Amount.Ratio(PpmWhole, months*(PpmWhole+s.Held))

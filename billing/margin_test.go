@@ -22,14 +22,15 @@ func TestWhatIsSoldBelowItsWholesalePrice(t *testing.T) {
 		loss     int64
 		compared bool
 	}{
-		"it earns":                 {Sold{Amount: eur(599), Cycle: Monthly}, rate("4.20", "EUR"), 599, 0, true},
-		"exactly":                  {Sold{Amount: eur(420), Cycle: Monthly}, rate("4.20", "EUR"), 420, 0, true},
-		"a year's price":           {Sold{Amount: eur(4800), Cycle: Annual}, rate("4.20", "EUR"), 400, 20, true},
-		"a price with tax":         {Sold{Amount: eur(476), Cycle: Monthly, Held: 190_000}, rate("4.20", "EUR"), 400, 20, true},
-		"a quarter, with tax":      {Sold{Amount: eur(1428), Cycle: Quarterly, Held: 190_000}, rate("4.205", "EUR"), 400, 21, true}, // half a cent, away from zero
-		"another currency":         {Sold{Amount: eur(100), Cycle: Monthly}, rate("4.20", "USD"), 100, 0, false},
-		"paid once":                {Sold{Amount: eur(100), Cycle: OneTime}, rate("4.20", "EUR"), 0, 0, false},
-		"by the hour, not a month": {Sold{Amount: eur(100), Cycle: Hourly}, rate("4.20", "EUR"), 0, 0, false},
+		"it earns":                       {Sold{Amount: eur(599), Cycle: Monthly}, rate("4.20", "EUR"), 599, 0, true},
+		"exactly":                        {Sold{Amount: eur(420), Cycle: Monthly}, rate("4.20", "EUR"), 420, 0, true},
+		"a year's price":                 {Sold{Amount: eur(4800), Cycle: Annual}, rate("4.20", "EUR"), 400, 20, true},
+		"a price with tax":               {Sold{Amount: eur(476), Cycle: Monthly, Held: 190_000}, rate("4.20", "EUR"), 400, 20, true},
+		"a quarter, with tax":            {Sold{Amount: eur(1428), Cycle: Quarterly, Held: 190_000}, rate("4.205", "EUR"), 400, 21, true}, // half a cent, away from zero
+		"another currency":               {Sold{Amount: eur(100), Cycle: Monthly}, rate("4.20", "USD"), 100, 0, false},
+		"paid once":                      {Sold{Amount: eur(100), Cycle: OneTime}, rate("4.20", "EUR"), 0, 0, false},
+		"by the hour, a full month":      {Sold{Amount: eur(400), Cycle: Hourly}, rate("4.20", "EUR"), 400, 20, true},
+		"by the hour, nobody knows what": {Sold{Amount: eur(0), Cycle: Hourly}, rate("4.20", "EUR"), 0, 0, false},
 	} {
 		month, _, err := c.sold.AMonth()
 		if err != nil || month != eur(c.month) {

@@ -20,6 +20,8 @@ const (
 // Words say how often a cycle comes: "a month".
 func (c Cycle) Words() string {
 	switch c {
+	case Hourly:
+		return "a month beside its hours"
 	case Monthly:
 		return "a month"
 	case Quarterly:
@@ -38,10 +40,11 @@ func (c Cycle) Words() string {
 	return string(c)
 }
 
-// Months is how many months a cycle has; 0 for hours and what is paid once.
+// Months is how many months a period of the cycle has; 0 for what is paid once. What is paid
+// by the hour has periods of a month: its hours are counted and invoiced by them.
 func (c Cycle) Months() int {
 	switch c {
-	case Monthly:
+	case Hourly, Monthly:
 		return 1
 	case Quarterly:
 		return 3

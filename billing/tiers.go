@@ -29,6 +29,7 @@ type Tariff struct {
 	Included *big.Rat // costs nothing; nil: none
 	Package  *big.Rat // units of one package
 	Tiers    []Tier   // ascending; the last without end
+	Most     Money    // all of it costs no more than this; of no minor units: there is no most
 }
 
 // ChargePart is what a quantity costs at one price.
@@ -42,7 +43,7 @@ type ChargePart struct {
 type Charge struct {
 	Used, Included, Over *big.Rat // Over is what is paid for
 	Parts                []ChargePart
-	Net                  Money // rounded once
+	Net                  Money // rounded once, and no more than the tariff's most
 }
 
 // ErrTariff is returned for a tariff that says no price for some quantity.
@@ -58,6 +59,9 @@ func (t Tariff) Check() error {
 	}
 	if t.Model == Packages && (t.Package == nil || t.Package.Sign() <= 0 || len(t.Tiers) != 1) {
 		return fmt.Errorf("%w: packages have one size and one price", ErrTariff)
+	}
+	if t.Most != (Money{}) && (t.Most.Minor < 0 || t.Most.Currency != t.Tiers[0].Unit.Currency) {
+		return fmt.Errorf("%w: a most in another currency", ErrTariff)
 	}
 	before := new(big.Rat)
 	for i, x := range t.Tiers {
@@ -112,7 +116,7 @@ func (t Tariff) Price(used *big.Rat) (Charge, error) {
 		c.Parts = t.graduated(c.Over)
 	}
 	var err error
-	c.Net, err = sumParts(c.Parts, t.Tiers[0].Unit.Currency)
+	c.Net, err = sumParts(c.Parts, t.Tiers[0].Unit.Currency, t.Most.Minor)
 	return c, err
 }
 
@@ -132,12 +136,16 @@ func (t Tariff) graduated(over *big.Rat) (parts []ChargePart) {
 	return parts
 }
 
-// sumParts adds up exactly and rounds once, half away from zero.
-func sumParts(parts []ChargePart, currency string) (Money, error) {
+// sumParts adds up exactly and rounds once, half away from zero; 0: there is no most. What
+// comes to more than the most is cut before it is rounded, so that it may come to anything.
+func sumParts(parts []ChargePart, currency string, most int64) (Money, error) {
 	sum := new(big.Rat)
 	for _, p := range parts {
 		sum.Add(sum, new(big.Rat).Mul(p.Quantity, new(big.Rat).SetFrac(big.NewInt(p.Unit.Units), big.NewInt(rateOne))))
 		sum.Add(sum, new(big.Rat).SetInt64(p.Flat.Minor))
+	}
+	if most > 0 && sum.Cmp(new(big.Rat).SetInt64(most)) > 0 {
+		return Money{most, currency}, nil
 	}
 	minor, err := divide(new(big.Int).Set(sum.Num()), new(big.Int).Set(sum.Denom()))
 	return Money{minor, currency}, err

@@ -125,7 +125,7 @@ func Put(plans []catalog.FullPlan, all []Price, now time.Time) error {
 		for j := range plans[i].Prices {
 			x := &plans[i].Prices[j]
 			k := slices.IndexFunc(all, func(p Price) bool {
-				return p.Counts(now) && p.PlanID == plans[i].ID && p.Currency == x.Currency && (p.Cycle == "" || p.Cycle == x.Cycle)
+				return x.Cycle != billing.Hourly && p.Counts(now) && p.PlanID == plans[i].ID && p.Currency == x.Currency && (p.Cycle == "" || p.Cycle == x.Cycle)
 			})
 			if k < 0 {
 				continue
@@ -168,6 +168,8 @@ func (f Form) Read(plans []catalog.FullPlan, currency string, now time.Time, zon
 		p.PlanID, p.Plan = plans[i].ID, plans[i].ProductName+" "+plans[i].Name
 		if _, sold := plans[i].Price(currency, p.Cycle); p.Cycle != "" && !sold {
 			wrong["cycle"] = "This plan is not sold so in " + currency + "."
+		} else if p.Cycle == billing.Hourly {
+			wrong["cycle"] = "Hours cost the same for everybody. Please choose another period."
 		}
 	}
 	f.price(&p, wrong)

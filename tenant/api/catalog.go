@@ -46,6 +46,7 @@ type price struct {
 	Cycle string `json:"cycle"`
 	Price amount `json:"price"` // net of tax, a cycle
 	Setup amount `json:"setup"` // once
+	Hour  *hour  `json:"hour"`  // of the cycle hourly
 }
 
 type option struct {
@@ -146,7 +147,11 @@ func productOf(p catalog.Product) product {
 			v.Facts = append(v.Facts, fact{f.Label, f.Value})
 		}
 		for _, pr := range pl.Prices {
-			v.Prices = append(v.Prices, price{string(pr.Cycle), amountOf(pr.Amount), amountOf(pr.Setup)})
+			one := price{Cycle: string(pr.Cycle), Price: amountOf(pr.Amount), Setup: amountOf(pr.Setup)}
+			if pr.Hours != nil {
+				one.Hour = hourOf(*pr.Hours)
+			}
+			v.Prices = append(v.Prices, one)
 		}
 		out.Plans = append(out.Plans, v)
 	}
@@ -168,7 +173,7 @@ func optionsOf(p catalog.FullPlan, currency string) []option {
 			}
 			for _, pr := range cycles {
 				if m, ok := ch.Price(currency, pr.Cycle); ok {
-					w.Prices = append(w.Prices, price{string(pr.Cycle), amountOf(m), amount{"0", currency}})
+					w.Prices = append(w.Prices, price{Cycle: string(pr.Cycle), Price: amountOf(m), Setup: amount{"0", currency}})
 				}
 			}
 			v.Choices = append(v.Choices, w)

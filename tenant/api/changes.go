@@ -40,6 +40,7 @@ type changeQuote struct {
 	Returns        string            `json:"returns"`   // how: credit, refund; empty: nothing is over
 	Forfeited      amount            `json:"forfeited"` // worth of unused time for which nothing is given
 	Price          amount            `json:"price"`     // net of tax, a cycle, afterwards
+	Hour           *hour             `json:"hour"`      // of the cycle hourly, besides the price, afterwards
 	InvoiceID      *uuid.UUID        `json:"invoice_id"`
 	PayAt          *string           `json:"pay_at"`
 	ExpiresAt      time.Time         `json:"expires_at"`
@@ -55,6 +56,11 @@ func (c call) changeOf(q renewal.ChangeQuote) changeQuote {
 	}
 	if out.Options == nil {
 		out.Options = map[string]string{}
+	}
+	for _, it := range q.Terms.Items {
+		if h := hourOf(it.Hour.HourPrice); h != nil {
+			out.Hour = h
+		}
 	}
 	for _, l := range q.Price.Lines {
 		out.Lines = append(out.Lines, changeLine{l.Text, moment(l.Period.From), moment(l.Period.To), amountOf(l.Net)})

@@ -35,6 +35,7 @@ type subscription struct {
 	State      string         `json:"state"`
 	Cycle      string         `json:"cycle"`
 	Price      amount         `json:"price"` // net of tax, a cycle
+	Hour       *hour          `json:"hour"`  // of the cycle hourly, besides the price
 	Items      []contractItem `json:"items"`
 	NextPrice  *priceFrom     `json:"next_price"` // that waits for its first period
 	PeriodFrom *time.Time     `json:"period_from"`
@@ -56,6 +57,9 @@ func subscriptionOf(s renewal.Subscription) subscription {
 	}
 	for _, i := range s.Items {
 		out.Items = append(out.Items, contractItem{i.Kind, i.Label, i.Quantity, amountOf(billing.Money{Minor: i.AmountMinor, Currency: s.Amount.Currency})})
+	}
+	if h, ok := s.Hour(); ok {
+		out.Hour = hourOf(h.HourPrice)
 	}
 	if price, from, waits := s.NextPrice(); waits {
 		out.NextPrice = &priceFrom{amountOf(price), from.UTC()}

@@ -28,6 +28,7 @@ type item struct {
 	Options        map[string]string `json:"options"`
 	Price          amount            `json:"price"`      // net of tax, a cycle
 	Setup          amount            `json:"setup"`      // once
+	Hour           *hour             `json:"hour"`       // of the cycle hourly, besides the price
 	TrialDays      int               `json:"trial_days"` // nothing of it is due before they are over
 	StubUntil      *time.Time        `json:"stub_until"` // the bill day until which today's payment is
 	SubscriptionID *uuid.UUID        `json:"subscription_id"`
@@ -39,6 +40,11 @@ func itemsOf(items []checkout.Item) []item {
 		v := item{
 			Plan: x.Picked.Product + "/" + x.Picked.Plan, Label: x.Label, Cycle: string(x.Picked.Cycle), Region: x.Picked.Region, Image: x.Picked.Image,
 			Hostname: x.Picked.Hostname, Options: x.Picked.Options, Price: amountOf(x.Amount), Setup: amountOf(x.Setup),
+		}
+		for _, part := range x.Parts {
+			if h := hourOf(part.Hour); h != nil {
+				v.Hour = h
+			}
 		}
 		if x.Trial != nil {
 			v.TrialDays = x.Trial.Days

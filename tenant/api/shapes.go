@@ -20,6 +20,29 @@ type amount struct {
 
 func amountOf(m billing.Money) amount { return amount{m.Decimal(), m.Currency} }
 
+// hour is what an hour costs, of what is paid by the hour.
+type hour struct {
+	Price amount  `json:"price"`
+	Most  *amount `json:"most"`  // a month; null: there is no most
+	Month amount  `json:"month"` // that a full month comes to
+}
+
+// hourOf is null for what has no price of an hour.
+func hourOf(h billing.HourPrice) *hour {
+	if h.Rate.IsZero() {
+		return nil
+	}
+	out := &hour{Price: amount{h.Rate.Decimal(), h.Rate.Currency}}
+	if h.Most.Minor > 0 {
+		most := amountOf(h.Most)
+		out.Most = &most
+	}
+	if month, err := h.Month(); err == nil {
+		out.Month = amountOf(month)
+	}
+	return out
+}
+
 // moment is a time in RFC 3339, UTC; null for none.
 func moment(t time.Time) *time.Time {
 	if t.IsZero() {

@@ -78,14 +78,14 @@ type Price struct {
 	Usual    billing.Money // what others pay, where AgreedID names what was agreed on with whoever asks
 	AgreedID uuid.UUID
 
-	Hours *HourPrice // what is paid by the hour besides; nil: nothing
+	Hours *HourPrice // what an hour costs, of the cycle hourly; nil: it is another cycle
 }
 
-// ByTheHour reports whether nothing is paid but hours.
-func (p Price) ByTheHour() bool { return p.Hours != nil && p.Amount.IsZero() }
+// ByTheHour reports whether it is a price of an hour.
+func (p Price) ByTheHour() bool { return p.Hours != nil }
 
 // From is the plan's monthly price where it has one, otherwise the price of its
-// shortest cycle; false when it has none.
+// shortest cycle, that of an hour where there is no other; false when it has none.
 func (p Plan) From() (Price, bool) {
 	for _, price := range p.Prices {
 		if price.Cycle == Monthly {
@@ -94,6 +94,9 @@ func (p Plan) From() (Price, bool) {
 	}
 	if len(p.Prices) == 0 {
 		return Price{}, false
+	}
+	if p.Prices[0].ByTheHour() && len(p.Prices) > 1 {
+		return p.Prices[1], true
 	}
 	return p.Prices[0], true
 }

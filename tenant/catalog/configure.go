@@ -58,6 +58,7 @@ type Item struct {
 	Unit     billing.Money `json:"unit"`
 	Amount   billing.Money `json:"amount"`
 	PriceID  uuid.UUID     `json:"price_id,omitzero"` // of the agreed price that it is; zero: it is the shop's
+	Hour     HourPrice     `json:"hour,omitzero"`     // of what is paid by the hour, besides the amount; zero: it is not
 }
 
 // Delivers reports whether a platform delivers it.
@@ -161,7 +162,7 @@ func Configure(p FullPlan, offers []Offer, currency string, in Picked) (Configur
 	if c.Amount, err = c.sum(currency); err != nil {
 		return Configured{}, fault.Wrap(err, fault.Invalid, "configuration.too_much", "This comes to more than we can calculate.")
 	}
-	if c.Picked.Cycle.Months() > 0 && !c.Amount.IsZero() {
+	if c.Picked.Cycle.Months() > 0 && c.Picked.Cycle != Hourly && !c.Amount.IsZero() { // an hour is its own trial
 		c.TrialDays, c.TrialCard = p.TrialDays, p.TrialCard
 	}
 	return c, nil
@@ -180,7 +181,11 @@ func (c *Configured) cycle(in, suggested Picked, currency string, wrong map[stri
 	if price.AgreedID != uuid.Nil {
 		c.Usual = price.Usual
 	}
-	c.Items = append(c.Items, Item{Kind: "plan", Code: c.Plan.Product + "/" + c.Plan.Slug, Label: c.Label, Quantity: 1, Unit: price.Amount, Amount: price.Amount, PriceID: price.AgreedID})
+	plan := Item{Kind: "plan", Code: c.Plan.Product + "/" + c.Plan.Slug, Label: c.Label, Quantity: 1, Unit: price.Amount, Amount: price.Amount, PriceID: price.AgreedID}
+	if price.Hours != nil {
+		plan.Hour = *price.Hours
+	}
+	c.Items = append(c.Items, plan)
 }
 
 func (c *Configured) options(in Picked, currency string, wrong map[string]string) {

@@ -36,6 +36,7 @@ type MeterForm struct {
 	Capped      bool
 	Position    string
 	Tiers       map[string]string
+	Most        map[string]string // that a month costs at most, by currency; empty: there is no most
 }
 
 // MeterAggregations are the ways to count with what people read.
@@ -51,7 +52,7 @@ func MeterModels() [][2]string {
 
 // MeterFeeds are who can tell, with what people read.
 func MeterFeeds() [][2]string {
-	return [][2]string{{FeedAPI, "Your programs, by the API"}, {FeedPower, "The service, by being switched on and off"}, {FeedTraffic, "The service, by what goes over its network"}, {FeedLife, "The subscription, from its begin to its end"}}
+	return [][2]string{{FeedAPI, "Your programs, by the API"}, {FeedPower, "The service, by being switched on and off"}, {FeedTraffic, "The service, by what goes over its network"}, {FeedLife, "The subscription, from its begin to its end"}, {FeedHours, "The subscription, where it is paid by the hour"}}
 }
 
 // maxTiers bounds a meter, and most of its lists.
@@ -88,7 +89,7 @@ func (in MeterForm) check() (m Meter, err error) {
 	switch m.Aggregation {
 	case billing.MeterSessions:
 		if m.StepMinutes = wrong.number("step_minutes", in.StepMinutes, 1, 1440); strings.TrimSpace(in.StepMinutes) == "" {
-			if m.StepMinutes = 15; m.Feed == FeedLife {
+			if m.StepMinutes = 15; m.OfLife() {
 				m.StepMinutes = 60
 			}
 		}
@@ -98,7 +99,7 @@ func (in MeterForm) check() (m Meter, err error) {
 			wrong["attribute"] = "Please name the attribute whose values are counted, such as user_id."
 		}
 	}
-	if (m.Feed == FeedPower || m.Feed == FeedLife) && m.Aggregation != billing.MeterSessions {
+	if (m.Feed == FeedPower || m.OfLife()) && m.Aggregation != billing.MeterSessions {
 		wrong["feed"] = "What a service tells is time: count start and stop."
 	}
 	if m.Feed == FeedTraffic {
@@ -161,6 +162,7 @@ func (in MeterForm) tiers(wrong form) (all []MeterTier) {
 			}
 			all[i].Prices[currency] = prices[i]
 		}
+		in.most(wrong, all, currency)
 		m := Meter{Model: billing.TierModel(in.Model), Included: "0", Tiers: all}
 		if m.Model == billing.Packages {
 			m.Package = "1"
@@ -173,6 +175,23 @@ func (in MeterForm) tiers(wrong form) (all []MeterTier) {
 		wrong["tiers"] = "Please enter what it costs in at least one currency."
 	}
 	return all
+}
+
+// most reads what a month costs at most, which stands with the first tier.
+func (in MeterForm) most(wrong form, all []MeterTier, currency string) {
+	if minor := wrong.amount("most."+currency, in.Most[currency], currency); minor > 0 {
+		first := all[0].Prices[currency]
+		first.Most = minor
+		all[0].Prices[currency] = first
+	}
+}
+
+// MeterMost is what a month of a meter costs at most in a currency as the form takes it.
+func MeterMost(m Meter, currency string) string {
+	if len(m.Tiers) == 0 || m.Tiers[0].Prices[currency].Most == 0 {
+		return ""
+	}
+	return billing.Money{Minor: m.Tiers[0].Prices[currency].Most, Currency: currency}.Decimal()
 }
 
 func readTiers(text, currency string) (upTo []string, prices []MeterPrice, bad string) {

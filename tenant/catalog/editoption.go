@@ -127,7 +127,7 @@ func (in OptionForm) prices(wrong form, typed string, into map[string]map[Cycle]
 		}
 		for _, w := range words[1:] {
 			switch c := Cycle(strings.ToLower(w)); {
-			case c.Months() > 0 && in.Kind != Once:
+			case c.Months() > 0 && c != Hourly && in.Kind != Once:
 				cycle = c
 			case len(w) == 3 && strings.ToUpper(w) == w:
 				currency = w

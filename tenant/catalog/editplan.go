@@ -40,10 +40,12 @@ type PlanForm struct {
 	Prices      map[string]map[Cycle]string // typed amounts by currency and cycle; empty: not sold so
 	Setup       map[string]string           // once, by currency
 	Hour        map[string]string           // an hour, by currency; empty: not sold so
+	HourCap     map[string]string           // that a month of hours costs at most, by currency; empty: no such most
 	HoursMost   string                      // so many hours a month are billed at most; empty: all
 }
 
-// EditCycles are the cycles prices are entered for.
+// EditCycles are the cycles prices are entered for, besides the hour, whose price may be finer
+// than an amount.
 func EditCycles() []Cycle {
 	return []Cycle{Monthly, Quarterly, SemiAnnual, Annual, Biennial, Triennial, OneTime}
 }
@@ -146,14 +148,12 @@ func (in *PlanForm) check(offers []Offer) (plan FullPlan, err error) {
 	for k, v := range bad {
 		wrong[k] = v
 	}
-	if plan.hours = in.hourMeter(wrong); plan.hours != nil { // beside it the months cost nothing
-		for currency, typed := range in.Hour {
-			if strings.TrimSpace(typed) != "" && !slices.ContainsFunc(prices, func(p FullPrice) bool { return p.Currency == currency && p.Cycle == Monthly }) {
-				prices = append(prices, FullPrice{Currency: currency, Cycle: Monthly, Setup: wrong.amount("setup."+currency, in.Setup[currency], currency)})
-			}
+	if plan.hours = in.hourMeter(wrong); plan.hours != nil {
+		for currency := range plan.hours.Tiers[0].Prices { // the price itself is the meter's
+			prices = append(prices, FullPrice{Currency: currency, Cycle: Hourly, Setup: wrong.amount("setup."+currency, in.Setup[currency], currency)})
 		}
 	}
-	if plan.Prices = prices; len(prices) == 0 && plan.Visibility == Shown {
+	if plan.Prices = prices; len(prices) == 0 && !in.byTheHour() && plan.Visibility == Shown {
 		wrong["prices"] = "Please enter at least one price."
 	}
 	return plan, fault.Fields("plan.invalid", wrong)
@@ -258,7 +258,7 @@ func (p FullPlan) write(ctx context.Context, tx *tenancy.Tx, fresh bool) error {
 		gone AS (DELETE FROM prices x WHERE x.plan_id = ?0 AND x.cycle IN (?2) AND NOT EXISTS (SELECT FROM want w WHERE w.currency = x.currency AND w.cycle = x.cycle))
 		INSERT INTO prices (plan_id, currency, cycle, amount_minor, setup_minor) SELECT ?0, currency, cycle, amount, setup FROM want
 		ON CONFLICT (plan_id, currency, cycle) DO UPDATE SET amount_minor = excluded.amount_minor, setup_minor = excluded.setup_minor`,
-		p.ID, string(prices), bun.List(EditCycles())).Exec(ctx)
+		p.ID, string(prices), bun.List(append([]Cycle{Hourly}, EditCycles()...))).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("save prices: %w", err)
 	}

@@ -127,7 +127,7 @@ func (o Option) For(plan uuid.UUID) bool { return len(o.Plans) == 0 || slices.Co
 // Choice is one of an option's. Amount is what it adds to the resource; prices are minor
 // units by currency and cycle. A choice without any price costs nothing; one with prices
 // but none for a currency is not sold in it. A cycle without a price of its own costs
-// its months' worth.
+// its months' worth; beside hours it is the month's.
 type Choice struct {
 	Code   string                     `json:"code"`
 	Label  string                     `json:"label"`
@@ -162,10 +162,9 @@ func (p FullPlan) InCurrency(currency string) []Price {
 	for _, x := range p.Prices {
 		if x.Currency == currency {
 			price := Price{Cycle: x.Cycle, Amount: billing.Money{Minor: x.Amount, Currency: currency}, Setup: billing.Money{Minor: x.Setup, Currency: currency}, Usual: billing.Money{Minor: x.Usual, Currency: currency}, AgreedID: x.AgreedID}
-			if x.Cycle == Monthly {
-				price.Hours = hoursOf(p.Meters, currency)
+			if price.byTheHour(p.Meters); price.Cycle != Hourly || price.Hours != nil {
+				out = append(out, price)
 			}
-			out = append(out, price)
 		}
 	}
 	return out

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"math/big"
 	"slices"
 	"strings"
 
@@ -14,59 +16,69 @@ import (
 	"github.com/ezscale/ezscale/tenancy/fault"
 )
 
-// A plan is sold by the hour through a meter on its subscriptions' lives, which its editor
-// makes of a price an hour and a number of hours a month.
+// What an hour of a plan costs is a meter on the lives of its subscriptions that are paid by
+// the hour. The plan's editor makes it, and a row of the cycle hourly among its prices, which
+// has the fee for setting up. Plans that were sold by the hour before hours were a cycle have a
+// price of nothing a month and a meter on every life: it is read as the cycle, and becomes it
+// when the plan is saved.
 
 // hoursCode is the code of the meter that the editor of a plan makes.
 const hoursCode = "hours"
 
 // HourPrice is what an hour costs, and what a month does at most.
-type HourPrice struct {
-	Rate billing.Rate
-	Most billing.Money // zero: there is no most
-}
-
-// Words say it: "€0.02 an hour, at most €12.00 a month".
-func (h HourPrice) Words(locale string) string {
-	words := h.Rate.Format(locale) + " an hour"
-	if h.Most.Minor > 0 {
-		words += ", at most " + h.Most.Format(locale) + " a month"
-	}
-	return words
-}
+type HourPrice = billing.HourPrice
 
 // Hours is what the meter costs by the hour in a currency; false: it is another kind of
 // price.
 func (m Meter) Hours(currency string) (h HourPrice, ok bool) {
 	t, ok, err := m.Tariff(currency)
-	if err != nil || !ok || m.Feed != FeedLife || t.Model != billing.Graduated || t.Included.Sign() > 0 || m.StepMinutes != 60 || len(t.Tiers) > 2 || t.Tiers[0].Flat.Minor > 0 {
+	if err != nil || !ok || !m.OfLife() || m.StepMinutes != 60 {
 		return h, false
 	}
-	h.Rate = t.Tiers[0].Unit
-	if len(t.Tiers) == 1 {
-		return h, true
-	}
-	if last := t.Tiers[1]; !last.Unit.IsZero() || last.Flat.Minor > 0 {
-		return h, false
-	}
-	h.Most, err = h.Rate.Over(t.Tiers[0].UpTo.Num(), t.Tiers[0].UpTo.Denom())
-	return h, err == nil
+	return t.HourPrice()
 }
 
-// hoursOf is a plan's price by the hour among its meters; nil: it has none in the currency.
-func hoursOf(all []Meter, currency string) *HourPrice {
+// byTheHour makes a price of an hour of a row that stands for one.
+func (p *Price) byTheHour(all []Meter) {
+	if p.Cycle != Hourly && (p.Cycle != Monthly || !p.Amount.IsZero()) {
+		return
+	}
 	for _, m := range all {
-		if h, ok := m.Hours(currency); ok {
-			return &h
+		if p.Cycle == Monthly && m.Feed != FeedLife {
+			continue
+		}
+		if h, ok := m.Hours(p.Amount.Currency); ok {
+			p.Cycle, p.Hours = Hourly, &h
+			return
 		}
 	}
-	return nil
+}
+
+// Shown are the plan's prices as they are sold: what stands for hours is of their cycle.
+func (p FullPlan) Shown() []FullPrice {
+	out := slices.Clone(p.Prices)
+	for i, x := range out {
+		price := Price{Cycle: x.Cycle, Amount: billing.Money{Minor: x.Amount, Currency: x.Currency}}
+		price.byTheHour(p.Meters)
+		out[i].Cycle = price.Cycle
+	}
+	return out
+}
+
+// byTheHour reports whether a price of an hour was typed.
+func (in PlanForm) byTheHour() bool {
+	for _, typed := range in.Hour {
+		if strings.TrimSpace(typed) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // hourMeter reads the prices by the hour as a meter; nil: none was typed. What is wrong stands
-// at hour.<currency> and hours_most.
+// at hour.<currency>, hour_most.<currency> and hours_most.
 func (in PlanForm) hourMeter(wrong form) *Meter {
-	f := MeterForm{Code: hoursCode, Name: "Hours", Aggregation: string(billing.MeterSessions), Feed: FeedLife, Model: string(billing.Graduated), StepMinutes: "60", Tiers: map[string]string{}}
+	f := MeterForm{Code: hoursCode, Name: "Hours", Aggregation: string(billing.MeterSessions), Feed: FeedHours, Model: string(billing.Graduated), StepMinutes: "60", Tiers: map[string]string{}, Most: map[string]string{}}
 	most := strings.TrimSpace(in.HoursMost)
 	if most != "" {
 		if n := wrong.number("hours_most", most, 1, 744); n > 0 {
@@ -77,27 +89,59 @@ func (in PlanForm) hourMeter(wrong form) *Meter {
 		if typed = strings.TrimSpace(typed); typed == "" {
 			continue
 		}
-		if rate, err := billing.ParseRate(typed, currency); err != nil || rate.Units <= 0 {
+		rate, err := billing.ParseRate(typed, currency)
+		if err != nil || rate.Units <= 0 {
 			wrong["hour."+currency] = "Please enter a price such as 0.02 or 0.0042."
 			continue
 		}
+		if whole, err := rate.Over(big.NewInt(744), big.NewInt(1)); err != nil || whole.Minor > MaxPrice {
+			wrong["hour."+currency] = "This is more than can be charged."
+			continue
+		}
 		for cycle, price := range in.Prices[currency] {
-			if cycle.Months() > 0 && strings.Trim(strings.TrimSpace(price), "0.") != "" {
-				wrong["hour."+currency] = "A plan is sold by the hour or by months. Make another plan of the product for the other."
+			if price = strings.TrimSpace(price); cycle.Months() > 0 && price != "" && strings.Trim(price, "0.") == "" {
+				wrong["price."+currency+"."+string(cycle)] = "Paid so, it would cost nothing. Leave it empty: hours have a price of their own."
 			}
 		}
 		if f.Tiers[currency] = typed; most != "" {
 			f.Tiers[currency] = most + " | " + typed + "\n0"
 		}
+		if limit := strings.TrimSpace(in.HourCap[currency]); limit != "" {
+			if m, err := billing.Parse(limit, currency); err != nil || m.Minor <= 0 || m.Minor > MaxPrice {
+				wrong["hour_most."+currency] = "Please enter an amount such as 12.50."
+			}
+			f.Most[currency] = limit
+		}
 	}
 	if len(f.Tiers) == 0 {
 		return nil
 	}
+	if len(wrong) > 0 {
+		return nil
+	}
 	m, err := f.check()
-	if err != nil && len(wrong) == 0 {
+	if err != nil {
 		wrong["hours_most"] = cmp.Or(fault.From(err).Message, "Please look at the prices by the hour.")
+		return nil
 	}
 	return &m
+}
+
+// HourMonths are what a full month of hours costs in each currency for which a price of an hour
+// was typed that can be read.
+func (in PlanForm) HourMonths() (all []billing.Money) {
+	m := in.hourMeter(form{})
+	if m == nil {
+		return nil
+	}
+	for _, currency := range slices.Sorted(maps.Keys(in.Hour)) {
+		if h, ok := m.Hours(currency); ok {
+			if month, err := h.Month(); err == nil {
+				all = append(all, month)
+			}
+		}
+	}
+	return all
 }
 
 // saveHours puts the meter of a plan's prices by the hour in place of the one it has, where it
@@ -107,8 +151,8 @@ func saveHours(ctx context.Context, tx *tenancy.Tx, plan uuid.UUID, want *Meter)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(all, func(m Meter) bool { return m.Feed == FeedLife })
-	if i >= 0 && want != nil && sameTiers(all[i].Tiers, want.Tiers) {
+	i := slices.IndexFunc(all, Meter.OfLife)
+	if i >= 0 && want != nil && all[i].Feed == want.Feed && sameTiers(all[i].Tiers, want.Tiers) {
 		return nil
 	}
 	if i >= 0 {
@@ -140,19 +184,24 @@ func sameTiers(a, b []MeterTier) bool {
 	})
 }
 
-// HourForm is a plan's prices by the hour as its form takes them.
-func HourForm(all []Meter) (hour map[string]string, most string) {
-	hour = map[string]string{}
+// HourForm is a plan's prices by the hour as its form takes them: an hour and the most a month
+// by currency, and the most as hours.
+func HourForm(all []Meter) (hour, limit map[string]string, most string) {
+	hour, limit = map[string]string{}, map[string]string{}
 	for _, m := range all {
-		if m.Code != hoursCode || m.Feed != FeedLife || len(m.Tiers) == 0 {
+		if m.Code != hoursCode || !m.OfLife() || len(m.Tiers) == 0 {
 			continue
 		}
 		for currency, p := range m.Tiers[0].Prices {
-			if rate, err := billing.ParseMinorRate(p.Unit, currency); err == nil {
-				hour[currency] = rate.Decimal()
+			rate, err := billing.ParseMinorRate(p.Unit, currency)
+			if err != nil {
+				continue
+			}
+			if hour[currency] = rate.Decimal(); p.Most > 0 {
+				limit[currency] = billing.Money{Minor: p.Most, Currency: currency}.Decimal()
 			}
 		}
-		return hour, m.Tiers[0].UpTo
+		return hour, limit, m.Tiers[0].UpTo
 	}
-	return hour, ""
+	return hour, limit, ""
 }

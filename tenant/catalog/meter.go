@@ -21,7 +21,8 @@ const (
 	FeedAPI     = "api"     // programs of the shop
 	FeedPower   = "power"   // the service, by being switched on and off
 	FeedTraffic = "traffic" // the service, by what goes over its network
-	FeedLife    = "life"    // the subscription, from its begin to its end: hours
+	FeedLife    = "life"    // the subscription, from its begin to its end, however it is paid
+	FeedHours   = "hours"   // the subscription, from its begin to its end, where it is paid by the hour
 )
 
 // Meter is what a plan is billed by besides its price: how events become a quantity a
@@ -58,6 +59,7 @@ type MeterTier struct {
 type MeterPrice struct {
 	Unit string `json:"unit"`
 	Flat int64  `json:"flat,omitempty"`
+	Most int64  `json:"most,omitempty"` // of the first tier: all tiers cost no more a month
 }
 
 // Step is how long a begun part of a session is billed at least.
@@ -82,6 +84,9 @@ func (m Meter) Tariff(currency string) (t billing.Tariff, ok bool, err error) {
 		tier := billing.Tier{Flat: billing.Money{Minor: p.Flat, Currency: currency}}
 		if p.Flat == 0 {
 			tier.Flat = billing.Money{}
+		}
+		if p.Most > 0 {
+			t.Most = billing.Money{Minor: p.Most, Currency: currency}
 		}
 		if tier.Unit, err = billing.ParseMinorRate(p.Unit, currency); err != nil {
 			return t, false, err
@@ -139,6 +144,9 @@ func (m Meter) Words(currency, locale string) string {
 		return h.Words(locale) + ", each hour that is begun"
 	}
 	parts = append(parts, m.priceWords(t, locale)...)
+	if t.Most.Minor > 0 {
+		parts = append(parts, "at most "+t.Most.Format(locale)+" a month")
+	}
 	if m.Aggregation == billing.MeterSessions {
 		parts = append(parts, fmt.Sprintf("billed in steps of %d minutes", m.StepMinutes))
 	}
@@ -200,10 +208,17 @@ func MetersOf(ctx context.Context, tx *tenancy.Tx, plans []uuid.UUID) ([]Meter, 
 	return meters(ctx, tx, "m.plan_id IN (?)", bun.List(plans))
 }
 
-// SoldAt are those of a plan's meters that somebody who got it at a time has.
-func SoldAt(all []Meter, plan uuid.UUID, at time.Time) (found []Meter) {
+// Counts reports whether the meter counts for what is paid by a cycle: what an hour costs only
+// for what is paid by the hour.
+func (m Meter) Counts(c Cycle) bool { return m.Feed != FeedHours || c == Hourly }
+
+// OfLife reports whether the subscription tells it, from its begin to its end.
+func (m Meter) OfLife() bool { return m.Feed == FeedLife || m.Feed == FeedHours }
+
+// SoldAt are those of a plan's meters that somebody who got it at a time, by a cycle, has.
+func SoldAt(all []Meter, plan uuid.UUID, c Cycle, at time.Time) (found []Meter) {
 	for _, m := range all {
-		if m.PlanID == plan && !m.CreatedAt.After(at) && (m.RetiredAt == nil || m.RetiredAt.After(at)) {
+		if m.PlanID == plan && m.Counts(c) && !m.CreatedAt.After(at) && (m.RetiredAt == nil || m.RetiredAt.After(at)) {
 			found = append(found, m)
 		}
 	}

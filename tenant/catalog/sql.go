@@ -33,7 +33,7 @@ type productRow struct {
 	Currency    *string   `bun:"currency"`
 	Amount      *int64    `bun:"amount_minor"`
 	Setup       *int64    `bun:"setup_minor"`
-	Hours       []byte    `bun:"hours"`
+	Hours       []byte    `bun:"hours"` // meters of the plan that may be a price of an hour
 }
 
 // publicRows reads the shelf in one statement, in the order it is shown.
@@ -42,7 +42,8 @@ SELECT p.slug AS product_slug, p.type, p.name AS product_name, p.summary AS prod
        greatest(p.changed_at, pl.changed_at) AS changed_at,
        pl.slug AS plan_slug, pl.name AS plan_name, pl.summary AS plan_summary, pl.facts, pl.recommended, pl.trial_days,
        pr.cycle, pr.currency, pr.amount_minor, pr.setup_minor,
-       CASE WHEN pr.cycle = 'monthly' THEN (SELECT jsonb_agg(` + meterJSON + `) FROM meters m WHERE m.plan_id = pl.id AND m.feed = 'life' AND m.retired_at IS NULL) END AS hours
+       CASE WHEN pr.cycle = 'hourly' OR pr.cycle = 'monthly' AND pr.amount_minor = 0
+            THEN (SELECT jsonb_agg(` + meterJSON + `) FROM meters m WHERE m.plan_id = pl.id AND m.feed IN ('hours', 'life') AND m.retired_at IS NULL) END AS hours
 FROM products p
 LEFT JOIN plans pl ON pl.product_id = p.id AND pl.visibility = 'public'
 LEFT JOIN prices pr ON pr.plan_id = pl.id AND pr.currency = ?
@@ -120,8 +121,10 @@ func (p *Product) take(r productRow) error {
 		if err := json.Unmarshal(r.Hours, &all); err != nil {
 			return fmt.Errorf("hours of plan %s: %w", plan.Slug, err)
 		}
-		price.Hours = hoursOf(all, amount.Currency)
+		price.byTheHour(all)
 	}
-	plan.Prices = append(plan.Prices, price)
+	if price.Cycle != Hourly || price.Hours != nil {
+		plan.Prices = append(plan.Prices, price)
+	}
 	return nil
 }

@@ -201,7 +201,7 @@ func (d *Desk) open(ctx context.Context, tx *tenancy.Tx, o *Order, q quoteRow, r
 		}
 		n := renewal.New{AccountID: o.AccountID, OrderID: o.ID, PlanID: x.PlanID, Label: x.Label, Cycle: x.Picked.Cycle, Currency: o.Currency, Amount: x.Amount, Discount: x.Discount, Trial: x.tried(), Stub: x.Stub.sold()}
 		for _, part := range x.Parts {
-			n.Items = append(n.Items, renewal.Item{Kind: part.Kind, Code: part.Code, Label: part.Label, Quantity: part.Quantity, AmountMinor: part.Amount.Minor, PriceID: part.PriceID})
+			n.Items = append(n.Items, renewal.Item{Kind: part.Kind, Code: part.Code, Label: part.Label, Quantity: part.Quantity, AmountMinor: part.Amount.Minor, PriceID: part.PriceID, Hour: renewal.HourOf(part.Hour)})
 		}
 		s, err := renewal.Open(ctx, tx, n)
 		if err != nil {

@@ -243,16 +243,20 @@ func (s *Service) save(ctx context.Context, tx *tenancy.Tx) error {
 	return setAgenda(ctx, tx)
 }
 
+// RetailMinor is what is paid for a subscription b a cycle, as the platform hears it: by the
+// hour, what a full month of them comes to.
+const RetailMinor = `b.amount_minor + (SELECT coalesce(sum((i->'hour'->>'month_minor')::bigint), 0) FROM jsonb_array_elements(b.items) i)`
+
 // RetailCycle is how often what is paid for a subscription b comes, as the platform hears it:
-// what costs nothing a month and was sold by the hour is paid by the hour, and compared with
-// no wholesale price of a month.
+// what costs nothing a month and was sold by the hour before that was a cycle is paid by the
+// hour, too, and compared with no wholesale price of a month.
 const RetailCycle = `CASE WHEN b.amount_minor = 0 AND EXISTS (SELECT FROM meters h WHERE h.plan_id = b.plan_id AND h.feed = 'life' AND h.created_at <= coalesce(b.metered_at, b.created_at)
 	AND (h.retired_at IS NULL OR h.retired_at > coalesce(b.metered_at, b.created_at))) THEN 'hourly' ELSE b.cycle END`
 
 // soldFor reads what the customer pays for a service, with whatever is read or written of
 // it; services go by the name given.
 func soldFor(services string) string {
-	return `(SELECT jsonb_build_object('retail_minor', b.amount_minor, 'retail_currency', b.currency, 'retail_cycle', ` + RetailCycle + `)::text
+	return `(SELECT jsonb_build_object('retail_minor', ` + RetailMinor + `, 'retail_currency', b.currency, 'retail_cycle', ` + RetailCycle + `)::text
 		FROM subscriptions b WHERE b.id = ` + services + `.subscription_id) AS sold`
 }
 

@@ -158,7 +158,7 @@ func place(e Event, s sub, meters []catalog.Meter, now time.Time) (m catalog.Met
 	if feed == "" {
 		feed = catalog.FeedAPI
 	}
-	for _, x := range catalog.SoldAt(meters, s.PlanID, s.SoldAt) {
+	for _, x := range s.sold(meters) {
 		if x.Code != e.Meter {
 			continue
 		}

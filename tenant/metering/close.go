@@ -178,7 +178,7 @@ func (b *book) standing(ctx context.Context, all map[uuid.UUID]sub, meters []cat
 	var weighed []reweigh
 	for _, s := range all {
 		p := s.open(b.tx.Now())
-		for _, m := range catalog.SoldAt(meters, s.PlanID, s.SoldAt) {
+		for _, m := range s.sold(meters) {
 			if m.Aggregation != billing.MeterWeighted && m.Aggregation != billing.MeterSessions {
 				continue
 			}
@@ -253,7 +253,7 @@ func Settle(ctx context.Context, tx *tenancy.Tx, bills []Bill) error {
 // it; zero: its plan has no meters.
 func Begin(ctx context.Context, tx *tenancy.Tx, id, plan uuid.UUID, anchor time.Time, zone *time.Location) (time.Time, error) {
 	to := billing.UsagePeriod(anchor, tx.Now(), zone).To
-	res, err := tx.NewRaw(`UPDATE subscriptions SET metered_to = ? WHERE id = ? AND EXISTS (SELECT FROM meters WHERE plan_id = ? AND retired_at IS NULL)`, to, id, plan).Exec(ctx)
+	res, err := tx.NewRaw(`UPDATE subscriptions SET metered_to = ? WHERE id = ? AND EXISTS (SELECT FROM meters m WHERE m.plan_id = ? AND m.retired_at IS NULL AND (m.feed <> 'hours' OR subscriptions.cycle = 'hourly'))`, to, id, plan).Exec(ctx)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("begin to meter subscription %s: %w", id, err)
 	}

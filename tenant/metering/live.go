@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/catalog"
 )
@@ -16,6 +17,12 @@ import (
 // ends those of meters it has no more, as after a change. Hours that have begun go on: it may
 // be repeated. In a trial, a pause, or while its spend limit holds it, none begin.
 func Live(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
+	return LiveSince(ctx, tx, id, tx.Now())
+}
+
+// LiveSince is Live as of a moment that is over: what is paid otherwise since then is counted
+// until or from it.
+func LiveSince(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, at time.Time) error {
 	all, err := subsOf(ctx, tx, []uuid.UUID{id})
 	if err != nil {
 		return err
@@ -32,12 +39,12 @@ func Live(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	now, held, asked := tx.Now().UTC().Truncate(time.Microsecond), false, false
+	now, held, asked := at.UTC().Truncate(time.Microsecond), false, false
 	mark := id.String() + "/" + strconv.FormatInt(now.UnixMicro(), 10)
 	var news []told
-	for _, m := range catalog.SoldAt(sold, s.PlanID, s.SoldAt) {
+	for _, m := range s.sold(sold) {
 		k := pair{id, m.ID}
-		if m.Feed != catalog.FeedLife {
+		if !m.OfLife() {
 			continue
 		}
 		if len(run[k]) > 0 {
@@ -54,7 +61,7 @@ func Live(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
 			news = append(news, telling(s, m, "live/"+mark+"/"+m.Code, mark, "start", now))
 		}
 	}
-	old, err := stops(ctx, tx, s, run, "left/"+strconv.FormatInt(now.UnixMicro(), 10), catalog.FeedLife, now)
+	old, err := stops(ctx, tx, s, run, "left/"+strconv.FormatInt(now.UnixMicro(), 10), catalog.Meter.OfLife, now)
 	if err != nil {
 		return err
 	}
@@ -72,9 +79,35 @@ func Rest(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
 		return err
 	}
 	now := tx.Now().UTC().Truncate(time.Microsecond)
-	news, err := stops(ctx, tx, all[id], run, "rest/"+strconv.FormatInt(now.UnixMicro(), 10), catalog.FeedLife, now)
+	news, err := stops(ctx, tx, all[id], run, "rest/"+strconv.FormatInt(now.UnixMicro(), 10), catalog.Meter.OfLife, now)
 	if err != nil {
 		return err
 	}
 	return enter(ctx, tx, news)
+}
+
+// HourEnd is the end of the hour that a subscription paid by the hour has begun at a time;
+// zero: none runs.
+func HourEnd(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, at time.Time) (end time.Time, err error) {
+	run, err := runningOf(ctx, tx, []uuid.UUID{id})
+	if err != nil || len(run) == 0 {
+		return end, err
+	}
+	var ids []uuid.UUID
+	for k := range run {
+		ids = append(ids, k.Meter)
+	}
+	all, err := catalog.Meters(ctx, tx, ids)
+	if err != nil {
+		return end, err
+	}
+	for _, m := range all {
+		if m.Feed != catalog.FeedHours {
+			continue
+		}
+		for _, x := range run[pair{id, m.ID}] {
+			end = later(end, billing.HourEnd(x.Start, at))
+		}
+	}
+	return end, nil
 }

@@ -60,7 +60,13 @@ type sub struct {
 	Label, State, Currency, TimeZone, Spend string
 	Name                                    string // of its service; empty: none
 	AnchorAt, SoldAt, MeteredTo, RenewsAt   time.Time
+	Cycle                                   billing.Cycle
 	zone                                    *time.Location
+}
+
+// sold are those of its plan's meters that it is billed by.
+func (s sub) sold(all []catalog.Meter) []catalog.Meter {
+	return catalog.SoldAt(all, s.PlanID, s.Cycle, s.SoldAt)
 }
 
 // period is the month of usage in which a time lies.
@@ -90,7 +96,7 @@ func (s sub) runs() bool { return !s.AnchorAt.IsZero() && s.State != "pending" &
 // invoiced until the transaction ends, and not from anything else.
 func subs(ctx context.Context, tx *tenancy.Tx, where, lock string, args ...any) (map[uuid.UUID]sub, error) {
 	var rows []sub
-	err := tx.NewRaw(`SELECT s.id, s.account_id, s.plan_id, s.label, s.state, s.currency, a.time_zone, coalesce(s.spend::text, '') AS spend, s.anchor_at,
+	err := tx.NewRaw(`SELECT s.id, s.account_id, s.plan_id, s.label, s.state, s.cycle, s.currency, a.time_zone, coalesce(s.spend::text, '') AS spend, s.anchor_at,
 			coalesce(s.metered_at, s.created_at) AS sold_at, s.metered_to, s.renews_at, v.id AS service_id, coalesce(v.name, '') AS name
 		FROM subscriptions s JOIN accounts a ON a.id = s.account_id LEFT JOIN services v ON v.subscription_id = s.id
 		WHERE `+where+" ORDER BY s.id"+lock, args...).Scan(ctx, &rows)

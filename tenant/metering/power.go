@@ -48,7 +48,7 @@ func (s sub) powered(ctx context.Context, tx *tenancy.Tx, service uuid.UUID, sin
 		return nil, err
 	}
 	fed := map[uuid.UUID]bool{}
-	for _, m := range catalog.SoldAt(sold, s.PlanID, s.SoldAt) {
+	for _, m := range s.sold(sold) {
 		if m.Feed != catalog.FeedPower {
 			continue
 		}
@@ -71,7 +71,7 @@ func (s sub) powered(ctx context.Context, tx *tenancy.Tx, service uuid.UUID, sin
 			delete(run, k)
 		}
 	}
-	old, err := stops(ctx, tx, s, run, "off/"+mark, catalog.FeedPower, earlier(until, s.SoldAt))
+	old, err := stops(ctx, tx, s, run, "off/"+mark, func(m catalog.Meter) bool { return m.Feed == catalog.FeedPower }, earlier(until, s.SoldAt))
 	return append(news, old...), err
 }
 
@@ -95,8 +95,8 @@ func telling(s sub, m catalog.Meter, id, mark, phase string, at time.Time) told 
 	return told{Event: Event{Source: "service", ID: id, At: at, Phase: phase}, sub: s, meter: m, period: s.period(at), value: new(big.Rat), mark: mark}
 }
 
-// stops are the ends of what runs of a subscription; of one feed, or of all.
-func stops(ctx context.Context, tx *tenancy.Tx, s sub, run map[pair][]billing.Session, id, feed string, at time.Time) (news []told, err error) {
+// stops are the ends of what runs of a subscription; of some meters, or of all.
+func stops(ctx context.Context, tx *tenancy.Tx, s sub, run map[pair][]billing.Session, id string, of func(catalog.Meter) bool, at time.Time) (news []told, err error) {
 	var ids []uuid.UUID
 	for k := range run {
 		if k.Sub == s.ID {
@@ -108,7 +108,7 @@ func stops(ctx context.Context, tx *tenancy.Tx, s sub, run map[pair][]billing.Se
 		return nil, err
 	}
 	for _, m := range meters {
-		if feed != "" && m.Feed != feed {
+		if of != nil && !of(m) {
 			continue
 		}
 		for _, x := range run[pair{s.ID, m.ID}] {
@@ -154,7 +154,7 @@ func Stop(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	news, err := stops(ctx, tx, all[id], run, "end/"+id.String(), "", tx.Now())
+	news, err := stops(ctx, tx, all[id], run, "end/"+id.String(), nil, tx.Now())
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,12 @@ import (
 	"github.com/ezscale/ezscale/tenant/catalog"
 )
 
+// LastHours is SQL of what the hours of a subscription s came to in the month of it that was
+// invoiced last, by ?0, the time that is now: what they are taken to bring a month.
+const LastHours = `CASE WHEN s.metered_to IS NOT NULL THEN coalesce((SELECT sum(t.billed_minor) FROM usage_totals t JOIN meters m ON m.id = t.meter_id
+	WHERE t.subscription_id = s.id AND t.rounds > 0 AND t.period_to <= ?0 AND t.period_to > ?0::timestamptz - interval '1 month'
+	AND (m.feed = 'life' OR m.feed = 'hours' AND s.cycle = 'hourly')), 0) ELSE 0 END`
+
 // Used is what was used by one meter this month so far.
 type Used struct {
 	Meter    catalog.Meter
@@ -123,7 +129,7 @@ func running(ctx context.Context, tx *tenancy.Tx, all map[uuid.UUID]sub) ([]Usag
 		if s.AnchorAt.IsZero() {
 			continue
 		}
-		for _, m := range catalog.SoldAt(sold, s.PlanID, s.SoldAt) {
+		for _, m := range s.billed(sold, by, out[i].Period) {
 			t := by[keyOf(s.ID, m.ID, out[i].Period)]
 			if t == nil {
 				t = &total{SubscriptionID: s.ID, MeterID: m.ID, PeriodFrom: out[i].Period.From, PeriodTo: out[i].Period.To, sum: new(big.Rat), holds: new(big.Rat)}
@@ -137,6 +143,18 @@ func running(ctx context.Context, tx *tenancy.Tx, all map[uuid.UUID]sub) ([]Usag
 		}
 	}
 	return out, nil
+}
+
+// billed are the meters of a month: those it has, and those of its plan that counted in it
+// before what is paid changed.
+func (s sub) billed(all []catalog.Meter, by map[totalKey]*total, p billing.Period) []catalog.Meter {
+	found := s.sold(all)
+	for _, m := range all {
+		if by[keyOf(s.ID, m.ID, p)] != nil && !slices.ContainsFunc(found, func(x catalog.Meter) bool { return x.ID == m.ID }) {
+			found = append(found, m)
+		}
+	}
+	return found
 }
 
 func plain(all map[uuid.UUID]sub, ids []uuid.UUID, now time.Time) []Usage {

@@ -58,7 +58,7 @@ func (s sub) carried(ctx context.Context, tx *tenancy.Tx, service uuid.UUID, all
 	if err != nil {
 		return nil, err
 	}
-	meters := slices.DeleteFunc(catalog.SoldAt(sold, s.PlanID, s.SoldAt), func(m catalog.Meter) bool { return m.Feed != catalog.FeedTraffic })
+	meters := slices.DeleteFunc(s.sold(sold), func(m catalog.Meter) bool { return m.Feed != catalog.FeedTraffic })
 	if len(meters) == 0 {
 		return nil, nil
 	}

@@ -28,7 +28,7 @@ type RanService struct {
 // Ran are the services of platforms that ran at some time within [from, to).
 func Ran(ctx context.Context, db *tenancy.DB, from, to time.Time) (all []RanService, err error) {
 	err = db.View(ctx, func(tx *tenancy.Tx) error {
-		return tx.NewRaw(`SELECT s.id, s.sku, s.began_at, s.ended_at, b.amount_minor AS retail_minor, b.currency AS retail_currency, `+hosting.RetailCycle+` AS retail_cycle, coalesce(s.addons, '[]') AS addons
+		return tx.NewRaw(`SELECT s.id, s.sku, s.began_at, s.ended_at, `+hosting.RetailMinor+` AS retail_minor, b.currency AS retail_currency, `+hosting.RetailCycle+` AS retail_cycle, coalesce(s.addons, '[]') AS addons
 			FROM services s JOIN subscriptions b ON b.id = s.subscription_id WHERE s.sku <> '' AND s.began_at < ? AND (s.ended_at IS NULL OR s.ended_at > ?)`, to, from).Scan(ctx, &all)
 	})
 	if err != nil {

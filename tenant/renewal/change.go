@@ -135,11 +135,12 @@ func keepChange(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
 	if s.Runs() && !s.AnchorAt.IsZero() {
 		metered = billing.UsagePeriod(s.AnchorAt, tx.Now(), s.Zone()).To
 	}
-	// What another plan is billed by counts from now on.
-	_, err = tx.NewRaw(`UPDATE subscriptions SET metered_at = CASE WHEN plan_id = ? THEN metered_at ELSE ?::timestamptz END,
-		metered_to = coalesce(metered_to, CASE WHEN plan_id <> ? AND EXISTS (SELECT FROM meters m WHERE m.plan_id = ? AND m.retired_at IS NULL) THEN ?::timestamptz END),
-		plan_id = ?, label = ?, cycle = ?, amount_minor = ?, items = ?::jsonb, change = ?::jsonb, picked = ?::jsonb, discount = ?::jsonb, pause = ?::jsonb, taken = ?::jsonb, reprices = ?::jsonb, stays = ?::jsonb, stub = ?::jsonb, credit_minor = nullif(?::bigint, 0) WHERE id = ?`,
-		s.PlanID, tx.Now(), s.PlanID, s.PlanID, metered, s.PlanID, s.Label, string(s.Cycle), s.Amount.Minor, string(items), change, picked, discount, pause, taken, reprices, offered, stub, s.Credit.Minor, s.ID).Exec(ctx)
+	// What another plan is billed by counts from now on, and so do its hours.
+	_, err = tx.NewRaw(`UPDATE subscriptions s SET metered_at = CASE WHEN x.same THEN metered_at ELSE ?::timestamptz END,
+		metered_to = coalesce(metered_to, CASE WHEN NOT x.same AND EXISTS (SELECT FROM meters m WHERE m.plan_id = ? AND m.retired_at IS NULL AND (m.feed <> 'hours' OR ? = 'hourly')) THEN ?::timestamptz END),
+		plan_id = ?, label = ?, cycle = ?, amount_minor = ?, items = ?::jsonb, change = ?::jsonb, picked = ?::jsonb, discount = ?::jsonb, pause = ?::jsonb, taken = ?::jsonb, reprices = ?::jsonb, stays = ?::jsonb, stub = ?::jsonb, credit_minor = nullif(?::bigint, 0)
+		FROM (SELECT plan_id = ? AND (cycle = 'hourly') = (? = 'hourly') AS same FROM subscriptions WHERE id = ?) x WHERE s.id = ?`,
+		tx.Now(), s.PlanID, string(s.Cycle), metered, s.PlanID, s.Label, string(s.Cycle), s.Amount.Minor, string(items), change, picked, discount, pause, taken, reprices, offered, stub, s.Credit.Minor, s.PlanID, string(s.Cycle), s.ID, s.ID).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("keep the change of subscription %s: %w", s.ID, err)
 	}
@@ -227,6 +228,13 @@ func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) erro
 		return d.appliedExtras(ctx, tx, s)
 	}
 	c, was := *s.Change, s.Label+" runs as it was ordered."
+	hoursAt := tx.Now()
+	switch {
+	case c.Placed:
+		hoursAt = c.At
+	case (s.Cycle == billing.Hourly) != (c.Terms.Cycle == billing.Hourly): // that moment on it is paid otherwise
+		hoursAt = c.Asked
+	}
 	if !c.Placed {
 		was = changeWords(s, c.Terms)
 		if c.TookStock {
@@ -278,7 +286,7 @@ func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) erro
 	if err := d.close(ctx, tx, s); err != nil {
 		return err
 	}
-	if err := metering.Live(ctx, tx, s.ID); err != nil { // by the meters of what it is now
+	if err := metering.LiveSince(ctx, tx, s.ID, hoursAt); err != nil { // by the meters of what it is now
 		return err
 	}
 	if err := put(ctx, tx, s, "changed/"+c.QuoteID.String(), activity.Event{Text: was, CustomerSees: true, Programs: news(s, webhook.SubscriptionChanged)}); err != nil {

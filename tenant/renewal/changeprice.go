@@ -16,6 +16,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/metering"
 )
 
 // terms are what a subscription has, as the engine takes it.
@@ -56,7 +57,7 @@ func (c changing) discounts(old, now *billing.Terms, to uuid.UUID, at time.Time)
 	if old.Parts, err = d.Parts(old.Parts); err != nil {
 		return "", err
 	}
-	if old.Cycle != now.Cycle || c.upgrade == billing.UpgradeFullPrice {
+	if old.Cycle.Months() != now.Cycle.Months() || c.upgrade == billing.UpgradeFullPrice {
 		switch {
 		case stays(d) && c.s.Stays != nil:
 			d = c.s.left(c.s.Stays.Discount)
@@ -175,7 +176,7 @@ func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Of
 	}
 	now := billing.Terms{Cycle: got.Picked.Cycle}
 	for _, it := range got.Items {
-		mine := Item{Kind: it.Kind, Code: it.Code, Label: it.Label, Quantity: it.Quantity, AmountMinor: it.Amount.Minor, PriceID: it.PriceID}
+		mine := Item{Kind: it.Kind, Code: it.Code, Label: it.Label, Quantity: it.Quantity, AmountMinor: it.Amount.Minor, PriceID: it.PriceID, Hour: HourOf(it.Hour)}
 		for _, had := range s.Items { // what stays as it was keeps what set its price
 			if had.Kind == it.Kind && had.Code == it.Code && had.Label == it.Label && had.AmountMinor == it.Amount.Minor {
 				mine.PriceID = had.PriceID
@@ -193,7 +194,13 @@ func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Of
 	}
 	shares, _ := s.paid(at)
 	paid, of := apart(shares)
-	q.Price, err = billing.Change{At: at, Zone: s.Zone(), Paid: paid, Of: of, Old: old, New: now, Upgrade: c.upgrade, Downgrade: c.down}.Price()
+	change := billing.Change{At: at, Zone: s.Zone(), Paid: paid, Of: of, Old: old, New: now, Upgrade: c.upgrade, Downgrade: c.down}
+	if now.Cycle != billing.Hourly {
+		if change.HourEnd, err = metering.HourEnd(ctx, tx, s.ID, at); err != nil {
+			return q, err
+		}
+	}
+	q.Price, err = change.Price()
 	switch {
 	case errors.Is(err, billing.ErrSame):
 		return q, fault.New(fault.Conflict, "change.nothing", "Nothing would change. Please choose something else.")

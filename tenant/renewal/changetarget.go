@@ -210,6 +210,7 @@ func (c changing) kept(got catalog.Configured) []catalog.Item {
 			same := old.Kind == out[i].Kind && old.Quantity == out[i].Quantity && (old.Code == out[i].Code && old.Label == out[i].Label || old.Kind == "plan" && got.Plan.ID == c.plan.ID)
 			if same {
 				out[i].Code, out[i].Label, out[i].Amount.Minor = old.Code, old.Label, old.AmountMinor
+				out[i].Hour = old.Hour.HourPrice
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenant/metering"
 )
 
 // settle ends a transaction that changed subscriptions: it says when the tenant is to be
@@ -26,10 +27,11 @@ func setFigures(ctx context.Context, tx *tenancy.Tx) error {
 		Cycle       billing.Cycle
 		Runs        bool
 		AmountMinor int64
+		HoursMinor  int64
 		N           int64
 	}
-	err := tx.NewRaw(`SELECT currency, cycle, state IN ('active', 'past_due', 'suspended') AND (trial IS NULL OR trial->>'paid_at' IS NOT NULL) AS runs, sum(amount_minor)::bigint AS amount_minor, count(*) AS n
-		FROM subscriptions GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`).Scan(ctx, &rows)
+	err := tx.NewRaw(`SELECT currency, cycle, state IN ('active', 'past_due', 'suspended') AND (trial IS NULL OR trial->>'paid_at' IS NOT NULL) AS runs, sum(amount_minor)::bigint AS amount_minor, sum(`+metering.LastHours+`)::bigint AS hours_minor, count(*) AS n
+		FROM subscriptions s GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`, tx.Now().UTC()).Scan(ctx, &rows)
 	if err != nil {
 		return fmt.Errorf("read figures: %w", err)
 	}
@@ -44,7 +46,7 @@ func setFigures(ctx context.Context, tx *tenancy.Tx) error {
 		if r.Runs {
 			running += r.N
 			if months := r.Cycle.Months(); months > 0 {
-				m, err := billing.Money{Minor: r.AmountMinor, Currency: r.Currency}.Ratio(1, int64(months))
+				m, err := billing.Money{Minor: r.AmountMinor + r.HoursMinor*int64(months), Currency: r.Currency}.Ratio(1, int64(months))
 				if err != nil {
 					return err
 				}

@@ -277,6 +277,9 @@ func news(s Subscription, t webhook.Type) []webhook.News {
 		ID: s.ID, AccountID: s.AccountID, Label: s.Label, State: string(s.State), Cycle: string(s.Cycle), Price: webhook.AmountOf(s.Amount),
 		PeriodFrom: webhook.Moment(s.Period.From), PeriodTo: webhook.Moment(s.Period.To), CancelAt: webhook.Moment(s.CancelAt), EndedAt: webhook.Moment(s.EndedAt),
 	}
+	if h, ok := s.Hour(); ok {
+		data.Hour = webhook.HourOf(h.HourPrice, h.MonthMinor)
+	}
 	if s.ServiceID != uuid.Nil {
 		data.ServiceID = &s.ServiceID
 	}

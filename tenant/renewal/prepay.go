@@ -20,7 +20,7 @@ const (
 
 // MayPrepay is how many cycles can be paid ahead of a subscription; 0: none.
 func (s Subscription) MayPrepay(now time.Time) int {
-	if s.Changeable(now) != nil || s.Amount.Minor <= 0 {
+	if s.Changeable(now) != nil || s.Amount.Minor <= 0 || s.Cycle == billing.Hourly {
 		return 0
 	}
 	return min(MostAhead, MostAheadMonths/s.Cycle.Months())

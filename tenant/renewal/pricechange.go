@@ -99,7 +99,10 @@ func PriceSubject(ctx context.Context, tx *tenancy.Tx, plan, option uuid.UUID) (
 			return c, err
 		}
 		c.ProductID, c.Subject = p.ProductID, p.ProductName+" "+p.Name
-		for _, x := range p.Prices {
+		for _, x := range p.Shown() {
+			if x.Cycle == billing.Hourly {
+				continue // who has hours keeps what they were sold for; new ones cost what the plan says
+			}
 			c.Cells = append(c.Cells, PriceCell{Currency: x.Currency, Cycle: x.Cycle, Was: x.Amount, Minor: x.Amount})
 		}
 		return c, nil

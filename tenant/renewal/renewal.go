@@ -46,6 +46,62 @@ type Item struct {
 	Quantity    int64     `json:"quantity"`
 	AmountMinor int64     `json:"amount_minor"`      // of all of them
 	PriceID     uuid.UUID `json:"price_id,omitzero"` // of the change of prices, or the agreed price, that set it; zero: as it was sold
+	Hour        Hour      `json:"hour,omitzero"`     // of what is paid by the hour, besides the amount
+}
+
+// Hour is what is paid by the hour for a part, as it was sold.
+type Hour struct {
+	billing.HourPrice
+	MonthMinor int64 `json:"month_minor,omitempty"` // that a full month of it comes to
+}
+
+// HourOf is a price of an hour as it is sold.
+func HourOf(h billing.HourPrice) Hour {
+	if h.Rate.IsZero() {
+		return Hour{}
+	}
+	m, err := h.Month()
+	if err != nil { // more than can be charged: no price is
+		return Hour{}
+	}
+	return Hour{h, m.Minor}
+}
+
+// Hour is what an hour of the subscription costs; false: it is not paid by the hour.
+func (s Subscription) Hour() (Hour, bool) {
+	for _, it := range s.Items {
+		if s.Cycle == billing.Hourly && !it.Hour.Rate.IsZero() {
+			return it.Hour, true
+		}
+	}
+	return Hour{}, false
+}
+
+// Paid says what is paid, before tax: "€9.00 a month", or "€0.02 an hour, at most €12.00 a
+// month" and what is paid a month besides.
+func (s Subscription) Paid(locale string) string {
+	return paidWords(s.Amount, s.Cycle, s.Items, locale)
+}
+
+// Paid says what the terms cost, as a subscription's Paid does.
+func (t Terms) Paid(locale string) string {
+	for _, it := range t.Items {
+		if h := it.Hour; !h.Rate.IsZero() {
+			return paidWords(billing.Money{Minor: t.AmountMinor, Currency: h.Rate.Currency}, t.Cycle, t.Items, locale)
+		}
+	}
+	return ""
+}
+
+func paidWords(amount billing.Money, c billing.Cycle, items []Item, locale string) string {
+	hour, ok := Subscription{Cycle: c, Items: items}.Hour()
+	switch {
+	case !ok:
+		return amount.Format(locale) + " " + c.Words()
+	case amount.IsZero():
+		return hour.Words(locale)
+	}
+	return amount.Format(locale) + " a month and " + hour.Words(locale)
 }
 
 // Each is the price of one, in the subscription's currency. An amount is a whole multiple of it.

@@ -3,6 +3,7 @@ package renewal
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,6 +29,8 @@ type Foreseen struct {
 	SoFar           bool       // with what was used so far, which may become more
 	With            []Foreseen // others on the same invoice, without amounts
 	joins           billing.Renewing
+	cycle           billing.Cycle
+	items           []Item
 }
 
 // Upcoming are the next n invoices of an account, in the order in which they will be
@@ -112,6 +115,7 @@ func (s Subscription) foreseeUsage(u metering.Usage, all []Foreseen) []Foreseen 
 			lines = append(lines, billing.Line{Kind: "usage", SubscriptionID: s.ID.String(), Description: s.Label + ": " + m.Meter.Name + ", so far", Period: u.Period, Quantity: 1, Unit: m.Charge.Net, Net: m.Charge.Net, MeterID: m.Meter.ID.String()})
 		}
 	}
+	all = s.foreseeHours(u.Period, all)
 	if len(lines) == 0 {
 		return all
 	}
@@ -123,6 +127,26 @@ func (s Subscription) foreseeUsage(u metering.Usage, all []Foreseen) []Foreseen 
 	}
 	own := Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: u.Period.To, Period: billing.Period{From: u.Period.To, To: u.Period.To}, Lines: lines, SoFar: true, joins: billing.Renewing{Alone: true}}
 	return append([]Foreseen{own}, all...)
+}
+
+// foreseeHours adds the hours of whole months to come, as long as it runs, to the invoices that
+// follow them.
+func (s Subscription) foreseeHours(now billing.Period, all []Foreseen) []Foreseen {
+	for i, f := range all {
+		hour, ok := Subscription{Cycle: f.cycle, Items: f.items}.Hour()
+		if !ok || i == 0 || !f.Period.From.After(now.To) && !now.To.IsZero() {
+			continue
+		}
+		month := all[i-1].Period
+		n := billing.Increments(month.From, month.To, time.Hour, month)
+		net, err := hour.Over(n)
+		if err != nil || net.IsZero() {
+			continue
+		}
+		all[i].SoFar = true
+		all[i].Lines = append(all[i].Lines, billing.Line{Kind: "usage", SubscriptionID: s.ID.String(), Description: s.Label + ": " + strconv.FormatInt(n, 10) + " hours, if it runs through the month", Period: month, Quantity: 1, Unit: net, Net: net})
+	}
+	return all
 }
 
 // foreseen are the next n invoices of a subscription.
@@ -137,7 +161,7 @@ func (s Subscription) foreseen(p Policy, n int) (all []Foreseen, err error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: p.issueAt(s, next), Period: next, Lines: lines, joins: p.renewing(s, next, len(lines))})
+		all = append(all, Foreseen{cycle: s.Cycle, items: s.Items, SubscriptionID: s.ID, Label: s.Label, IssueAt: p.issueAt(s, next), Period: next, Lines: lines, joins: p.renewing(s, next, len(lines))})
 		s.Credit.Minor -= used
 		s.Renewals++
 	}

@@ -45,7 +45,7 @@ func squeeze(ctx context.Context, tx *tenancy.Tx, plans []PlannedPrice) ([]Squee
 	}
 	// An add-on is held against what its own option brings, each piece its part.
 	err = tx.NewRaw(`SELECT x.sku, b.currency, `+hosting.RetailCycle+` AS cycle, x.amount_minor, sum(x.n)::bigint AS n FROM services s JOIN subscriptions b ON b.id = s.subscription_id
-		CROSS JOIN LATERAL (SELECT s.sku, b.amount_minor, 1 AS n
+		CROSS JOIN LATERAL (SELECT s.sku, `+hosting.RetailMinor+` AS amount_minor, 1 AS n
 			UNION ALL SELECT a.sku, coalesce((SELECT sum(i.amount_minor) FROM jsonb_to_recordset(b.items) AS i(kind text, code text, amount_minor bigint) WHERE i.kind = 'option' AND i.code = a.code), 0)::bigint / a.n, a.n
 				FROM jsonb_to_recordset(s.addons) AS a(code text, sku text, n bigint, "to" text) WHERE a."to" IS NULL) x
 		WHERE s.began_at IS NOT NULL AND s.ended_at IS NULL GROUP BY 1, 2, 3, 4`).Scan(ctx, &rows)

@@ -12,6 +12,7 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/metering"
 )
 
 // Costs is what a tenant's running services cost the reseller a month at today's
@@ -83,19 +84,21 @@ func Gather(ctx context.Context, tx *tenancy.Tx, currency string, closed *Closed
 }
 
 // recurring reads what subscriptions are worth a month. A cycle's price counts by its
-// months; what is paid once or by the hour is not recurring in this sense.
+// months, hours by what they came to in the month that was invoiced last; what is paid once is
+// not recurring.
 func (f *Figures) recurring(ctx context.Context, tx *tenancy.Tx) error {
 	var rows []struct {
 		Currency    string
 		Cycle       billing.Cycle
 		AmountMinor int64
+		HoursMinor  int64
 		N           int
 		Begun       int
 		Terms       string
 	}
 	month := tx.Now().AddDate(0, 0, -30)
-	err := tx.NewRaw(`SELECT currency, cycle, sum(amount_minor) AS amount_minor, count(*) AS n, count(*) FILTER (WHERE anchor_at > ?0) AS begun, `+invoicing.HeldTaxColumn("?1")+` AS terms
-		FROM subscriptions WHERE state IN ('active', 'past_due', 'suspended') AND (trial IS NULL OR trial->>'paid_at' IS NOT NULL) GROUP BY currency, cycle ORDER BY currency, cycle`, month, tx.Now().UTC()).Scan(ctx, &rows)
+	err := tx.NewRaw(`SELECT s.currency, s.cycle, sum(s.amount_minor) AS amount_minor, sum(`+metering.LastHours+`)::bigint AS hours_minor, count(*) AS n, count(*) FILTER (WHERE s.anchor_at > ?1) AS begun, `+invoicing.HeldTaxColumn("?0")+` AS terms
+		FROM subscriptions s WHERE state IN ('active', 'past_due', 'suspended') AND (trial IS NULL OR trial->>'paid_at' IS NOT NULL) GROUP BY s.currency, s.cycle ORDER BY s.currency, s.cycle`, tx.Now().UTC(), month).Scan(ctx, &rows)
 	if err != nil {
 		return fmt.Errorf("recurring revenue: %w", err)
 	}
@@ -110,7 +113,7 @@ func (f *Figures) recurring(ctx context.Context, tx *tenancy.Tx) error {
 	for _, r := range rows {
 		worth := billing.Money{Currency: r.Currency}
 		if months := r.Cycle.Months(); months > 0 {
-			if worth, err = (billing.Money{Minor: r.AmountMinor, Currency: r.Currency}).Ratio(billing.PpmWhole, int64(months)*(billing.PpmWhole+held)); err != nil { // without the tax that prices hold
+			if worth, err = (billing.Money{Minor: r.AmountMinor + r.HoursMinor*int64(months), Currency: r.Currency}).Ratio(billing.PpmWhole, int64(months)*(billing.PpmWhole+held)); err != nil { // without the tax that prices hold
 				return err
 			}
 		}

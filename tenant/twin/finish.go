@@ -65,6 +65,9 @@ func (m Making) prices(ctx context.Context, tx *tenancy.Tx) error {
 	if _, err := tx.NewRaw("UPDATE prices SET amount_minor = round(amount_minor * " + factor + ")").Exec(ctx); err != nil {
 		return fmt.Errorf("change a twin's prices: %w", err)
 	}
+	if err := m.meters(ctx, tx, factor); err != nil {
+		return err
+	}
 	if !m.Running {
 		return nil
 	}
@@ -76,6 +79,39 @@ func (m Making) prices(ctx context.Context, tx *tenancy.Tx) error {
 		WHERE x.id = s.id AND s.state <> 'ended'`, tx.Now()).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("change what runs in a twin: %w", err)
+	}
+	return nil
+}
+
+// meters raises what use costs, hours among it: for who buys from now on another meter takes the
+// place of each, as when the shop changes it; where what runs is raised too, the meters themselves
+// cost more, and what was sold by the hour says so.
+func (m Making) meters(ctx context.Context, tx *tenancy.Tx, factor string) error {
+	tiers := `(SELECT jsonb_agg(t.value || jsonb_build_object('prices', (SELECT jsonb_object_agg(p.key, p.value
+			|| jsonb_build_object('unit', trim_scale(round((p.value->>'unit')::numeric * ` + factor + `, 8))::text)
+			|| CASE WHEN jsonb_exists(p.value, 'flat') THEN jsonb_build_object('flat', round((p.value->>'flat')::numeric * ` + factor + `)::bigint) ELSE '{}' END
+			|| CASE WHEN jsonb_exists(p.value, 'most') THEN jsonb_build_object('most', round((p.value->>'most')::numeric * ` + factor + `)::bigint) ELSE '{}' END)
+		FROM jsonb_each(t.value->'prices') p)) ORDER BY t.ordinality) FROM jsonb_array_elements(m.tiers) WITH ORDINALITY t)`
+	if !m.Running {
+		_, err := tx.NewRaw(`WITH old AS (UPDATE meters SET retired_at = ?0 WHERE retired_at IS NULL RETURNING *)
+			INSERT INTO meters (id, plan_id, code, name, unit, aggregation, attribute, step_minutes, feed, model, package, included, capped, tiers, position, created_at)
+			SELECT md5('twin ' || m.id)::uuid, m.plan_id, m.code, m.name, m.unit, m.aggregation, m.attribute, m.step_minutes, m.feed, m.model, m.package, m.included, m.capped, `+tiers+`, m.position, ?0 FROM old m`, tx.Now()).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("change what use costs in a twin: %w", err)
+		}
+		return nil
+	}
+	if _, err := tx.NewRaw("UPDATE meters m SET tiers = " + tiers).Exec(ctx); err != nil {
+		return fmt.Errorf("change what use costs in a twin: %w", err)
+	}
+	_, err := tx.NewRaw(`UPDATE subscriptions s SET items = (SELECT jsonb_agg(CASE WHEN jsonb_exists(i.value, 'hour') THEN jsonb_set(i.value, '{hour}', i.value->'hour'
+				|| jsonb_build_object('month_minor', round((i.value->'hour'->>'month_minor')::numeric * ` + factor + `)::bigint,
+					'rate', i.value->'hour'->'rate' || jsonb_build_object('Units', round((i.value->'hour'->'rate'->>'Units')::numeric * ` + factor + `)::bigint),
+					'most', i.value->'hour'->'most' || jsonb_build_object('Minor', round((i.value->'hour'->'most'->>'Minor')::numeric * ` + factor + `)::bigint))) ELSE i.value END ORDER BY i.ordinality)
+			FROM jsonb_array_elements(s.items) WITH ORDINALITY i)
+		WHERE s.cycle = 'hourly' AND s.state <> 'ended' AND s.items <> '[]'`).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("change what hours cost in a twin: %w", err)
 	}
 	return nil
 }

@@ -70,6 +70,7 @@ type quoteItem struct {
 	Fee      billing.Money // of it, for setting up
 	Once     []lineView    // of it, add-ons
 	Per      string
+	Hours    string // what is paid by the hour; empty: nothing
 	Trial    string // "14 days free"; empty: it is paid at once
 	Stub     string // "12 days until 1 December 2026"; empty: a whole period is paid
 	Problem  string
@@ -135,7 +136,7 @@ func viewQuote(t tenancy.Tenant, k cart, q checkout.Quote) quoteView {
 			continue
 		}
 		if next < len(q.Items) {
-			x := viewItem(q.Items[next])
+			x := viewItem(q.Items[next], t.Locale)
 			x.Index, x.EditHref = i, href
 			v.Items = append(v.Items, x)
 			v.Delivers = v.Delivers || q.Items[next].SKU != ""
@@ -162,13 +163,18 @@ func words(err error) string {
 	return f.Message
 }
 
-func viewItem(x checkout.Item) quoteItem {
+func viewItem(x checkout.Item, locale string) quoteItem {
 	v := quoteItem{Label: x.Label, Chosen: x.Chosen, Amount: x.Amount, Setup: x.Setup, Fee: x.SetupFee(), Once: onceLines(x.Once), Per: perWords[x.Picked.Cycle][0]}
 	if x.Trial != nil {
 		v.Trial = trialWords(x.Trial.Days)
 	}
 	for i, part := range x.Parts {
-		one := lineView{Label: part.Label, Amount: part.Amount}
+		one := lineView{Label: part.Label, Amount: part.Amount, Words: hourWords(part, locale)}
+		if one.Words != "" {
+			if v.Hours = one.Words; !x.Amount.IsZero() {
+				v.Hours = x.Amount.Format(locale) + " " + v.Per + " and " + v.Hours
+			}
+		}
 		if x.Stub != nil {
 			v.Stub, one.Amount = x.Stub.Words(), x.Stub.Parts[i]
 		}

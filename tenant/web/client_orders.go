@@ -169,7 +169,7 @@ func (s *Site) ownOrder(c *fiber.Ctx) (v orderView, err error) {
 		return v, err
 	}
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
-		got, err := viewOrder(c.UserContext(), tx, id, uuid.Nil)
+		got, err := viewOrder(c.UserContext(), tx, id, uuid.Nil, surface.DB(c).Tenant().Locale)
 		if err != nil {
 			return err
 		}
@@ -191,7 +191,7 @@ func (s *Site) ownOrder(c *fiber.Ctx) (v orderView, err error) {
 	return v, err
 }
 
-func viewOrder(ctx context.Context, tx *tenancy.Tx, id, accountID uuid.UUID) (v orderView, err error) {
+func viewOrder(ctx context.Context, tx *tenancy.Tx, id, accountID uuid.UUID, locale string) (v orderView, err error) {
 	if v.O, err = checkout.GetIn(ctx, tx, id, accountID); err != nil {
 		return v, err
 	}
@@ -202,7 +202,7 @@ func viewOrder(ctx context.Context, tx *tenancy.Tx, id, accountID uuid.UUID) (v 
 	}
 	running, delivered := 0, 0
 	for _, x := range v.O.Items {
-		item := orderItem{quoteItem: viewItem(x)}
+		item := orderItem{quoteItem: viewItem(x, locale)}
 		if d, ok := there[x.SubscriptionID]; ok && d.ServiceID != uuid.Nil {
 			item.Service, item.Status = &d, deliveredStatus(d)
 			if d.Began {

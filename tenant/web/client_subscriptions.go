@@ -76,12 +76,14 @@ type subscriptionRow struct {
 	renewal.Subscription
 	Status map[string]any
 	Every  string
+	Hours  bool // it is paid by the hour
 }
 
 func subscriptionRows(found []renewal.Subscription) []subscriptionRow {
 	rows := make([]subscriptionRow, len(found))
 	for i, x := range found {
-		rows[i] = subscriptionRow{x, subscriptionStatus(x), x.Cycle.Words()}
+		_, hours := x.Hour()
+		rows[i] = subscriptionRow{x, subscriptionStatus(x), x.Cycle.Words(), hours}
 	}
 	return rows
 }

@@ -35,6 +35,9 @@ func (s *Site) meterEdit(c *fiber.Ctx, p catalog.FullPlan, f catalog.MeterForm) 
 	t, _ := surface.Tenant(c)
 	v := meterEdit{Form: f, Plan: p, Aggregations: pairs(catalog.MeterAggregations()), Models: pairs(catalog.MeterModels()), Feeds: pairs(catalog.MeterFeeds()),
 		Action: c.Path(), MayEdit: who.May(identity.CatalogWrite), Currencies: []string{t.Currency}}
+	if f.Feed != catalog.FeedHours { // the editor of the plan makes it, with the price
+		v.Feeds = slices.DeleteFunc(v.Feeds, func(x place.Choice) bool { return x.Value == catalog.FeedHours })
+	}
 	if f.ID != uuid.Nil {
 		v.Retire = "/manage/catalog/meters/" + f.ID.String() + "/retire"
 	}
@@ -50,11 +53,11 @@ func meterForm(c *fiber.Ctx) catalog.MeterForm {
 	f := catalog.MeterForm{
 		Code: c.FormValue("code"), Name: c.FormValue("name"), Unit: c.FormValue("unit"), Aggregation: c.FormValue("aggregation"), Attribute: c.FormValue("attribute"),
 		StepMinutes: c.FormValue("step_minutes"), Feed: c.FormValue("feed"), Model: c.FormValue("model"), Package: c.FormValue("package"), Included: c.FormValue("included"),
-		Capped: c.FormValue("capped") != "", Position: c.FormValue("position"), Tiers: map[string]string{},
+		Capped: c.FormValue("capped") != "", Position: c.FormValue("position"), Tiers: map[string]string{}, Most: map[string]string{},
 	}
 	for _, currency := range knownCurrencies() {
 		if typed := strings.ReplaceAll(c.FormValue("tiers."+currency), "\r", ""); typed != "" {
-			f.Tiers[currency] = typed
+			f.Tiers[currency], f.Most[currency] = typed, c.FormValue("most."+currency)
 		}
 	}
 	return f
@@ -63,13 +66,13 @@ func meterForm(c *fiber.Ctx) catalog.MeterForm {
 // meterFormOf is a meter as the editor shows it.
 func meterFormOf(m catalog.Meter) catalog.MeterForm {
 	f := catalog.MeterForm{ID: m.ID, PlanID: m.PlanID, Code: m.Code, Name: m.Name, Unit: m.Unit, Aggregation: string(m.Aggregation), Attribute: m.Attribute, Feed: m.Feed,
-		Model: string(m.Model), Package: m.Package, Included: m.Included, Capped: m.Capped, Position: strconv.Itoa(m.Position), Tiers: map[string]string{}}
+		Model: string(m.Model), Package: m.Package, Included: m.Included, Capped: m.Capped, Position: strconv.Itoa(m.Position), Tiers: map[string]string{}, Most: map[string]string{}}
 	if m.StepMinutes > 0 {
 		f.StepMinutes = strconv.Itoa(m.StepMinutes)
 	}
 	for _, currency := range knownCurrencies() {
 		if text := catalog.TierLines(m, currency); text != "" {
-			f.Tiers[currency] = text
+			f.Tiers[currency], f.Most[currency] = text, catalog.MeterMost(m, currency)
 		}
 	}
 	return f

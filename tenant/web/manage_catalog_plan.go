@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,6 +60,7 @@ type priceRow struct {
 	Cells    []priceCell
 	Setup    string
 	Hour     string
+	HourCap  string
 }
 
 type priceCell struct {
@@ -72,7 +74,7 @@ func planForm(c *fiber.Ctx) catalog.PlanForm {
 	f := catalog.PlanForm{
 		SKU: c.FormValue("sku"), ByHand: c.FormValue("by_hand") == "on", Slug: c.FormValue("slug"), Name: c.FormValue("name"), Summary: c.FormValue("summary"), Facts: strings.ReplaceAll(c.FormValue("facts"), "\r", ""),
 		Recommended: c.FormValue("recommended") != "", Position: c.FormValue("position"), Visibility: c.FormValue("visibility"), Stock: c.FormValue("stock"), Upgrade: c.FormValue("upgrade"), Downgrade: c.FormValue("downgrade"), PauseDays: c.FormValue("pause_days"), TrialDays: c.FormValue("trial_days"), TrialCard: c.FormValue("trial_card") != "",
-		Prices: map[string]map[catalog.Cycle]string{}, Setup: map[string]string{}, Hour: map[string]string{}, HoursMost: c.FormValue("hours_most"),
+		Prices: map[string]map[catalog.Cycle]string{}, Setup: map[string]string{}, Hour: map[string]string{}, HourCap: map[string]string{}, HoursMost: c.FormValue("hours_most"),
 	}
 	c.Request().PostArgs().VisitAll(func(k, v []byte) {
 		name, value := string(k), string(v)
@@ -85,7 +87,7 @@ func planForm(c *fiber.Ctx) catalog.PlanForm {
 	})
 	for _, currency := range knownCurrencies() {
 		f.Setup[currency] = c.FormValue("setup." + currency)
-		f.Hour[currency] = c.FormValue("hour." + currency)
+		f.Hour[currency], f.HourCap[currency] = c.FormValue("hour."+currency), c.FormValue("hour_most."+currency)
 		f.Prices[currency] = map[catalog.Cycle]string{}
 		for _, cycle := range catalog.EditCycles() {
 			f.Prices[currency][cycle] = c.FormValue("price." + currency + "." + string(cycle))
@@ -108,7 +110,7 @@ func formOf(p catalog.FullPlan) catalog.PlanForm {
 	f := catalog.PlanForm{ID: p.ID, ProductID: p.ProductID, SKU: p.SKU, ByHand: p.Delivery.ByHand, Slug: p.Slug, Name: p.Name, Summary: p.Summary, Recommended: p.Recommended,
 		Position: strconv.Itoa(p.Position), Visibility: string(p.Visibility), Upgrade: string(p.Upgrade), Downgrade: string(p.Downgrade), Regions: p.Delivery.Regions, Images: p.Delivery.Images,
 		Prices: map[string]map[catalog.Cycle]string{}, Setup: map[string]string{}}
-	f.Hour, f.HoursMost = catalog.HourForm(p.Meters)
+	f.Hour, f.HourCap, f.HoursMost = catalog.HourForm(p.Meters)
 	for _, x := range p.Facts {
 		f.Facts += x.Label + ": " + x.Value + "\n"
 	}
@@ -121,14 +123,17 @@ func formOf(p catalog.FullPlan) catalog.PlanForm {
 	if f.TrialCard = p.TrialCard; p.TrialDays > 0 {
 		f.TrialDays = strconv.Itoa(p.TrialDays)
 	}
-	for _, x := range p.Prices {
+	for _, x := range p.Shown() {
 		if f.Prices[x.Currency] == nil {
 			f.Prices[x.Currency] = map[catalog.Cycle]string{}
 		}
-		f.Prices[x.Currency][x.Cycle] = billing.Money{Minor: x.Amount, Currency: x.Currency}.Decimal()
 		if x.Setup > 0 {
 			f.Setup[x.Currency] = billing.Money{Minor: x.Setup, Currency: x.Currency}.Decimal()
 		}
+		if x.Cycle == catalog.Hourly {
+			continue // the meter has its price
+		}
+		f.Prices[x.Currency][x.Cycle] = billing.Money{Minor: x.Amount, Currency: x.Currency}.Decimal()
 	}
 	return f
 }
@@ -163,13 +168,13 @@ func (s *Site) editPlan(c *fiber.Ctx, product taxedShelf, f catalog.PlanForm) (p
 	}
 	currencies := []string{t.Currency}
 	for _, x := range append([]string{"EUR", "USD", "GBP"}, knownCurrencies()...) {
-		common := x == "EUR" || x == "USD" || x == "GBP" || len(f.Prices[x]) > 0 && slices.ContainsFunc(catalog.EditCycles(), func(y catalog.Cycle) bool { return f.Prices[x][y] != "" })
+		common := x == "EUR" || x == "USD" || x == "GBP" || f.Hour[x] != "" || len(f.Prices[x]) > 0 && slices.ContainsFunc(catalog.EditCycles(), func(y catalog.Cycle) bool { return f.Prices[x][y] != "" })
 		if common && !slices.Contains(currencies, x) {
 			currencies = append(currencies, x)
 		}
 	}
 	for _, currency := range currencies {
-		row := priceRow{Currency: currency, Setup: f.Setup[currency], Hour: f.Hour[currency]}
+		row := priceRow{Currency: currency, Setup: f.Setup[currency], Hour: f.Hour[currency], HourCap: f.HourCap[currency]}
 		for _, cycle := range catalog.EditCycles() {
 			row.Cells = append(row.Cells, priceCell{Cycle: cycle, Label: perWords[cycle][1], Name: "price." + currency + "." + string(cycle), Value: f.Prices[currency][cycle]})
 			v.Per[cycle] = perWords[cycle][1]
@@ -177,8 +182,12 @@ func (s *Site) editPlan(c *fiber.Ctx, product taxedShelf, f catalog.PlanForm) (p
 		v.Prices = append(v.Prices, row)
 	}
 	prices, bad := f.ReadPrices()
+	v.Per[catalog.Hourly] = fmt.Sprintf("By the hour, a full month (%d hours, or the most)", billing.MonthHours)
+	for _, m := range f.HourMonths() {
+		v.Margins = append(v.Margins, catalog.MarginOf(m, catalog.Hourly, cost, product.held))
+	}
 	for _, x := range prices {
-		if bad["price."+x.Currency+"."+string(x.Cycle)] == "" && (x.Amount > 0 || f.Hour[x.Currency] == "") {
+		if bad["price."+x.Currency+"."+string(x.Cycle)] == "" {
 			v.Margins = append(v.Margins, catalog.MarginOf(billing.Money{Minor: x.Amount, Currency: x.Currency}, x.Cycle, cost, product.held))
 		}
 	}

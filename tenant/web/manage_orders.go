@@ -54,7 +54,7 @@ func (s *Site) manageOrder(c *fiber.Ctx) error {
 	}
 	var v orderView
 	err = surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) (err error) {
-		v, err = viewOrder(c.UserContext(), tx, id, uuid.Nil)
+		v, err = viewOrder(c.UserContext(), tx, id, uuid.Nil, surface.DB(c).Tenant().Locale)
 		return err
 	})
 	if err != nil {

@@ -76,9 +76,25 @@ func subscriptionsCSV(c *fiber.Ctx, f renewal.Filter) error {
 	}
 	rows := make([][]string, len(all))
 	for i, x := range all {
-		rows[i] = []string{x.Label, x.ServiceName, x.AccountName, string(x.State), string(x.Cycle), x.Amount.Decimal(), x.Amount.Currency, table.Time(x.Period.To), table.Time(x.CancelAt), table.Time(x.CreatedAt)}
+		rows[i] = []string{x.Label, x.ServiceName, x.AccountName, string(x.State), string(x.Cycle), x.Amount.Decimal(), x.Amount.Currency, table.Time(x.Period.To), table.Time(x.CancelAt), table.Time(x.CreatedAt), hourDecimal(x), mostDecimal(x)}
 	}
-	return table.CSV(c, "subscriptions", []string{"subscription", "service", "customer", "state", "cycle", "amount", "currency", "paid until", "ends", "since"}, rows)
+	return table.CSV(c, "subscriptions", []string{"subscription", "service", "customer", "state", "cycle", "amount", "currency", "paid until", "ends", "since", "an hour", "hours, most a month"}, rows)
+}
+
+// hourDecimal is what an hour of a subscription costs; empty: it is not paid by the hour.
+func hourDecimal(x renewal.Subscription) string {
+	if h, ok := x.Hour(); ok {
+		return h.Rate.Decimal()
+	}
+	return ""
+}
+
+// mostDecimal is what its hours cost at most a month; empty: there is no most.
+func mostDecimal(x renewal.Subscription) string {
+	if h, ok := x.Hour(); ok && h.Most.Minor > 0 {
+		return h.Most.Decimal()
+	}
+	return ""
 }
 
 func (s *Site) teamSubscriptionView(c *fiber.Ctx) (v subscriptionView, err error) {

@@ -160,6 +160,7 @@ type configuredView struct {
 type lineView struct {
 	Label  string
 	Amount billing.Money
+	Words  string // instead of an amount: what is paid by the hour
 }
 
 // configurator builds the page with what was picked, filled up with what is suggested.
@@ -176,6 +177,9 @@ func (s *Site) configurator(c *fiber.Ctx, p planRead, in catalog.Picked) planPag
 	v.Canonical, v.ByTeam = canonical(c, v.Action), p.plan.SKU == "" && p.plan.Delivery.ByHand
 	locale := surface.DB(c).Tenant().Locale
 	for _, m := range p.plan.Meters {
+		if !m.Counts(now.Cycle) {
+			continue
+		}
 		if words := m.Words(p.currency, locale); words != "" {
 			v.Metered = append(v.Metered, catalog.Fact{Label: m.Name, Value: words})
 		}
@@ -201,7 +205,7 @@ func (s *Site) configurator(c *fiber.Ctx, p planRead, in catalog.Picked) planPag
 		v.Why = p.title() + " is sold out at the moment."
 		return v
 	}
-	v.Summary = viewConfigured(configured)
+	v.Summary = viewConfigured(configured, locale)
 	if days := configured.TrialDays; days > 0 {
 		t := checkout.Trial{Days: days}
 		v.Summary.Trial, v.Summary.TrialCard = trialWords(days), configured.TrialCard
@@ -315,6 +319,14 @@ func optionChoices(o catalog.Option, currency string, now catalog.Picked, locale
 	return g
 }
 
+// hourWords are what a part costs by the hour; empty: it does not.
+func hourWords(x catalog.Item, locale string) string {
+	if x.Hour.Rate.IsZero() {
+		return ""
+	}
+	return x.Hour.Words(locale)
+}
+
 // onceLines are add-ons that are charged once.
 func onceLines(all []catalog.Item) (lines []lineView) {
 	for _, x := range all {
@@ -323,14 +335,14 @@ func onceLines(all []catalog.Item) (lines []lineView) {
 	return lines
 }
 
-func viewConfigured(c catalog.Configured) *configuredView {
+func viewConfigured(c catalog.Configured, locale string) *configuredView {
 	v := &configuredView{Label: c.Label, Chosen: c.Chosen, Setup: c.Setup, Amount: c.Amount, Usual: c.Usual, Per: perWords[c.Picked.Cycle][0]}
 	v.Fee, v.Once = c.Setup, onceLines(c.Once)
 	for _, x := range c.Once {
 		v.Fee.Minor -= x.Amount.Minor
 	}
 	for _, x := range c.Items {
-		v.Lines = append(v.Lines, lineView{Label: x.Label, Amount: x.Amount})
+		v.Lines = append(v.Lines, lineView{Label: x.Label, Amount: x.Amount, Words: hourWords(x, locale)})
 	}
 	v.Today = c.Amount
 	if sum, err := c.Amount.Add(c.Setup); err == nil {

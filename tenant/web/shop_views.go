@@ -70,7 +70,7 @@ type legalView struct{ Title, Markdown, Canonical string }
 
 // perWords says how often a price is due, after the amount and on its own.
 var perWords = map[catalog.Cycle][2]string{
-	catalog.Hourly:     {"an hour", "By the hour"},
+	catalog.Hourly:     {"a month", "By the hour"}, // what is paid besides the hours is paid by the month
 	catalog.Monthly:    {"a month", "Monthly"},
 	catalog.Quarterly:  {"for 3 months", "Every 3 months"},
 	catalog.SemiAnnual: {"for 6 months", "Every 6 months"},
@@ -195,21 +195,15 @@ func trialWords(days int) string {
 
 // words say the price beside its cycle.
 func (v priceView) words(locale string) string {
-	switch {
-	case v.Hours == nil:
-		return v.Amount.Format(locale)
-	case v.Amount.IsZero():
+	if v.Hours != nil {
 		return v.Hours.Words(locale)
 	}
-	return v.Amount.Format(locale) + " and " + v.Hours.Words(locale)
+	return v.Amount.Format(locale)
 }
 
 func viewPrice(p catalog.Price) priceView {
 	words := perWords[p.Cycle]
 	v := priceView{Amount: p.Amount, Setup: p.Setup, Per: words[0], Cycle: words[1], Hours: p.Hours}
-	if p.ByTheHour() {
-		v.Cycle = perWords[catalog.Hourly][1]
-	}
 	if months := p.Cycle.Months(); months > 1 {
 		// What a longer cycle comes to a month; shown beside the price, never charged.
 		if monthly, err := p.Amount.Ratio(1, int64(months)); err == nil {

@@ -83,8 +83,7 @@ type changePage struct {
 	At, Label     string
 	Plans, Cycles groupView
 	Options       []groupView
-	Price         billing.Money
-	Every         string
+	Paid          string // what it costs, in words
 }
 
 func (s *Site) changePage(c *fiber.Ctx) (w changer, v changePage, err error) {
@@ -111,7 +110,7 @@ func (s *Site) changePage(c *fiber.Ctx) (w changer, v changePage, err error) {
 	if c.Method() == fiber.MethodPost { // it comes again, with what was chosen
 		now = fill(pickedFrom(c), now)
 	}
-	v = changePage{At: w.at, Label: x.Label, Price: x.Amount, Every: x.Cycle.Words()}
+	v = changePage{At: w.at, Label: x.Label, Paid: x.Paid(locale)}
 	v.Plans = groupView{Name: "plan", Code: "plan", Label: "Plan"}
 	v.Cycles = groupView{Name: "cycle", Code: "cycle", Label: "How often you pay"}
 	for _, p := range got.Plans {
@@ -122,7 +121,11 @@ func (s *Site) changePage(c *fiber.Ctx) (w changer, v changePage, err error) {
 				continue
 			}
 			view := viewPrice(price)
-			prices = append(prices, view.Amount.Format(locale)+" "+view.Per)
+			if view.Hours != nil {
+				prices = append(prices, view.words(locale))
+			} else {
+				prices = append(prices, view.Amount.Format(locale)+" "+view.Per)
+			}
 			if !slices.ContainsFunc(v.Cycles.Choices, func(y choiceView) bool { return y.Value == string(price.Cycle) }) {
 				v.Cycles.Choices = append(v.Cycles.Choices, choiceView{ID: "c-" + string(price.Cycle), Value: string(price.Cycle), Label: view.Cycle, Checked: price.Cycle == now.Cycle})
 			}
@@ -216,6 +219,7 @@ type offerPage struct {
 	At      string
 	Q       renewal.ChangeQuote
 	Every   string
+	Hours   string // what is paid then, by the hour; empty: not so
 	Expired bool
 	Confirm string // on the button
 	Notes   []string
@@ -242,14 +246,19 @@ func (s *Site) offerPage(c *fiber.Ctx, w changer) (v offerPage, err error) {
 		return v, err
 	}
 	v.Every = v.Q.Terms.Cycle.Words()
+	locale := surface.DB(c).Tenant().Locale
 	for _, it := range v.Q.Terms.Items {
 		one := lineView{Label: it.Label, Amount: billing.Money{Minor: it.AmountMinor, Currency: v.Q.Amount.Currency}}
 		if it.Kind == "plan" {
 			one.Label = v.Q.Terms.Label
 		}
+		if h := it.Hour; !h.Rate.IsZero() {
+			one.Words = h.Words(locale)
+			v.Hours = v.Q.Terms.Paid(locale)
+		}
 		v.Parts = append(v.Parts, one)
 	}
-	v.words(surface.DB(c).Tenant().Locale)
+	v.words(locale)
 	return v, nil
 }
 

@@ -52,6 +52,26 @@ type Amount struct {
 // AmountOf is money as messages carry it.
 func AmountOf(m billing.Money) Amount { return Amount{m.Decimal(), m.Currency} }
 
+// Hour is what an hour costs, as messages carry it.
+type Hour struct {
+	Price Amount  `json:"price"`
+	Most  *Amount `json:"most"`  // a month; null: there is no most
+	Month Amount  `json:"month"` // that a full month comes to
+}
+
+// HourOf is a price of an hour with what a full month of it comes to; nil: there is none.
+func HourOf(h billing.HourPrice, month int64) *Hour {
+	if h.Rate.IsZero() {
+		return nil
+	}
+	out := &Hour{Price: Amount{h.Rate.Decimal(), h.Rate.Currency}, Month: AmountOf(billing.Money{Minor: month, Currency: h.Rate.Currency})}
+	if h.Most.Minor > 0 {
+		most := AmountOf(h.Most)
+		out.Most = &most
+	}
+	return out
+}
+
 // Moment is a time as messages carry it: UTC, and null for none.
 func Moment(t time.Time) *time.Time {
 	if t.IsZero() {
@@ -117,6 +137,7 @@ type SubscriptionData struct {
 	CancelAt   *time.Time `json:"cancel_at"` // when it is to end; null: it goes on
 	EndedAt    *time.Time `json:"ended_at"`
 	ServiceID  *uuid.UUID `json:"service_id"`
+	Hour       *Hour      `json:"hour"` // of the cycle hourly, besides the price; null for others
 }
 
 // ServiceData is what messages about services carry.
@@ -193,7 +214,7 @@ func catalogue() []described {
 		return OrderData{id(4), account, 1042, state, gross, nil, &invoice, exampleTime}
 	}
 	sub := func(state string, cancel, ended *time.Time) SubscriptionData {
-		return SubscriptionData{id(5), account, "Cloud VPS M", state, "monthly", net, &exampleTime, &month, cancel, ended, &service}
+		return SubscriptionData{id(5), account, "Cloud VPS M", state, "monthly", net, &exampleTime, &month, cancel, ended, &service, nil}
 	}
 	srv := func(state, operation string) ServiceData {
 		return ServiceData{service, account, id(5), "web-1", "Cloud VPS M", "vps", state, "203.0.113.10", operation}

@@ -19,10 +19,12 @@ const (
 	triedDays = 7
 )
 
-// hourlyProduct has a plan by the hour, of which a month costs at most as much as it says.
+// hourlyProduct has a plan by the hour and by the month, of which a month of hours costs at most as
+// much as it says.
 const hourlyProduct = "desktops"
 
-// sellHours puts a plan by the hour on the shelf of a product, which the team delivers.
+// sellHours puts a plan by the hour and by the month on the shelf of a product, which the team
+// delivers.
 func sellHours(ctx context.Context, db *tenancy.DB) error {
 	var product uuid.UUID
 	err := db.View(ctx, func(tx *tenancy.Tx) error {
@@ -33,7 +35,8 @@ func sellHours(ctx context.Context, db *tenancy.DB) error {
 	}
 	_, err = catalog.SavePlan(ctx, db, nil, catalog.PlanForm{
 		ProductID: product, Slug: "flex", Name: "Flex", Summary: "For the weeks you need one.", Facts: "CPU: 2 vCPU\nMemory: 8 GB\nDisk: 60 GB", Position: "2", Visibility: "public", ByHand: true,
-		Hour: map[string]string{"USD": "0.06", "EUR": "0.055"}, HoursMost: "400",
+		Prices: map[string]map[catalog.Cycle]string{"USD": {catalog.Monthly: "22.00", catalog.Annual: "220.00"}, "EUR": {catalog.Monthly: "20.00", catalog.Annual: "200.00"}},
+		Hour:   map[string]string{"USD": "0.06", "EUR": "0.055"}, HourCap: map[string]string{"USD": "26.00", "EUR": "24.00"}, Downgrade: string(billing.DowngradeCredit),
 	}, by)
 	if err != nil {
 		return fmt.Errorf("sell by the hour: %w", err)
