@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -137,7 +138,11 @@ func compose(c *fiber.Ctx, page, title string, view any, f *fault.Fault) (Page, 
 			p.Site.Theme = "base"
 		}
 		if person, ok := Principal(c); ok && area.Nav != nil {
-			p.Nav = markActive(area.Nav(person), c.Path())
+			p.Nav = area.Nav(person)
+			if area.Name == "client" {
+				p.Nav = behind(p.Nav, site.Client)
+			}
+			p.Nav = markActive(p.Nav, c.Path())
 		}
 	}
 	if person, ok := Principal(c); ok {
@@ -206,6 +211,20 @@ func BaseURL(c *fiber.Ctx) string {
 }
 
 // markActive marks the entry whose path is the longest beginning of path.
+// behind puts entries into a navigation, each behind the one whose pages it lies under.
+func behind(nav, more []NavItem) []NavItem {
+	for _, n := range more {
+		at := len(nav)
+		for i, x := range nav {
+			if strings.HasPrefix(n.Href, x.Href+"/") {
+				at = i + 1
+			}
+		}
+		nav = slices.Insert(nav, at, n)
+	}
+	return nav
+}
+
 func markActive(nav []NavItem, path string) []NavItem {
 	best := -1
 	for i, n := range nav {

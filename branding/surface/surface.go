@@ -32,6 +32,7 @@ type Site struct {
 	SupportEmail  string
 	Restriction   tenancy.Restriction // of a reseller who does not pay the platform
 	Menu          []NavItem           // the shop's own navigation: its products
+	Client        []NavItem           // of the customers' navigation, what not every shop has
 	Legal         []NavItem           // legal pages, in the foot of every page
 }
 

@@ -101,6 +101,11 @@ func Save(ctx context.Context, db *tenancy.DB, p Program, by audit.Origin) error
 		if err := settings.Put(ctx, tx, settingName, p); err != nil {
 			return err
 		}
+		if was.On != p.On { // pages of customers lead there
+			if err := tx.TouchSite(ctx, ""); err != nil {
+				return err
+			}
+		}
 		return by.Record(ctx, tx, "settings.referral_changed", audit.Target{Kind: "settings", ID: settingName},
 			map[string]any{"on": p.On, "wait_days": p.WaitDays, "per_year": p.PerYear, "terms": p.Terms})
 	})

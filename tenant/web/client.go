@@ -48,6 +48,7 @@ type overviewView struct {
 	HasTOTP       bool
 	SupportEmail  string
 	CanBuy        bool // the shop has something to offer
+	Brings        bool // whoever brings others gets credit
 }
 
 // overview handles GET /client.
@@ -59,7 +60,7 @@ func (s *Site) overview(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	v := overviewView{FirstName: person.Name, HasTOTP: person.HasTOTP, EmailVerified: !p.EmailVerifiedAt.IsZero(), SupportEmail: shown.SupportEmail, CanBuy: len(shown.Menu) > 0}
+	v := overviewView{FirstName: person.Name, HasTOTP: person.HasTOTP, EmailVerified: !p.EmailVerifiedAt.IsZero(), SupportEmail: shown.SupportEmail, CanBuy: len(shown.Menu) > 0, Brings: len(shown.Client) > 0}
 	err = db.View(c.UserContext(), func(tx *tenancy.Tx) error {
 		a, err := acting(c, tx)
 		if err != nil {

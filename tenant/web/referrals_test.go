@@ -8,8 +8,10 @@ import (
 	"testing"
 
 	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/referral"
 )
 
 // A link is remembered until somebody signs up, on the page for it or in the middle of
@@ -44,6 +46,36 @@ func TestLinksSurviveSigningUp(t *testing.T) {
 	c.send(t, "GET", "/sign-up", nil)
 	if c.send(t, "POST", "/sign-up", url.Values{"name": {"Cem Three"}, "email": {"cem@three.test"}}); came() != 2 || scanOne[int](t, e, "SELECT count(*) FROM accounts WHERE name = 'Cem Three'") != 1 {
 		t.Errorf("%d came", came())
+	}
+}
+
+// Customers of a shop that gives something for it are led to their link from everywhere and
+// from the overview, those of another are not; pages know at once when it changes.
+func TestReferralsAreFound(t *testing.T) {
+	e := newEstate(t, tenancytest.New(t))
+	version := func() (n int64) {
+		t.Helper()
+		must(t, e.Owner.QueryRow(t.Context(), "SELECT content_version FROM central.tenants WHERE id = $1", e.A.ID.Number()).Scan(&n))
+		return n
+	}
+	by := audit.Origin{Actor: audit.System("test")}
+	gives := map[string]billing.ReferralTerms{"EUR": {Referrer: 1000}}
+	must(t, referral.Save(t.Context(), e.DB(e.B), referral.Program{Terms: gives}, by))
+	must(t, referral.Save(t.Context(), e.DB(e.A), referral.Program{Terms: gives}, by))
+	was := version()
+	must(t, referral.Save(t.Context(), e.DB(e.A), referral.Program{On: true, Terms: gives}, by))
+	if version() == was {
+		t.Error("what is kept of the site stays as it was")
+	}
+	buyer := e.as(t, e.A, identity.CustomerMember)
+	a := buyer.Send(t, "GET", "/client", nil)
+	says(t, "the overview", a, 200, "Bring somebody", "Your link")
+	if billing, own, next := strings.Index(a.Page, `href="/client/invoices"`), strings.Index(a.Page, `href="/client/credit/referrals"`), strings.Index(a.Page, `href="/client/account"`); billing < 0 || own < billing || next < own {
+		t.Errorf("the navigation has it at %d, between %d and %d", own, billing, next)
+	}
+	says(t, "their page", buyer.Send(t, "GET", "/client/credit/referrals", nil), 200, `href="/client/credit/referrals" aria-current="page"`)
+	if a := e.as(t, e.B, identity.CustomerMember).Send(t, "GET", "/client", nil); a.Status != 200 || strings.Contains(a.Page, "/client/credit/referrals") {
+		t.Errorf("%d: led to what another shop has", a.Status)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/referral"
 )
 
 // maxShown bounds the sites kept in memory; one is a few hundred bytes.
@@ -41,15 +42,20 @@ func (s *Site) Shown(ctx context.Context, db *tenancy.DB) (surface.Site, error) 
 		return surface.Site{}, err
 	}
 	var shelf []catalog.Product
+	var brings referral.Program
 	err = db.View(ctx, func(tx *tenancy.Tx) error {
-		shelf, err = catalog.Public(ctx, tx, t.Currency)
+		if brings, err = referral.Of(ctx, tx); err == nil {
+			shelf, err = catalog.Public(ctx, tx, t.Currency)
+		}
 		return err
 	})
 	if err != nil {
 		return surface.Site{}, err
 	}
 	site := SiteOf(brand, shelf)
-	site.Restriction = t.Restriction
+	if site.Restriction = t.Restriction; brings.On {
+		site.Client = []surface.NavItem{{Label: "Referrals", Href: referralsPath, Icon: "gift"}}
+	}
 	s.shown.mu.Lock()
 	defer s.shown.mu.Unlock()
 	if s.shown.known == nil || len(s.shown.known) >= maxShown {
