@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -273,40 +272,6 @@ func (c *Configured) option(o Option, value, currency string) error {
 	return nil
 }
 
-// once adds what is charged once.
-func (c *Configured) once(x Item) (err error) {
-	if x.Amount.IsZero() {
-		return nil
-	}
-	if c.Setup, err = c.Setup.Add(x.Amount); err != nil {
-		return errWords("This is too much.")
-	}
-	c.Once = append(c.Once, x)
-	return nil
-}
-
-// Extras checks add-ons that are charged once and bought for what somebody has, by their
-// codes how many, and says what they cost; none of one is left out. Fault:
-// configuration.invalid about the fields option.<code>.
-func Extras(p FullPlan, currency string, wanted map[string]string) ([]Item, error) {
-	c := Configured{Plan: p, Picked: Picked{Options: map[string]string{}}, Setup: billing.Money{Currency: currency}}
-	wrong := map[string]string{}
-	for code := range wanted {
-		wrong["option."+code] = "This cannot be bought for it."
-	}
-	for _, o := range p.Options {
-		value, ok := wanted[o.Code]
-		if !ok || o.Kind != Once || o.Visibility != Shown {
-			continue
-		}
-		delete(wrong, "option."+o.Code)
-		if err := c.option(o, strings.TrimSpace(value), currency); err != nil {
-			wrong["option."+o.Code] = err.Error()
-		}
-	}
-	return c.Once, fault.Fields("configuration.invalid", wrong)
-}
-
 // add puts what an option brings on top of what the offer is; see place.
 func (c *Configured) add(resource string, n int) {
 	switch resource {
@@ -368,48 +333,6 @@ func (c *Configured) place(o *Offer, in, suggested Picked, wrong map[string]stri
 	}
 	c.named(in, "Host name", wrong)
 	c.Chosen = append(words, c.Chosen...)
-}
-
-// named reads the name that the customer gives it.
-func (c *Configured) named(in Picked, label string, wrong map[string]string) {
-	name, ok := hostname(in.Hostname)
-	if !ok {
-		wrong["hostname"] = "Please use letters, digits, hyphens and points, such as web1.example.com."
-	}
-	if c.Picked.Hostname = name; name != "" {
-		c.Chosen = append([]Fact{{Label: label, Value: name}}, c.Chosen...)
-	}
-}
-
-// NameAsked is what a customer names of a plan that no platform delivers; empty: nothing.
-func (p FullPlan) NameAsked() string {
-	if p.SKU != "" {
-		return "Host name"
-	}
-	if !p.Delivery.ByHand {
-		return ""
-	}
-	switch p.Type {
-	case WebHosting:
-		return "Domain"
-	case VPS, Dedicated, GameServer, CloudDesktop, VPNServer:
-		return "Host name"
-	}
-	return ""
-}
-
-var hostnames = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
-
-// hostname reads what was typed; empty is right too.
-func hostname(s string) (string, bool) {
-	s = strings.ToLower(strings.TrimSuffix(strings.TrimSpace(s), "."))
-	if s == "" {
-		return "", true
-	}
-	if len(s) > 200 || !hostnames.MatchString(s) {
-		return "", false
-	}
-	return s, true
 }
 
 func (c *Configured) sum(currency string) (billing.Money, error) {
