@@ -201,6 +201,9 @@ func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Of
 		}
 	}
 	q.Price, err = change.Price()
+	if !q.Price.AtRenewal {
+		q.HourEnd = change.HourEnd
+	}
 	switch {
 	case errors.Is(err, billing.ErrSame):
 		return q, fault.New(fault.Conflict, "change.nothing", "Nothing would change. Please choose something else.")

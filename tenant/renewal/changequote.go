@@ -68,6 +68,7 @@ type ChangeQuote struct {
 	Move           *Move           `json:"move,omitempty"`   // to the bill day
 	Bought         []Item          `json:"bought,omitempty"` // and charged once
 	Facts          []catalog.Fact  `json:"facts,omitempty"`
+	HourEnd        time.Time       `json:"hour_end,omitzero"`    // until when what was paid by the hour is, where it is not any more
 	KeepsDisk      int             `json:"keeps_disk,omitempty"` // GB that stay although the new plan has fewer
 	Lost           string          `json:"lost,omitempty"`       // codes that are not for the new plan, and count no more
 	CreatedAt      time.Time       `json:"-"`

@@ -87,6 +87,13 @@ func TestHoursAreACycle(t *testing.T) {
 	if len(next) != 3 || next[0].Net.Minor != 4 || next[1].Net.Minor != 900 || next[2].Net.Minor != 900 || !next[1].Period.From.Equal(newYear.AddDate(0, 2, 0)) {
 		t.Errorf("foreseen: %+v", next)
 	}
+	s.update(func(tx *tenancy.Tx) (err error) {
+		next, err = renewal.UpcomingOf(t.Context(), tx, s.get(hours).AccountID, []renewal.Subscription{s.get(hours)}, 2)
+		return err
+	})
+	if len(next) != 2 || next[0].Net.Minor != 900 || next[1].Net.Minor != 900 {
+		t.Errorf("foreseen, as if it runs on: %+v", next)
+	}
 	if mrr := s.figure("mrr"); mrr != 1000 {
 		t.Errorf("recurring before anything of it was invoiced: %d", mrr)
 	}
@@ -125,7 +132,7 @@ func TestFromHoursToAMonthAndBack(t *testing.T) {
 	s.Clock.Advance(84*time.Hour + 30*time.Minute)
 	q := s.quote(sub, "", billing.Monthly, nil)
 	want, err := billing.Rest(billing.Money{Minor: 1000, Currency: "EUR"}, billing.Monthly.Period(newYear, 0, time.UTC), newYear.Add(85*time.Hour))
-	if err != nil || q.Net != want || len(q.Price.Lines) != 1 || q.Terms.Cycle != billing.Monthly {
+	if err != nil || q.Net != want || len(q.Price.Lines) != 1 || q.Terms.Cycle != billing.Monthly || !q.HourEnd.Equal(newYear.Add(85*time.Hour)) {
 		t.Fatalf("%s, want %s: %+v", q.Net, want, q.Price)
 	}
 	q = s.accept(q)

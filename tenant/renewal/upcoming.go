@@ -129,15 +129,17 @@ func (s Subscription) foreseeUsage(u metering.Usage, all []Foreseen) []Foreseen 
 	return append([]Foreseen{own}, all...)
 }
 
-// foreseeHours adds the hours of whole months to come, as long as it runs, to the invoices that
-// follow them.
+// foreseeHours adds the hours of whole months to come, as if it runs through them, to the invoices
+// that follow them. Where nobody read what was used so far, the month under way is one of them.
 func (s Subscription) foreseeHours(now billing.Period, all []Foreseen) []Foreseen {
+	before, paid := s.Period, s
 	for i, f := range all {
-		hour, ok := Subscription{Cycle: f.cycle, Items: f.items}.Hour()
-		if !ok || i == 0 || !f.Period.From.After(now.To) && !now.To.IsZero() {
+		month, of := before, paid
+		before, paid = f.Period, Subscription{Cycle: f.cycle, Items: f.items}
+		hour, ok := of.Hour()
+		if !ok || !month.To.Equal(f.Period.From) || !now.To.IsZero() && !f.Period.From.After(now.To) {
 			continue
 		}
-		month := all[i-1].Period
 		n := billing.Increments(month.From, month.To, time.Hour, month)
 		net, err := hour.Over(n)
 		if err != nil || net.IsZero() {

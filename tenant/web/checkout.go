@@ -56,6 +56,7 @@ type quoteView struct {
 	Country  string // whose tax it is; empty: the shop's, until there is an address
 	Problems bool
 	Delivers bool      // something takes keys
+	Hours    bool      // something is paid by the hour
 	Held     time.Time // until when what is counted is kept; zero: nothing is
 }
 
@@ -139,7 +140,7 @@ func viewQuote(t tenancy.Tenant, k cart, q checkout.Quote) quoteView {
 			x := viewItem(q.Items[next], t.Locale)
 			x.Index, x.EditHref = i, href
 			v.Items = append(v.Items, x)
-			v.Delivers = v.Delivers || q.Items[next].SKU != ""
+			v.Delivers, v.Hours = v.Delivers || q.Items[next].SKU != "", v.Hours || x.Hours != ""
 			next++
 		}
 	}

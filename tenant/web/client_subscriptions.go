@@ -95,6 +95,7 @@ func (s *Site) clientSubscriptions(c *fiber.Ctx) error {
 		Next []renewal.Foreseen // what will be paid; of whom may see invoices
 		// Metered says that use is billed besides.
 		Metered bool
+		Hours   bool // something is paid by the hour
 	}{}
 	err := surface.DB(c).View(c.UserContext(), func(tx *tenancy.Tx) error {
 		acting, err := acting(c, tx)
@@ -108,6 +109,7 @@ func (s *Site) clientSubscriptions(c *fiber.Ctx) error {
 		if v.Rows = subscriptionRows(found); err == nil && len(found) > 0 && acting.May(account.InvoicesSee) {
 			v.Next, err = renewal.UpcomingOf(c.UserContext(), tx, acting.AccountID, found, 6)
 			v.Metered = slices.ContainsFunc(found, func(x renewal.Subscription) bool { return !x.MeteredTo.IsZero() })
+			v.Hours = slices.ContainsFunc(v.Rows, func(x subscriptionRow) bool { return x.Hours })
 		}
 		return err
 	})

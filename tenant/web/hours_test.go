@@ -24,7 +24,7 @@ func TestHoursOnThePages(t *testing.T) {
 	says(t, "what is no price", owner.Send(t, "POST", at, wrong), 422, "Please enter a price such as 0.02")
 	says(t, "a plan by the hour", owner.Send(t, "POST", at, plan), 303)
 	c := e.shopper(t, "")
-	says(t, "the shelf", c.send(t, "GET", "/products/running", nil), 200, "€9.00")
+	says(t, "the shelf", c.send(t, "GET", "/products/running", nil), 200, "€9.00", "or €0.02 an hour")
 	says(t, "its page", c.send(t, "GET", "/products/running/by-the-hour", nil), 200, "By the hour", "€0.02 an hour, at most €11.50 a month", "Monthly")
 	picked := url.Values{"product": {"running"}, "plan": {"by-the-hour"}, "cycle": {"hourly"}}
 	says(t, "picked by the hour", c.send(t, "POST", "/products/running/by-the-hour", picked), 200, "each hour that is begun", "€3.00")

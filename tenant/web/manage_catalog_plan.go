@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +31,7 @@ type planEdit struct {
 	Downgrades   []place.Choice
 	Prices       []priceRow
 	Margins      []catalog.Margin
+	HourMonths   bool // a full month of hours is among them
 	Per          map[catalog.Cycle]string
 	Cost         string // of the chosen offer, in words
 	Action       string
@@ -182,8 +182,9 @@ func (s *Site) editPlan(c *fiber.Ctx, product taxedShelf, f catalog.PlanForm) (p
 		v.Prices = append(v.Prices, row)
 	}
 	prices, bad := f.ReadPrices()
-	v.Per[catalog.Hourly] = fmt.Sprintf("By the hour, a full month (%d hours, or the most)", billing.MonthHours)
+	v.Per[catalog.Hourly] = "By the hour, a full month"
 	for _, m := range f.HourMonths() {
+		v.HourMonths = true
 		v.Margins = append(v.Margins, catalog.MarginOf(m, catalog.Hourly, cost, product.held))
 	}
 	for _, x := range prices {
@@ -191,6 +192,7 @@ func (s *Site) editPlan(c *fiber.Ctx, product taxedShelf, f catalog.PlanForm) (p
 			v.Margins = append(v.Margins, catalog.MarginOf(billing.Money{Minor: x.Amount, Currency: x.Currency}, x.Cycle, cost, product.held))
 		}
 	}
+	slices.SortStableFunc(v.Margins, func(a, b catalog.Margin) int { return strings.Compare(a.Currency, b.Currency) })
 	return v, nil
 }
 

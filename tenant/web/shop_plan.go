@@ -205,7 +205,7 @@ func (s *Site) configurator(c *fiber.Ctx, p planRead, in catalog.Picked) planPag
 		v.Why = p.title() + " is sold out at the moment."
 		return v
 	}
-	v.Summary = viewConfigured(configured, locale)
+	v.Summary = viewConfigured(configured)
 	if days := configured.TrialDays; days > 0 {
 		t := checkout.Trial{Days: days}
 		v.Summary.Trial, v.Summary.TrialCard = trialWords(days), configured.TrialCard
@@ -335,14 +335,18 @@ func onceLines(all []catalog.Item) (lines []lineView) {
 	return lines
 }
 
-func viewConfigured(c catalog.Configured, locale string) *configuredView {
+func viewConfigured(c catalog.Configured) *configuredView {
 	v := &configuredView{Label: c.Label, Chosen: c.Chosen, Setup: c.Setup, Amount: c.Amount, Usual: c.Usual, Per: perWords[c.Picked.Cycle][0]}
 	v.Fee, v.Once = c.Setup, onceLines(c.Once)
 	for _, x := range c.Once {
 		v.Fee.Minor -= x.Amount.Minor
 	}
 	for _, x := range c.Items {
-		v.Lines = append(v.Lines, lineView{Label: x.Label, Amount: x.Amount, Words: hourWords(x, locale)})
+		one := lineView{Label: x.Label, Amount: x.Amount}
+		if !x.Hour.Rate.IsZero() {
+			one.Words = "by the hour" // what it costs stands among what is billed by use
+		}
+		v.Lines = append(v.Lines, one)
 	}
 	v.Today = c.Amount
 	if sum, err := c.Amount.Add(c.Setup); err == nil {

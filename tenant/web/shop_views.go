@@ -47,7 +47,8 @@ type priceView struct {
 	Per     string // "a month"
 	Cycle   string // "Every 3 months"
 	Monthly *billing.Money
-	Hours   *catalog.HourPrice // besides; nil: nothing
+	Hours   *catalog.HourPrice // what an hour costs, in place of an amount; nil: it is another cycle
+	Or      *catalog.HourPrice // by which it is sold, too; nil: it is not
 }
 
 type productPage struct {
@@ -165,6 +166,9 @@ func viewPlan(p catalog.Plan, of productView) planView {
 	if from, ok := p.From(); ok {
 		view := viewPrice(from)
 		v.Price = &view
+		if hour := p.Prices[0]; hour.ByTheHour() && !from.ByTheHour() { // the shortest cycle first
+			view.Or = hour.Hours
+		}
 	}
 	for _, price := range p.Prices {
 		v.Prices = append(v.Prices, viewPrice(price))
