@@ -76,7 +76,7 @@ type (
 	ciiParty struct {
 		ID       string      `xml:"ram:ID,omitempty"`
 		Name     string      `xml:"ram:Name"`
-		Legal    string      `xml:"ram:SpecifiedLegalOrganization>ram:ID,omitempty"`
+		Legal    *string     `xml:"ram:SpecifiedLegalOrganization>ram:ID"`
 		Contact  *ciiContact `xml:"ram:DefinedTradeContact"`
 		Address  ciiAddress  `xml:"ram:PostalTradeAddress"`
 		Endpoint *ciiURI     `xml:"ram:URIUniversalCommunication"`
@@ -86,9 +86,9 @@ type (
 		ID ublScheme `xml:"ram:URIID"`
 	}
 	ciiContact struct {
-		Name  string `xml:"ram:PersonName,omitempty"`
-		Phone string `xml:"ram:TelephoneUniversalCommunication>ram:CompleteNumber,omitempty"`
-		Email string `xml:"ram:EmailURIUniversalCommunication>ram:URIID,omitempty"`
+		Name  string  `xml:"ram:PersonName,omitempty"`
+		Phone *string `xml:"ram:TelephoneUniversalCommunication>ram:CompleteNumber"`
+		Email *string `xml:"ram:EmailURIUniversalCommunication>ram:URIID"`
 	}
 	ciiAddress struct {
 		Code    string `xml:"ram:PostcodeCode,omitempty"`
@@ -115,7 +115,7 @@ type (
 	ciiMeans struct {
 		Code    string     `xml:"ram:TypeCode"`
 		Account ciiAccount `xml:"ram:PayeePartyCreditorFinancialAccount"`
-		BIC     string     `xml:"ram:PayeeSpecifiedCreditorFinancialInstitution>ram:BICID,omitempty"`
+		BIC     *string    `xml:"ram:PayeeSpecifiedCreditorFinancialInstitution>ram:BICID"`
 	}
 	ciiAccount struct {
 		IBAN string `xml:"ram:IBANID"`
@@ -186,7 +186,7 @@ func (m invoice) ciiSettlement() ciiSettlement {
 	}
 	if a := m.account; a != nil {
 		s.Reference = m.number
-		s.Means = &ciiMeans{meansCode(m.currency), ciiAccount{a.IBAN, a.Holder}, a.BIC}
+		s.Means = &ciiMeans{meansCode(m.currency), ciiAccount{a.IBAN, a.Holder}, orNone(a.BIC)}
 	}
 	for _, g := range m.groups {
 		s.Taxes = append(s.Taxes, ciiTax{g.tax, vatScheme, g.reason, g.net, g.category, g.code, g.percent})
@@ -205,9 +205,9 @@ func (m invoice) ciiSettlement() ciiSettlement {
 }
 
 func (p party) cii() ciiParty {
-	out := ciiParty{ID: p.id, Name: p.name, Legal: p.registration, Address: ciiAddress{p.code, p.street, p.more, p.city, p.country, p.region}}
+	out := ciiParty{ID: p.id, Name: p.name, Legal: orNone(p.registration), Address: ciiAddress{p.code, p.street, p.more, p.city, p.country, p.region}}
 	if p.contact+p.phone+p.email != "" {
-		out.Contact = &ciiContact{p.contact, p.phone, p.email}
+		out.Contact = &ciiContact{p.contact, orNone(p.phone), orNone(p.email)}
 	}
 	if p.email != "" {
 		out.Endpoint = &ciiURI{ublScheme{"EM", p.email}}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,8 @@ import (
 )
 
 var update = flag.Bool("update", false, "write testdata anew")
+
+var keep = flag.String("keep", "", "folder to write the random invoices to, to be put to the official Schematron")
 
 func eur(minor int64) billing.Money { return billing.Money{Minor: minor, Currency: "EUR"} }
 
@@ -150,6 +153,9 @@ func TestEveryRuleHolds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			for _, empty := range parse(t, file).empty() {
+				t.Errorf("%s, %s: there is nothing in %s", name, syntax, empty)
+			}
 			f := read(t, syntax, file)
 			for _, r := range rules {
 				if !r.holds(f) {
@@ -186,6 +192,7 @@ func must(t testing.TB, write func(document.Document) ([]byte, error), d documen
 
 // Whatever is sold, discounted, divided and credited: the rules hold.
 func TestRulesOverRandomInvoices(t *testing.T) {
+	kept := 0
 	rapid.Check(t, func(r *rapid.T) {
 		one := rapid.SampledFrom([][]billing.TaxRule{{german}, {german, reduced}, {german, zero}, {reverse}, {exempt}, {outside}, {zero}, {exempt, german}, {reverse, german}}).Draw(r, "rules")
 		var lines []billing.Line
@@ -228,6 +235,12 @@ func TestRulesOverRandomInvoices(t *testing.T) {
 			file, err := write(d)
 			if err != nil {
 				r.Fatal(err)
+			}
+			if *keep != "" {
+				kept++
+				if err := os.WriteFile(filepath.Join(*keep, fmt.Sprintf("%04d.%s.xml", kept, syntax)), file, 0o600); err != nil {
+					r.Fatal(err)
+				}
 			}
 			f := read(t, syntax, file)
 			for _, rule := range rules {

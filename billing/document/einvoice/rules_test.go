@@ -37,6 +37,19 @@ func (n *node) all(path string) []*node {
 	return found
 }
 
+// empty names the elements without a text and without another element: UBL's schema wants
+// something in each, and so does Peppol (PEPPOL-EN16931-R008). That nothing is said of the
+// delivery has an element of its own in CII, which must be there.
+func (n *node) empty() (names []string) {
+	if len(n.in) == 0 && n.name != "ApplicableHeaderTradeDelivery" && strings.TrimSpace(n.text) == "" {
+		return []string{n.name}
+	}
+	for _, c := range n.in {
+		names = append(names, c.empty()...)
+	}
+	return names
+}
+
 func (n *node) text1(path string) string {
 	if all := n.all(path); len(all) > 0 {
 		return all[0].text

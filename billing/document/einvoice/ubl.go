@@ -49,7 +49,7 @@ type (
 	}
 	ublParty struct {
 		Endpoint *ublScheme     `xml:"cbc:EndpointID"`
-		ID       string         `xml:"cac:PartyIdentification>cbc:ID,omitempty"`
+		ID       *string        `xml:"cac:PartyIdentification>cbc:ID"`
 		Address  ublAddress     `xml:"cac:PostalAddress"`
 		Tax      []ublTaxScheme `xml:"cac:PartyTaxScheme"`
 		Legal    ublLegal       `xml:"cac:PartyLegalEntity"`
@@ -86,9 +86,9 @@ type (
 		Account ublAccount `xml:"cac:PayeeFinancialAccount"`
 	}
 	ublAccount struct {
-		ID     string `xml:"cbc:ID"`
-		Name   string `xml:"cbc:Name,omitempty"`
-		Branch string `xml:"cac:FinancialInstitutionBranch>cbc:ID,omitempty"`
+		ID     string  `xml:"cbc:ID"`
+		Name   string  `xml:"cbc:Name,omitempty"`
+		Branch *string `xml:"cac:FinancialInstitutionBranch>cbc:ID"`
 	}
 	ublTerms struct {
 		Note string `xml:"cbc:Note"`
@@ -174,7 +174,7 @@ func UBL(d document.Document) ([]byte, error) {
 		u.Terms = &ublTerms{m.terms}
 	}
 	if a := m.account; a != nil {
-		u.PaymentMeans = &ublMeans{Code: meansCode(m.currency), Ref: m.number, Account: ublAccount{a.IBAN, a.Holder, a.BIC}}
+		u.PaymentMeans = &ublMeans{Code: meansCode(m.currency), Ref: m.number, Account: ublAccount{a.IBAN, a.Holder, orNone(a.BIC)}}
 	}
 	for _, g := range m.groups {
 		u.TaxTotals[0].Groups = append(u.TaxTotals[0].Groups, ublGroup{amount(g.net), amount(g.tax), ublCategory{g.category, g.percent, g.code, g.reason, vatScheme}})
@@ -201,7 +201,7 @@ func UBL(d document.Document) ([]byte, error) {
 
 func (p party) ubl() ublParty {
 	out := ublParty{
-		ID: p.id, Address: ublAddress{p.street, p.more, p.city, p.code, p.region, p.country},
+		ID: orNone(p.id), Address: ublAddress{p.street, p.more, p.city, p.code, p.region, p.country},
 		Legal: ublLegal{p.name, p.registration},
 	}
 	if p.email != "" {
@@ -217,6 +217,15 @@ func (p party) ubl() ublParty {
 		out.Contact = &ublContact{p.contact, p.phone, p.email}
 	}
 	return out
+}
+
+// orNone is what an element within others is made of: of an empty text encoding/xml would
+// leave those others, with nothing in them.
+func orNone(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 func ublPeriodOf(from, to time.Time) *ublPeriod {
