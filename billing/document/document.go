@@ -6,6 +6,7 @@ package document
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ezscale/ezscale/billing"
@@ -53,6 +54,9 @@ type TaxIn struct {
 
 // Money is the amount.
 func (t TaxIn) Money() billing.Money { return billing.Money{Minor: t.TaxMinor, Currency: t.Currency} }
+
+// PlainRate is the rate without the zeros it ends with.
+func (t TaxIn) PlainRate() string { return strings.TrimRight(strings.TrimRight(t.Rate, "0"), ".") }
 
 // StateTaxIn states the document's tax in another currency by a rate.
 func (d *Document) StateTaxIn(r billing.ExchangeRate) error {

@@ -112,7 +112,7 @@ func (d Document) Notes() []string {
 		}
 	}
 	if t := d.TaxIn; t != nil {
-		notes = append(notes, "Tax in "+t.Currency+" at 1 "+d.Currency+" = "+strings.TrimRight(strings.TrimRight(t.Rate, "0"), ".")+" "+t.Currency+" of "+t.RateDay.UTC().Format("2 January 2006")+" ("+t.Source+").")
+		notes = append(notes, "Tax in "+t.Currency+" at 1 "+d.Currency+" = "+t.PlainRate()+" "+t.Currency+" of "+t.RateDay.UTC().Format("2 January 2006")+" ("+t.Source+").")
 	}
 	return notes
 }

@@ -47,6 +47,7 @@ func Kinds() []Kind {
 		{"collected.not_booked", "A payment taken for a reseller is on no balance"},
 		{"wholesale.disputed", "A reseller's payment is disputed at a bank"},
 		{"wholesale.run_failed", "A month could not be billed"},
+		{"wholesale.no_rate", "Invoices do not state their tax in the currency of our country"},
 		{"invoice.question", "A reseller questions a line of its invoice"},
 		{"gateway.refused", "The gateway refuses the platform's keys"},
 		{"channel.gone", "A channel of alerts is gone"},

@@ -3,11 +3,13 @@ package web
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
@@ -222,6 +224,8 @@ type sellerView struct {
 	Tabs      []map[string]any
 	S         wholesale.Seller
 	DueDays   string
+	Rates     string // as typed
+	Own       string // currency of the country
 	Countries []place.Choice
 	May       bool
 }
@@ -231,12 +235,17 @@ func countries() []place.Choice {
 	return append([]place.Choice{{Value: "", Label: "Not said"}}, place.Countries()...)
 }
 
+// viewSeller is the form of our details, with numbers and rates as they were typed.
+func viewSeller(c *fiber.Ctx, in wholesale.Seller, days, rates string) sellerView {
+	return sellerView{wholesaleTabs("/wholesale/seller"), in, days, rates, billing.AccountingCurrency(in.Country), countries(), mayBill(c)}
+}
+
 func (s *Console) showSeller(c *fiber.Ctx) error {
 	seller, err := s.Wholesale.Seller(c.UserContext())
 	if err != nil {
 		return err
 	}
-	return surface.Render(c, "console", "console/wholesale_seller", "Our details", sellerView{wholesaleTabs("/wholesale/seller"), seller, strconv.Itoa(seller.DueDays), countries(), mayBill(c)})
+	return surface.Render(c, "console", "console/wholesale_seller", "Our details", viewSeller(c, seller, strconv.Itoa(seller.DueDays), seller.RatesText()))
 }
 
 func (s *Console) setSeller(c *fiber.Ctx) error {
@@ -248,8 +257,16 @@ func (s *Console) setSeller(c *fiber.Ctx) error {
 	if n, err := strconv.Atoi(text("due_days")); err == nil {
 		in.DueDays = n
 	}
-	if err := s.Wholesale.SetSeller(c.UserContext(), in, office.By(c)); err != nil {
-		return surface.FormError(c, err, "console", "console/wholesale_seller", "Our details", sellerView{wholesaleTabs("/wholesale/seller"), in, text("due_days"), countries(), mayBill(c)})
+	typed := strings.ToValidUTF8(c.FormValue("rates"), "")
+	rates, wrong := wholesale.ReadRates(typed)
+	var err error
+	if in.Rates = rates; wrong != "" {
+		err = fault.Field("rates", "seller.invalid", wrong)
+	} else {
+		err = s.Wholesale.SetSeller(c.UserContext(), in, office.By(c))
+	}
+	if err != nil {
+		return surface.FormError(c, err, "console", "console/wholesale_seller", "Our details", viewSeller(c, in, text("due_days"), typed))
 	}
 	return surface.Redirect(c, "/wholesale/seller", "Saved. It stands on invoices from now on.")
 }

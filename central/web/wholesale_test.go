@@ -118,6 +118,10 @@ func TestStaffKeepThePriceBook(t *testing.T) {
 	h.want("another currency", h.post(a+"/terms", "tier", "pro", "currency", "USD", "from", "2026-12-01"), 422, "no such tier in that currency")
 	h.want("terms set", h.post(a+"/terms", "tier", "max", "currency", "EUR", "from", "2026-12-01"), 303, a+"/billing")
 	h.want("seller", h.post("/wholesale/seller", "company", "EZSCALE GmbH", "country", "DE", "due_days", "14"), 303, "/wholesale/seller")
+	h.want("a rate that is none", h.post("/wholesale/seller", "company", "EZSCALE GmbH", "country", "PL", "due_days", "14", "rates", "EUR PLN 4"), 422, "2026-11-02 EUR PLN 4.2731", ">EUR PLN 4<")
+	h.want("seller with rates", h.post("/wholesale/seller", "company", "EZSCALE GmbH", "country", "PL", "due_days", "14", "rates", "2026-11-02 EUR PLN 4.27"), 303, "/wholesale/seller")
+	h.want("its rates", h.get("/wholesale/seller"), 200, "2026-11-02 EUR PLN 4.27", "state their tax in PLN too")
+	h.want("seller", h.post("/wholesale/seller", "company", "EZSCALE GmbH", "country", "DE", "due_days", "14"), 303, "/wholesale/seller")
 	h.want("seller's days", h.post("/wholesale/seller", "company", "EZSCALE GmbH", "due_days", "soon"), 422, "from 0 to 120")
 	reader := openOver(t, tenancytest.New(t), identity.StaffReadOnly)
 	for _, path := range []string{"/wholesale/prices", "/wholesale/runs", "/wholesale/tiers", "/wholesale/skus", "/wholesale/seller"} {

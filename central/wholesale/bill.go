@@ -340,5 +340,5 @@ func (r *run) document(w billed, number string) (document.Document, error) {
 	}
 	d.Put(lines, []billing.TaxSum{{Rule: rule, Net: net, Tax: tax}})
 	d.NetMinor, d.TaxMinor, d.TotalMinor = net.Minor, tax.Minor, total.Minor
-	return d, nil
+	return d, r.stateTax(&d)
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/billing/gateway"
 	"github.com/ezscale/ezscale/billing/gateway/stripe"
@@ -16,7 +18,6 @@ import (
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
-	"github.com/google/uuid"
 )
 
 // collects lets the platform take a reseller's payments: 2.9 % and 0.25, a week held back.

@@ -181,6 +181,11 @@ func (n *CreditNote) number(ctx context.Context, tx *tenancy.CentralTx, a Asked,
 	amount := sums[0].Net
 	d.Put([]billing.Line{{Kind: "credit", Description: a.Description, Quantity: 1, Unit: amount, Net: amount, Tax: sums[0].Rule}}, sums)
 	d.NetMinor, d.TaxMinor, d.TotalMinor = n.NetMinor, n.TaxMinor, n.TotalMinor
+	if t := of.TaxIn; t != nil { // at the invoice's own rate, so that both come to nothing
+		if err := d.StateTaxIn(billing.ExchangeRate{From: d.Currency, Into: t.Currency, Value: t.Rate, Day: t.RateDay, Source: t.Source}); err != nil {
+			return err
+		}
+	}
 	n.Document = d
 	text, err := json.Marshal(d)
 	if err != nil {

@@ -115,6 +115,9 @@ type run struct {
 
 	seller Seller
 	series series
+
+	rateless []string // currencies without a rate into that of the seller's country
+
 	closed []closedRun // whose late facts are adjusted here
 	days   billDays
 
@@ -156,6 +159,9 @@ func (r *run) whole(ctx context.Context) error {
 	}
 	if len(r.report.Missing) > 0 && !r.dry {
 		return unpriced(r.report.Missing)
+	}
+	if err := r.tellRateless(ctx); err != nil {
+		return err
 	}
 	return r.close(ctx)
 }

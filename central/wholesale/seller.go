@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/billing/document"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
@@ -19,6 +20,8 @@ type Seller struct {
 	document.Party
 	Footer  string `json:"footer"`   // register, bank account
 	DueDays int    `json:"due_days"` // after the day of issue
+
+	Rates []billing.ExchangeRate `json:"rates,omitempty"` // by which tax is stated in the currency of its country, the newest first
 }
 
 // sellerIn reads it; until somebody filled it in, the platform's name stands there.
@@ -69,7 +72,7 @@ func (d *Desk) SetSeller(ctx context.Context, s Seller, by audit.Origin) error {
 		if err != nil {
 			return err
 		}
-		return by.Record(ctx, tx, "wholesale.seller_changed", audit.Target{Kind: "settings", ID: "wholesale_seller"}, map[string]any{"company": s.Company, "country": s.Country})
+		return by.Record(ctx, tx, "wholesale.seller_changed", audit.Target{Kind: "settings", ID: "wholesale_seller"}, map[string]any{"company": s.Company, "country": s.Country, "rates": len(s.Rates)})
 	})
 	if err != nil {
 		return fmt.Errorf("set the seller: %w", err)
