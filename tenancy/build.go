@@ -40,6 +40,7 @@ type Builder struct {
 type ownership struct {
 	role  string // quoted
 	super bool
+	citus bool // the tenants are spread over nodes
 	pg16  bool // memberships say whether they inherit and whether they may be set
 }
 
@@ -129,8 +130,9 @@ func (b *Builder) connection(ctx context.Context) (*pgx.Conn, error) {
 
 func whoOwns(ctx context.Context, c *pgx.Conn) (o ownership, err error) {
 	var name string
-	err = c.QueryRow(ctx, `SELECT rolname, rolsuper, current_setting('server_version_num')::int >= 160000
-		FROM pg_roles WHERE rolname = current_user`).Scan(&name, &o.super, &o.pg16)
+	err = c.QueryRow(ctx, `SELECT rolname, rolsuper, current_setting('server_version_num')::int >= 160000,
+			EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
+		FROM pg_roles WHERE rolname = current_user`).Scan(&name, &o.super, &o.pg16, &o.citus)
 	o.role = pgx.Identifier{name}.Sanitize()
 	return o, err
 }
@@ -174,7 +176,12 @@ func (b *Builder) steps(ctx context.Context, c *pgx.Conn, id ID, lanes int) erro
 			if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", id.lockKey()); err != nil {
 				return err
 			}
-			if i < 2 { // the last step's commit waits for the disk, and for all that was before it
+			if err := b.owner.everywhere(ctx, tx); err != nil {
+				return err
+			}
+			// The last step's commit waits for the disk, and for all that was before it. A
+			// node's commit waits for nothing but this one.
+			if i < 2 && !b.owner.citus {
 				if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit TO off"); err != nil {
 					return err
 				}
@@ -259,7 +266,7 @@ func (b *Builder) makeTables(ctx context.Context, tx pgx.Tx, id ID, lanes int) e
 	message := "SET LOCAL ROLE " + n + "; SET LOCAL search_path TO " + n + ", pg_temp;\n" + b.script +
 		fmt.Sprintf(";\nSET LOCAL ROLE NONE; SET LOCAL search_path TO pg_catalog;\nINSERT INTO central.spares (id, lane, schema_version) VALUES (%d, %d, %d)",
 			id.Number(), id.Lane(lanes), b.version) + b.owner.leave(id)
-	_, err = tx.Conn().PgConn().Exec(ctx, message).ReadAll()
+	_, err = SendScript(ctx, tx.Conn(), message, b.owner.citus)
 	return err
 }
 

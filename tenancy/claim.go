@@ -230,7 +230,7 @@ func (p *Pool) claimOn(w *wire, c Claim, seed func(Tenant, *Tx) error) (Tenant, 
 		return Tenant{}, fmt.Errorf("claim %s: bind: %w", c.Slug, err)
 	}
 	if seed != nil {
-		if err := seed(t, &Tx{statements: statements{wire: w, now: now}, tenant: t.ID}); err != nil {
+		if err := seed(t, &Tx{statements: statements{wire: w, now: now}, tenant: t.ID, nodes: &p.nodes}); err != nil {
 			return Tenant{}, err
 		}
 	}

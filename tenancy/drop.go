@@ -129,7 +129,10 @@ func removeRemains(ctx context.Context, owner *pgx.Conn, id ID) error {
 		if err := o.join(ctx, tx, id); err != nil {
 			return err
 		}
-		_, err = tx.Conn().PgConn().Exec(ctx, "SET LOCAL lock_timeout = '5s'; SET LOCAL ROLE "+n+"; DROP SCHEMA "+n+" CASCADE; SET LOCAL ROLE NONE"+o.leave(id)).ReadAll()
+		if err := o.everywhere(ctx, tx); err != nil {
+			return err
+		}
+		_, err = SendScript(ctx, tx.Conn(), "SET LOCAL lock_timeout = '5s'; SET LOCAL ROLE "+n+"; DROP SCHEMA "+n+" CASCADE; SET LOCAL ROLE NONE"+o.leave(id), o.citus)
 		return err
 	})
 	if err != nil {

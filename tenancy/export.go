@@ -143,14 +143,29 @@ func (a *archive) addTable(w *wire, t ExportedTable) (ExportedTable, error) {
 	for i, c := range t.Columns {
 		quoted[i] = pgx.Identifier{c}.Sanitize()
 	}
-	sql := "COPY " + pgx.Identifier{t.Name}.Sanitize() + " (" + strings.Join(quoted, ", ") + ") TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
+	sql := "COPY " + pgx.Identifier{t.Name}.Sanitize() + " (" + strings.Join(quoted, ", ") + ") TO STDOUT (FORMAT csv, ENCODING 'UTF8')"
 	size, sum, err := a.add("data/"+t.Name+".csv", func(to io.Writer) error {
+		// The header is ours: Citus counts one that COPY writes among the rows.
+		if _, err := io.WriteString(to, csvHeader(t.Columns)); err != nil {
+			return err
+		}
 		tag, err := w.pgx.PgConn().CopyTo(w.ctx, to, sql)
 		t.Rows = tag.RowsAffected()
 		return err
 	})
 	t.Bytes, t.SHA256 = size, sum
 	return t, err
+}
+
+// csvHeader is the line COPY … (FORMAT csv, HEADER) begins with.
+func csvHeader(columns []string) string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		if names[i] = c; strings.ContainsAny(c, ",\"\r\n ") {
+			names[i] = `"` + strings.ReplaceAll(c, `"`, `""`) + `"`
+		}
+	}
+	return strings.Join(names, ",") + "\n"
 }
 
 func (a *archive) addFile(ctx context.Context, f ExportFile, m *Manifest) error {

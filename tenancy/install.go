@@ -50,6 +50,11 @@ func Install(ctx context.Context, owner *pgx.Conn, o InstallOptions) ([]Refusal,
 		return nil, err
 	}
 	defer release()
+	abroad, err := stayHere(ctx, owner)
+	if err != nil {
+		return nil, fmt.Errorf("install: %w", err)
+	}
+	defer abroad()
 	if err := makeLogins(ctx, owner, o.Password, CentralLogin, RiverLogin); err != nil {
 		return nil, err
 	}
@@ -72,8 +77,10 @@ func Install(ctx context.Context, owner *pgx.Conn, o InstallOptions) ([]Refusal,
 	if err := openDoors(ctx, owner); err != nil {
 		return nil, err
 	}
-	refused, err := raiseWalls(ctx, owner)
-	return refused, err
+	if err := makeCluster(ctx, owner); err != nil {
+		return nil, err
+	}
+	return raiseWalls(ctx, owner)
 }
 
 // lockInstall keeps two installs of one database apart.
@@ -153,6 +160,7 @@ func migrateQueue(ctx context.Context, owner *pgx.Conn) error {
 	}
 	cfg.ConnConfig.User, cfg.ConnConfig.Password, cfg.ConnConfig.Database = owner.Config().User, owner.Config().Password, owner.Config().Database
 	cfg.MaxConns = 2
+	cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error { _, err := stayHere(ctx, c); return err }
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return err
@@ -301,6 +309,11 @@ func makeLanes(ctx context.Context, c *pgx.Conn, lanes int, password func(string
 // rights and the search path of each login there. A copy or a restored database
 // needs it again; Install does it itself.
 func SettleDatabase(ctx context.Context, owner *pgx.Conn) error {
+	release, err := stayHere(ctx, owner)
+	if err != nil {
+		return err
+	}
+	defer release()
 	lanes, err := LanesOf(ctx, owner)
 	if err != nil {
 		return err
@@ -368,8 +381,16 @@ func raiseWalls(ctx context.Context, c *pgx.Conn) ([]Refusal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("install: walls: %w", err)
 	}
+	all := catalogWalls(owners)
+	cluster, err := OnCitus(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("install: walls: %w", err)
+	}
+	if cluster {
+		all = append(all, citusWall(owners))
+	}
 	var refused []Refusal
-	for _, w := range catalogWalls(owners) {
+	for _, w := range all {
 		// One statement at a time, grants first: a revoke must never stand without them.
 		var denied error
 		for _, sql := range strings.Split(strings.TrimSuffix(w.mend, ";"), "; ") {

@@ -73,6 +73,11 @@ func ChangeLanes(ctx context.Context, owner *pgx.Conn, n int, o LaneChange) erro
 		return err
 	}
 	defer release()
+	abroad, err := stayHere(ctx, owner)
+	if err != nil {
+		return fmt.Errorf("change lanes: %w", err)
+	}
+	defer abroad()
 	if err := makeLanes(ctx, owner, n, o.Password); err != nil {
 		return err
 	}

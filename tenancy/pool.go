@@ -50,6 +50,7 @@ type Pool struct {
 	retiring sync.WaitGroup // lanes that wait for their last transactions
 	mu       sync.RWMutex   // held while set is read and entered, so that no lane is closed in between
 	set      *laneSet
+	nodes    nodes
 }
 
 // laneSet is the lanes between two changes of their number, and who uses them.
@@ -209,7 +210,7 @@ func (db *DB) run(ctx context.Context, begin string, fn func(*Tx) error) error {
 			if now.IsZero() {
 				now = db.clock()()
 			}
-			return fn(&Tx{statements: statements{wire: w, now: now}, tenant: id, twin: !w.clock.IsZero()})
+			return fn(&Tx{statements: statements{wire: w, now: now}, tenant: id, twin: !w.clock.IsZero(), nodes: &db.pool.nodes})
 		})
 	})
 }

@@ -18,6 +18,7 @@ import (
 type Tx struct {
 	statements
 	tenant ID
+	nodes  *nodes
 	twin   bool // its time is a twin's, so what it tells the platform is heard by nobody
 }
 

@@ -35,6 +35,8 @@ const maxWhere = 10
 // wall is a check made of one query that answers with the gaps, or null when it may not look.
 type wall struct {
 	name, keeps, without, mend, sql string
+
+	nodes bool // with Citus it must stand on every node
 }
 
 // CheckWalls reads from the catalog which walls stand. It changes nothing. owner is
@@ -44,10 +46,20 @@ func CheckWalls(ctx context.Context, owner *pgx.Conn) ([]Finding, error) {
 	if err != nil {
 		return nil, fmt.Errorf("check the walls: %w", err)
 	}
+	cluster, err := OnCitus(ctx, owner)
+	if err != nil {
+		return nil, fmt.Errorf("check the walls: %w", err)
+	}
 	all := append(catalogWalls(owners), rightWalls(databaseName(owner))...)
+	if cluster {
+		all = append(all, citusWall(owners))
+	}
 	findings := make([]Finding, 0, len(all)+1)
 	for _, w := range all {
 		f, err := w.check(ctx, owner)
+		if err == nil && cluster && w.nodes {
+			err = w.checkNodes(ctx, owner, &f)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("check the wall %s: %w", w.name, err)
 		}
@@ -194,29 +206,30 @@ func rightWalls(database string) []wall {
 				('dblink', 'file_fdw', 'adminpack', 'plpython3u', 'plperlu', 'pltclu', 'postgres_fdw', 'pg_cron', 'http'))`,
 		},
 		{
-			name: "roles", keeps: "Lanes and tenants have no attribute that passes a wall, and inherit nothing.",
+			name: "roles", nodes: true, keeps: "Lanes and tenants have no attribute that passes a wall, and inherit nothing.",
 			without: "The role named is not held by any right.",
 			mend:    "ALTER ROLE … NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS NOINHERIT;",
 			sql: `SELECT ARRAY(SELECT rolname::text FROM pg_roles WHERE rolname ~ '^(lane|t)_[0-9]+$'
 				AND (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls OR rolinherit))`,
 		},
 		{
-			name: "passwords", keeps: "Nobody logs in as a tenant: its role has no password.",
+			name: "passwords", nodes: true, keeps: "Nobody logs in as a tenant: its role has no password.",
 			without: "Who knows the password is that tenant, past the program. No other tenant.",
 			mend:    "ALTER ROLE … PASSWORD NULL;",
 			sql: `SELECT CASE WHEN has_table_privilege('pg_catalog.pg_authid', 'SELECT') THEN
 				ARRAY(SELECT rolname::text FROM pg_authid WHERE rolname ~ '^t_[0-9]+$' AND rolpassword IS NOT NULL) END`,
 		},
 		{
-			name: "access_rules", keeps: "Nobody comes in over the network without a secret.",
+			name: "access_rules", nodes: true, keeps: "Nobody comes in over the network without a secret or a certificate.",
 			without: "Whoever reaches the port is any role, tenants' included, if the rule named matches him.",
-			mend:    "Give the rule in pg_hba.conf the method scram-sha-256 or reject, and reload.",
+			mend:    "Give the rule in pg_hba.conf the method scram-sha-256 or reject, or, between the nodes of a cluster, the option clientcert=verify-ca, and reload.",
 			sql: `SELECT CASE WHEN has_function_privilege('pg_catalog.pg_hba_file_rules()', 'EXECUTE') THEN
 				ARRAY(SELECT 'line ' || line_number || ': ' || type || ' ' || auth_method FROM pg_hba_file_rules
-				WHERE type LIKE 'host%' AND auth_method = 'trust') END`,
+				WHERE type LIKE 'host%' AND auth_method = 'trust'
+				AND NOT coalesce(options, '{}') && ARRAY['clientcert=verify-ca', 'clientcert=verify-full']) END`,
 		},
 		{
-			name: "tenant_schemas", keeps: "Each tenant's schema and all in it belong to its role, and nobody else has a right there.",
+			name: "tenant_schemas", nodes: true, keeps: "Each tenant's schema and all in it belong to its role, and nobody else has a right there.",
 			without: "Who is named may do to that tenant's data what is named.",
 			mend:    "ALTER … OWNER TO t_<number>; REVOKE ALL ON … FROM …;",
 			sql: `SELECT ARRAY(SELECT n.nspname || ' belongs to ' || pg_get_userbyid(n.nspowner) FROM pg_namespace n

@@ -344,10 +344,11 @@ type demoCommandConfig struct {
 
 // developmentConfig is read by tests only; it is here so that its names are known.
 type developmentConfig struct {
-	TestLog  string `env:"TEST_PG_LOG" about:"Set it to see the log of the tests' PostgreSQL."`
-	Program  string `env:"TEST_PROGRAM" about:"The built program that tests start. Without it each package builds one."`
-	Kills    int    `env:"TEST_KILLS" about:"How many nodes the test in cmd/ezscale/faults kills while shops are at work (0: a few); 200 is the long form."`
-	Chromium string `env:"CHROMIUM" about:"Chromium for the browser tests and screenshots; empty: found."`
+	TestCitus string `env:"TEST_CITUS" about:"Set it to run tests on a Citus cluster that they start; PostgreSQL must have Citus. See docs/tenancy.md."`
+	TestLog   string `env:"TEST_PG_LOG" about:"Set it to see the log of the tests' PostgreSQL."`
+	Program   string `env:"TEST_PROGRAM" about:"The built program that tests start. Without it each package builds one."`
+	Kills     int    `env:"TEST_KILLS" about:"How many nodes the test in cmd/ezscale/faults kills while shops are at work (0: a few); 200 is the long form."`
+	Chromium  string `env:"CHROMIUM" about:"Chromium for the browser tests and screenshots; empty: found."`
 }
 
 type testOnly struct {

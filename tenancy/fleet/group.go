@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ezscale/ezscale/tenancy"
 )
 
 const (
@@ -51,7 +53,7 @@ func (r *run) group(ctx context.Context, conn **pgx.Conn, todo []schema) (done i
 		message.WriteString("SAVEPOINT one;\n" + r.bound(s) + "RELEASE one;\n")
 	}
 	message.WriteString(r.noted(todo))
-	results, why := (*conn).PgConn().Exec(ctx, message.String()).ReadAll()
+	results, why := tenancy.SendScript(ctx, *conn, message.String(), r.apart)
 	if why == nil {
 		return len(todo), nil
 	}

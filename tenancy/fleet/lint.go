@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/sqltext"
 )
 
 // Finding is one thing in a migration that the fleet does not bear.
@@ -35,14 +36,14 @@ func LintAll(all []tenancy.Migration) []Finding {
 // role, in one transaction, while the program before it still runs.
 func Lint(file, sql string) []Finding {
 	l := &linter{file: file}
-	tokens, err := scan(sql)
+	tokens, err := sqltext.Scan(sql)
 	if err != nil {
 		line := 1
 		_, _ = fmt.Sscanf(err.Error(), "line %d", &line)
 		l.report(line, "syntax", err.Error())
 		return l.found
 	}
-	for _, s := range split(tokens) {
+	for _, s := range sqltext.Split(tokens) {
 		l.statement(s)
 	}
 	return l.found
@@ -102,11 +103,11 @@ var refusals = []struct {
 // noise is what may stand between the words that name a statement.
 var noise = []string{"or", "replace", "temp", "temporary", "unlogged", "unique", "global", "local"}
 
-func (l *linter) statement(s statement) {
+func (l *linter) statement(s sqltext.Statement) {
 	words := head(s)
 	for _, r := range refusals {
 		if len(words) >= len(r.begins) && slices.Equal(words[:len(r.begins)], r.begins) {
-			l.report(s.line(), r.rule, r.reason)
+			l.report(s.Line(), r.rule, r.reason)
 			return
 		}
 	}
@@ -122,47 +123,47 @@ func (l *linter) statement(s statement) {
 	case two == "drop table" || two == "drop index":
 		l.concurrently(s)
 		l.names(s)
-		l.contract(s, s.line(), "it takes away what the program before it still uses")
+		l.contract(s, s.Line(), "it takes away what the program before it still uses")
 	case len(words) > 0 && words[0] == "revoke":
 		// A role may bind its own hands: what its program never does, it then cannot do by mistake.
-		if n := len(s.tokens); n < 3 || s.tokens[n-2].text != "from" || s.tokens[n-1].text != "current_user" {
-			l.report(s.line(), "rights", "the tenant's role owns its schema and nobody else sees it; only REVOKE … FROM CURRENT_USER makes sense")
+		if n := len(s.Tokens); n < 3 || s.Tokens[n-2].Text != "from" || s.Tokens[n-1].Text != "current_user" {
+			l.report(s.Line(), "rights", "the tenant's role owns its schema and nobody else sees it; only REVOKE … FROM CURRENT_USER makes sense")
 		}
 		l.names(s)
 	case two == "comment on":
-		l.report(s.line(), "catalog", "comments are catalog in every schema; write them into the file")
+		l.report(s.Line(), "catalog", "comments are catalog in every schema; write them into the file")
 	case len(words) > 0 && slices.Contains(aboutRows, words[0]):
 		l.names(s)
 	default:
-		first := s.tokens[0].text
+		first := s.Tokens[0].Text
 		if two != "" {
 			first = two
 		}
-		l.report(s.line(), "unknown", fmt.Sprintf("%.40q is not among the statements known to be safe over a fleet", first))
+		l.report(s.Line(), "unknown", fmt.Sprintf("%.40q is not among the statements known to be safe over a fleet", first))
 	}
 	l.everywhere(s)
 }
 
 // touchesRows reports whether any statement changes rows, or cannot be read.
 func touchesRows(sql string) bool {
-	tokens, err := scan(sql)
-	return err != nil || slices.ContainsFunc(split(tokens), func(s statement) bool { return slices.Contains(aboutRows, s.tokens[0].text) })
+	tokens, err := sqltext.Scan(sql)
+	return err != nil || slices.ContainsFunc(sqltext.Split(tokens), func(s sqltext.Statement) bool { return slices.Contains(aboutRows, s.Tokens[0].Text) })
 }
 
 // aboutRows are the first words of the statements about rows.
 var aboutRows = []string{"insert", "update", "delete", "with"}
 
 // head is the first words of a statement without noise.
-func head(s statement) []string {
+func head(s sqltext.Statement) []string {
 	var words []string
-	for _, t := range s.tokens {
-		if t.kind != word || len(words) == 4 {
+	for _, t := range s.Tokens {
+		if t.Kind != sqltext.Word || len(words) == 4 {
 			break
 		}
-		if len(words) > 0 && slices.Contains(noise, t.text) {
+		if len(words) > 0 && slices.Contains(noise, t.Text) {
 			continue
 		}
-		words = append(words, t.text)
+		words = append(words, t.Text)
 	}
 	return words
 }
@@ -170,35 +171,35 @@ func head(s statement) []string {
 var serials = []string{"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"}
 
 // everywhere looks for what no statement may have.
-func (l *linter) everywhere(s statement) {
-	for i, t := range s.tokens {
-		if t.kind != word {
+func (l *linter) everywhere(s sqltext.Statement) {
+	for i, t := range s.Tokens {
+		if t.Kind != sqltext.Word {
 			continue
 		}
-		call := i+1 < len(s.tokens) && s.tokens[i+1].text == "("
+		call := i+1 < len(s.Tokens) && s.Tokens[i+1].Text == "("
 		switch {
-		case slices.Contains([]string{"nextval", "setval", "currval"}, t.text) && call:
-			l.report(t.line, "sequence", "there are no sequences in a tenant's schema")
-		case (t.text == "set_config" || strings.HasPrefix(t.text, "pg_advisory") || t.text == "pg_notify" || t.text == "query_to_xml" || t.text == "dblink") && call:
-			l.report(t.line, "session", t.text+" reaches beyond the tenant")
-		case t.text == "concurrently" && i >= 5:
-			l.report(t.line, "not transactional", "CONCURRENTLY cannot run within the tenant's transaction")
+		case slices.Contains([]string{"nextval", "setval", "currval"}, t.Text) && call:
+			l.report(t.Line, "sequence", "there are no sequences in a tenant's schema")
+		case (t.Text == "set_config" || strings.HasPrefix(t.Text, "pg_advisory") || t.Text == "pg_notify" || t.Text == "query_to_xml" || t.Text == "dblink") && call:
+			l.report(t.Line, "session", t.Text+" reaches beyond the tenant")
+		case t.Text == "concurrently" && i >= 5:
+			l.report(t.Line, "not transactional", "CONCURRENTLY cannot run within the tenant's transaction")
 		}
 	}
 }
 
-func (l *linter) concurrently(s statement) {
-	for _, t := range s.tokens[:min(5, len(s.tokens))] {
-		if t.kind == word && t.text == "concurrently" {
-			l.report(t.line, "not transactional", "CONCURRENTLY cannot run within the tenant's transaction; a tenant's tables are small enough to build an index in it")
+func (l *linter) concurrently(s sqltext.Statement) {
+	for _, t := range s.Tokens[:min(5, len(s.Tokens))] {
+		if t.Kind == sqltext.Word && t.Text == "concurrently" {
+			l.report(t.Line, "not transactional", "CONCURRENTLY cannot run within the tenant's transaction; a tenant's tables are small enough to build an index in it")
 		}
 	}
 }
 
 // contract asks for the comment that says that nobody uses it any more.
-func (l *linter) contract(s statement, line int, what string) {
-	for _, c := range s.comments {
-		if contractMark.MatchString(c.text) {
+func (l *linter) contract(s sqltext.Statement, line int, what string) {
+	for _, c := range s.Comments {
+		if contractMark.MatchString(c.Text) {
 			return
 		}
 	}
@@ -216,29 +217,29 @@ var relationFollows = []string{"from", "join", "into", "update", "references", "
 // names refuses names with a schema in front. In statements that define something
 // every dotted name is one; in statements about rows a dot may stand between an
 // alias and a column.
-func (l *linter) names(s statement) {
-	first := s.tokens[0].text
+func (l *linter) names(s sqltext.Statement) {
+	first := s.Tokens[0].Text
 	defines := first == "create" || first == "alter" || first == "drop" || first == "revoke"
-	for i := 1; i+1 < len(s.tokens); i++ {
-		t := s.tokens[i]
-		if t.kind != sign || t.text != "." {
+	for i := 1; i+1 < len(s.Tokens); i++ {
+		t := s.Tokens[i]
+		if t.Kind != sqltext.Sign || t.Text != "." {
 			continue
 		}
-		left, right := s.tokens[i-1], s.tokens[i+1]
-		if left.kind != word && left.kind != quoted || right.kind != word && right.kind != quoted && right.text != "*" {
+		left, right := s.Tokens[i-1], s.Tokens[i+1]
+		if left.Kind != sqltext.Word && left.Kind != sqltext.Quoted || right.Kind != sqltext.Word && right.Kind != sqltext.Quoted && right.Text != "*" {
 			continue
 		}
-		name := strings.Trim(left.text, `"`)
-		after := token{}
+		name := strings.Trim(left.Text, `"`)
+		after := sqltext.Token{}
 		if i >= 2 {
-			after = s.tokens[i-2]
+			after = s.Tokens[i-2]
 		}
-		call := i+2 < len(s.tokens) && s.tokens[i+2].text == "("
-		deep := i+2 < len(s.tokens) && s.tokens[i+2].text == "."
-		distinct := i >= 3 && s.tokens[i-3].text == "distinct" // IS DISTINCT FROM a.b
-		relation := after.kind == word && slices.Contains(relationFollows, after.text) && after.text != "on" && !distinct
+		call := i+2 < len(s.Tokens) && s.Tokens[i+2].Text == "("
+		deep := i+2 < len(s.Tokens) && s.Tokens[i+2].Text == "."
+		distinct := i >= 3 && s.Tokens[i-3].Text == "distinct" // IS DISTINCT FROM a.b
+		relation := after.Kind == sqltext.Word && slices.Contains(relationFollows, after.Text) && after.Text != "on" && !distinct
 		if defines || schemas.MatchString(name) || relation || call || deep {
-			l.report(left.line, "cross-schema", fmt.Sprintf("%s.%s names a schema; the binding does that, and nothing of a tenant leads out of its own", left.text, right.text))
+			l.report(left.Line, "cross-schema", fmt.Sprintf("%s.%s names a schema; the binding does that, and nothing of a tenant leads out of its own", left.Text, right.Text))
 		}
 	}
 }

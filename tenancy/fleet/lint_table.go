@@ -4,34 +4,36 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/ezscale/ezscale/tenancy/sqltext"
 )
 
-func (l *linter) createTable(s statement) {
-	for _, t := range s.tokens[:min(4, len(s.tokens))] {
-		switch t.text {
+func (l *linter) createTable(s sqltext.Statement) {
+	for _, t := range s.Tokens[:min(4, len(s.Tokens))] {
+		switch t.Text {
 		case "temp", "temporary":
-			l.report(t.line, "session", "a temporary table does not outlive the migration")
+			l.report(t.Line, "session", "a temporary table does not outlive the migration")
 		case "unlogged":
-			l.report(t.line, "unsafe", "an unlogged table is empty after a crash")
+			l.report(t.Line, "unsafe", "an unlogged table is empty after a crash")
 		}
 	}
-	for i, t := range s.tokens {
-		if t.kind != word {
+	for i, t := range s.Tokens {
+		if t.Kind != sqltext.Word {
 			continue
 		}
 		switch {
-		case slices.Contains(serials, t.text):
-			l.report(t.line, "sequence", t.text+" makes a sequence; make UUIDv7 keys in Go")
-		case t.text == "identity":
-			l.report(t.line, "sequence", "an identity column makes a sequence; make UUIDv7 keys in Go")
-		case t.text == "inherits" && i+1 < len(s.tokens) && s.tokens[i+1].text == "(":
-			l.report(t.line, "catalog", "inheritance ties the shapes of two tables together")
+		case slices.Contains(serials, t.Text):
+			l.report(t.Line, "sequence", t.Text+" makes a sequence; make UUIDv7 keys in Go")
+		case t.Text == "identity":
+			l.report(t.Line, "sequence", "an identity column makes a sequence; make UUIDv7 keys in Go")
+		case t.Text == "inherits" && i+1 < len(s.Tokens) && s.Tokens[i+1].Text == "(":
+			l.report(t.Line, "catalog", "inheritance ties the shapes of two tables together")
 		}
 	}
 	l.names(s)
 }
 
-func (l *linter) alterTable(s statement) {
+func (l *linter) alterTable(s sqltext.Statement) {
 	l.names(s)
 	for _, a := range actions(s) {
 		l.action(s, a)
@@ -39,28 +41,28 @@ func (l *linter) alterTable(s statement) {
 }
 
 // actions are the comma-separated parts of an ALTER TABLE after the table's name.
-func actions(s statement) [][]token {
-	rest := s.tokens[2:]
-	for len(rest) > 0 && rest[0].kind == word && slices.Contains([]string{"if", "exists", "only"}, rest[0].text) {
+func actions(s sqltext.Statement) [][]sqltext.Token {
+	rest := s.Tokens[2:]
+	for len(rest) > 0 && rest[0].Kind == sqltext.Word && slices.Contains([]string{"if", "exists", "only"}, rest[0].Text) {
 		rest = rest[1:]
 	}
 	if len(rest) > 0 {
 		rest = rest[1:] // the name
 	}
-	for len(rest) > 1 && (rest[0].text == "." || rest[0].text == "*") {
+	for len(rest) > 1 && (rest[0].Text == "." || rest[0].Text == "*") {
 		rest = rest[min(2, len(rest)):]
 	}
 	return commas(rest)
 }
 
 // commas cuts tokens at commas outside parentheses.
-func commas(tokens []token) [][]token {
-	var parts [][]token
-	var part []token
+func commas(tokens []sqltext.Token) [][]sqltext.Token {
+	var parts [][]sqltext.Token
+	var part []sqltext.Token
 	depth := 0
 	for _, t := range tokens {
-		if t.kind == sign {
-			switch t.text {
+		if t.Kind == sqltext.Sign {
+			switch t.Text {
 			case "(", "[":
 				depth++
 			case ")", "]":
@@ -78,17 +80,17 @@ func commas(tokens []token) [][]token {
 }
 
 // spelled is the words of an action outside parentheses; what is no word is "·".
-func spelled(a []token) []string {
+func spelled(a []sqltext.Token) []string {
 	var words []string
 	depth := 0
 	for _, t := range a {
 		switch {
-		case t.text == "(" && t.kind == sign:
+		case t.Text == "(" && t.Kind == sqltext.Sign:
 			depth++
-		case t.text == ")" && t.kind == sign:
+		case t.Text == ")" && t.Kind == sqltext.Sign:
 			depth--
-		case depth == 0 && t.kind == word:
-			words = append(words, t.text)
+		case depth == 0 && t.Kind == sqltext.Word:
+			words = append(words, t.Text)
 		case depth == 0:
 			words = append(words, "·")
 		}
@@ -96,11 +98,11 @@ func spelled(a []token) []string {
 	return words
 }
 
-func (l *linter) action(s statement, a []token) {
+func (l *linter) action(s sqltext.Statement, a []sqltext.Token) {
 	if len(a) == 0 {
 		return
 	}
-	w, line := spelled(a), a[0].line
+	w, line := spelled(a), a[0].Line
 	has := func(words ...string) bool {
 		for i := range w {
 			if i+len(words) <= len(w) && slices.Equal(w[i:i+len(words)], words) {

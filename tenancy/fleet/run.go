@@ -31,6 +31,9 @@ func (m *Migrator) Run(ctx context.Context, o Options) (Report, error) {
 	if r.lanes, err = tenancy.LanesOf(ctx, owner); err != nil {
 		return Report{}, err
 	}
+	if r.apart, err = tenancy.OnCitus(ctx, owner); err != nil {
+		return Report{}, fmt.Errorf("fleet: %w", err)
+	}
 	if err := r.open(ctx); err != nil {
 		return Report{}, err
 	}
@@ -45,6 +48,7 @@ type run struct {
 	o      Options
 	owner  *pgx.Conn
 	lanes  int
+	apart  bool // statements are sent one by one, for Citus
 	mu     sync.Mutex
 	report Report
 }

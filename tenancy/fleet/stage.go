@@ -237,7 +237,7 @@ func (r *run) noted(all []schema) string {
 
 // send sends one message, and rolls back what it fails in.
 func (r *run) send(ctx context.Context, conn *pgx.Conn, message string) error {
-	_, err := conn.PgConn().Exec(ctx, message).ReadAll()
+	_, err := tenancy.SendScript(ctx, conn, message, r.apart)
 	if err != nil {
 		rollBack(ctx, conn, "ROLLBACK")
 	}

@@ -112,6 +112,7 @@ func Open(ctx context.Context, cfg Config, w *Workers) (*Queue, error) {
 		pool.Close()
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
+	w.desk.pool = pool
 	return &Queue{cfg: cfg, node: node, pool: pool, client: client}, nil
 }
 

@@ -13,8 +13,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
@@ -124,7 +126,9 @@ func GiveUp(err error) error { return river.JobCancel(err) }
 // dispatcher decides whether and for whom a job runs. Open gives it what it needs.
 type dispatcher struct {
 	cfg   Config
-	again sync.Map // job id → when, between a RetryError and River's question
+	pool  *pgxpool.Pool
+	whole atomic.Bool // the database was seen to lie on one server
+	again sync.Map    // job id → when, between a RetryError and River's question
 }
 
 var (
@@ -176,9 +180,25 @@ func (d *dispatcher) tenant(ctx context.Context, row *rivertype.JobRow, f func(c
 	}
 	t, err := d.admit(ctx, id)
 	if err == nil {
+		err = d.settle(ctx, id)
+	}
+	if err == nil {
 		err = f(ctx, d.cfg.Pool.Bind(t))
 	}
 	return d.finish(ctx, row, id, began, err)
+}
+
+// settle waits, where tenants lie on nodes, until the rows are there of who enqueued a job.
+func (d *dispatcher) settle(ctx context.Context, id tenancy.ID) error {
+	if d.whole.Load() {
+		return nil
+	}
+	spread, err := tenancy.Spread(ctx, d.pool)
+	if err == nil && spread {
+		return tenancy.Settled(ctx, d.pool, id)
+	}
+	d.whole.Store(err == nil)
+	return err
 }
 
 // How long a job of a tenant that cannot be worked now sleeps. Sleeping is no attempt.

@@ -5,6 +5,7 @@ package tenancytest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,7 +28,7 @@ const Lanes = 4
 // The server of this test process, and the database the others are copies of.
 var (
 	start    sync.Once
-	server   *pgembed.Server
+	servers  *cluster
 	startErr error
 	running  atomic.Bool
 	count    atomic.Int64
@@ -43,8 +44,8 @@ func Main(m *testing.M) {
 	debug.SetGCPercent(400)
 	running.Store(true)
 	code := m.Run()
-	if server != nil {
-		_ = server.Stop()
+	if servers != nil {
+		servers.stop()
 	}
 	os.Exit(code)
 }
@@ -132,24 +133,13 @@ func NewDatabase(t testing.TB) string {
 	must(t, startErr)
 	ctx := context.Background()
 	name := fmt.Sprintf("w%d", count.Add(1))
-	admin, err := pgx.Connect(ctx, server.DSN("postgres"))
-	must(t, err)
-	defer admin.Close(ctx) //nolint:errcheck // nothing to do about it
-	_, err = admin.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template+" STRATEGY file_copy")
-	must(t, err)
-	t.Cleanup(func() {
-		c, err := pgx.Connect(ctx, server.DSN("postgres"))
-		if err != nil {
-			return
-		}
-		defer c.Close(ctx) //nolint:errcheck // nothing to do about it
-		_, _ = c.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
-	})
-	owner, err := pgx.Connect(ctx, server.DSN(name))
+	must(t, servers.clone(ctx, template, name))
+	t.Cleanup(func() { servers.drop(ctx, name) })
+	owner, err := pgx.Connect(ctx, servers.server.DSN(name))
 	must(t, err)
 	defer owner.Close(ctx) //nolint:errcheck // nothing to do about it
 	must(t, tenancy.SettleDatabase(ctx, owner))
-	return server.DSN(name)
+	return servers.server.DSN(name)
 }
 
 // Server is the PostgreSQL of this test process, for tests that stop or restart one:
@@ -158,7 +148,7 @@ func Server(t testing.TB) *pgembed.Server {
 	t.Helper()
 	start.Do(func() { startErr = startServer() })
 	must(t, startErr)
-	return server
+	return servers.server
 }
 
 // StartServer starts a PostgreSQL of the test's own, which it may kill and restart.
@@ -166,10 +156,32 @@ func StartServer(t testing.TB, set map[string]string) *pgembed.Server {
 	t.Helper()
 	bin, err := pgembed.FindBinDir(os.Getenv("EZSCALE_PG_BIN"), Root())
 	must(t, err)
-	s, err := pgembed.Start(context.Background(), pgembed.Options{BinDir: bin, Fast: true, InMemory: true, Set: set})
+	c, err := startCluster(context.Background(), pgembed.Options{BinDir: bin, Fast: true, InMemory: true, Set: set, Log: serverLog()})
 	must(t, err)
-	t.Cleanup(func() { _ = s.Stop() })
-	return s
+	t.Cleanup(c.stop)
+	own.Store(c.server, c)
+	return c.server
+}
+
+// serverLog is where servers write, when somebody wants to read it.
+func serverLog() io.Writer {
+	if os.Getenv("EZSCALE_TEST_PG_LOG") != "" {
+		return os.Stderr
+	}
+	return nil
+}
+
+// own are the clusters of the servers that tests started for themselves.
+var own sync.Map
+
+// CreateDatabase makes an empty database on a server that StartServer started.
+func CreateDatabase(t testing.TB, s *pgembed.Server, name string) {
+	t.Helper()
+	c, ok := own.Load(s)
+	if !ok {
+		t.Fatal("tenancytest: this server is none of StartServer's")
+	}
+	must(t, c.(*cluster).create(context.Background(), name))
 }
 
 // Root is the directory of the checkout: the one of go.mod, above the package under test.
@@ -190,31 +202,25 @@ func startServer() error {
 	if err != nil {
 		return err
 	}
-	var log io.Writer
-	if os.Getenv("EZSCALE_TEST_PG_LOG") != "" {
-		log = os.Stderr
-	}
-	server, err = pgembed.Start(ctx, pgembed.Options{BinDir: bin, Fast: true, InMemory: true, Log: log})
+	servers, err = startCluster(ctx, pgembed.Options{BinDir: bin, Fast: true, InMemory: true, Log: serverLog()})
 	if err != nil {
 		return err
 	}
-	admin, err := pgx.Connect(ctx, server.DSN("postgres"))
+	if err := servers.create(ctx, template); err != nil {
+		return err
+	}
+	owner, err := pgx.Connect(ctx, servers.server.DSN(template))
 	if err != nil {
 		return err
 	}
-	defer admin.Close(ctx) //nolint:errcheck // nothing to do about it
-	if _, err := admin.Exec(ctx, "CREATE DATABASE "+template); err != nil {
+	_, err = tenancy.Install(ctx, owner, tenancy.InstallOptions{Lanes: Lanes})
+	if err == nil {
+		err = populate(ctx, owner)
+	}
+	if err := errors.Join(err, owner.Close(ctx)); err != nil { // a template must have no sessions
 		return err
 	}
-	owner, err := pgx.Connect(ctx, server.DSN(template))
-	if err != nil {
-		return err
-	}
-	defer owner.Close(ctx) //nolint:errcheck // a template must have no sessions
-	if _, err := tenancy.Install(ctx, owner, tenancy.InstallOptions{Lanes: Lanes}); err != nil {
-		return err
-	}
-	return populate(ctx, owner)
+	return servers.shut(ctx, template)
 }
 
 // cast chooses the numbers of the tenants: two of one lane, one of another.
@@ -255,15 +261,18 @@ func populate(ctx context.Context, owner *pgx.Conn) error {
 	a, b, c := cast()
 	for id, slug := range map[tenancy.ID]string{a: "alpha", b: "beta", c: "gamma"} {
 		n := id.Schema()
-		_, err := owner.PgConn().Exec(ctx, fmt.Sprintf(`
-			CREATE ROLE %[1]s LOGIN NOINHERIT; GRANT %[1]s TO %[2]s; CREATE SCHEMA %[1]s AUTHORIZATION %[1]s;
-			BEGIN; SET LOCAL ROLE %[1]s; SET LOCAL search_path TO %[1]s, pg_temp; %[3]s; COMMIT;
-			INSERT INTO central.tenants (id, key, slug, name, status, owner_email, schema_version, content_version, created_at, changed_at)
-			VALUES (%[4]s, '%[5]s', '%[5]s', '%[5]s', 'active', 'owner@%[5]s.test', %[6]d, 1, now(), now());
-			SELECT setval('central.tenant_numbers', greatest(%[4]s, (SELECT last_value FROM central.tenant_numbers)))`,
-			n, tenancy.LaneLogin(id.Lane(Lanes)), script, id, slug, version)).ReadAll()
-		if err != nil {
-			return fmt.Errorf("make tenant %s: %w", slug, err)
+		// A transaction for each step, as in the builder: a cluster wants it.
+		for _, step := range []string{
+			fmt.Sprintf("CREATE ROLE %[1]s LOGIN NOINHERIT; GRANT %[1]s TO %[2]s", n, tenancy.LaneLogin(id.Lane(Lanes))),
+			fmt.Sprintf("CREATE SCHEMA %[1]s AUTHORIZATION %[1]s", n),
+			fmt.Sprintf("BEGIN; SET LOCAL ROLE %[1]s; SET LOCAL search_path TO %[1]s, pg_temp; %[2]s; COMMIT", n, script),
+			fmt.Sprintf(`INSERT INTO central.tenants (id, key, slug, name, status, owner_email, schema_version, content_version, created_at, changed_at)
+				VALUES (%[1]s, '%[2]s', '%[2]s', '%[2]s', 'active', 'owner@%[2]s.test', %[3]d, 1, now(), now());
+				SELECT setval('central.tenant_numbers', greatest(%[1]s, (SELECT last_value FROM central.tenant_numbers)))`, id, slug, version),
+		} {
+			if _, err := tenancy.SendScript(ctx, owner, step, OnCitus()); err != nil {
+				return fmt.Errorf("make tenant %s: %w", slug, err)
+			}
 		}
 	}
 	return nil

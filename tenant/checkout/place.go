@@ -136,9 +136,12 @@ func (d *Desk) place(ctx context.Context, tx *tenancy.Tx, t tenancy.Tenant, r Pl
 		variant = q.variants[q.coupon]
 	}
 	var numbered bool // the account has a VAT number
+	// jsonb_object and not jsonb_build_object, which is merely stable: Citus 13 breaks an
+	// INSERT of a SELECT that has a function whose value it would have to know beforehand.
 	err = tx.NewRaw(`INSERT INTO orders (id, number, quote_id, account_id, person_id, state, currency, total_minor, coupon, variant, stack, off_minor, ip, placed_at, changed_at, evidence)
-		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?::jsonb, ?, ?, ?, ?, jsonb_strip_nulls(jsonb_build_object('billing_country', a.country, 'postcode', nullif(a.billing->>'postcode', ''),
-			'tax_id', nullif(a.tax_id, ''), 'tax_check', a.tax_check, 'tax_exemption', a.tax_exemption, 'ip', nullif(?, ''), 'ip_country', nullif(?, '')))
+		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?::jsonb, ?, ?, ?, ?, jsonb_strip_nulls(jsonb_object(ARRAY['billing_country', 'postcode', 'tax_id', 'ip', 'ip_country'],
+			ARRAY[a.country, nullif(a.billing->>'postcode', ''), nullif(a.tax_id, ''), nullif(?, ''), nullif(?, '')])
+			|| jsonb_set(jsonb_set('{}', '{tax_check}', coalesce(a.tax_check, 'null')), '{tax_exemption}', coalesce(a.tax_exemption, 'null')))
 		FROM accounts a WHERE a.id = ? RETURNING coalesce(evidence->>'tax_id', '') <> ''`, o.ID, o.Number, o.QuoteID, o.AccountID, o.PersonID, o.State, o.Currency, o.Total.Minor, bun.NullZero(o.Coupon), bun.NullZero(variant), stack, bun.NullZero(o.Off.Minor), r.By.IP, o.PlacedAt, o.ChangedAt, r.By.IP, r.By.Country, o.AccountID).Scan(ctx, &numbered)
 	if err != nil {
 		return Order{}, fmt.Errorf("place the order: %w", err)

@@ -153,7 +153,7 @@ func SetRate(ctx context.Context, db *tenancy.DB, n NewRate, by audit.Origin) er
 			return fmt.Errorf("end the rate before: %w", err)
 		}
 		done, err := tx.NewRaw(`INSERT INTO tax_rates (country, region, class, name, percent, valid_from, valid_to, source, adds)
-			VALUES (?0, ?1, `+classColumn+`, ?5, ?6::numeric, ?4, (SELECT min(valid_from) FROM tax_rates WHERE `+ratePlaceIs+` AND valid_from > ?4), ?7, nullif(?8, false))
+			SELECT ?0, ?1, `+classColumn+`, ?5, ?6::numeric, ?4, (SELECT min(valid_from) FROM tax_rates WHERE `+ratePlaceIs+` AND valid_from > ?4), ?7, nullif(?8, false)
 			ON CONFLICT DO NOTHING`, n.Country, n.Region, n.Class, string(n.Customer), n.From, n.Name, n.Percent, n.Source, n.Adds).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("enter a rate of tax: %w", err)

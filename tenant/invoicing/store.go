@@ -74,20 +74,38 @@ func (n issued) row(place int) issuedRow {
 // one before it; see Books for what it covers. Its arguments: the rows, the hash of the
 // series' last document, the series, now (three times), the series' next number,
 // pattern, the series twice.
-const storeStatement = `WITH RECURSIVE n AS MATERIALIZED (
+const storeStatement = `WITH RECURSIVE ` + storedRows + `,
+	chain AS (` + hashChain + `),` + storedParts
+
+// spreadStatement is the same where tenants lie on nodes of Citus, which plans no
+// recursion beside inserts: the chain is asked for before, and its third argument is the
+// answer in place of the hash and the series.
+const spreadStatement = `WITH ` + storedRows + `,
+	chain AS (SELECT r.place, decode(r.prev, 'hex') AS prev, decode(r.hash, 'hex') AS hash
+		FROM jsonb_to_recordset(?::jsonb) AS r(place int, prev text, hash text)),` + storedParts
+
+const chainStatement = `WITH RECURSIVE ` + storedRows + `,
+	chain AS (` + hashChain + `)
+	SELECT jsonb_agg(jsonb_build_object('place', place, 'prev', encode(prev, 'hex'), 'hash', encode(hash, 'hex')))::text FROM chain`
+
+const storedRows = `n AS MATERIALIZED (
 		SELECT * FROM jsonb_to_recordset(?::jsonb) AS n(place int, id uuid, key text, kind text, corrects_id uuid, account_id uuid, state text, sequence bigint, number text,
 			currency text, net_minor bigint, tax_minor bigint, total_minor bigint, document jsonb, issued_at timestamptz, due_at timestamptz, paid_at timestamptz,
-			next_try_at timestamptz, ledger_key text, lines jsonb, postings jsonb, ahead jsonb, tax jsonb)),
-	chain AS (
+			next_try_at timestamptz, ledger_key text, lines jsonb, postings jsonb, ahead jsonb, tax jsonb))`
+
+const hashChain = `
 		SELECT 0 AS place, ''::bytea AS prev, ?::bytea AS hash
 		UNION ALL SELECT n.place, c.hash, sha256('ezscale invoice 1'::bytea || c.hash || convert_to(? || ' ' || n.sequence || ' ' || n.document::text, 'UTF8'))
-			FROM chain c JOIN n ON n.place = c.place + 1),
+			FROM chain c JOIN n ON n.place = c.place + 1`
+
+const storedParts = `
 	kept AS (INSERT INTO invoices (id, key, kind, corrects_id, account_id, state, series, sequence, number, currency, net_minor, tax_minor, total_minor,
 			paid_minor, credited_minor, document, prev_hash, hash, issued_at, due_at, paid_at, tries, next_try_at, created_at, changed_at, evidence)
 		SELECT n.id, n.key, n.kind, n.corrects_id, n.account_id, n.state, ?, n.sequence, n.number, n.currency, n.net_minor, n.tax_minor, n.total_minor,
 			0, 0, n.document, c.prev, c.hash, n.issued_at, n.due_at, n.paid_at, 0, n.next_try_at, ?, ?, e.evidence FROM n JOIN chain c USING (place)
-		LEFT JOIN LATERAL (SELECT jsonb_strip_nulls(jsonb_build_object('billing_country', a.country, 'billing_region', nullif(a.billing->>'region', ''), 'tax_id', nullif(a.tax_id, ''),
-			'number_state', a.tax_check->>'state', 'card_country', m.country, 'ip', nullif(o.ip, ''), 'ip_country', o.country, 'tax', n.tax)) AS evidence
+		LEFT JOIN LATERAL (SELECT jsonb_strip_nulls(jsonb_object(ARRAY['billing_country', 'billing_region', 'tax_id', 'number_state', 'card_country', 'ip', 'ip_country'],
+			ARRAY[a.country, nullif(a.billing->>'region', ''), nullif(a.tax_id, ''), a.tax_check->>'state', m.country, nullif(o.ip, ''), o.country])
+			|| jsonb_set('{}', '{tax}', coalesce(n.tax, 'null'))) AS evidence
 			FROM accounts a LEFT JOIN payment_methods m ON m.id = a.default_method_id AND m.state <> 'removed'
 			LEFT JOIN LATERAL (SELECT o.ip, o.evidence->>'ip_country' AS country FROM orders o WHERE o.account_id = a.id ORDER BY o.placed_at DESC LIMIT 1) o ON true WHERE a.id = n.account_id AND n.kind = 'invoice') e ON true),
 	lines AS (INSERT INTO invoice_lines (invoice_id, position, kind, subscription_id, description, period_from, period_to, quantity, unit_minor, net_minor, tax_percent, tax_note, meter_id, usage_round, price_id)
@@ -112,8 +130,18 @@ func store(ctx context.Context, tx *tenancy.Tx, b book, all []issued) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.NewRaw(storeStatement, string(text), b.LastHash, b.code, b.code, tx.Now(), tx.Now(), tx.Now(),
-		b.Next+int64(len(all)), b.pattern, b.code).Exec(ctx)
+	rest := []any{b.code, tx.Now(), tx.Now(), tx.Now(), b.Next + int64(len(all)), b.pattern, b.code}
+	spread, err := tx.Spread(ctx)
+	switch {
+	case err != nil:
+	case spread:
+		var chain string
+		if err = tx.NewRaw(chainStatement, string(text), b.LastHash, b.code).Scan(ctx, &chain); err == nil {
+			_, err = tx.NewRaw(spreadStatement, append([]any{string(text), chain}, rest...)...).Exec(ctx)
+		}
+	default:
+		_, err = tx.NewRaw(storeStatement, append([]any{string(text), b.LastHash, b.code}, rest...)...).Exec(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("keep %d documents from %s: %w", len(all), all[0].Number, err)
 	}

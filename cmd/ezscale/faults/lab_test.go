@@ -61,13 +61,10 @@ type ports struct{ http, https, metrics int }
 func newHouse(t *testing.T, settings ...string) *house {
 	t.Helper()
 	h := &house{t: t, pg: tenancytest.StartServer(t, map[string]string{"max_connections": "200"}), redis: miniredis.NewMiniRedis(), first: freePorts(t)}
-	admin, err := pgx.Connect(t.Context(), h.pg.DSN("postgres"))
-	must(t, err)
-	_, err = admin.Exec(t.Context(), "CREATE DATABASE ezscale")
-	must(t, err)
-	must(t, admin.Close(t.Context()))
+	tenancytest.CreateDatabase(t, h.pg, "ezscale")
 	must(t, h.redis.StartAddr("127.0.0.1:0"))
 	t.Cleanup(h.redis.Close)
+	var err error
 	h.trap, err = mailtrap.Listen("127.0.0.1:0", mailtrap.Options{Keep: 10_000})
 	must(t, err)
 	t.Cleanup(func() { _ = h.trap.Close() })
@@ -419,7 +416,7 @@ func (h *house) stopPostgres() (again func()) {
 		h.t.Helper()
 		bin, err := pgembed.FindBinDir(bin, tenancytest.Root())
 		must(h.t, err)
-		h.pg, err = pgembed.Start(context.Background(), pgembed.Options{BinDir: bin, Dir: dir, Temporary: true, Fast: true, Set: map[string]string{"max_connections": "200"}})
+		h.pg, err = pgembed.Start(context.Background(), pgembed.Options{BinDir: bin, Dir: dir, Temporary: true, Fast: true, Set: tenancytest.ServerSettings(map[string]string{"max_connections": "200"})})
 		must(h.t, err)
 		h.t.Cleanup(func() { _ = h.pg.Stop() })
 	}

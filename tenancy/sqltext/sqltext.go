@@ -1,4 +1,6 @@
-package fleet
+// Package sqltext cuts texts of SQL into tokens and statements as PostgreSQL reads them.
+// It knows no statement's meaning.
+package sqltext
 
 import (
 	"fmt"
@@ -6,24 +8,25 @@ import (
 	"unicode/utf8"
 )
 
-// kind is what a token is.
-type kind uint8
+// Kind is what a token is.
+type Kind uint8
 
+// The kinds of tokens.
 const (
-	word    kind = iota // an identifier or keyword, in lower case
-	quoted              // a "quoted identifier", with its quotes
-	text                // a string of any form
-	number              // also a parameter such as $1
-	sign                // one character of punctuation
-	comment             // to the line's end, or a block
+	Word    Kind = iota // an identifier or keyword, in lower case
+	Quoted              // a "quoted identifier", with its quotes
+	Text                // a string of any form
+	Number              // also a parameter such as $1
+	Sign                // one character of punctuation
+	Comment             // to the line's end, or a block
 )
 
-// token is one token of SQL, with the line it begins on (from 1) and its place.
-type token struct {
-	kind       kind
-	text       string // as PostgreSQL reads it: words in lower case
-	line       int
-	start, end int
+// Token is one token of SQL, with the line it begins on (from 1) and its place.
+type Token struct {
+	Kind       Kind
+	Text       string // as PostgreSQL reads it: words in lower case
+	Line       int
+	Start, End int // in the text
 }
 
 // scanner cuts SQL into tokens the way PostgreSQL does: comments nest, strings come
@@ -34,25 +37,25 @@ type scanner struct {
 	line int
 }
 
-// scan returns the tokens of sql. What does not end (a string, a comment) or cannot
+// Scan returns the tokens of sql. What does not end (a string, a comment) or cannot
 // stand in SQL is an error that names the line.
-func scan(sql string) ([]token, error) {
+func Scan(sql string) ([]Token, error) {
 	s := &scanner{sql: sql, line: 1}
-	var tokens []token
+	var tokens []Token
 	for {
 		s.space()
 		if s.pos >= len(s.sql) {
 			return tokens, nil
 		}
-		t := token{line: s.line, start: s.pos}
+		t := Token{Line: s.line, Start: s.pos}
 		k, err := s.next()
 		if err != nil {
-			return tokens, fmt.Errorf("line %d: %w", t.line, err)
+			return tokens, fmt.Errorf("line %d: %w", t.Line, err)
 		}
-		t.kind, t.end = k, s.pos
-		t.text = sql[t.start:t.end]
-		if k == word {
-			t.text = strings.ToLower(t.text)
+		t.Kind, t.End = k, s.pos
+		t.Text = sql[t.Start:t.End]
+		if k == Word {
+			t.Text = strings.ToLower(t.Text)
 		}
 		tokens = append(tokens, t)
 	}
@@ -74,7 +77,7 @@ func (s *scanner) advance(n int) {
 func (s *scanner) rest() string { return s.sql[s.pos:] }
 
 // next moves over one token.
-func (s *scanner) next() (kind, error) {
+func (s *scanner) next() (Kind, error) {
 	rest := s.rest()
 	switch c := rest[0]; {
 	case strings.HasPrefix(rest, "--"):
@@ -83,38 +86,38 @@ func (s *scanner) next() (kind, error) {
 			n = len(rest)
 		}
 		s.advance(n)
-		return comment, nil
+		return Comment, nil
 	case strings.HasPrefix(rest, "/*"):
-		return comment, s.block()
+		return Comment, s.block()
 	case c == '\'':
-		return text, s.until('\'', false)
+		return Text, s.until('\'', false)
 	case (c == 'e' || c == 'E') && len(rest) > 1 && rest[1] == '\'':
 		s.advance(1)
-		return text, s.until('\'', true)
+		return Text, s.until('\'', true)
 	case (c == 'b' || c == 'B' || c == 'x' || c == 'X' || c == 'n' || c == 'N') && len(rest) > 1 && rest[1] == '\'':
 		s.advance(1)
-		return text, s.until('\'', false)
+		return Text, s.until('\'', false)
 	case (c == 'u' || c == 'U') && len(rest) > 2 && rest[1] == '&' && rest[2] == '\'':
 		s.advance(2)
-		return text, s.until('\'', false)
+		return Text, s.until('\'', false)
 	case (c == 'u' || c == 'U') && len(rest) > 2 && rest[1] == '&' && rest[2] == '"':
 		s.advance(2)
-		return quoted, s.until('"', false)
+		return Quoted, s.until('"', false)
 	case c == '"':
-		return quoted, s.until('"', false)
+		return Quoted, s.until('"', false)
 	case c == '$':
 		return s.dollar()
 	case c >= '0' && c <= '9' || c == '.' && len(rest) > 1 && rest[1] >= '0' && rest[1] <= '9':
 		s.advance(span(rest, func(c byte) bool { return c >= '0' && c <= '9' || c == '.' || c == '_' }))
-		return number, nil
+		return Number, nil
 	case wordBegins(c):
 		s.advance(span(rest, func(c byte) bool { return wordBegins(c) || c >= '0' && c <= '9' || c == '$' }))
-		return word, nil
+		return Word, nil
 	case c == 0:
-		return sign, fmt.Errorf("a zero byte cannot stand in SQL")
+		return Sign, fmt.Errorf("a zero byte cannot stand in SQL")
 	default:
 		s.advance(1)
-		return sign, nil
+		return Sign, nil
 	}
 }
 
@@ -169,7 +172,7 @@ func (s *scanner) block() error {
 }
 
 // dollar moves over $tag$ … $tag$, or over a parameter, or over a lone dollar.
-func (s *scanner) dollar() (kind, error) {
+func (s *scanner) dollar() (Kind, error) {
 	rest := s.rest()
 	end := 1
 	for end < len(rest) && (wordBegins(rest[end]) || end > 1 && rest[end] >= '0' && rest[end] <= '9') {
@@ -178,56 +181,62 @@ func (s *scanner) dollar() (kind, error) {
 	if end >= len(rest) || rest[end] != '$' {
 		if end == 1 { // $1, or nothing
 			s.advance(span(rest, func(c byte) bool { return c >= '0' && c <= '9' }))
-			return number, nil
+			return Number, nil
 		}
 		s.advance(1)
-		return sign, nil
+		return Sign, nil
 	}
 	tag := rest[:end+1]
 	n := strings.Index(rest[len(tag):], tag)
 	if n < 0 {
-		return text, fmt.Errorf("what begins with %.20s does not end", tag)
+		return Text, fmt.Errorf("what begins with %.20s does not end", tag)
 	}
 	s.advance(len(tag) + n + len(tag))
-	return text, nil
+	return Text, nil
 }
 
-// statement is what stands between semicolons: its tokens without comments, and the
+// Statement is what stands between semicolons: its tokens without comments, and the
 // comments right before it.
-type statement struct {
-	tokens   []token
-	comments []token
+type Statement struct {
+	Tokens   []Token
+	Comments []Token
 }
 
-func (s statement) line() int { return s.tokens[0].line }
+// Line is the one the statement begins on.
+func (s Statement) Line() int { return s.Tokens[0].Line }
 
-// split cuts tokens into statements at semicolons outside parentheses.
-func split(tokens []token) []statement {
-	var all []statement
-	var now statement
+// Split cuts tokens into statements at semicolons outside parentheses.
+func Split(tokens []Token) []Statement {
+	var all []Statement
+	var now Statement
 	depth := 0
 	for _, t := range tokens {
 		switch {
-		case t.kind == comment:
-			if len(now.tokens) == 0 {
-				now.comments = append(now.comments, t)
+		case t.Kind == Comment:
+			if len(now.Tokens) == 0 {
+				now.Comments = append(now.Comments, t)
 			}
 			continue
-		case t.kind == sign && t.text == "(":
+		case t.Kind == Sign && t.Text == "(":
 			depth++
-		case t.kind == sign && t.text == ")":
+		case t.Kind == Sign && t.Text == ")":
 			depth--
-		case t.kind == sign && t.text == ";" && depth <= 0:
-			if len(now.tokens) > 0 {
+		case t.Kind == Sign && t.Text == ";" && depth <= 0:
+			if len(now.Tokens) > 0 {
 				all = append(all, now)
 			}
-			now, depth = statement{}, 0
+			now, depth = Statement{}, 0
 			continue
 		}
-		now.tokens = append(now.tokens, t)
+		now.Tokens = append(now.Tokens, t)
 	}
-	if len(now.tokens) > 0 {
+	if len(now.Tokens) > 0 {
 		all = append(all, now)
 	}
 	return all
+}
+
+// Cut is the statement's own part of the text it was cut from.
+func (s Statement) Cut(sql string) string {
+	return sql[s.Tokens[0].Start:s.Tokens[len(s.Tokens)-1].End]
 }
