@@ -45,7 +45,8 @@ type Subscription struct {
 	ID                            uuid.UUID
 	Label, State, Cycle, Currency string
 	Amount                        int64
-	Until, Cancelled              time.Time // zero: not yet, not at all
+	Items                         json.RawMessage // as tenant/renewal keeps them
+	Until, Cancelled              time.Time       // zero: not yet, not at all
 }
 
 // Order is an order of an account.
@@ -110,7 +111,7 @@ func Customer(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (a Account, err
 		SELECT jsonb_build_object('id', a.id,
 		'services', (SELECT coalesce(jsonb_agg(x), '[]') FROM (SELECT id AS "ID", name AS "Name", label AS "Label", address AS "Address", observed AS "Observed", desired AS "Desired",
 			operation AS "Operation", problem AS "Problem", power AS "Power", created_at AS "Created" FROM services WHERE account_id = a.id ORDER BY observed = 'gone', created_at DESC, id LIMIT ?) x),
-		'subscriptions', (SELECT coalesce(jsonb_agg(x), '[]') FROM (SELECT id AS "ID", label AS "Label", state AS "State", cycle AS "Cycle", currency AS "Currency", amount_minor AS "Amount",
+		'subscriptions', (SELECT coalesce(jsonb_agg(x), '[]') FROM (SELECT id AS "ID", label AS "Label", state AS "State", cycle AS "Cycle", currency AS "Currency", amount_minor AS "Amount", items AS "Items",
 			period_to AS "Until", cancel_at AS "Cancelled" FROM subscriptions WHERE account_id = a.id ORDER BY state = 'ended', created_at DESC, id LIMIT ?) x),
 		'orders', (SELECT coalesce(jsonb_agg(x), '[]') FROM (SELECT id AS "ID", number AS "Number", state AS "State", currency AS "Currency", total_minor AS "Total", placed_at AS "Placed"
 			FROM orders WHERE account_id = a.id ORDER BY placed_at DESC, id LIMIT ?) x),

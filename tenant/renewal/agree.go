@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
@@ -98,7 +99,7 @@ func (d *Desk) agreeRunning(ctx context.Context, tx *tenancy.Tx, p agreed.Price,
 	}
 	var lines []string
 	for _, s := range subs {
-		if s.Cycle.Months() == 0 || !s.CancelAt.IsZero() || p.Cycle != "" && p.Cycle != s.Cycle {
+		if s.Cycle.Months() == 0 || s.Cycle == billing.Hourly || !s.CancelAt.IsZero() || p.Cycle != "" && p.Cycle != s.Cycle {
 			continue
 		}
 		r := Repricing{ID: p.ID, PlanID: s.PlanID, From: p.From}

@@ -235,3 +235,23 @@ func TestOptionsBesideHours(t *testing.T) {
 	}
 	s.honest()
 }
+
+// TestAnOptionCostsMoreBesideHours: a price of an option from a day on reaches who pays by the hour,
+// and leaves what an hour costs.
+func TestAnOptionCostsMoreBesideHours(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(newYear)
+	s := scenery(t, w, w.A)
+	s.byHours()
+	sub := s.runsHours(s.customer("ida", true))
+	q := s.accept(s.quote(sub, "", "", map[string]string{"ipv4": "2"}))
+	s.settle(q.InvoiceID)
+	s.work()
+	s.schedule(uuid.Nil, scan[uuid.UUID](s.shop, "SELECT id FROM options"), newYear.AddDate(0, 0, 40), true, map[string]string{"price.one.EUR.monthly": "4.00"})
+	s.prices()
+	s.lives(newYear.AddDate(0, 2, 1))
+	if x := s.get(sub); x.Paid("en") != "€8.00 a month and €0.02 an hour, at most €9.00 a month" {
+		t.Errorf("%q", x.Paid("en"))
+	}
+	s.honest()
+}

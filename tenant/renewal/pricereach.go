@@ -65,7 +65,7 @@ func (c PriceChange) reach(s Subscription, told time.Time, agreed bool) (r Repri
 
 // longer are the prices of the cycles for which there is none but the month's.
 func (c PriceChange) longer(p NewPrice) (all []NewPrice) {
-	for _, cycle := range []billing.Cycle{billing.Quarterly, billing.SemiAnnual, billing.Annual, billing.Biennial, billing.Triennial} {
+	for _, cycle := range []billing.Cycle{billing.Hourly, billing.Quarterly, billing.SemiAnnual, billing.Annual, billing.Biennial, billing.Triennial} {
 		own := false
 		for _, x := range c.Cells {
 			own = own || x.Cycle == cycle && (c.Quantity || x.Label == p.Label)

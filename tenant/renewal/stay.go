@@ -214,7 +214,7 @@ func staying(ctx context.Context, tx *tenancy.Tx, s Subscription, reason string)
 	case billing.StayPause:
 		return o, s.Pausable(now) == nil, nil
 	}
-	if s.Changeable(now) != nil || o.PlanID == s.PlanID.String() {
+	if s.Changeable(now) != nil || s.Cycle == billing.Hourly || o.PlanID == s.PlanID.String() { // prices of a cycle say nothing about hours
 		return o, false, nil
 	}
 	err = tx.NewRaw(`SELECT p.name || ' ' || l.name, pr.amount_minor FROM plans l JOIN products p ON p.id = l.product_id JOIN prices pr ON pr.plan_id = l.id AND pr.currency = ? AND pr.cycle = ?

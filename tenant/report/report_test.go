@@ -91,6 +91,35 @@ func (p priced) Monthly(_ context.Context, _ tenancy.ID, running map[string]int6
 
 func eur(minor int64) billing.Money { return billing.Money{Minor: minor, Currency: "EUR"} }
 
+// TestHoursRecur: what is paid by the hour counts as the month of it that was invoiced last did, with
+// what is paid by the month; a month before that does not, nor hours of who pays otherwise since.
+func TestHoursRecur(t *testing.T) {
+	w := tenancytest.New(t)
+	mustOpen(t, w.DB(w.A))
+	must(t, w.DB(w.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+		for _, q := range []string{
+			`INSERT INTO meters (id, plan_id, code, name, unit, aggregation, attribute, step_minutes, feed, model, included, capped, tiers, position, created_at)
+				SELECT '00000000-0000-7000-8000-000000000701', id, 'hours', 'Hours', 'hour', 'sessions', 'session', 60, 'hours', 'graduated', 0, false, '[{"prices": {"EUR": {"unit": "2"}}}]', 1, ?0 FROM plans`,
+			`UPDATE subscriptions SET cycle = 'hourly', amount_minor = 300, metered_to = ?0::timestamptz + interval '20 days' WHERE label = 'VPS S' AND cycle = 'quarterly'`,
+			`UPDATE subscriptions SET metered_to = ?0::timestamptz + interval '20 days' WHERE cycle = 'annual'`,
+			`INSERT INTO usage_totals (subscription_id, meter_id, period_from, period_to, events, quantity, last_key, last_value, rounds, late, billed_minor)
+				SELECT s.id, '00000000-0000-7000-8000-000000000701', ?0::timestamptz + x.a * interval '1 day', ?0::timestamptz + x.z * interval '1 day', 1, 1, '', 0, x.r, 0, x.b
+				FROM subscriptions s, (VALUES (-70, -40, 1, 9000), (-40, -10, 1, 777), (-10, 20, 0, 0)) AS x(a, z, r, b) WHERE s.cycle IN ('hourly', 'annual')`,
+		} {
+			if _, err := tx.NewRaw(q, tx.Now()).Exec(t.Context()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	var closed report.Closed
+	f, err := report.Read(t.Context(), w.DB(w.A), "EUR", nil, &closed)
+	must(t, err)
+	if want := eur(1000 + 1000 + 300 + 777); f.MRR != want || f.ARR.Minor != 12*want.Minor {
+		t.Errorf("MRR is %s, want %s", f.MRR, want)
+	}
+}
+
 func TestFiguresOfABusiness(t *testing.T) {
 	w := tenancytest.New(t)
 	mustOpen(t, w.DB(w.A))

@@ -1,12 +1,14 @@
 package web
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/provisioners"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -31,6 +33,7 @@ type officeSubscriptionRow struct {
 	Status map[string]any
 	Price  billing.Money
 	Every  string
+	Paid   string // of what is paid by the hour: all of it in words
 }
 
 type officeOrderRow struct {
@@ -83,14 +86,14 @@ func (v *customerView) look(c *fiber.Ctx, tx *tenancy.Tx) error {
 			return err
 		}
 	}
-	v.fill(tx.Now())
+	v.fill(tx.Now(), surface.DB(c).Tenant().Locale)
 	told, err := activity.List(c.UserContext(), tx, activity.Filter{AccountID: chosen, Limit: 15})
 	v.Events = eventRows(told, "/manage")
 	return err
 }
 
 // fill says what was read in people's words.
-func (v *customerView) fill(now time.Time) {
+func (v *customerView) fill(now time.Time, locale string) {
 	money := func(minor int64, currency string) billing.Money {
 		return billing.Money{Minor: minor, Currency: currency}
 	}
@@ -100,7 +103,11 @@ func (v *customerView) fill(now time.Time) {
 	}
 	for _, x := range v.In.Subscriptions {
 		s := renewal.Subscription{State: renewal.State(x.State), CancelAt: x.Cancelled}
-		v.Subscriptions = append(v.Subscriptions, officeSubscriptionRow{x, subscriptionStatus(s), money(x.Amount, x.Currency), billing.Cycle(x.Cycle).Words()})
+		row := officeSubscriptionRow{x, subscriptionStatus(s), money(x.Amount, x.Currency), billing.Cycle(x.Cycle).Words(), ""}
+		if s.Cycle, s.Amount = billing.Cycle(x.Cycle), row.Price; s.Cycle == billing.Hourly && json.Unmarshal(x.Items, &s.Items) == nil {
+			row.Paid = s.Paid(locale)
+		}
+		v.Subscriptions = append(v.Subscriptions, row)
 	}
 	for _, x := range v.In.Orders {
 		v.Orders = append(v.Orders, officeOrderRow{x, orderStatus(checkout.State(x.State)), money(x.Total, x.Currency)})
