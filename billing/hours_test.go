@@ -71,6 +71,9 @@ func TestTheMostOfHours(t *testing.T) {
 		if err != nil || got.Net != eurCents(c.want) {
 			t.Errorf("%s: %v, %v", name, got.Net, err)
 		}
+		if free, err := (billing.Tariff{Model: tariff.Model, Tiers: tariff.Tiers}).Price(quantity(t, c.hours)); err != nil || free.Most || got.Most != (c.most > 0 && free.Net.Minor > c.most) {
+			t.Errorf("%s: cut %t, without a most %v, %v", name, got.Most, free.Net, err)
+		}
 		h, ok := tariff.HourPrice()
 		if !ok || h.Most.Minor != c.says || h.Rate != hourRate(t, c.rate) {
 			t.Errorf("%s: says %+v", name, h)

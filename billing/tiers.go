@@ -44,6 +44,7 @@ type Charge struct {
 	Used, Included, Over *big.Rat // Over is what is paid for
 	Parts                []ChargePart
 	Net                  Money // rounded once, and no more than the tariff's most
+	Most                 bool  // it would have come to more
 }
 
 // ErrTariff is returned for a tariff that says no price for some quantity.
@@ -116,7 +117,7 @@ func (t Tariff) Price(used *big.Rat) (Charge, error) {
 		c.Parts = t.graduated(c.Over)
 	}
 	var err error
-	c.Net, err = sumParts(c.Parts, t.Tiers[0].Unit.Currency, t.Most.Minor)
+	c.Net, c.Most, err = sumParts(c.Parts, t.Tiers[0].Unit.Currency, t.Most.Minor)
 	return c, err
 }
 
@@ -136,19 +137,19 @@ func (t Tariff) graduated(over *big.Rat) (parts []ChargePart) {
 	return parts
 }
 
-// sumParts adds up exactly and rounds once, half away from zero; 0: there is no most. What
+// sumParts adds up exactly and rounds once, half away from zero; a most of 0 is none. What
 // comes to more than the most is cut before it is rounded, so that it may come to anything.
-func sumParts(parts []ChargePart, currency string, most int64) (Money, error) {
+func sumParts(parts []ChargePart, currency string, most int64) (net Money, cut bool, err error) {
 	sum := new(big.Rat)
 	for _, p := range parts {
 		sum.Add(sum, new(big.Rat).Mul(p.Quantity, new(big.Rat).SetFrac(big.NewInt(p.Unit.Units), big.NewInt(rateOne))))
 		sum.Add(sum, new(big.Rat).SetInt64(p.Flat.Minor))
 	}
 	if most > 0 && sum.Cmp(new(big.Rat).SetInt64(most)) > 0 {
-		return Money{most, currency}, nil
+		return Money{most, currency}, true, nil
 	}
 	minor, err := divide(new(big.Int).Set(sum.Num()), new(big.Int).Set(sum.Denom()))
-	return Money{minor, currency}, err
+	return Money{minor, currency}, false, err
 }
 
 // SpendSteps are the shares of a spend limit, in per cent, at which its owner is told.

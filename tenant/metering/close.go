@@ -164,6 +164,8 @@ func (b *Bill) add(s sub, m catalog.Meter, t *total, running []billing.Session, 
 		text += ", of which some was told after the invoice of its month"
 	case c.Included.Sign() > 0:
 		text += ", " + m.Amount(c.Included) + " included"
+	case c.Most:
+		text += ", the most a month"
 	}
 	b.Lines = append(b.Lines, billing.Line{
 		Kind: LineKind, SubscriptionID: s.ID.String(), Description: text, Period: t.period(), Quantity: 1, Unit: net, Net: net, MeterID: m.ID.String(), Round: t.Rounds,

@@ -98,7 +98,7 @@ func TestHoursAreACycle(t *testing.T) {
 		t.Errorf("recurring before anything of it was invoiced: %d", mrr)
 	}
 	s.lives(newYear.AddDate(0, 1, 1))
-	if got := s.lines(hours); len(got) != 1 || !strings.HasSuffix(got[0], "Hours, 744 hours = 900") {
+	if got := s.lines(hours); len(got) != 1 || !strings.HasSuffix(got[0], "Hours, 744 hours, the most a month = 900") {
 		t.Errorf("a month of hours: %q", got)
 	}
 	if got := s.lines(month); len(got) != 0 {
@@ -166,7 +166,7 @@ func TestFromHoursToAMonthAndBack(t *testing.T) {
 	}
 	s.lives(newYear.AddDate(0, 1, 1))
 	ran := int64(newYear.AddDate(0, 1, 0).Sub(at)/time.Hour) + 85
-	if got := s.lines(sub); len(got) != 1 || !strings.Contains(got[0], "hours = "+strconv.FormatInt(min(900, 2*ran), 10)) {
+	if got := s.lines(sub); len(got) != 1 || !strings.HasSuffix(got[0], " = "+strconv.FormatInt(min(900, 2*ran), 10)) {
 		t.Errorf("the month: %q, ran %d", got, ran)
 	}
 	s.honest()
@@ -198,7 +198,7 @@ func TestHoursFromARenewalOn(t *testing.T) {
 	s.accept(s.quote(sub, "", billing.Monthly, nil))
 	s.lives(newYear.AddDate(0, 2, 2))
 	s.want(sub, "VPS Small 1000 monthly, change none, sku vps-s")
-	if got := s.lines(sub); len(got) != 1 || !strings.HasSuffix(got[0], "Hours, 672 hours = 900") {
+	if got := s.lines(sub); len(got) != 1 || !strings.HasSuffix(got[0], "Hours, 672 hours, the most a month = 900") {
 		t.Errorf("February: %q", got)
 	}
 	if u := s.usage(sub); u.Net.Minor != 0 {
