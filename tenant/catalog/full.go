@@ -74,6 +74,7 @@ type FullPrice struct {
 
 	Usual    int64     `json:"-"` // what others pay, where Amount was agreed on with whoever asks
 	AgreedID uuid.UUID `json:"-"` // uuid.Nil: it was not
+	Kept     bool      `json:"-"` // it is not sold so any more, and who has it keeps it
 }
 
 // The kinds of options.
@@ -162,7 +163,10 @@ func (p FullPlan) InCurrency(currency string) []Price {
 	for _, x := range p.Prices {
 		if x.Currency == currency {
 			price := Price{Cycle: x.Cycle, Amount: billing.Money{Minor: x.Amount, Currency: currency}, Setup: billing.Money{Minor: x.Setup, Currency: currency}, Usual: billing.Money{Minor: x.Usual, Currency: currency}, AgreedID: x.AgreedID}
-			if price.byTheHour(p.Meters); price.Cycle != Hourly || price.Hours != nil {
+			if !x.Kept {
+				price.byTheHour(p.Meters)
+			}
+			if x.Kept || price.Cycle != Hourly || price.Hours != nil {
 				out = append(out, price)
 			}
 		}

@@ -157,6 +157,9 @@ func (c changing) target(offers []catalog.Offer, a ChangeAsk) (catalog.Configure
 	}
 	if !other { // who has it keeps it, and may change its options
 		p.Visibility, p.ProductVisibility = catalog.Shown, catalog.Shown
+		if _, sold := p.Price(c.s.Amount.Currency, c.s.Cycle); !sold && in.Cycle == c.s.Cycle {
+			p.Prices = append(slices.Clone(p.Prices), catalog.FullPrice{Currency: c.s.Amount.Currency, Cycle: c.s.Cycle, Amount: c.s.planMinor(), Kept: true})
+		}
 	}
 	if other && c.service.ID != uuid.Nil && (p.SKU == "") != c.service.ByHand() {
 		return catalog.Configured{}, fault.Field("plan", "change.other_delivery", p.Name+" is delivered in another way. Please order it anew.")

@@ -255,3 +255,42 @@ func TestAnOptionCostsMoreBesideHours(t *testing.T) {
 	}
 	s.honest()
 }
+
+// TestWhoBoughtHoursBefore: who has a plan of nothing a month and hours on every life keeps it as it
+// was sold, when it is read as the cycle and when it has become it, and may change options meanwhile.
+func TestWhoBoughtHoursBefore(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(newYear)
+	s := scenery(t, w, w.A)
+	s.hourly()
+	s.exec("DELETE FROM prices WHERE plan_id = ? AND cycle <> 'monthly'", s.plan)
+	s.exec("UPDATE prices SET amount_minor = 0, setup_minor = 0 WHERE plan_id = ?", s.plan)
+	sub := s.runs(s.customer("ida", true), 0)
+	s.Clock.Advance(90 * time.Minute)
+	for i, minor := range []int64{300, 600} {
+		q := s.accept(s.quote(sub, "", "", map[string]string{"ipv4": strconv.Itoa(i + 1)}))
+		s.settle(q.InvoiceID)
+		s.work()
+		if x := s.get(sub); x.Amount.Minor != minor || x.Cycle != billing.Monthly {
+			t.Fatalf("with %d addresses: %s %s", i+1, x.Amount, x.Cycle)
+		}
+		if u := s.usage(sub); u.Net.Minor != 4 || u.Meters[0].Running != 1 {
+			t.Fatalf("its hours: %s %+v", u.Net, u.Meters)
+		}
+		if i == 0 { // the plan becomes the cycle, at another price
+			s.exec("UPDATE meters SET retired_at = ?", s.Clock.Now())
+			s.exec("UPDATE prices SET cycle = 'hourly' WHERE plan_id = ?", s.plan)
+			s.meter(catalog.MeterForm{Code: "hours", Name: "Hours", Aggregation: "sessions", Feed: catalog.FeedHours, Tiers: map[string]string{"EUR": "0.05"}})
+		}
+	}
+	s.accept(s.quote(sub, "", billing.Hourly, nil))
+	s.work()
+	if x := s.get(sub); x.Paid("en") != "€6.00 a month and €0.05 an hour" {
+		t.Errorf("changed to the cycle: %q", x.Paid("en"))
+	}
+	s.Clock.Advance(time.Minute)
+	if u := s.usage(sub); u.Net.Minor != 4+5 {
+		t.Errorf("two hours of before, and one since: %s", u.Net)
+	}
+	s.honest()
+}
