@@ -22,12 +22,13 @@ type Policy struct {
 	LeadDays  int // an invoice is made so long before its period begins
 	Reminders Reminders
 	Dunning   billing.Dunning
-	Week      bool            // customers may give themselves a week more, once a period
-	Fee       billing.LateFee // for invoices of renewals that are paid late; zero: none
-	Loyalty   billing.Loyalty // taken off renewals by tenure; nil: nothing is
-	Together  bool            // the renewals of one account on one day make one invoice, unless the account says otherwise
-	Shorten   bool            // what moves to a bill day is credited back to the day that comes next; otherwise it is charged until the first after what is paid
-	FeeSince  time.Time       // invoices issued earlier have no fee: nobody was told of one
+	Plans     map[uuid.UUID]billing.Dunning // of plans that have one of their own, see DunningOf
+	Week      bool                          // customers may give themselves a week more, once a period
+	Fee       billing.LateFee               // for invoices of renewals that are paid late; zero: none
+	Loyalty   billing.Loyalty               // taken off renewals by tenure; nil: nothing is
+	Together  bool                          // the renewals of one account on one day make one invoice, unless the account says otherwise
+	Shorten   bool                          // what moves to a bill day is credited back to the day that comes next; otherwise it is charged until the first after what is paid
+	FeeSince  time.Time                     // invoices issued earlier have no fee: nobody was told of one
 }
 
 // DefaultPolicy makes invoices three days ahead, announces those of a year (see
@@ -40,13 +41,11 @@ const day = 24 * time.Hour
 
 // stored is a policy as it is kept; what is missing is as in DefaultPolicy.
 type stored struct {
-	Lead    int   `json:"lead_days"`
-	Remind  *int  `json:"remind_days,omitempty"` // of shops that saved it before there were Reminders
-	Tries   []int `json:"try_days"`
-	Suspend int   `json:"suspend_days"`
-	End     int   `json:"end_days"`
-	Notice  int   `json:"notice_days"`
-	Week    bool  `json:"week"`
+	Lead   int  `json:"lead_days"`
+	Remind *int `json:"remind_days,omitempty"` // of shops that saved it before there were Reminders
+	storedDunning
+	Plans map[uuid.UUID]storedDunning `json:"plans,omitempty"`
+	Week  bool                        `json:"week"`
 
 	FeeDays    int              `json:"fee_days"`
 	FeePpm     int64            `json:"fee_ppm"`
@@ -60,26 +59,28 @@ type stored struct {
 }
 
 func (p Policy) stored() stored {
-	x := stored{Lead: p.LeadDays, Reminders: p.Reminders.stored(), Suspend: Days(p.Dunning.SuspendAfter), End: Days(p.Dunning.EndAfter), Notice: Days(p.Dunning.NoticeBefore),
+	x := stored{Lead: p.LeadDays, Reminders: p.Reminders.stored(), storedDunning: storeDunning(p.Dunning), Plans: map[uuid.UUID]storedDunning{},
 		Week: p.Week, FeeDays: Days(p.Fee.After), FeePpm: p.Fee.Ppm, FeeAmounts: map[string]int64{}, FeeSince: p.FeeSince, Loyalty: p.Loyalty, Together: p.Together, Shorten: p.Shorten}
 	for _, a := range p.Fee.Amounts {
 		x.FeeAmounts[a.Currency] = a.Minor
 	}
-	for _, t := range p.Dunning.Tries {
-		x.Tries = append(x.Tries, Days(t))
+	for plan, d := range p.Plans {
+		x.Plans[plan] = storeDunning(d)
 	}
 	return x
 }
 
 func (x stored) policy() Policy {
 	p := Policy{LeadDays: min(max(x.Lead, 0), mostLead), Reminders: readReminders(x.Reminders),
-		Dunning: billing.Dunning{SuspendAfter: time.Duration(x.Suspend) * day, EndAfter: time.Duration(x.End) * day, NoticeBefore: time.Duration(x.Notice) * day},
-		Week:    x.Week, FeeSince: x.FeeSince, Loyalty: x.Loyalty, Together: x.Together, Shorten: x.Shorten, Fee: billing.LateFee{After: time.Duration(x.FeeDays) * day, Ppm: x.FeePpm}}
+		Dunning: x.dunning(), Week: x.Week, FeeSince: x.FeeSince, Loyalty: x.Loyalty, Together: x.Together, Shorten: x.Shorten, Fee: billing.LateFee{After: time.Duration(x.FeeDays) * day, Ppm: x.FeePpm}}
 	for _, currency := range slices.Sorted(maps.Keys(x.FeeAmounts)) {
 		p.Fee.Amounts = append(p.Fee.Amounts, billing.Money{Minor: x.FeeAmounts[currency], Currency: currency})
 	}
-	for _, t := range x.Tries {
-		p.Dunning.Tries = append(p.Dunning.Tries, time.Duration(t)*day)
+	if len(x.Plans) > 0 {
+		p.Plans = make(map[uuid.UUID]billing.Dunning, len(x.Plans))
+	}
+	for plan, d := range x.Plans {
+		p.Plans[plan] = d.dunning()
 	}
 	return p
 }
@@ -118,31 +119,13 @@ const (
 // check answers with the fault renewal_settings.invalid.
 func (p Policy) check() error {
 	wrong := map[string]string{}
-	between := func(field string, v, least, most int) {
-		if v < least || v > most {
-			wrong[field] = fmt.Sprintf("Give a number of days from %d to %d.", least, most)
-		}
-	}
 	x := p.stored()
-	between("lead_days", x.Lead, 0, mostLead)
+	daysBetween(wrong, "lead_days", x.Lead, 0, mostLead)
 	p.Reminders.check(wrong)
-	between("suspend_days", x.Suspend, 1, mostSuspend)
-	between("end_days", x.End, 2, mostEnd)
-	if wrong["suspend_days"] == "" && wrong["end_days"] == "" && x.End <= x.Suspend {
-		wrong["end_days"] = "A service ends after it was suspended: give more days than above."
-	}
-	if len(x.Tries) == 0 || len(x.Tries) > mostTries {
-		wrong["try_days"] = fmt.Sprintf("Give from one to %d days, such as 0, 1, 3.", mostTries)
-	}
-	between("notice_days", x.Notice, 0, mostNotice)
+	x.check(wrong)
 	p.checkFee(x, wrong)
 	if p.Loyalty.Check() != nil {
 		wrong["loyalty"] = fmt.Sprintf("Give at most %d steps whose months and percentages grow, such as 12: 5, 24: 10.", billing.MostLoyalty)
-	}
-	for i, t := range x.Tries {
-		if t < 0 || t > x.End || i > 0 && t <= x.Tries[i-1] {
-			wrong["try_days"] = "Give days that grow, such as 0, 1, 3, and none after the service has ended."
-		}
 	}
 	return fault.Fields("renewal_settings.invalid", wrong)
 }
@@ -161,16 +144,16 @@ func (p Policy) checkFee(x stored, wrong map[string]string) {
 	}
 }
 
-// SavePolicy changes how the shop renews. Invoices that are unpaid follow it at once, a
+// SavePolicy changes how the shop renews; plans with days of their own keep them. Invoices that are unpaid follow it at once, a
 // subscription from its next period on. Fault: renewal_settings.invalid.
 func SavePolicy(ctx context.Context, db *tenancy.DB, p Policy, by audit.Origin) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	return db.Update(ctx, func(tx *tenancy.Tx) error {
+	return db.UpdateSerializable(ctx, func(tx *tenancy.Tx) error { // the setting is read and written whole
 		was, err := PolicyOf(ctx, tx)
 		p.Reminders = readReminders(p.Reminders.stored())
-		if p.FeeSince = was.FeeSince; err != nil || reflect.DeepEqual(was, p) {
+		if p.FeeSince, p.Plans = was.FeeSince, was.Plans; err != nil || reflect.DeepEqual(was, p) {
 			return err
 		}
 		if p.Fee.On() && !was.Fee.On() {

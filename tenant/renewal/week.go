@@ -50,14 +50,15 @@ func WeekOf(ctx context.Context, tx *tenancy.Tx, inv invoicing.Invoice) (w Week,
 	}
 	b := bills[0]
 	var state State
-	if err := tx.NewRaw("SELECT state FROM subscriptions WHERE id = ?", b.SubscriptionID).Scan(ctx, &state); err != nil {
+	var plan uuid.UUID
+	if err := tx.NewRaw("SELECT state, plan_id FROM subscriptions WHERE id = ?", b.SubscriptionID).Scan(ctx, &state, &plan); err != nil {
 		return w, fmt.Errorf("read the subscription of invoice %s: %w", b.Number, err)
 	}
 	p, err := PolicyOf(ctx, tx)
 	if err != nil {
 		return w, err
 	}
-	w.Asked, w.Off = b.WeekAt, b.base().Add(p.Dunning.SuspendAfter)
+	w.Asked, w.Off = b.WeekAt, b.base().Add(p.ofPlan(plan).SuspendAfter)
 	if w.Asked.IsZero() {
 		earlier, err := weekBefore(ctx, tx, b)
 		if err != nil {
@@ -126,7 +127,7 @@ func (d *Desk) giveWeek(ctx context.Context, w *work, subs map[uuid.UUID]Subscri
 	tx, p, b := w.tx, w.policy, bills[0]
 	s := subs[b.SubscriptionID]
 	if !b.WeekAt.IsZero() {
-		return b.base().Add(p.Dunning.SuspendAfter), nil
+		return b.base().Add(p.DunningOf(s).SuspendAfter), nil
 	}
 	earlier, err := weekBefore(ctx, tx, b)
 	if err != nil {
@@ -139,7 +140,7 @@ func (d *Desk) giveWeek(ctx context.Context, w *work, subs map[uuid.UUID]Subscri
 		return off, err
 	}
 	b.WeekAt = tx.Now()
-	off = b.base().Add(p.Dunning.SuspendAfter)
+	off = b.base().Add(p.DunningOf(s).SuspendAfter)
 	if err := d.tellWeek(ctx, w, s, b, off, by); err != nil {
 		return off, err
 	}
@@ -154,7 +155,7 @@ func (d *Desk) giveWeek(ctx context.Context, w *work, subs map[uuid.UUID]Subscri
 
 func (d *Desk) tellWeek(ctx context.Context, w *work, s Subscription, b bill, off time.Time, by audit.Origin) error {
 	next := ""
-	if at, more := w.policy.Dunning.NextIn(b.base(), b.Tries, s.Zone()); more && s.HasMethod && b.AskedAt.IsZero() {
+	if at, more := w.policy.DunningOf(s).NextIn(b.base(), b.Tries, s.Zone()); more && s.HasMethod && b.AskedAt.IsZero() {
 		next = s.date(at)
 	}
 	err := put(ctx, w.tx, s, "week/"+b.InvoiceID.String(), activity.Event{

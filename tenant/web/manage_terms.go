@@ -44,10 +44,11 @@ func (s *Site) termsRoutes() []surface.Route {
 
 // renewalsView is the policy as it is, or as it was typed.
 type renewalsView struct {
+	dunningFields
 	Tabs                           []settingsTab
-	Lead, Tries, Suspend, End      string
+	Lead                           string
 	Reminders                      []reminderField
-	Notice, FeeDays, FeePercent    string
+	FeeDays, FeePercent            string
 	Fees                           []amountCell // one a currency
 	Week, Loyal, Together, Shorten bool
 	Loyalty                        string
@@ -59,14 +60,9 @@ func newRenewalsView(c *fiber.Ctx, p renewal.Policy) renewalsView {
 			return daysText(p.Reminders.Ending)
 		}
 		return daysText(p.Reminders.Renewal[c])
-	}),
-		Suspend: strconv.Itoa(renewal.Days(p.Dunning.SuspendAfter)), End: strconv.Itoa(renewal.Days(p.Dunning.EndAfter))}
-	var tries []string
-	for _, t := range p.Dunning.Tries {
-		tries = append(tries, strconv.Itoa(renewal.Days(t)))
-	}
-	v.Tries, v.Week, v.Notice = strings.Join(tries, ", "), p.Week, strconv.Itoa(renewal.Days(p.Dunning.NoticeBefore))
-	v.Together, v.Shorten = p.Together, p.Shorten
+	})}
+	v.dunningFields = dunningText(p.Dunning)
+	v.Week, v.Together, v.Shorten = p.Week, p.Together, p.Shorten
 	v.Loyal, v.Loyalty = len(p.Loyalty) > 0, loyaltyText(p.Loyalty)
 	if !v.Loyal {
 		v.Loyalty = loyaltyText(billing.DefaultLoyalty())
@@ -217,14 +213,8 @@ func (s *Site) showRenewals(c *fiber.Ctx) error {
 // saveRenewals handles POST /manage/settings/renewals.
 func (s *Site) saveRenewals(c *fiber.Ctx) error {
 	v := renewalsView{Tabs: settingsTabs(c), Lead: table.Text(c.FormValue("lead_days"), 10), Reminders: reminderFields(func(cycle billing.Cycle) string { return table.Text(c.FormValue(renewal.RemindersField(cycle)), 60) }),
-		Tries: table.Text(c.FormValue("try_days"), 80), Suspend: table.Text(c.FormValue("suspend_days"), 10), End: table.Text(c.FormValue("end_days"), 10)}
-	p := renewal.Policy{LeadDays: wholeDays(v.Lead), Reminders: readReminders(v.Reminders)}
-	p.Dunning.SuspendAfter, p.Dunning.EndAfter = daysLong(v.Suspend), daysLong(v.End)
-	for _, t := range strings.FieldsFunc(v.Tries, func(r rune) bool { return r == ',' || r == ' ' }) {
-		p.Dunning.Tries = append(p.Dunning.Tries, daysLong(t))
-	}
-	v.Notice, v.Week = table.Text(c.FormValue("notice_days"), 10), c.FormValue("week") != ""
-	p.Dunning.NoticeBefore, p.Week = daysLong(v.Notice), v.Week
+		dunningFields: typedDunning(c), Week: c.FormValue("week") != ""}
+	p := renewal.Policy{LeadDays: wholeDays(v.Lead), Reminders: readReminders(v.Reminders), Dunning: v.read(), Week: v.Week}
 	if v.Loyal, v.Loyalty = c.FormValue("loyal") != "", table.Text(c.FormValue("loyalty"), 200); v.Loyal {
 		p.Loyalty = readLoyalty(v.Loyalty)
 	}

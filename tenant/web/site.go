@@ -67,6 +67,7 @@ func (s *Site) Routes() []surface.Route {
 	all = append(all, s.officeRoutes()...)
 	all = append(all, s.catalogRoutes()...)
 	all = append(all, s.priceRoutes()...)
+	all = append(all, s.dunningRoutes()...)
 	all = append(all, s.manageInvoiceRoutes()...)
 	all = append(all, s.draftRoutes()...)
 	all = append(all, s.billingSettingsRoutes()...)

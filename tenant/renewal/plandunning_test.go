@@ -1,0 +1,125 @@
+package renewal_test
+
+import (
+	"reflect"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
+	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/renewal"
+)
+
+// hasty is a schedule that is over when the shop's own has hardly begun.
+func hasty() billing.Dunning {
+	return billing.Dunning{Tries: []time.Duration{0, 2 * day}, SuspendAfter: 3 * day, EndAfter: 6 * day, NoticeBefore: day}
+}
+
+// otherPlan is a copy of the shop's plan, and sub is of it from now on.
+func (s *shop) otherPlan(sub uuid.UUID) uuid.UUID {
+	s.t.Helper()
+	other := uuid.New()
+	s.exec("INSERT INTO plans SELECT (jsonb_populate_record(p, jsonb_build_object('id', ?::text, 'slug', ?::text))).* FROM plans p WHERE id = ?", other, "other-"+other.String()[:8], s.plan)
+	s.exec("UPDATE subscriptions SET plan_id = ? WHERE id = ?", other, sub)
+	return other
+}
+
+func (s *shop) policyNow() (p renewal.Policy) {
+	s.t.Helper()
+	err := s.db.View(s.t.Context(), func(tx *tenancy.Tx) (err error) {
+		p, err = renewal.PolicyOf(s.t.Context(), tx)
+		return err
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return p
+}
+
+func TestAPlanHasDaysOfItsOwn(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	s := open(t, w, w.A)
+	fast, slow := s.sell(s.customer("ida", true), billing.Monthly, 1000), s.sell(s.customer("joe", true), billing.Monthly, 1000)
+	s.otherPlan(slow)
+	s.declines = func(uuid.UUID) bool { return true }
+	own := hasty()
+	if err := renewal.SavePlanDunning(t.Context(), s.db, s.plan, &own, somebody); err != nil {
+		t.Fatal(err)
+	}
+	due := s.get(fast).Period.To
+	for _, c := range []struct {
+		after      int
+		fast, slow renewal.State
+		tries      int
+	}{
+		{0, renewal.PastDue, renewal.PastDue, 2},
+		{2, renewal.PastDue, renewal.PastDue, 3},   // the shop's of day 1, in the morning that follows
+		{3, renewal.Suspended, renewal.PastDue, 4}, // and the plan's of day 2
+		{5, renewal.Suspended, renewal.PastDue, 0},
+		{6, renewal.Ended, renewal.PastDue, 0},
+		{8, renewal.Ended, renewal.Suspended, 0},
+	} {
+		s.turn(due.Add(time.Duration(c.after)*day + 12*time.Hour).Sub(s.Clock.Now()))
+		if a, b := s.get(fast).State, s.get(slow).State; a != c.fast || b != c.slow {
+			t.Errorf("after %d days: the hasty one is %s, the other %s", c.after, a, b)
+		}
+		if c.tries > 0 && s.tries() != c.tries {
+			t.Errorf("after %d days: %d tries", c.after, s.tries())
+		}
+	}
+	if s.letters("subscription_ending") != 1 || s.wants(fast) != "terminated" || s.wants(slow) != "suspended" {
+		t.Errorf("%d notices; %s and %s", s.letters("subscription_ending"), s.wants(fast), s.wants(slow))
+	}
+}
+
+func TestDaysOfPlansAreKept(t *testing.T) {
+	w := tenancytest.New(t)
+	s, foreign := open(t, w, w.A), open(t, w, w.B)
+	sub := s.sell(s.customer("ida", true), billing.Monthly, 1000)
+	other := s.otherPlan(sub)
+	var both sync.WaitGroup
+	for _, plan := range []uuid.UUID{s.plan, other} { // at once: neither takes the other's away
+		both.Add(1)
+		go func() {
+			defer both.Done()
+			own := hasty()
+			if err := renewal.SavePlanDunning(t.Context(), s.db, plan, &own, somebody); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	both.Wait()
+	p := s.policyNow()
+	if len(p.Plans) != 2 || !reflect.DeepEqual(p.Plans[s.plan], hasty()) || !reflect.DeepEqual(p.Plans[other], hasty()) {
+		t.Fatalf("kept: %v", p.Plans)
+	}
+	p.Plans, p.LeadDays = nil, 5 // as the shop's form sends it
+	if err := renewal.SavePolicy(t.Context(), s.db, p, somebody); err != nil {
+		t.Fatal(err)
+	}
+	if err := renewal.SavePlanDunning(t.Context(), s.db, other, nil, somebody); err != nil {
+		t.Fatal(err)
+	}
+	if p := s.policyNow(); len(p.Plans) != 1 || p.LeadDays != 5 || p.DunningOf(renewal.Subscription{PlanID: other}).EndAfter != p.Dunning.EndAfter {
+		t.Errorf("after the shop's were saved and one plan's taken away: %+v", p)
+	}
+	if n := scan[int](s, "SELECT count(*) FROM audit_entries WHERE action = 'plan.dunning_changed'"); n != 3 {
+		t.Errorf("%d audit entries", n)
+	}
+	bad := billing.Dunning{Tries: []time.Duration{0, 0}, SuspendAfter: 9 * day, EndAfter: 9 * day, NoticeBefore: 99 * day}
+	if err := renewal.SavePlanDunning(t.Context(), s.db, s.plan, &bad, somebody); !fault.Is(err, "renewal_settings.invalid") {
+		t.Errorf("nonsense: %v", err)
+	}
+	for name, plan := range map[string]uuid.UUID{"of another shop": foreign.plan, "of nobody": uuid.New()} {
+		own := hasty()
+		if err := renewal.SavePlanDunning(t.Context(), s.db, plan, &own, somebody); !fault.Is(err, "plan.not_found") {
+			t.Errorf("a plan %s: %v", name, err)
+		}
+	}
+}
