@@ -168,6 +168,24 @@ func (tx *Tx) SetAgenda(ctx context.Context, kind string, due time.Time) error {
 	return err
 }
 
+// SetAgendaTo is SetAgenda with the time that query, a SELECT of one, answers, or none.
+// Both are one statement, but for nodes: doors are not there, where tables are.
+func (tx *Tx) SetAgendaTo(ctx context.Context, kind, query string, args ...any) error {
+	spread, err := tx.Spread(ctx)
+	if err != nil {
+		return err
+	}
+	if !spread {
+		_, err = tx.NewRaw("SELECT door.set_agenda(?, ("+query+"))", append([]any{kind}, args...)...).Exec(ctx)
+		return err
+	}
+	var due sql.NullTime
+	if err := tx.NewRaw("SELECT ("+query+")", args...).Scan(ctx, &due); err != nil {
+		return err
+	}
+	return tx.SetAgenda(ctx, kind, due.Time)
+}
+
 // AdvanceAgenda says that the tenant has work of a kind at due at the latest: an earlier
 // time that was set stays. It asks nothing of what else there is to do.
 func (tx *Tx) AdvanceAgenda(ctx context.Context, kind string, due time.Time) error {

@@ -318,9 +318,9 @@ func reschedule(ctx context.Context, tx *tenancy.Tx) error {
 // schedule puts the tenant on the agenda for the next thing that happens to an order
 // nobody pays.
 func schedule(ctx context.Context, tx *tenancy.Tx) error {
-	_, err := tx.NewRaw(`SELECT door.set_agenda(?, (SELECT min(CASE WHEN placed_at + ? * interval '1 second' > ? THEN placed_at + ? * interval '1 second'
-			ELSE placed_at + ? * interval '1 second' END) FROM orders WHERE state = 'awaiting_payment'))`,
-		AgendaKind, holdOn.Seconds(), tx.Now(), holdOn.Seconds(), LapseAfter.Seconds()).Exec(ctx)
+	err := tx.SetAgendaTo(ctx, AgendaKind, `SELECT min(CASE WHEN placed_at + ? * interval '1 second' > ? THEN placed_at + ? * interval '1 second'
+			ELSE placed_at + ? * interval '1 second' END) FROM orders WHERE state = 'awaiting_payment'`,
+		holdOn.Seconds(), tx.Now(), holdOn.Seconds(), LapseAfter.Seconds())
 	if err != nil {
 		return fmt.Errorf("look for unpaid orders: %w", err)
 	}

@@ -323,9 +323,9 @@ const patience = time.Minute
 // setAgenda says when the tick is to look: at the first service, or after some patience
 // where that one is in the middle of something, unless another at rest comes before.
 func setAgenda(ctx context.Context, tx *tenancy.Tx) error {
-	_, err := tx.NewRaw(`SELECT door.set_agenda(?, least(
+	err := tx.SetAgendaTo(ctx, Agenda, `SELECT least(
 		(SELECT next_at + CASE WHEN operation = '' THEN interval '0' ELSE ? * interval '1 second' END FROM services WHERE next_at IS NOT NULL ORDER BY next_at LIMIT 1),
-		(SELECT next_at FROM services WHERE next_at IS NOT NULL AND operation = '' ORDER BY next_at LIMIT 1)))`, Agenda, int(patience/time.Second)).Exec(ctx)
+		(SELECT next_at FROM services WHERE next_at IS NOT NULL AND operation = '' ORDER BY next_at LIMIT 1))`, int(patience/time.Second))
 	if err != nil {
 		return fmt.Errorf("find the next service to look at: %w", err)
 	}

@@ -79,7 +79,7 @@ func Due(ctx context.Context, db *tenancy.DB, _ time.Time) error {
 }
 
 func schedule(ctx context.Context, tx *tenancy.Tx) error {
-	_, err := tx.NewRaw("SELECT door.set_agenda(?, (SELECT min((referral->>'due_at')::timestamptz) FROM accounts WHERE referral->>'state' = ?))", Agenda, billing.ReferralWaiting).Exec(ctx)
+	err := tx.SetAgendaTo(ctx, Agenda, "SELECT min((referral->>'due_at')::timestamptz) FROM accounts WHERE referral->>'state' = ?", billing.ReferralWaiting)
 	if err != nil {
 		return fmt.Errorf("look for referrals that wait: %w", err)
 	}

@@ -17,10 +17,8 @@ const (
 // settleAgenda says when the tenant is to be looked at next. Setting the agenda waits
 // for others who do; what they committed meanwhile is seen by the second look.
 func settleAgenda(ctx context.Context, tx *tenancy.Tx) error {
-	var renew, collect, renew2, collect2 time.Time
-	var done [2]string
-	err := tx.NewRaw(`SELECT coalesce(renew, ?2), coalesce(collect, ?2), door.set_agenda(?0, collect)::text, door.set_agenda(?1, renew)::text FROM (`+earliest+`) x`,
-		AgendaCollection, AgendaRenewal, time.Time{}, tx.Now()).Scan(ctx, &renew, &collect, &done[0], &done[1])
+	var renew2, collect2 time.Time
+	renew, collect, err := setEarliest(ctx, tx)
 	if err != nil {
 		return fmt.Errorf("set what is due next: %w", err)
 	}
@@ -37,6 +35,29 @@ func settleAgenda(ctx context.Context, tx *tenancy.Tx) error {
 		return tx.SetAgenda(ctx, AgendaRenewal, renew2)
 	}
 	return nil
+}
+
+// setEarliest puts both times on the agenda, in one statement where doors and tables are in
+// one place.
+func setEarliest(ctx context.Context, tx *tenancy.Tx) (renew, collect time.Time, err error) {
+	spread, err := tx.Spread(ctx)
+	if err != nil {
+		return renew, collect, err
+	}
+	if !spread {
+		var done [2]string
+		err = tx.NewRaw(`SELECT coalesce(renew, ?2), coalesce(collect, ?2), door.set_agenda(?0, collect)::text, door.set_agenda(?1, renew)::text FROM (`+earliest+`) x`,
+			AgendaCollection, AgendaRenewal, time.Time{}, tx.Now()).Scan(ctx, &renew, &collect, &done[0], &done[1])
+		return renew, collect, err
+	}
+	err = tx.NewRaw(`SELECT coalesce(renew, ?2), coalesce(collect, ?2) FROM (`+earliest+`) x`, nil, nil, time.Time{}, tx.Now()).Scan(ctx, &renew, &collect)
+	if err == nil {
+		err = tx.SetAgenda(ctx, AgendaCollection, collect)
+	}
+	if err == nil {
+		err = tx.SetAgenda(ctx, AgendaRenewal, renew)
+	}
+	return renew, collect, err
 }
 
 // earliest are the times on the agenda: what should have been done is due now (?3). A time
