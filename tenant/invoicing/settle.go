@@ -240,16 +240,20 @@ func ScheduleTries(ctx context.Context, tx *tenancy.Tx, tries map[uuid.UUID]time
 	if len(tries) == 0 {
 		return nil
 	}
-	at := make(map[uuid.UUID]*time.Time, len(tries))
+	type row struct {
+		ID uuid.UUID  `json:"id"`
+		At *time.Time `json:"at"`
+	}
+	at := make([]row, 0, len(tries))
 	for id, t := range tries {
-		at[id] = whenSet(t)
+		at = append(at, row{ID: id, At: whenSet(t)})
 	}
 	rows, err := json.Marshal(at)
 	if err != nil {
 		return err
 	}
-	_, err = tx.NewRaw(`UPDATE invoices i SET next_try_at = r.value::timestamptz, changed_at = ? FROM jsonb_each_text(?::jsonb) AS r
-		WHERE i.id = r.key::uuid AND i.kind = 'invoice' AND i.state = 'open'`, tx.Now(), string(rows)).Exec(ctx)
+	_, err = tx.NewRaw(`UPDATE invoices i SET next_try_at = r.at, changed_at = ? FROM jsonb_to_recordset(?::jsonb) AS r(id uuid, at timestamptz)
+		WHERE i.id = r.id AND i.kind = 'invoice' AND i.state = 'open'`, tx.Now(), string(rows)).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("schedule %d invoices: %w", len(tries), err)
 	}
