@@ -275,7 +275,7 @@ func TestBothOrNeither(t *testing.T) {
 	tenancytest.NeedsCitus(t)
 	ctx := t.Context()
 	server := tenancytest.StartServer(t, map[string]string{"synchronous_commit": "on"})
-	owner := install(t, server)
+	install(t, server)
 	pool, err := tenancy.Open(ctx, tenancy.Config{DSN: server.DSN("house"), Lanes: tenancytest.Lanes, ConnsPerLane: 4, Cold: newBuilder(t, server.DSN("house"))})
 	if err != nil {
 		t.Fatal(err)
@@ -325,7 +325,7 @@ func TestBothOrNeither(t *testing.T) {
 		}
 		again := server
 		t.Cleanup(func() { _ = again.Stop() })
-		owner = dial(t, server.DSN("house"))
+		owner := dial(t, server.DSN("house"))
 		scalar[int](t, owner, "SELECT recover_prepared_transactions()")
 		rows, err := owner.Query(ctx, "SELECT name FROM "+who.ID.Schema()+".accounts")
 		if err != nil {
