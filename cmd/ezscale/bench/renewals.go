@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -16,11 +17,13 @@ import (
 const (
 	renewingShops = 100
 	duePerShop    = 200
+	dueOfFull     = 1_000
 	renewingAt    = 8 // shops at once, as the queue works on them
 )
 
 // renewals makes the invoices of twenty thousand subscriptions that are due in a hundred
-// shops, with their postings and the charges of the cards that are kept.
+// shops (full: of a hundred thousand), with their postings and the charges of the cards that
+// are kept.
 func (r *run) renewals(ctx context.Context) error {
 	f, err := r.grow(ctx, renewingShops)
 	if err != nil {
@@ -32,9 +35,13 @@ func (r *run) renewals(ctx context.Context) error {
 	}
 	defer owner.Close(ctx) //nolint:errcheck // nothing is lost
 	now := time.Date(2026, 11, 2, 8, 0, 0, 0, time.UTC)
-	r.say("  %d subscriptions of %d shops", renewingShops*duePerShop, renewingShops)
+	due, word, least := duePerShop, "", 300.0
+	if r.Full {
+		due, word, least = dueOfFull, ", full", 500
+	}
+	r.say("  %d subscriptions of %d shops", renewingShops*due, renewingShops)
 	for _, id := range f.ids[:renewingShops] {
-		if err := subscribed(ctx, owner, id, now); err != nil {
+		if err := subscribed(ctx, owner, id, now, due); err != nil {
 			return err
 		}
 	}
@@ -53,16 +60,21 @@ func (r *run) renewals(ctx context.Context) error {
 		return err
 	}
 	took := time.Since(began).Seconds()
-	if err := renewed(ctx, owner, f.ids[:renewingShops]); err != nil {
+	if err := renewed(ctx, owner, f.ids[:renewingShops], due); err != nil {
 		return err
 	}
-	r.promise("renewals", "invoices finalised, posted, charge queued", renewingShops*duePerShop/took, "invoices/s", atLeast, 300)
+	r.promise("renewals", "invoices finalised, posted, charge queued"+word, float64(renewingShops*due)/took, "invoices/s", atLeast, least)
+	peak, err := memoryOf(os.Getpid(), "VmHWM")
+	if err != nil {
+		return err
+	}
+	r.report("renewals", "memory of the program, at most"+word, float64(peak)/(1<<20), "MiB")
 	began = time.Now()
 	if err := r.renewAll(ctx, pool, desk, f.ids[:renewingShops], now); err != nil {
 		return err
 	}
-	r.report("renewals", "a second pass, which finds nothing", time.Since(began).Seconds(), "s")
-	return renewed(ctx, owner, f.ids[:renewingShops])
+	r.report("renewals", "a second pass, which finds nothing"+word, time.Since(began).Seconds(), "s")
+	return renewed(ctx, owner, f.ids[:renewingShops], due)
 }
 
 func (r *run) renewAll(ctx context.Context, pool *tenancy.Pool, desk *renewal.Desk, ids []tenancy.ID, now time.Time) error {
@@ -95,7 +107,7 @@ func (r *run) renewAll(ctx context.Context, pool *tenancy.Pool, desk *renewal.De
 }
 
 // subscribed gives a shop customers with a card each, whose month ends now.
-func subscribed(ctx context.Context, owner *pgx.Conn, id tenancy.ID, now time.Time) error {
+func subscribed(ctx context.Context, owner *pgx.Conn, id tenancy.ID, now time.Time, due int) error {
 	at := now.Format(time.RFC3339)
 	_, err := owner.PgConn().Exec(ctx, fmt.Sprintf(`BEGIN; SET LOCAL ROLE %[1]s; SET LOCAL search_path TO %[1]s, pg_temp;
 		INSERT INTO gateways (code, state, public_settings, check_error, position, changed_at) VALUES ('stripe', 'on', '{}', '', 1, now());
@@ -117,7 +129,7 @@ func subscribed(ctx context.Context, owner *pgx.Conn, id tenancy.ID, now time.Ti
 				'[{"kind":"plan","code":"plan-2","label":"Cloud server","quantity":1,"amount_minor":998}]',
 				timestamptz '%[3]s' - interval '1 month', timestamptz '%[3]s' - interval '1 month', timestamptz '%[3]s', 0, timestamptz '%[3]s' - interval '3 days', '', '', now(), now()
 			FROM accounts a, (SELECT id FROM plans WHERE slug = 'plan-2') p;
-		COMMIT; ANALYZE %[1]s.subscriptions, %[1]s.accounts, %[1]s.payment_methods`, id.Schema(), duePerShop, at)).ReadAll()
+		COMMIT; ANALYZE %[1]s.subscriptions, %[1]s.accounts, %[1]s.payment_methods`, id.Schema(), due, at)).ReadAll()
 	if err != nil {
 		return fmt.Errorf("give %s subscriptions: %w", id.Schema(), err)
 	}
@@ -125,7 +137,7 @@ func subscribed(ctx context.Context, owner *pgx.Conn, id tenancy.ID, now time.Ti
 }
 
 // renewed makes sure that each subscription has one invoice, posted, and one charge.
-func renewed(ctx context.Context, owner *pgx.Conn, ids []tenancy.ID) error {
+func renewed(ctx context.Context, owner *pgx.Conn, ids []tenancy.ID, due int) error {
 	for _, id := range ids {
 		var invoices, posted, charges int
 		err := owner.QueryRow(ctx, fmt.Sprintf(`SELECT (SELECT count(*) FROM %[1]s.invoices WHERE state = 'open'),
@@ -134,8 +146,8 @@ func renewed(ctx context.Context, owner *pgx.Conn, ids []tenancy.ID) error {
 		if err != nil {
 			return err
 		}
-		if invoices != duePerShop || posted != duePerShop || charges != duePerShop {
-			return fmt.Errorf("%s has %d invoices, %d of them posted, and %d charges, want %d each", id.Schema(), invoices, posted, charges, duePerShop)
+		if invoices != due || posted != due || charges != due {
+			return fmt.Errorf("%s has %d invoices, %d of them posted, and %d charges, want %d each", id.Schema(), invoices, posted, charges, due)
 		}
 	}
 	return nil
