@@ -86,7 +86,7 @@ all: lint test ## Everything there is to check
 
 .PHONY: bench
 bench: setup build ## Measure what is promised to be fast, within ten minutes
-	bin/ezscale bench --tenants 2000 --duration 2s --customers 200
+	bin/ezscale bench --tenants 2000 --duration 2s --customers 1000
 
 ##@ Change it
 .PHONY: migration

@@ -238,3 +238,30 @@ func (f *fleetServer) stop() {
 		_ = f.pg.Stop()
 	}
 }
+
+// list brings the directory to so many tenants, those beyond the fleet without schemas:
+// the program reads none before somebody asks for it. giveUp takes them out again.
+func (r *run) list(ctx context.Context, f *fleetServer, want int) (listed int, giveUp func(), err error) {
+	more := max(0, want-len(f.ids))
+	owner, err := f.owner(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	remove := func(ctx context.Context) error {
+		_, err := owner.Exec(ctx, "DELETE FROM central.tenants WHERE id >= $1", firstBilled)
+		return err
+	}
+	giveUp = func() {
+		if err := remove(context.WithoutCancel(ctx)); err != nil {
+			r.say("  tenants without schemas stay: %v", err)
+		}
+		_ = owner.Close(context.WithoutCancel(ctx)) // nothing is lost
+	}
+	if err := remove(ctx); err != nil {
+		return 0, nil, err
+	}
+	_, err = owner.Exec(ctx, `INSERT INTO central.tenants (id, key, slug, name, status, owner_email, schema_version, content_version, created_at, changed_at)
+		SELECT $1 + n, 'listed ' || n, 'listed-' || n, 'Shop ' || n, 'active', 'owner@listed.test', (SELECT max(schema_version) FROM central.tenants), 1, now(), now()
+		FROM generate_series(1, $2::int) n`, firstBilled, more)
+	return len(f.ids) + more, giveUp, err
+}

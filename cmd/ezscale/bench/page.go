@@ -349,6 +349,11 @@ func (r *run) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	listed, giveUp, err := r.list(ctx, f, 10_000)
+	if err != nil {
+		return err
+	}
+	defer giveUp()
 	s, err := r.startSite(ctx)
 	if err != nil {
 		return err
@@ -361,7 +366,7 @@ func (r *run) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	at := fmt.Sprintf(" with %d tenants", len(f.ids))
+	at := fmt.Sprintf(" with %d tenants", listed)
 	r.promise("serve", "memory"+at, float64(size)/(1<<20), "MB", atMost, 150)
 	r.promise("serve", "ready"+at, s.ready.Seconds(), "s", atMost, 3)
 	return nil
