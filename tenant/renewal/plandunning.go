@@ -112,7 +112,10 @@ func SavePlanDunning(ctx context.Context, db *tenancy.DB, plan uuid.UUID, own *b
 			return err
 		}
 	}
-	return db.UpdateSerializable(ctx, func(tx *tenancy.Tx) error { // the setting is read and written whole
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		if err := settings.Hold(ctx, tx, policyName); err != nil {
+			return err
+		}
 		was, err := PlanDunningOf(ctx, tx, plan)
 		if err != nil {
 			return err

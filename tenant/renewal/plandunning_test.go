@@ -84,7 +84,11 @@ func TestDaysOfPlansAreKept(t *testing.T) {
 	sub := s.sell(s.customer("ida", true), billing.Monthly, 1000)
 	other := s.otherPlan(sub)
 	var both sync.WaitGroup
-	for _, plan := range []uuid.UUID{s.plan, other} { // at once: neither takes the other's away
+	plans := []uuid.UUID{s.plan, other}
+	for range 10 {
+		plans = append(plans, s.otherPlan(sub))
+	}
+	for _, plan := range plans { // at once: none takes another's away, and none is refused for it
 		both.Add(1)
 		go func() {
 			defer both.Done()
@@ -96,7 +100,7 @@ func TestDaysOfPlansAreKept(t *testing.T) {
 	}
 	both.Wait()
 	p := s.policyNow()
-	if len(p.Plans) != 2 || !reflect.DeepEqual(p.Plans[s.plan], hasty()) || !reflect.DeepEqual(p.Plans[other], hasty()) {
+	if len(p.Plans) != len(plans) || !reflect.DeepEqual(p.Plans[s.plan], hasty()) || !reflect.DeepEqual(p.Plans[other], hasty()) {
 		t.Fatalf("kept: %v", p.Plans)
 	}
 	p.Plans, p.LeadDays = nil, 5 // as the shop's form sends it
@@ -106,10 +110,10 @@ func TestDaysOfPlansAreKept(t *testing.T) {
 	if err := renewal.SavePlanDunning(t.Context(), s.db, other, nil, somebody); err != nil {
 		t.Fatal(err)
 	}
-	if p := s.policyNow(); len(p.Plans) != 1 || p.LeadDays != 5 || p.DunningOf(renewal.Subscription{PlanID: other}).EndAfter != p.Dunning.EndAfter {
+	if p := s.policyNow(); len(p.Plans) != len(plans)-1 || p.LeadDays != 5 || p.DunningOf(renewal.Subscription{PlanID: other}).EndAfter != p.Dunning.EndAfter {
 		t.Errorf("after the shop's were saved and one plan's taken away: %+v", p)
 	}
-	if n := scan[int](s, "SELECT count(*) FROM audit_entries WHERE action = 'plan.dunning_changed'"); n != 3 {
+	if n := scan[int](s, "SELECT count(*) FROM audit_entries WHERE action = 'plan.dunning_changed'"); n != len(plans)+1 {
 		t.Errorf("%d audit entries", n)
 	}
 	bad := billing.Dunning{Tries: []time.Duration{0, 0}, SuspendAfter: 9 * day, EndAfter: 9 * day, NoticeBefore: 99 * day}

@@ -150,7 +150,10 @@ func SavePolicy(ctx context.Context, db *tenancy.DB, p Policy, by audit.Origin) 
 	if err := p.check(); err != nil {
 		return err
 	}
-	return db.UpdateSerializable(ctx, func(tx *tenancy.Tx) error { // the setting is read and written whole
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		if err := settings.Hold(ctx, tx, policyName); err != nil {
+			return err
+		}
 		was, err := PolicyOf(ctx, tx)
 		p.Reminders = readReminders(p.Reminders.stored())
 		if p.FeeSince, p.Plans = was.FeeSince, was.Plans; err != nil || reflect.DeepEqual(was, p) {

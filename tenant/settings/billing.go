@@ -78,6 +78,17 @@ func Named(ctx context.Context, tx *tenancy.Tx, name string, v any) (bool, error
 	return true, nil
 }
 
+// Hold keeps others from holding a shop setting until the transaction ends, for those who
+// write it anew from what they read. One that nobody has put reads as nothing but defaults.
+func Hold(ctx context.Context, tx *tenancy.Tx, name string) error {
+	_, err := tx.NewRaw(`INSERT INTO shop_settings AS s (name, value, changed_at) VALUES (?, '{}', ?)
+		ON CONFLICT (name) DO UPDATE SET changed_at = s.changed_at`, name, tx.Now()).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("hold setting %s: %w", name, err)
+	}
+	return nil
+}
+
 // Put keeps a shop setting with the transaction.
 func Put(ctx context.Context, tx *tenancy.Tx, name string, v any) error {
 	b, err := json.Marshal(v)
