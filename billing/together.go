@@ -12,13 +12,14 @@ type Renewing struct {
 	Day      string // on which its period begins, where the customer is
 	Currency string
 	Method   string // that it is collected with; empty: the usual one
+	Chased   string // whose days are counted when it is not paid; empty: the usual ones
 	Ahead    bool   // its invoice is made before the period begins
 	Alone    bool   // it shares with none
 	Lines    int    // that it puts on the invoice
 }
 
 // Together says which renewals share an invoice, as their indexes: those of one account,
-// day, currency and method that are made at one time. Groups and what is in them keep the
+// day, currency, method and days of dunning that are made at one time. Groups and what is in them keep the
 // order in which they were given.
 func Together(all []Renewing) (groups [][]int) {
 	lines := map[int]int{} // of a group

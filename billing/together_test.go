@@ -26,8 +26,10 @@ func TestTogetherByExample(t *testing.T) {
 		with(func(r *billing.Renewing) { r.Lines = billing.MostTogether - 4 }),
 		a, // there is no room left for it
 		with(func(r *billing.Renewing) { r.Method = "m" }),
+		with(func(r *billing.Renewing) { r.Chased = "p" }),
+		with(func(r *billing.Renewing) { r.Chased = "p" }),
 	})
-	want := [][]int{{0, 3, 9}, {1}, {2}, {4, 11}, {5}, {6}, {7}, {8}, {10}}
+	want := [][]int{{0, 3, 9}, {1}, {2}, {4, 11}, {5}, {6}, {7}, {8}, {10}, {12, 13}}
 	if !slices.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("%v", got)
 	}

@@ -16,8 +16,9 @@ import (
 )
 
 // DunningOf is what follows when an invoice of a subscription is not paid: what its plan
-// says, or else the shop. Where one invoice has several plans, each is turned off and ended
-// by its own days, and the saved method is charged on the days of all of them.
+// says, or else the shop. Such a plan shares invoices with no other, so that an invoice has
+// one schedule; only where its days were set while a shared one was open, each plan is turned
+// off and ended by its own, and the next try is the one that comes first.
 func (p Policy) DunningOf(s Subscription) billing.Dunning { return p.ofPlan(s.PlanID) }
 
 func (p Policy) ofPlan(plan uuid.UUID) billing.Dunning {

@@ -78,6 +78,29 @@ func TestAPlanHasDaysOfItsOwn(t *testing.T) {
 	}
 }
 
+// An invoice has one schedule: what has days of its own shares with its own kind only.
+func TestAPlanWithDaysOfItsOwnIsInvoicedApart(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	s := open(t, w, w.A)
+	ida := s.customer("ida", true)
+	one, two, other, other2 := s.sell(ida, billing.Monthly, 1000), s.sell(ida, billing.Monthly, 500), s.sell(ida, billing.Monthly, 300), s.sell(ida, billing.Monthly, 200)
+	s.exec("UPDATE subscriptions SET plan_id = ? WHERE id = ?", s.otherPlan(other), other2)
+	s.joins(ida, true)
+	own := hasty()
+	if err := renewal.SavePlanDunning(t.Context(), s.db, s.plan, &own, somebody); err != nil {
+		t.Fatal(err)
+	}
+	s.turn(29 * day)
+	a, n := s.shared(one)
+	b, _ := s.shared(two)
+	c, m := s.shared(other)
+	d, _ := s.shared(other2)
+	if a.ID != b.ID || c.ID != d.ID || a.ID == c.ID || n != 2 || m != 2 || a.Total.Minor != 1500 || c.Total.Minor != 500 {
+		t.Errorf("%s over %d, %s, %s over %d, %s", a.Key, n, b.Key, c.Key, m, d.Key)
+	}
+}
+
 func TestDaysOfPlansAreKept(t *testing.T) {
 	w := tenancytest.New(t)
 	s, foreign := open(t, w, w.A), open(t, w, w.B)

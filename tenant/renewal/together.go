@@ -15,7 +15,7 @@ import (
 )
 
 // joinKey begins the natural keys of invoices over several renewals: account, day,
-// currency and method follow.
+// currency and method follow, and the plan where it has days of its own (see DunningOf).
 const joinKey = "renewal/together/"
 
 func joined(key string) bool { return strings.HasPrefix(key, joinKey) }
@@ -38,6 +38,9 @@ func (p Policy) renewing(s Subscription, next billing.Period, lines int) billing
 	if s.MethodID != uuid.Nil {
 		r.Method = s.MethodID.String()
 	}
+	if _, own := p.Plans[s.PlanID]; own {
+		r.Chased = s.PlanID.String()
+	}
 	return r
 }
 
@@ -50,7 +53,11 @@ func joinedKey(r billing.Renewing) string {
 	if !r.Ahead {
 		made = "after"
 	}
-	return joinKey + strings.Join([]string{r.Account, r.Day, r.Currency, method, made}, "/")
+	parts := []string{r.Account, r.Day, r.Currency, method, made}
+	if r.Chased != "" {
+		parts = append(parts, r.Chased)
+	}
+	return joinKey + strings.Join(parts, "/")
 }
 
 // companions are what else is due of the account of the last of a full batch, so that it
