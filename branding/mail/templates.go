@@ -137,7 +137,7 @@ var Templates = map[string][]string{
 	SubscriptionStayed:     {"name", "what", "off", "price", "full", "link"},                       // off: 30 % off the next 2 invoices
 	SubscriptionPaused:     {"name", "what", "until", "reason", "link"},                            // reason: may be empty
 	SubscriptionContinued:  {"name", "what", "until", "link"},                                      // until: paid until
-	SubscriptionEnded:      {"name", "what", "reason", "link"},                                     // reason: cancelled or unpaid
+	SubscriptionEnded:      {"name", "what", "reason", "link"},                                     // reason: cancelled, unpaid or taken_back
 	PlanChanged:            {"name", "what", "amount", "every", "next", "link"},                    // amount: net, a cycle; next: the date of the next invoice
 	ChangeFailed:           {"name", "what", "wanted", "paid", "link"},                             // paid: yes when money goes back; empty: nothing was paid
 	PriceChange:            {"name", "subject", "list", "first", "link"},                           // list: a line each, with the price until then, the new one and its day; first: the first of the days

@@ -44,6 +44,7 @@ func handleRenewals(w *queue.Workers, d *renewal.Desk, orders *checkout.Desk) {
 	queue.Handle(w, d.Resized)
 	queue.Handle(w, d.GiveBack)
 	queue.Handle(w, d.MadeOf)
+	queue.Handle(w, d.Disputed)
 	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, f payment.FailedTry) error {
 		for _, do := range []func(context.Context, *tenancy.DB, payment.FailedTry) error{orders.TryFailed, d.TryFailed} { // an invoice is of one of them
 			if err := do(ctx, db, f); err != nil {

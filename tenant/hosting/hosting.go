@@ -84,6 +84,7 @@ const (
 	HoldReseller Hold = "reseller" // by the reseller's team
 	HoldPause    Hold = "pause"    // its subscription is paused
 	HoldSpend    Hold = "spend"    // what the customer wants to spend is used up
+	HoldDispute  Hold = "dispute"  // a payment for it is disputed at the customer's bank
 )
 
 // Service is one running thing.

@@ -63,15 +63,27 @@ func SuspendBy(ctx context.Context, db *tenancy.DB, id uuid.UUID, reason string,
 	})
 }
 
-// ReleaseBy takes the reseller's own reason away. A service that is not paid for stays
-// suspended. Faults: service.not_found, service.not_held.
+// ReleaseBy takes the reseller's own reason away, and that of a disputed payment, which the
+// reseller may overlook. A service that is not paid for stays suspended.
+// Faults: service.not_found, service.not_held.
 func ReleaseBy(ctx context.Context, db *tenancy.DB, id uuid.UUID, by audit.Origin) error {
 	return office(ctx, db, id, by, "service.released", map[string]any{}, func(tx *tenancy.Tx, s Service) error {
-		if _, held := s.Holds[HoldReseller]; !held {
+		if !s.HeldByTeam() {
 			return fault.New(fault.Conflict, "service.not_held", "You did not suspend this service.")
+		}
+		if err := Release(ctx, tx, id, HoldDispute); err != nil {
+			return err
 		}
 		return Release(ctx, tx, id, HoldReseller)
 	})
+}
+
+// HeldByTeam reports whether it is suspended for something the reseller's team decides:
+// their own reason, or what their shop does about disputed payments.
+func (s *Service) HeldByTeam() bool {
+	_, own := s.Holds[HoldReseller]
+	_, disputed := s.Holds[HoldDispute]
+	return own || disputed
 }
 
 // RetryBy lets a service that could not go on try again.

@@ -126,7 +126,7 @@ func (d *Desk) released(ctx context.Context, tx *tenancy.Tx, s *Service) error {
 
 // HoldReason is why it is suspended, for people: the reseller's own reason first.
 func (s *Service) HoldReason() string {
-	for _, h := range []Hold{HoldReseller, HoldBilling, HoldPause, HoldSpend} {
+	for _, h := range []Hold{HoldReseller, HoldBilling, HoldDispute, HoldPause, HoldSpend} {
 		if r := strings.TrimSpace(s.Holds[h]); r != "" {
 			return r
 		}

@@ -88,6 +88,7 @@ type Dispute struct {
 	Number, State, Currency string
 	Amount                  int64
 	EvidenceBy              time.Time // zero: none is awaited
+	Off                     bool      // something it paid for is suspended for a dispute
 }
 
 // Sum is what is asked back.
@@ -126,7 +127,7 @@ func Customer(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (a Account, err
 		'credit', (SELECT coalesce(jsonb_agg(x), '[]') FROM (SELECT currency AS "Currency", sum(left_minor) AS "Left" FROM credit_grants
 			WHERE account_id = a.id AND left_minor > 0 AND (expires_at IS NULL OR expires_at > a.now) GROUP BY currency ORDER BY currency) x),
 		'disputes', (SELECT coalesce(jsonb_agg(x), '[]') FROM (SELECT i.id AS "Invoice", i.number AS "Number", d.state AS "State", p.currency AS "Currency", d.amount_minor AS "Amount",
-			d.evidence_by AS "EvidenceBy" FROM invoices i JOIN payments p ON p.invoice_id = i.id
+			d.evidence_by AS "EvidenceBy", EXISTS (SELECT FROM invoice_lines l JOIN services v ON v.subscription_id = l.subscription_id WHERE l.invoice_id = i.id AND v.holds->>'dispute' IS NOT NULL) AS "Off" FROM invoices i JOIN payments p ON p.invoice_id = i.id
 			CROSS JOIN LATERAL jsonb_to_recordset(p.disputes) AS d(state text, amount_minor bigint, evidence_by timestamptz, opened_at timestamptz)
 			WHERE i.account_id = a.id AND p.disputes IS NOT NULL AND d.state NOT IN ('won', 'lost') ORDER BY d.opened_at DESC LIMIT 10) x),
 		'tax', (SELECT jsonb_build_object('Country', coalesce(x.country, ''), 'TaxID', coalesce(x.tax_id, ''), 'Check', coalesce(x.tax_check::text, ''),

@@ -47,6 +47,16 @@ type EventJob struct {
 // Kind names the job.
 func (EventJob) Kind() string { return "payment.event" }
 
+// DisputedJob tells that something became of a dispute of a payment: how it stands is kept
+// with the payment.
+type DisputedJob struct {
+	PaymentID uuid.UUID `json:"payment_id"`
+	Ref       string    `json:"ref"` // the gateway's name of the dispute
+}
+
+// Kind names the job.
+func (DisputedJob) Kind() string { return "payment.disputed" }
+
 // RefundJob sends a refund to its gateway, or asks how it stands.
 type RefundJob struct {
 	RefundID uuid.UUID `json:"refund_id"`

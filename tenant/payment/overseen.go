@@ -195,7 +195,7 @@ func (d *Desk) disputeNews(ctx context.Context, gw gateway.Gateway, code string,
 const remindBefore = 72 * time.Hour
 
 // keepDispute keeps what a gateway says of a dispute, books what moved, and tells the
-// reseller's team: nothing is suspended for it.
+// reseller's team. What becomes of what was paid for is another's to do (DisputedJob).
 func (d *Desk) keepDispute(ctx context.Context, tx *tenancy.Tx, payment uuid.UUID, gd gateway.Dispute) error {
 	p, err := lockPayment(ctx, tx, payment)
 	if err != nil {
@@ -226,6 +226,13 @@ func (d *Desk) keepDispute(ctx context.Context, tx *tenancy.Tx, payment uuid.UUI
 	}
 	if err := watchEvidence(ctx, tx); err != nil {
 		return err
+	}
+	if news.Fresh || news.Now.State != news.Was.State || news.Now.Inquiry != news.Was.Inquiry {
+		job := DisputedJob{PaymentID: p.ID, Ref: gd.Ref}
+		key := fmt.Sprintf("%s/%s/%s/%t/%d", p.ID, gd.Ref, news.Now.State, news.Now.Inquiry, news.Now.Moves)
+		if _, err := tx.Enqueue(ctx, job, tenancy.JobOptions{Key: key}); err != nil {
+			return err
+		}
 	}
 	return d.tellOfDispute(ctx, tx, p, news)
 }

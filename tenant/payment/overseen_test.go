@@ -365,6 +365,9 @@ func TestADisputeIsKeptAndBooked(t *testing.T) {
 			if len(p.Disputes) != 1 || p.Disputes[0].State != test.state || p.Disputes[0].WithdrawnMinor != 1190-test.held {
 				t.Errorf("%+v", p.Disputes)
 			}
+			if n := s.jobs("payment.disputed"); n != 2 { // opened, decided
+				t.Errorf("what follows was asked for %d times", n)
+			}
 			if n := s.number(held, "cash/stripe"); n != test.held {
 				t.Errorf("%d in the till", n)
 			}

@@ -66,6 +66,7 @@ type Payment struct {
 	SettledAt   time.Time // zero: not yet
 	ChangedAt   time.Time
 	Disputes    []gateway.Disputed // the oldest first
+	TurnedOff   bool               // something it paid for is suspended for one of them
 	Total       int                `json:"-"` // of the whole list
 }
 
@@ -85,13 +86,15 @@ type paymentRow struct {
 	OnSession, TopUp                                                             bool
 	CreatedAt, SettledAt, ChangedAt                                              time.Time
 	Disputes                                                                     string
+	TurnedOff                                                                    bool
 	Total                                                                        int
 }
 
 const paymentColumns = `p.id, p.key, p.invoice_id, coalesce(i.number, '') AS invoice, i.kind = 'top_up' AS top_up, p.account_id, a.name AS account_name, p.gateway,
 	coalesce(p.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, coalesce(m.label, '') AS method, coalesce(m.kind, '') AS method_kind,
 	p.currency, p.amount_minor, p.refunded_minor, p.state, coalesce(p.ref, '') AS ref, p.decline_code, p.decline_text,
-	p.on_session, p.created_at, p.settled_at, p.changed_at, coalesce(p.disputes::text, '') AS disputes`
+	p.on_session, p.created_at, p.settled_at, p.changed_at, coalesce(p.disputes::text, '') AS disputes,
+	CASE WHEN p.disputes IS NOT NULL THEN EXISTS (SELECT FROM invoice_lines l JOIN services v ON v.subscription_id = l.subscription_id WHERE l.invoice_id = p.invoice_id AND v.holds->>'dispute' IS NOT NULL) ELSE false END AS turned_off`
 
 const paymentTables = ` FROM payments p JOIN invoices i ON i.id = p.invoice_id JOIN accounts a ON a.id = p.account_id
 	LEFT JOIN payment_methods m ON m.id = p.method_id`
@@ -102,7 +105,7 @@ func (r paymentRow) payment() Payment {
 		ID: r.ID, Key: r.Key, InvoiceID: r.InvoiceID, Invoice: r.Invoice, TopUp: r.TopUp, AccountID: r.AccountID, AccountName: r.AccountName,
 		Gateway: r.Gateway, MethodID: r.MethodID, Method: r.Method, MethodKind: r.MethodKind, Amount: m(r.AmountMinor), Refunded: m(r.RefundedMinor),
 		State: gateway.State(r.State), Ref: r.Ref, DeclineCode: r.DeclineCode, DeclineText: r.DeclineText, OnSession: r.OnSession,
-		CreatedAt: r.CreatedAt, SettledAt: r.SettledAt, ChangedAt: r.ChangedAt, Disputes: disputesOf(r.Disputes), Total: r.Total,
+		CreatedAt: r.CreatedAt, SettledAt: r.SettledAt, ChangedAt: r.ChangedAt, Disputes: disputesOf(r.Disputes), TurnedOff: r.TurnedOff, Total: r.Total,
 	}
 }
 

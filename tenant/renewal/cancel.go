@@ -196,6 +196,7 @@ type ending string
 const (
 	cancelled ending = "cancelled"
 	unpaid    ending = "unpaid"
+	takenBack ending = "taken_back" // the customer's bank took the money back
 )
 
 // end ends a subscription with what runs for it. Invoices for a time that never came are
@@ -234,8 +235,11 @@ func (d *Desk) end(ctx context.Context, tx *tenancy.Tx, s Subscription, why endi
 		return err
 	}
 	text, reason := s.Label+" ended.", "it was cancelled"
-	if why == unpaid {
+	switch why {
+	case unpaid:
 		text, reason = s.Label+" ended because it was not paid.", "it was not paid"
+	case takenBack:
+		text, reason = s.Label+" ended because the bank took a payment for it back.", "the bank took a payment for it back"
 	}
 	if s.ServiceID != uuid.Nil {
 		if err := hosting.Terminate(ctx, tx, s.ServiceID, reason); err != nil {

@@ -169,6 +169,7 @@ type disputeRow struct {
 	Text string
 	Held billing.Money // what the bank took and did not give back
 	Tone string
+	Off  bool // something it paid for is suspended for it
 }
 
 func disputeRows(all []payment.Payment) (rows []disputeRow) {
@@ -178,7 +179,7 @@ func disputeRows(all []payment.Payment) (rows []disputeRow) {
 			if k.State.Closed() || k.State == gateway.UnderReview {
 				tone = "info"
 			}
-			rows = append(rows, disputeRow{k, payment.DisputeText(p, k), billing.Money{Minor: k.WithdrawnMinor, Currency: p.Amount.Currency}, tone})
+			rows = append(rows, disputeRow{k, payment.DisputeText(p, k), billing.Money{Minor: k.WithdrawnMinor, Currency: p.Amount.Currency}, tone, p.TurnedOff})
 		}
 	}
 	return rows

@@ -16,6 +16,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenant/payment"
+	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
 const (
@@ -47,6 +48,7 @@ func (s *Site) gatewayRoutes() []surface.Route {
 		at("POST", "/coinbase/check", s.checkGateway(coinbaseCode)),
 		at("POST", "/transfer", s.saveGateway(transfer.Code, []string{"holder", "iban", "bic", "bank", "note"}, nil)),
 		at("POST", "/sandbox", s.saveGateway(sandbox.Code, nil, nil)),
+		at("POST", "/disputes", s.saveContests),
 	}
 }
 
@@ -68,6 +70,8 @@ type gatewaysView struct {
 	Collection                                  payment.CollectionTerms
 	Fee                                         collectionFee
 	Statement                                   string // what customers read on theirs
+	Contests                                    billing.Contests
+	Opened, Lost                                []option // what may be done about what is disputed
 }
 
 func (s *Site) readGateways(c *fiber.Ctx) (v gatewaysView, err error) {
@@ -97,8 +101,13 @@ func (s *Site) readGateways(c *fiber.Ctx) (v gatewaysView, err error) {
 				v.Platform = g
 			}
 		}
+		if err != nil {
+			return err
+		}
+		v.Contests, err = renewal.ContestsOf(c.UserContext(), tx)
 		return err
 	})
+	v.Opened, v.Lost = contestOptions()
 	for _, g := range v.all() {
 		if g.Public == nil {
 			g.Public = map[string]string{}

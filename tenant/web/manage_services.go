@@ -146,7 +146,7 @@ func viewForOffice(x hosting.Service, mayRun bool) serviceOfficeView {
 	for _, h := range []struct {
 		hold hosting.Hold
 		says string
-	}{{hosting.HoldReseller, "By your team"}, {hosting.HoldBilling, "Not paid"}, {hosting.HoldSpend, "Spend limit reached"}} {
+	}{{hosting.HoldReseller, "By your team"}, {hosting.HoldBilling, "Not paid"}, {hosting.HoldDispute, "Payment disputed"}, {hosting.HoldSpend, "Spend limit reached"}} {
 		if reason, held := x.Holds[h.hold]; held {
 			v.Holds = append(v.Holds, fact{h.says, reason})
 		}
@@ -158,7 +158,7 @@ func viewForOffice(x hosting.Service, mayRun bool) serviceOfficeView {
 	}
 	_, heldByTeam := x.Holds[hosting.HoldReseller]
 	live := !x.Over() && x.Desired != hosting.WantTerminated
-	v.MaySuspend, v.MayRelease, v.MayEnd = mayRun && live && !heldByTeam, mayRun && heldByTeam && live, mayRun && (live || x.Over() && x.Problem != "")
+	v.MaySuspend, v.MayRelease, v.MayEnd = mayRun && live && !heldByTeam, mayRun && x.HeldByTeam() && live, mayRun && (live || x.Over() && x.Problem != "")
 	v.Words = shared.Words
 	if x.ByHand() && live || x.ByHand() && x.Operation == hosting.OpTerminate {
 		v.Task = x.Task()
