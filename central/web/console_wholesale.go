@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ func (s *Console) wholesaleRoutes() []surface.Route {
 	at := func(method, path string, needs identity.Permission, h fiber.Handler) surface.Route {
 		return surface.Route{Method: method, Path: path, Needs: needs, Handler: h}
 	}
-	return append(append(s.balanceRoutes(), s.collectionRoutes()...), []surface.Route{
+	return append(slices.Concat(s.balanceRoutes(), s.collectionRoutes(), s.booksRoutes()), []surface.Route{
 		at("GET", "/wholesale", identity.WholesaleRead, s.showRuns),
 		at("GET", "/wholesale/preview", identity.WholesaleRead, s.previewRun),
 		at("POST", "/wholesale/runs", identity.WholesaleWrite, s.startRun),
@@ -62,7 +63,7 @@ func (s *Console) wholesaleRoutes() []surface.Route {
 // wholesaleTabs are the tabs above the pages of wholesale billing.
 func wholesaleTabs(active string) []map[string]any {
 	var tabs []map[string]any
-	for _, t := range [][2]string{{"/wholesale", "Runs"}, {"/wholesale/invoices", "Invoices"}, {"/wholesale/questions", "Questions"}, {payoutsPath, "Payouts"}, {"/wholesale/prices", "Price book"}, {"/wholesale/tiers", "Tiers"}, {"/wholesale/seller", "Our details"}} {
+	for _, t := range [][2]string{{"/wholesale", "Runs"}, {"/wholesale/invoices", "Invoices"}, {"/wholesale/questions", "Questions"}, {payoutsPath, "Payouts"}, {booksPath, "Books"}, {"/wholesale/prices", "Price book"}, {"/wholesale/tiers", "Tiers"}, {"/wholesale/seller", "Our details"}} {
 		tabs = append(tabs, map[string]any{"Href": t[0], "Label": t[1], "Active": t[0] == active})
 	}
 	return tabs

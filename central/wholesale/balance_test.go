@@ -29,6 +29,7 @@ func (s *till) balance(who tenancy.Tenant) wholesale.Balance {
 	if len(wrong) > 0 {
 		s.t.Errorf("books: %v", wrong)
 	}
+	reportsAgree(s.t, s.d)
 	return p.Balance
 }
 

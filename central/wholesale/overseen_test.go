@@ -55,6 +55,7 @@ func (s *till) agree() {
 	if err != nil || len(wrong) > 0 {
 		s.t.Errorf("the books: %v %v", wrong, err)
 	}
+	reportsAgree(s.t, s.d)
 	if taken, _ := s.lab.Taken(platformKey); taken["eur"] != s.on("cash/stripe") {
 		s.t.Errorf("Stripe holds %d, the books say %d", taken["eur"], s.on("cash/stripe"))
 	}

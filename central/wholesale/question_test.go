@@ -107,6 +107,7 @@ func TestAQuestionBecomesACredit(t *testing.T) {
 		t.Errorf("pdf: %v", err)
 	}
 	booksBalance(t, w)
+	reportsAgree(t, d)
 	if wrong, err := d.Books(ctx); err != nil || len(wrong) > 0 {
 		t.Errorf("books: %q, %v", wrong, err)
 	}

@@ -71,18 +71,7 @@ func Journal(ctx context.Context, tx *tenancy.Tx, p Period, tell func(Movement) 
 }
 
 // Line is an account of the books in a trial balance.
-type Line struct {
-	Account  string
-	Currency string
-	Opening  billing.Money // debits less credits before the period
-	Debit    billing.Money // in it
-	Credit   billing.Money
-}
-
-// Closing is what stands on it at the end.
-func (l Line) Closing() billing.Money {
-	return billing.Money{Minor: l.Opening.Minor + l.Debit.Minor - l.Credit.Minor, Currency: l.Currency}
-}
+type Line = billing.TrialLine
 
 // Trial is the trial balance of a period, account by account; in each currency openings,
 // closings, and debits less credits come to nothing.
@@ -110,19 +99,14 @@ func Trial(ctx context.Context, tx *tenancy.Tx, p Period) ([]Line, error) {
 type Owing struct {
 	AccountID uuid.UUID
 	Account   string
-	Currency  string
-	NotDue    billing.Money
-	Days30    billing.Money // due for up to 30 days
-	Days60    billing.Money // 31 to 60
-	Days90    billing.Money // 61 to 90
-	Older     billing.Money
-	GivenUp   billing.Money // uncollectible: no longer asked for, and still on the books until it is credited
+	billing.Aged
+	GivenUp billing.Money // uncollectible: no longer asked for, and still on the books until it is credited
 }
 
 // Total is all of it: the part of the account of receivables that is this customer's, but
 // for what was paid too much.
 func (o Owing) Total() billing.Money {
-	return billing.Money{Minor: o.NotDue.Minor + o.Days30.Minor + o.Days60.Minor + o.Days90.Minor + o.Older.Minor + o.GivenUp.Minor, Currency: o.Currency}
+	return billing.Money{Minor: o.Aged.Total().Minor + o.GivenUp.Minor, Currency: o.Currency}
 }
 
 // Aged lists what customers owe now, the most first. What was paid too much is not in it.
@@ -146,7 +130,8 @@ func Aged(ctx context.Context, tx *tenancy.Tx) ([]Owing, error) {
 	all := make([]Owing, len(rows))
 	for i, r := range rows {
 		m := func(n int64) billing.Money { return billing.Money{Minor: n, Currency: r.Currency} }
-		all[i] = Owing{AccountID: r.AccountID, Account: r.Account, Currency: r.Currency, NotDue: m(r.NotDue), Days30: m(r.Days30), Days60: m(r.Days60), Days90: m(r.Days90), Older: m(r.Older), GivenUp: m(r.GivenUp)}
+		all[i] = Owing{AccountID: r.AccountID, Account: r.Account, GivenUp: m(r.GivenUp),
+			Aged: billing.Aged{Currency: r.Currency, NotDue: m(r.NotDue), Days30: m(r.Days30), Days60: m(r.Days60), Days90: m(r.Days90), Older: m(r.Older)}}
 	}
 	return all, nil
 }

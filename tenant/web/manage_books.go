@@ -125,14 +125,9 @@ func (s *Site) showBooks(c *fiber.Ctx) error {
 func (v *booksView) add(lines []bookkeeping.Line) {
 	for _, l := range lines {
 		v.Trial = append(v.Trial, trialRow{l, bookkeeping.Words(l.Account)})
-		if n := len(v.Sums); n == 0 || v.Sums[n-1].Currency != l.Currency {
-			nothing := billing.Money{Currency: l.Currency}
-			v.Sums = append(v.Sums, trialRow{bookkeeping.Line{Currency: l.Currency, Opening: nothing, Debit: nothing, Credit: nothing}, "All accounts"})
-		}
-		sum := &v.Sums[len(v.Sums)-1]
-		sum.Opening.Minor += l.Opening.Minor
-		sum.Debit.Minor += l.Debit.Minor
-		sum.Credit.Minor += l.Credit.Minor
+	}
+	for _, sum := range billing.TrialSums(lines) {
+		v.Sums = append(v.Sums, trialRow{sum, "All accounts"})
 	}
 }
 
