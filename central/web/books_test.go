@@ -22,7 +22,7 @@ func TestThePlatformsBooks(t *testing.T) {
 	h.want("trial balance", h.get(at+"/trial-balance.csv"), 200, "account,name,currency,opening,debit,credit,closing", "receivable,Owed by resellers,EUR,0.00,102.98,0.00,102.98", "102.98,'-102.98")
 	h.want("receivables", h.get(at+"/receivables.csv"), 200, w.A.ID.String()+",alpha,EUR,51.49,0.00,0.00,0.00,0.00,0.00,51.49")
 	h.want("journal", h.get(at+"/journal.csv"), 200, "receivable,revenue,51.49,EUR,WS-000001,alpha,net,wholesale/")
-	h.want("a file of no days", h.get(at+"/journal.csv?from=x"), 422, "Please enter a day")
+	h.want("a file of no days", h.get(at+"/journal.csv?from=x"), 422, "Please look at the marked fields")
 
 	biller := openOver(t, w, identity.StaffBilling)
 	biller.want("paid", biller.post("/wholesale/invoices/"+invoiceOf(t, w, w.A)+"/payments", "key", "k1", "amount", "51.49", "note", "SEPA 1"), 303, "")

@@ -128,7 +128,7 @@ func (d *Desk) chase(ctx context.Context, w *work, s Subscription, b bill) error
 		}
 	}
 	trying, awaited, next := false, false, time.Time{}
-	if at, more := p.DunningOf(s).NextIn(b.base(), b.Tries, s.Zone()); alone && more {
+	if at, more := p.dunning(s, b).NextIn(b.base(), b.Tries, s.Zone()); alone && more {
 		trying, next = true, at
 		if !now.Before(at) {
 			// The gateway's answer moves the invoice on; if none comes, it is looked at again.
@@ -154,7 +154,7 @@ func (d *Desk) chase(ctx context.Context, w *work, s Subscription, b bill) error
 func (d *Desk) press(ctx context.Context, w *work, s Subscription, b bill, trying bool, next time.Time) error {
 	now, tx, p := w.tx.Now(), w.tx, w.policy
 	if s.State != Suspended {
-		at := b.base().Add(p.DunningOf(s).SuspendAfter)
+		at := b.base().Add(p.dunning(s, b).SuspendAfter)
 		if now.Before(at) {
 			w.schedule(b.InvoiceID, sooner(next, nextLetter(b, now), at))
 			return nil
@@ -170,7 +170,7 @@ func (d *Desk) press(ctx context.Context, w *work, s Subscription, b bill, tryin
 		if err := d.suspend(ctx, tx, p, s, b); err != nil {
 			return err
 		}
-		notice, at := p.DunningOf(s).End(b.base(), now, time.Time{})
+		notice, at := p.dunning(s, b).End(b.base(), now, time.Time{})
 		w.schedule(b.InvoiceID, sooner(next, notice, at))
 		return nil
 	}
@@ -178,7 +178,7 @@ func (d *Desk) press(ctx context.Context, w *work, s Subscription, b bill, tryin
 	if err != nil {
 		return err
 	}
-	notice, at := p.DunningOf(s).End(b.base(), since, noticed)
+	notice, at := p.dunning(s, b).End(b.base(), since, noticed)
 	if noticed.IsZero() && !notice.IsZero() {
 		if now.Before(notice) {
 			w.schedule(b.InvoiceID, sooner(next, notice))
@@ -202,7 +202,7 @@ func (d *Desk) press(ctx context.Context, w *work, s Subscription, b bill, tryin
 // announceEnd tells the customer that what is off will end, once an invoice, and says
 // when that is now.
 func (d *Desk) announceEnd(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription, b bill, since time.Time) (time.Time, error) {
-	_, at := p.DunningOf(s).End(b.base(), since, tx.Now())
+	_, at := p.dunning(s, b).End(b.base(), since, tx.Now())
 	err := tell(ctx, tx, s, "ending/"+b.InvoiceID.String(), s.Label+" ends on "+s.date(at)+" unless invoice "+b.Number+" is paid.", true)
 	if err != nil {
 		return at, err
@@ -214,7 +214,7 @@ func (d *Desk) announceEnd(ctx context.Context, tx *tenancy.Tx, p Policy, s Subs
 // same time.
 func (d *Desk) chaseDebt(ctx context.Context, w *work, s Subscription, b bill, next time.Time) error {
 	now, tx, p := w.tx.Now(), w.tx, w.policy
-	at := b.base().Add(p.DunningOf(s).EndAfter)
+	at := b.base().Add(p.dunning(s, b).EndAfter)
 	if now.Before(at) {
 		w.schedule(b.InvoiceID, sooner(next, nextLetter(b, now), at))
 		return nil
@@ -268,6 +268,6 @@ func (d *Desk) suspend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscrip
 	if err := tell(ctx, tx, s, "suspended/"+b.InvoiceID.String(), s.Label+" was turned off because invoice "+b.Number+" is not paid.", true); err != nil {
 		return err
 	}
-	_, ends := p.DunningOf(s).End(b.base(), tx.Now(), time.Time{})
+	_, ends := p.dunning(s, b).End(b.base(), tx.Now(), time.Time{})
 	return d.letter(ctx, tx, s, letterSuspended(s, b, ends, d.payLink(tx, b.InvoiceID, payment.LetterSuspended)))
 }

@@ -172,7 +172,7 @@ func (d *Desk) askToPay(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscri
 	m := message{
 		key: "invoice/" + b.InvoiceID.String() + "/due/" + strconv.Itoa(n), template: mail.InvoiceDue,
 		data: map[string]string{
-			"what": b.what(s), "number": b.Number, "due": s.date(b.DueAt), "off": s.date(b.base().Add(p.DunningOf(s).SuspendAfter)), "link": d.payLink(tx, b.InvoiceID, payment.LetterDue),
+			"what": b.what(s), "number": b.Number, "due": s.date(b.DueAt), "off": s.date(b.base().Add(p.dunning(s, b).SuspendAfter)), "link": d.payLink(tx, b.InvoiceID, payment.LetterDue),
 			"fee": "", "fee_on": "", "week": p.offersWeek(s, b),
 		},
 		amounts: map[string]billing.Money{"open": b.owed()},

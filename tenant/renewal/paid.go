@@ -77,6 +77,7 @@ type bill struct {
 	HasFee                               bool      // a late fee is invoiced
 	UnderWay                             bool      // a bank is collecting it
 	Others                               int       // subscriptions on it, besides
+	Plans                                int       // how many different ones stand on it
 }
 
 // base is the moment from which the days of the schedule count.
@@ -94,6 +95,8 @@ func billsOf(ctx context.Context, tx *tenancy.Tx, where string, args ...any) (fo
 		min(l.period_from) FILTER (WHERE l.meter_id IS NULL) AS period_from, max(l.period_to) FILTER (WHERE l.meter_id IS NULL) AS period_to, i.due_at, i.issued_at, i.next_try_at,
 		i.total_minor - i.paid_minor - i.credited_minor AS due_minor, i.tries, i.asked_at, i.week_at,
 		CASE WHEN i.key LIKE '`+joinKey+`%' THEN (SELECT count(DISTINCT o.subscription_id) - 1 FROM invoice_lines o WHERE o.invoice_id = i.id AND o.withdrawn_at IS NULL) ELSE 0 END AS others,
+		CASE WHEN i.key LIKE '`+joinKey+`%' OR i.key LIKE 'order/%' THEN (SELECT count(DISTINCT x.plan_id) FROM invoice_lines o JOIN subscriptions x ON x.id = o.subscription_id
+			WHERE o.invoice_id = i.id AND o.withdrawn_at IS NULL) ELSE 1 END AS plans,
 		EXISTS (SELECT FROM invoices f WHERE f.key = 'late_fee/' || i.id) AS has_fee,
 		EXISTS (SELECT FROM payments p WHERE p.invoice_id = i.id AND p.state = 'processing' AND p.gateway <> 'transfer') AS under_way
 		FROM invoices i, `+linesOn+`

@@ -15,11 +15,19 @@ import (
 	"github.com/ezscale/ezscale/tenant/settings"
 )
 
-// DunningOf is what follows when an invoice of a subscription is not paid: what its plan
-// says, or else the shop. Such a plan shares invoices with no other, so that an invoice has
-// one schedule; only where its days were set while a shared one was open, each plan is turned
-// off and ended by its own, and the next try is the one that comes first.
+// DunningOf is what follows when an invoice of a subscription alone is not paid: what its
+// plan says, or else the shop.
 func (p Policy) DunningOf(s Subscription) billing.Dunning { return p.ofPlan(s.PlanID) }
+
+// dunning is what follows when an invoice on which a subscription stands is not paid. An
+// invoice has one schedule: what plans with days of their own share with others, because the
+// days were set while it was open or it is an order of both, goes by the shop's.
+func (p Policy) dunning(s Subscription, b bill) billing.Dunning {
+	if b.Plans > 1 {
+		return p.Dunning
+	}
+	return p.DunningOf(s)
+}
 
 func (p Policy) ofPlan(plan uuid.UUID) billing.Dunning {
 	if own, has := p.Plans[plan]; has {

@@ -101,6 +101,45 @@ func TestAPlanWithDaysOfItsOwnIsInvoicedApart(t *testing.T) {
 	}
 }
 
+// Days that are set while an invoice over several plans is open do not mix on it: it goes by
+// the shop's, and what the plan alone is invoiced for by its own.
+func TestDaysSetWhileASharedInvoiceIsOpen(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	s := open(t, w, w.A)
+	ida := s.customer("ida", true)
+	hurried, other := s.sell(ida, billing.Monthly, 1000), s.sell(ida, billing.Monthly, 500)
+	s.otherPlan(other)
+	s.joins(ida, true)
+	alone := s.sell(s.customer("joe", true), billing.Monthly, 700)
+	s.declines = func(uuid.UUID) bool { return true }
+	due := s.get(hurried).Period.To
+	s.turn(due.Add(-day).Sub(s.Clock.Now()))
+	if a, n := s.shared(hurried); n != 2 || s.get(hurried).Renewals == 0 {
+		t.Fatalf("%s stands on %d", a.Key, n)
+	}
+	own := hasty()
+	if err := renewal.SavePlanDunning(t.Context(), s.db, s.plan, &own, somebody); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		after                  int
+		hurried, other, single renewal.State
+	}{
+		{0, renewal.PastDue, renewal.PastDue, renewal.PastDue},
+		{4, renewal.PastDue, renewal.PastDue, renewal.Suspended},
+		{7, renewal.PastDue, renewal.PastDue, renewal.Ended},
+		{8, renewal.Suspended, renewal.Suspended, renewal.Ended},
+		{20, renewal.Suspended, renewal.Suspended, renewal.Ended},
+		{22, renewal.Ended, renewal.Ended, renewal.Ended},
+	} {
+		s.turn(due.Add(time.Duration(c.after)*day + 12*time.Hour).Sub(s.Clock.Now()))
+		if x, y, z := s.get(hurried).State, s.get(other).State, s.get(alone).State; x != c.hurried || y != c.other || z != c.single {
+			t.Errorf("after %d days: %s and %s share an invoice, and %s has its own", c.after, x, y, z)
+		}
+	}
+}
+
 func TestDaysOfPlansAreKept(t *testing.T) {
 	w := tenancytest.New(t)
 	s, foreign := open(t, w, w.A), open(t, w, w.B)

@@ -111,9 +111,9 @@ func (d *Desk) tryFailed(ctx context.Context, w *work, subs map[uuid.UUID]Subscr
 		return nil
 	}
 	now, tx, p := w.tx.Now(), w.tx, w.policy
-	step := p.DunningOf(s).Refused(f.Decline, b.base(), now, b.Tries, s.Zone())
+	step := p.dunning(s, b).Refused(f.Decline, b.base(), now, b.Tries, s.Zone())
 	if step.Replace && s.HasMethod { // there is another one by now, which goes on with the schedule
-		step = p.DunningOf(s).Refused(billing.RefusedSoft, b.base(), now, b.Tries, s.Zone())
+		step = p.dunning(s, b).Refused(billing.RefusedSoft, b.base(), now, b.Tries, s.Zone())
 	}
 	if err := keepStep(ctx, tx, b, step); err != nil {
 		return err
@@ -148,7 +148,7 @@ func (d *Desk) extraTryFailed(ctx context.Context, w *work, s Subscription, b bi
 	if f.Code == payment.NoMethod || f.Code == payment.ByTransfer {
 		return nil
 	}
-	step := w.policy.DunningOf(s).Refused(f.Decline, b.base(), w.tx.Now(), b.Tries-1, s.Zone()) // it took no try's place
+	step := w.policy.dunning(s, b).Refused(f.Decline, b.base(), w.tx.Now(), b.Tries-1, s.Zone()) // it took no try's place
 	switch {
 	case step.Confirm:
 		if err := keepStep(ctx, w.tx, b, step); err != nil {

@@ -58,7 +58,7 @@ func WeekOf(ctx context.Context, tx *tenancy.Tx, inv invoicing.Invoice) (w Week,
 	if err != nil {
 		return w, err
 	}
-	w.Asked, w.Off = b.WeekAt, b.base().Add(p.ofPlan(plan).SuspendAfter)
+	w.Asked, w.Off = b.WeekAt, b.base().Add(p.dunning(Subscription{PlanID: plan}, b).SuspendAfter)
 	if w.Asked.IsZero() {
 		earlier, err := weekBefore(ctx, tx, b)
 		if err != nil {
@@ -127,7 +127,7 @@ func (d *Desk) giveWeek(ctx context.Context, w *work, subs map[uuid.UUID]Subscri
 	tx, p, b := w.tx, w.policy, bills[0]
 	s := subs[b.SubscriptionID]
 	if !b.WeekAt.IsZero() {
-		return b.base().Add(p.DunningOf(s).SuspendAfter), nil
+		return b.base().Add(p.dunning(s, b).SuspendAfter), nil
 	}
 	earlier, err := weekBefore(ctx, tx, b)
 	if err != nil {
@@ -140,7 +140,7 @@ func (d *Desk) giveWeek(ctx context.Context, w *work, subs map[uuid.UUID]Subscri
 		return off, err
 	}
 	b.WeekAt = tx.Now()
-	off = b.base().Add(p.DunningOf(s).SuspendAfter)
+	off = b.base().Add(p.dunning(s, b).SuspendAfter)
 	if err := d.tellWeek(ctx, w, s, b, off, by); err != nil {
 		return off, err
 	}
@@ -155,7 +155,7 @@ func (d *Desk) giveWeek(ctx context.Context, w *work, subs map[uuid.UUID]Subscri
 
 func (d *Desk) tellWeek(ctx context.Context, w *work, s Subscription, b bill, off time.Time, by audit.Origin) error {
 	next := ""
-	if at, more := w.policy.DunningOf(s).NextIn(b.base(), b.Tries, s.Zone()); more && s.HasMethod && b.AskedAt.IsZero() {
+	if at, more := w.policy.dunning(s, b).NextIn(b.base(), b.Tries, s.Zone()); more && s.HasMethod && b.AskedAt.IsZero() {
 		next = s.date(at)
 	}
 	err := put(ctx, w.tx, s, "week/"+b.InvoiceID.String(), activity.Event{
