@@ -307,6 +307,16 @@ func Uncredited(ctx context.Context, tx *tenancy.Tx, invoice uuid.UUID) ([]Refun
 	return all, nil
 }
 
+// OnTheWayBack is what is being given back of an invoice's payments and has not left yet,
+// in the smallest units of the invoice's currency.
+func OnTheWayBack(ctx context.Context, tx *tenancy.Tx, invoice uuid.UUID) (minor int64, err error) {
+	err = tx.NewRaw("SELECT coalesce(sum(r.amount_minor), 0)::bigint"+refundTables+" WHERE p.invoice_id = ? AND r.state IN ('created', 'processing', 'requires_action')", invoice).Scan(ctx, &minor)
+	if err != nil {
+		return 0, fmt.Errorf("sum refunds on their way: %w", err)
+	}
+	return minor, nil
+}
+
 // CreditRefund issues the credit note of a refund that has none, over what it gave back.
 // Asking again gets the same note. Faults: refund.not_found, refund.not_paid, and
 // invoicing's of the credit note.

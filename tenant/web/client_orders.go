@@ -1,11 +1,14 @@
 package web
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing/gateway"
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/branding/surface/table"
@@ -16,6 +19,7 @@ import (
 	"github.com/ezscale/ezscale/tenant/activity"
 	"github.com/ezscale/ezscale/tenant/checkout"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/payment"
 )
 
 func (s *Site) orderRoutes() []surface.Route {
@@ -128,7 +132,8 @@ type orderView struct {
 	Invoice   *invoicing.Invoice
 	Timeline  []activity.Told
 	Steps     []stepView
-	Live      bool // something is still to happen
+	Live      bool   // something is still to happen
+	Paying    string // what became of the payment that the order waits for; empty: nobody paid
 	MayCancel bool
 	MayPay    bool
 	acting    account.Acting // of the customer who looks
@@ -184,8 +189,8 @@ func (s *Site) ownOrder(c *fiber.Ctx) (v orderView, err error) {
 			return err
 		}
 		v, v.acting = got, acting
-		v.MayPay = v.O.State == checkout.AwaitingPayment && acting.May(account.Pay)
-		v.MayCancel = v.O.State == checkout.AwaitingPayment && acting.May(account.Buy)
+		open := v.O.State == checkout.AwaitingPayment && v.Paying == ""
+		v.MayPay, v.MayCancel = open && acting.May(account.Pay), open && acting.May(account.Buy)
 		return err
 	})
 	return v, err
@@ -220,11 +225,34 @@ func viewOrder(ctx context.Context, tx *tenancy.Tx, id, accountID uuid.UUID, loc
 			return v, err
 		}
 		v.Invoice = &inv
+		if err := v.paying(ctx, tx); err != nil {
+			return v, err
+		}
 	}
 	v.Live = v.O.State == checkout.AwaitingPayment || v.O.State == checkout.PaidState
-	v.Steps = orderSteps(v.O, running, delivered)
+	v.Steps = orderSteps(v.O, v.Paying, running, delivered)
 	v.Timeline, err = activity.List(ctx, tx, activity.Filter{Subjects: []uuid.UUID{v.O.ID}, CustomerView: accountID != uuid.Nil})
 	return v, err
+}
+
+// paying looks whether the payment an order waits for was made already. The order hears
+// of it a moment later, a debit takes days: nobody must be asked to pay again meanwhile.
+func (v *orderView) paying(ctx context.Context, tx *tenancy.Tx) error {
+	if v.O.State != checkout.AwaitingPayment || v.Invoice.State == invoicing.Void {
+		return nil
+	}
+	if v.Invoice.Due().Minor <= 0 {
+		v.Paying, v.Status = "Your payment is here. We begin to set everything up.", office.Status("busy", "Paid")
+		return nil
+	}
+	all, err := payment.List(ctx, tx, payment.Filter{InvoiceID: v.Invoice.ID})
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(all, func(p payment.Payment) bool { return p.State == gateway.Processing }) {
+		v.Paying, v.Status = "Your payment is under way. We set everything up as soon as it is here.", office.Status("busy", "Payment under way")
+	}
+	return nil
 }
 
 func deliveredStatus(d checkout.Delivered) map[string]any {
@@ -242,7 +270,7 @@ func deliveredStatus(d checkout.Delivered) map[string]any {
 }
 
 // orderSteps is how far an order is, in the customer's words.
-func orderSteps(o checkout.Order, running, delivered int) []stepView {
+func orderSteps(o checkout.Order, paying string, running, delivered int) []stepView {
 	if o.State == checkout.Cancelled {
 		return nil
 	}
@@ -252,7 +280,7 @@ func orderSteps(o checkout.Order, running, delivered int) []stepView {
 	}
 	switch o.State {
 	case checkout.AwaitingPayment:
-		steps[1] = stepView{Label: "Payment", Note: "We set everything up as soon as it is paid.", Class: "is-now"}
+		steps[1] = stepView{Label: "Payment", Note: cmp.Or(paying, "We set everything up as soon as it is paid."), Class: "is-now"}
 	case checkout.PaidState:
 		steps[1].Class = "is-done"
 		steps[2] = stepView{Label: "Being set up", Note: "Usually 60 to 90 seconds. This page follows by itself.", Class: "is-now"}

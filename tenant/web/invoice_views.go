@@ -236,8 +236,9 @@ type invoiceView struct {
 	Left      billing.Money
 	// Money that went back without a credit note: it is owed again.
 	Uncredited []payment.Refund
-	Form       string // credit or refund, when one was refused
-	FormKey    string // names a form's change, so that sending it twice is one
+	OnTheWay   billing.Money // given back and not gone yet; part of Due already
+	Form       string        // credit or refund, when one was refused
+	FormKey    string        // names a form's change, so that sending it twice is one
 	Refund     typed
 	Credit     typed
 	Payment    string

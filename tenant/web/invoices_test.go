@@ -153,6 +153,17 @@ func TestTheTeamCreditsAndGivesBack(t *testing.T) {
 	if a := c.Send(t, "GET", at, nil); !strings.Contains(a.Page, "CN-2026-00002") || !strings.Contains(a.Page, "CN-2026-00003") || strings.Contains(a.Page, `name="credit_note" value="on" checked`) {
 		t.Errorf("the page: %s", a.Page)
 	}
+	// What is on its way is not asked for again.
+	refund = url.Values{"refund_amount": {"3.80"}, "payment": {pay.String()}, "key": {uuid.NewString()}}
+	if a := c.Send(t, "GET", at, nil); !strings.Contains(a.Page, "-€3.80") || !strings.Contains(a.Page, "give it back.") {
+		t.Errorf("3.80 too much: %s", a.Page)
+	}
+	if a := c.Send(t, "POST", at+"/refund", refund); a.Status != 303 {
+		t.Errorf("refund: %d\n%s", a.Status, a.Page)
+	}
+	if a := c.Send(t, "GET", at, nil); !strings.Contains(a.Page, "€13.80 are on their way back.") || strings.Contains(a.Page, "give it back.") {
+		t.Errorf("all of it is on its way: %s", a.Page)
+	}
 }
 
 func TestBillingSettings(t *testing.T) {

@@ -112,7 +112,14 @@ func (v *invoiceView) read(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (e
 		v.MayRefund = v.MayRefund || p.Left().Minor > 0
 		refunded = refunded || p.Refunded.Minor > 0
 	}
-	if refunded && v.Due.Minor > 0 {
+	switch {
+	case refunded && v.Due.Minor < 0: // else it looks as if it were still to be given back
+		if v.OnTheWay.Minor, err = payment.OnTheWayBack(ctx, tx, id); err != nil {
+			return err
+		}
+		v.OnTheWay.Currency = v.X.Currency
+		v.Due.Minor += v.OnTheWay.Minor
+	case refunded && v.Due.Minor > 0:
 		if v.Uncredited, err = payment.Uncredited(ctx, tx, id); err != nil {
 			return err
 		}

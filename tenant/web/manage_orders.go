@@ -61,7 +61,7 @@ func (s *Site) manageOrder(c *fiber.Ctx) error {
 		return err
 	}
 	p, _ := surface.Principal(c)
-	v.MayCancel = v.O.State == checkout.AwaitingPayment && p.May(identity.SalesWrite)
+	v.MayCancel = v.O.State == checkout.AwaitingPayment && v.Paying == "" && p.May(identity.SalesWrite)
 	return surface.Render(c, "manage", "manage/order", "Order "+v.O.Name(), v)
 }
 
