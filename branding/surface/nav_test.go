@@ -6,7 +6,7 @@ import (
 )
 
 func TestGroupsAreTabs(t *testing.T) {
-	nav := []NavItem{{Label: "Home", Href: "/c"}, {Label: "Invoices", Href: "/c/invoices", Group: "Billing"}, {Label: "Account", Href: "/c/account"}, {Label: "Credit", Href: "/c/credit", Group: "Billing"}}
+	nav := []NavItem{{Label: "Home", Href: "/c"}, {Label: "Invoices", Href: "/c/invoices", Also: "/c/drafts", Group: "Billing"}, {Label: "Account", Href: "/c/account"}, {Label: "Credit", Href: "/c/credit", Group: "Billing"}}
 	for path, want := range map[string]struct {
 		tab   string
 		group []string
@@ -15,6 +15,8 @@ func TestGroupsAreTabs(t *testing.T) {
 		"/c/credit/7": {"Billing", []string{"Invoices", "Credit"}},
 		"/c/invoices": {"Billing", []string{"Invoices", "Credit"}},
 		"/c/account":  {"Account", nil},
+		"/c/drafts/9": {"Billing", []string{"Invoices", "Credit"}},
+		"/c/security": {"", nil},
 		"/elsewhere":  {"", nil},
 	} {
 		p := Page{Nav: markActive(slices.Clone(nav), path)}

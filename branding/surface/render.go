@@ -210,7 +210,6 @@ func BaseURL(c *fiber.Ctx) string {
 	return base
 }
 
-// markActive marks the entry whose path is the longest beginning of path.
 // behind puts entries into a navigation, each behind the one whose pages it lies under.
 func behind(nav, more []NavItem) []NavItem {
 	for _, n := range more {
@@ -225,11 +224,16 @@ func behind(nav, more []NavItem) []NavItem {
 	return nav
 }
 
+// markActive marks the entry whose path is the longest beginning of path. One that others
+// lie under, the first page, stands for itself alone.
 func markActive(nav []NavItem, path string) []NavItem {
 	best := -1
 	for i, n := range nav {
 		nav[i].Active = false
-		if (path == n.Href || strings.HasPrefix(path, strings.TrimSuffix(n.Href, "/")+"/")) && (best < 0 || len(n.Href) > len(nav[best].Href)) {
+		under := strings.TrimSuffix(n.Href, "/") + "/"
+		above := slices.ContainsFunc(nav, func(o NavItem) bool { return o.Href != n.Href && strings.HasPrefix(o.Href, under) })
+		mine := path == n.Href || !above && strings.HasPrefix(path, under) || n.Also != "" && strings.HasPrefix(path+"/", n.Also+"/")
+		if mine && (best < 0 || len(n.Href) > len(nav[best].Href)) {
 			best = i
 		}
 	}

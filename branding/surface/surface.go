@@ -40,6 +40,7 @@ type Site struct {
 type NavItem struct {
 	Label, Href, Icon string
 	Group             string // heading above it in a console's rail, or what it lies under in a row of tabs; empty: none
+	Also              string // another path whose pages belong to it; empty: none
 	Active            bool
 }
 

@@ -4,12 +4,14 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/central/reseller"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
+	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
 )
 
@@ -131,6 +133,30 @@ func (s *Console) showResellerPeople(c *fiber.Ctx) error {
 		v.Members = append(v.Members, row)
 	}
 	return surface.Render(c, "console", "console/reseller_people", r.Name, v)
+}
+
+// showPerson handles GET /people/:id: the audit trail names people, of whom some work here
+// and some speak for a reseller. It leads to who they are.
+func (s *Console) showPerson(c *fiber.Ctx) error {
+	unknown := fault.New(fault.NotFound, "person.not_found", "There is no such person.")
+	id, err := uuid.Parse(c.Params("id"))
+	if err != nil {
+		return unknown
+	}
+	if _, err = s.Office.Staff.Get(c.UserContext(), id); err == nil {
+		return c.Redirect("/staff/"+id.String(), fiber.StatusSeeOther)
+	}
+	if !fault.Is(err, "person.not_found") {
+		return err
+	}
+	shops, err := s.Wholesale.PartnersOf(c.UserContext(), id)
+	if err != nil {
+		return err
+	}
+	if len(shops) == 0 {
+		return unknown
+	}
+	return c.Redirect("/resellers/"+shops[0].ID.String(), fiber.StatusSeeOther)
 }
 
 func (s *Console) showResellerActivity(c *fiber.Ctx) error {

@@ -81,6 +81,7 @@ func (s *Console) officeRoutes() []surface.Route {
 		at("POST", "/resellers/:id/policy", identity.ResellersWrite, s.setPolicy),
 		at("GET", "/resellers/:id/do/:action", identity.ResellersWrite, s.showAction),
 		at("POST", "/resellers/:id/do/:action", identity.ResellersWrite, s.doAction),
+		at("GET", "/people/:id", identity.PlatformAudit, s.showPerson),
 		at("GET", "/jobs", identity.JobsRead, s.listJobs),
 		at("GET", "/jobs/:job", identity.JobsRead, s.showJob),
 		at("POST", "/jobs/:job/retry", identity.JobsOperate, s.retryJob),
@@ -125,7 +126,7 @@ func hrefOf(t audit.Target) string {
 	case "tenant":
 		return "/resellers/" + t.ID
 	case "person":
-		return "/staff/" + t.ID
+		return "/people/" + t.ID
 	case "sku":
 		return "/wholesale/prices?sku=" + t.ID
 	case "tier":

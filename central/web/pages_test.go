@@ -267,3 +267,17 @@ type idle struct{}
 func (idle) Ran(context.Context, tenancy.ID, time.Time, time.Time) ([]wholesale.Ran, error) {
 	return nil, nil
 }
+
+// The trail names people of two worlds; each is led to where they are known.
+func TestATrailLeadsToWhoItNames(t *testing.T) {
+	w := tenancytest.New(t)
+	h, p := openOver(t, w, identity.StaffAdmin), openPartner(t, w)
+	for who, to := range map[uuid.UUID]string{h.person.ID: "/staff/" + h.person.ID.String(), p.person.ID: "/resellers/" + w.A.ID.String()} {
+		h.want("somebody known", h.get("/people/"+who.String()), 303, to)
+		h.want("who they are", h.get(to), 200)
+	}
+	for _, unknown := range []string{uuid.NewString(), "x", "%00"} {
+		h.want("nobody", h.get("/people/"+unknown), 404)
+	}
+	h.want("the trail", h.get("/audit"), 200, `href="/people/`+h.person.ID.String()+`"`)
+}

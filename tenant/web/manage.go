@@ -136,7 +136,7 @@ func Nav(p identity.Principal) []surface.NavItem {
 		{identity.ReportsRead, surface.NavItem{Label: "Books", Href: booksPath, Icon: "book"}},
 		{identity.CustomersRead, surface.NavItem{Label: "Customers", Href: "/manage/customers", Icon: "users"}},
 		{identity.ServicesRead, surface.NavItem{Label: "Services", Href: "/manage/services", Icon: "server"}},
-		{identity.SalesRead, surface.NavItem{Label: "Invoices", Href: "/manage/invoices", Icon: "file-invoice"}},
+		{identity.SalesRead, surface.NavItem{Label: "Invoices", Href: "/manage/invoices", Icon: "file-invoice", Also: draftsPath}},
 		{identity.SalesRead, surface.NavItem{Label: "Subscriptions", Href: "/manage/subscriptions", Icon: "rotate-clockwise"}},
 		{identity.SalesRead, surface.NavItem{Label: "Orders", Href: "/manage/orders", Icon: "shopping-cart"}},
 		{identity.CatalogRead, surface.NavItem{Label: "Catalog", Href: "/manage/catalog", Icon: "package"}},

@@ -81,6 +81,7 @@ func (p *Page) unsightly() []string {
 	if wide := p.tooWide(); wide != "" {
 		trouble = append(trouble, wide)
 	}
+	trouble = append(trouble, p.misplaced()...)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, text := range p.trouble {
@@ -136,6 +137,34 @@ func (p *Page) tooWide() string {
 	}`)
 	must(p.t, "measure the page", err)
 	return got.Value.Str()
+}
+
+// misplaced reports words that lie under something to press, and boxes to tick that were
+// pushed off the line of their words.
+func (p *Page) misplaced() []string {
+	p.t.Helper()
+	got, err := p.Eval(`() => {
+		const seen = e => e.checkVisibility({ visibilityProperty: true, opacityProperty: true });
+		const flows = e => { for (; e && e !== document.body; e = e.parentElement) if (['fixed', 'sticky'].includes(getComputedStyle(e).position) || e.matches('dialog, [popover]')) return false; return true };
+		const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 4 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4;
+		const presses = [...document.querySelectorAll('main :is(.btn, button, summary, input, select, textarea)')].filter(e => seen(e) && flows(e) && e.getBoundingClientRect().width > 2).map(e => [e, e.getBoundingClientRect()]);
+		const found = [], words = document.createTreeWalker(document.querySelector('main') || document.body, NodeFilter.SHOW_TEXT);
+		for (let n; n = words.nextNode();) {
+			const at = n.parentElement;
+			if (!n.data.trim() || !seen(at) || at.closest('.visually-hidden, select, textarea, svg') || !flows(at)) continue;
+			const range = document.createRange();
+			range.selectNodeContents(n);
+			const lines = [...range.getClientRects()];
+			for (const [e, r] of presses) if (!e.contains(at) && lines.some(l => meet(l, r))) found.push('"' + n.data.trim().slice(0, 60) + '" lies under ' + e.outerHTML.slice(0, 120));
+			const box = at.closest('label')?.querySelector(':is([type=checkbox], [type=radio])');
+			if (box && seen(box) && lines.length && lines[0].top > box.getBoundingClientRect().bottom && at.closest('label').innerText.trim().startsWith(n.data.trim())) found.push('"' + n.data.trim().slice(0, 60) + '" is not beside its box');
+		}
+		return JSON.stringify(found);
+	}`)
+	must(p.t, "look for what is misplaced", err)
+	var all []string
+	must(p.t, "look for what is misplaced", json.Unmarshal([]byte(got.Value.Str()), &all))
+	return all
 }
 
 func (p *Page) axeViolations() []string {
