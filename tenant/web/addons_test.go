@@ -45,6 +45,11 @@ func TestAddonsOnThePages(t *testing.T) {
 		sub, _, _ = strings.Cut(rest, "/change")
 	}
 	says(t, "more than there are", buyer.Send(t, "POST", "/client/subscriptions/"+sub+"/change", url.Values{"option.backups": {"99"}}), 422)
+	change := buyer.Send(t, "GET", "/client/subscriptions/"+sub+"/change", nil)
+	says(t, "where it changes", change, 200, `name="option.backups" value="1">`) // there since after the order, and not ticked
+	if strings.Contains(change.Page, `name="option.backups" value="1" checked`) {
+		t.Error("what they do not have is ticked")
+	}
 	extra := url.Values{"option.move": {"2"}}
 	says(t, "what is charged once", page, 200, "Charged once", "A site of yours.", "€49.00", `name="option.move"`)
 	says(t, "where the team buys it for them", owner.Send(t, "GET", "/manage/subscriptions/"+sub, nil), 200, "Charged once", `action="/manage/subscriptions/`+sub+`/buy"`)

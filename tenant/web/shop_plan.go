@@ -296,6 +296,9 @@ func imageGroups(all []catalog.Image, chosen string) []groupView {
 func optionChoices(o catalog.Option, currency string, now catalog.Picked, locale string) groupView {
 	g := groupView{Name: "option." + o.Code, Code: "option." + o.Code, Label: o.Label, Help: o.Help, Number: o.Counted(), Slider: o.Kind == catalog.Slider, Addon: o.Kind == catalog.Addon || o.Kind == catalog.Once, Single: o.Single(),
 		Value: now.Options[o.Code], Minimum: o.Minimum, Maximum: o.Maximum, Step: o.Step}
+	if g.Single && g.Value == "" { // bought before there was such an add-on
+		g.Value = "0"
+	}
 	cycle := now.Cycle
 	if o.Kind == catalog.Once {
 		cycle = catalog.OneTime
