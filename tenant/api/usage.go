@@ -116,7 +116,7 @@ func (a *API) recordUsage(c call) (int, any, error) {
 		return 0, nil, err
 	}
 	out := usageAnswer{Results: make([]usageResult, len(done))}
-	quota := uuid.Nil
+	quota := ""
 	for i, o := range done {
 		out.Results[i] = usageResult{string(in.Events[i].Source), string(in.Events[i].ID), string(o.Status), o.Reason, o.Message}
 		switch o.Status {
@@ -131,15 +131,14 @@ func (a *API) recordUsage(c call) (int, any, error) {
 		default:
 			out.Refused++
 			if o.Reason == metering.QuotaUsedUp {
-				quota = o.Of
+				quota = o.More
 			}
 		}
 	}
-	if quota != uuid.Nil {
-		way := metering.ChangePath(quota)
-		out.Upgrade = &way
+	if quota != "" {
+		out.Upgrade = &quota
 	}
-	return out.status(quota != uuid.Nil), out, nil
+	return out.status(quota != ""), out, nil
 }
 
 // status is 200 when every event was taken or known, 202 when some were; when none was,

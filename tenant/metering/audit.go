@@ -140,7 +140,8 @@ func Forget(ctx context.Context, tx *tenancy.Tx, most int) (int64, error) {
 	res, err := tx.NewRaw(`DELETE FROM usage_events e USING (
 			SELECT x.source, x.id FROM usage_totals t JOIN usage_events x ON x.subscription_id = t.subscription_id AND x.meter_id = t.meter_id AND x.period_from = t.period_from
 			JOIN meters m ON m.id = t.meter_id AND m.aggregation IN ('sum', 'max', 'last', 'unique')
-			WHERE t.period_to < ? AND t.rounds > 0 LIMIT ?) old WHERE e.source = old.source AND e.id = old.id`, before, most).Exec(ctx)
+			JOIN subscriptions s ON s.id = t.subscription_id
+			WHERE t.period_to < ? AND (t.rounds > 0 OR t.period_from < (s.trial->>'until')::timestamptz) LIMIT ?) old WHERE e.source = old.source AND e.id = old.id`, before, most).Exec(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("forget events: %w", err)
 	}

@@ -35,16 +35,16 @@ const (
 	Accepted  Status = "accepted"
 	Duplicate Status = "duplicate" // told before; the first telling stands
 	Late      Status = "late"      // its month is invoiced: it is settled on the next invoice
-	Free      Status = "free"      // of a trial, in which nothing is counted
+	Free      Status = "free"      // of a trial, in which nothing is counted but quotas
 	Refused   Status = "refused"   // never counted; see the reason
 )
 
 // Outcome is what became of one event.
 type Outcome struct {
 	Status  Status
-	Reason  string    // of a refusal, for programs
-	Message string    // and for people
-	Of      uuid.UUID // the subscription whose quota is used up
+	Reason  string // of a refusal, for programs
+	Message string // and for people
+	More    string // of a quota that is used up: the page of the shop where there is more
 }
 
 // The reasons of refusals.
@@ -144,9 +144,10 @@ func (e Event) suits(m catalog.Meter) (mark, wrong string) {
 
 // place finds the meter and the month of an event.
 func place(e Event, s sub, meters []catalog.Meter, now time.Time) (m catalog.Meter, out Outcome) {
+	if s.State == "trial" {
+		return placeTried(e, s, meters, now)
+	}
 	switch {
-	case s.State == "trial":
-		return m, Outcome{Status: Free, Message: "It is a trial: nothing is counted yet."}
 	case !s.runs():
 		return m, refused(NotRunning, "The subscription does not run.")
 	case e.At.After(now.Add(ahead)):
@@ -168,4 +169,16 @@ func place(e Event, s sub, meters []catalog.Meter, now time.Time) (m catalog.Met
 		return x, Outcome{}
 	}
 	return m, refused(UnknownMeter, "The plan has no such meter.")
+}
+
+// placeTried is place in a trial: what has a quota is counted, all else is free.
+func placeTried(e Event, s sub, meters []catalog.Meter, now time.Time) (catalog.Meter, Outcome) {
+	if s.tries() && e.feed == "" && !e.At.After(now.Add(ahead)) && !e.At.Before(s.AnchorAt) {
+		for _, m := range s.sold(meters) {
+			if m.Code == e.Meter && m.Capped && m.Feed == catalog.FeedAPI {
+				return m, Outcome{}
+			}
+		}
+	}
+	return catalog.Meter{}, Outcome{Status: Free, Message: "It is a trial: nothing is counted yet."}
 }

@@ -65,6 +65,7 @@ func Close(ctx context.Context, tx *tenancy.Tx, ids []uuid.UUID, others map[uuid
 	}
 	due, err := totals(ctx, tx, `usage_totals t JOIN subscriptions s ON s.id = t.subscription_id
 		WHERE t.subscription_id IN (?) AND (t.rounds = 0 OR t.late > 0) AND (? OR t.period_to <= s.metered_to)
+			AND (s.trial IS NULL OR t.period_from >= (s.trial->>'until')::timestamptz) -- a trial's quotas are nothing to invoice
 		ORDER BY t.subscription_id, t.period_from, t.meter_id FOR UPDATE OF t`, bun.List(ids), final)
 	if err != nil {
 		return nil, err

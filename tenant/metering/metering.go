@@ -89,14 +89,21 @@ func (s sub) floor(now time.Time) time.Time {
 	return s.AnchorAt
 }
 
+// tries reports whether it is in a trial: of what it uses only quotas are counted, from its
+// beginning and month by month, and nothing is owed for it.
+func (s sub) tries() bool { return s.State == "trial" && !s.AnchorAt.IsZero() }
+
 // runs reports whether it has begun and not ended.
-func (s sub) runs() bool { return !s.AnchorAt.IsZero() && s.State != "pending" && s.State != "ended" }
+func (s sub) runs() bool {
+	return !s.AnchorAt.IsZero() && s.State != "trial" && s.State != "pending" && s.State != "ended"
+}
 
 // subs reads subscriptions in the order of their ids. Locked ones are kept from being
 // invoiced until the transaction ends, and not from anything else.
 func subs(ctx context.Context, tx *tenancy.Tx, where, lock string, args ...any) (map[uuid.UUID]sub, error) {
 	var rows []sub
-	err := tx.NewRaw(`SELECT s.id, s.account_id, s.plan_id, s.label, s.state, s.cycle, s.currency, a.time_zone, coalesce(s.spend::text, '') AS spend, s.anchor_at,
+	err := tx.NewRaw(`SELECT s.id, s.account_id, s.plan_id, s.label, s.state, s.cycle, s.currency, a.time_zone, coalesce(s.spend::text, '') AS spend,
+			CASE WHEN s.state = 'trial' THEN (s.trial->>'from')::timestamptz ELSE s.anchor_at END AS anchor_at,
 			coalesce(s.metered_at, s.created_at) AS sold_at, s.metered_to, s.renews_at, v.id AS service_id, coalesce(v.name, '') AS name
 		FROM subscriptions s JOIN accounts a ON a.id = s.account_id LEFT JOIN services v ON v.subscription_id = s.id
 		WHERE `+where+" ORDER BY s.id"+lock, args...).Scan(ctx, &rows)

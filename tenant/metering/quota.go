@@ -43,6 +43,25 @@ func ChangePath(subscription uuid.UUID) string {
 	return "/client/subscriptions/" + subscription.String() + "/change"
 }
 
+// morePath is where a customer gets more than a subscription grants: a trial cannot be
+// changed, but ended to pay from now on.
+func (s sub) morePath() string { return morePath(s.ID, s.tries()) }
+
+func morePath(id uuid.UUID, tries bool) string {
+	if tries {
+		return "/client/subscriptions/" + id.String()
+	}
+	return ChangePath(id)
+}
+
+// forMore says how a customer gets more than a subscription grants.
+func (s sub) forMore() string {
+	if s.tries() {
+		return "It is a trial: end it and pay from now on, or wait until the next month begins, for more."
+	}
+	return "Upgrade the plan for more."
+}
+
 // Ask answers whether what is asked for would be taken now. Nothing is used by asking. Account is
 // whose the subscription must be, uuid.Nil: whosever. Faults: usage.bad_question,
 // subscription.not_found, usage.unknown_meter, and usage.quota_used_up, which leads to where
@@ -75,8 +94,8 @@ func Ask(ctx context.Context, tx *tenancy.Tx, q Question, account uuid.UUID) (Gr
 		}
 		g := Grant{SubscriptionID: u.SubscriptionID, Meter: m.Meter, Period: u.Period, Used: m.Quantity, Left: m.Left}
 		if g.Granted = !m.Meter.Capped || wanted.Cmp(m.Left) <= 0; !g.Granted {
-			text := fmt.Sprintf("The plan includes %s a month, of which %s are left until %s. Change the plan for more.", m.Meter.Amount(m.Charge.Included), m.Meter.Amount(m.Left), u.Period.To.In(u.zone).Format("2 January 2006"))
-			return g, fault.Leading(fault.New(fault.QuotaExceeded, "usage.quota_used_up", text), ChangePath(u.SubscriptionID))
+			text := fmt.Sprintf("The plan includes %s a month, of which %s are left until %s. %s", m.Meter.Amount(m.Charge.Included), m.Meter.Amount(m.Left), u.Period.To.In(u.zone).Format("2 January 2006"), sub{AnchorAt: u.Period.From, State: u.state}.forMore())
+			return g, fault.Leading(fault.New(fault.QuotaExceeded, "usage.quota_used_up", text), morePath(u.SubscriptionID, u.Tries()))
 		}
 		return g, nil
 	}
@@ -123,6 +142,6 @@ func (d *Desk) tellOfQuota(ctx context.Context, tx *tenancy.Tx, t told, step int
 	}
 	return d.post(ctx, tx, t.sub.AccountID, key, mail.QuotaNear, func(string) map[string]string {
 		return map[string]string{"what": what, "meter": t.meter.Name, "percent": strconv.Itoa(step), "used": t.meter.Amount(used), "limit": t.meter.Amount(granted),
-			"until": t.period.To.In(t.sub.zone).Format("2 January 2006"), "link": ChangePath(t.sub.ID)}
+			"until": t.period.To.In(t.sub.zone).Format("2 January 2006"), "link": t.sub.morePath()}
 	})
 }

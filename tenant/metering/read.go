@@ -43,6 +43,7 @@ type Usage struct {
 	Limit          *Limit        // nil: none
 	service        uuid.UUID
 	name           string // of the service
+	state          string
 	zone           *time.Location
 }
 
@@ -53,6 +54,9 @@ func (u Usage) Share() int {
 	}
 	return int(min(999, u.Net.Minor*100/u.Limit.Minor))
 }
+
+// Tries reports whether it is in a trial: of its meters those stand there that have a quota.
+func (u Usage) Tries() bool { return u.state == "trial" }
 
 // Metered reports whether there is anything to show.
 func (u Usage) Metered() bool { return len(u.Meters) > 0 }
@@ -130,6 +134,9 @@ func running(ctx context.Context, tx *tenancy.Tx, all map[uuid.UUID]sub) ([]Usag
 			continue
 		}
 		for _, m := range s.billed(sold, by, out[i].Period) {
+			if s.tries() && !m.Capped {
+				continue
+			}
 			t := by[keyOf(s.ID, m.ID, out[i].Period)]
 			if t == nil {
 				t = &total{SubscriptionID: s.ID, MeterID: m.ID, PeriodFrom: out[i].Period.From, PeriodTo: out[i].Period.To, sum: new(big.Rat), holds: new(big.Rat)}
@@ -161,7 +168,7 @@ func plain(all map[uuid.UUID]sub, ids []uuid.UUID, now time.Time) []Usage {
 	out := make([]Usage, len(ids))
 	for i, id := range ids {
 		s := all[id]
-		out[i] = Usage{SubscriptionID: id, AccountID: s.AccountID, Label: s.Label, Net: billing.Money{Currency: s.Currency}, Limit: s.limit(), service: s.ServiceID, name: s.Name, zone: s.zone}
+		out[i] = Usage{SubscriptionID: id, AccountID: s.AccountID, Label: s.Label, Net: billing.Money{Currency: s.Currency}, Limit: s.limit(), service: s.ServiceID, name: s.Name, state: s.State, zone: s.zone}
 		if !s.AnchorAt.IsZero() {
 			out[i].Period = s.open(now)
 		}

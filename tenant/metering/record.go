@@ -276,8 +276,8 @@ func (b *book) capped(ctx context.Context, news []told, out []Outcome) ([]told, 
 	for _, t := range over {
 		if !known[t.name()] {
 			drop[t.place] = true
-			out[t.place] = refused(QuotaUsedUp, "The plan includes "+t.meter.Words(t.sub.Currency, "en")+". Upgrade the plan for more.")
-			out[t.place].Of = t.sub.ID
+			out[t.place] = refused(QuotaUsedUp, "The plan includes "+t.meter.Words(t.sub.Currency, "en")+". "+t.sub.forMore())
+			out[t.place].More = t.sub.morePath()
 		}
 	}
 	return slices.DeleteFunc(news, func(t told) bool { return drop[t.place] }), nil
@@ -362,7 +362,7 @@ func schedule(ctx context.Context, tx *tenancy.Tx, news []told) error {
 	var late []row
 	for _, t := range news {
 		s := t.sub
-		if done[s.ID] || s.State == "paused" || !s.MeteredTo.IsZero() && !s.RenewsAt.IsZero() && !s.RenewsAt.After(s.MeteredTo) {
+		if done[s.ID] || s.State == "paused" || s.State == "trial" || !s.MeteredTo.IsZero() && !s.RenewsAt.IsZero() && !s.RenewsAt.After(s.MeteredTo) {
 			continue
 		}
 		done[s.ID] = true

@@ -9,6 +9,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/metering"
@@ -92,6 +94,58 @@ func TestTrafficOfBeforeTheMeterIsNotCounted(t *testing.T) {
 }
 
 // What is used in a trial is free, told by programs or by the platform.
+// What a plan grants and no more holds in its trial, too: it is counted, begins anew with the
+// first month that is paid for, and stands on no invoice.
+func TestQuotasHoldInATrial(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	s := open(t, w, w.A)
+	s.meter(catalog.MeterForm{Code: "calls", Name: "Calls", Aggregation: "sum", Included: "100", Capped: true, Tiers: map[string]string{"EUR": "0"}})
+	s.meter(catalog.MeterForm{Code: "mails", Name: "Mails", Aggregation: "sum", Tiers: map[string]string{"EUR": "0.10"}})
+	sub := s.try(s.customer("ida", true))
+	s.Clock.Advance(day)
+	told := []metering.Event{used(sub, "1", "calls", "80", s.Clock.Now()), used(sub, "2", "calls", "30", s.Clock.Now()), used(sub, "1", "calls", "80", s.Clock.Now()), used(sub, "m", "mails", "5", s.Clock.Now())}
+	if got := s.tell(told...); !slices.Equal(got, []metering.Status{metering.Accepted, metering.Refused, metering.Duplicate, metering.Free}) {
+		t.Errorf("in the trial: %q", got)
+	}
+	out, err := s.meters().Record(t.Context(), s.db, []metering.Event{used(sub, "3", "calls", "21", s.Clock.Now())})
+	if err != nil || out[0].Reason != metering.QuotaUsedUp || out[0].More != "/client/subscriptions/"+sub.String() {
+		t.Errorf("%+v %v", out, err)
+	}
+	ask := func(value string) error {
+		return s.db.View(t.Context(), func(tx *tenancy.Tx) error {
+			_, err := metering.Ask(t.Context(), tx, metering.Question{SubscriptionID: sub, Meter: "calls", Value: value}, uuid.Nil)
+			return err
+		})
+	}
+	if err := ask("20"); err != nil {
+		t.Error(err)
+	}
+	if err := ask("21"); !fault.Is(err, "usage.quota_used_up") {
+		t.Errorf("asked for more than is left: %v", err)
+	}
+	if u := s.usage(sub); len(u.Meters) != 1 || u.Net.Minor != 0 || u.Meters[0].Left.FloatString(0) != "20" {
+		t.Errorf("%+v", u)
+	}
+	s.honest()
+	for s.Clock.Now().Before(january.AddDate(0, 0, 16)) {
+		s.turn(day)
+	}
+	if got := s.tell(used(sub, "4", "calls", "100", s.Clock.Now()), used(sub, "5", "calls", "1", s.Clock.Now())); !slices.Equal(got, []metering.Status{metering.Accepted, metering.Refused}) {
+		t.Errorf("after the trial: %q", got)
+	}
+	for s.Clock.Now().Before(january.AddDate(0, 1, 20)) {
+		s.turn(day)
+	}
+	if n := scan[int](s, "SELECT count(*) FROM invoice_lines l JOIN usage_totals t ON t.meter_id = l.meter_id AND t.period_from = l.period_from JOIN subscriptions s ON s.id = t.subscription_id WHERE t.period_from < (s.trial->>'until')::timestamptz"); n != 0 {
+		t.Errorf("%d lines are for what was used in the trial", n)
+	}
+	if n := scan[int](s, "SELECT count(*) FROM usage_totals WHERE rounds > 0"); n != 1 {
+		t.Errorf("%d months of use are invoiced", n)
+	}
+	s.honest()
+}
+
 func TestUseInATrialIsFree(t *testing.T) {
 	w := tenancytest.New(t)
 	w.Clock.Set(january)

@@ -57,11 +57,12 @@ type usageView struct {
 	Bar      int // the same, at most 100
 	Typed    string
 	MayLimit bool
+	Trial    bool // only quotas are counted, and nothing is owed
 }
 
 // usageOf reads it; nil where nothing is billed by use.
 func usageOf(c *fiber.Ctx, tx *tenancy.Tx, x renewal.Subscription) (*usageView, error) {
-	if x.MeteredTo.IsZero() || !x.Runs() {
+	if !x.Trying() && (x.MeteredTo.IsZero() || !x.Runs()) {
 		return nil, nil //nolint:nilnil // there is none
 	}
 	u, err := metering.Of(c.UserContext(), tx, x.ID, uuid.Nil)
@@ -69,7 +70,7 @@ func usageOf(c *fiber.Ctx, tx *tenancy.Tx, x renewal.Subscription) (*usageView, 
 		return nil, err
 	}
 	locale := surface.DB(c).Tenant().Locale
-	v := &usageView{Period: u.Period, Net: u.Net, Share: u.Share(), Bar: min(100, u.Share())}
+	v := &usageView{Period: u.Period, Net: u.Net, Share: u.Share(), Bar: min(100, u.Share()), Trial: u.Tries()}
 	if u.Limit != nil {
 		m := u.Limit.Money(u.Net.Currency)
 		v.Limit, v.Stop, v.Typed = &m, u.Limit.Stop, m.Decimal()
@@ -97,7 +98,7 @@ func (s *Site) theirUsage(c *fiber.Ctx, needs account.Permission) (v subscriptio
 		}
 		v.X, v.At = subscriptionRows([]renewal.Subscription{x})[0], "/client/subscriptions/"+x.ID.String()
 		if v.Usage, err = usageOf(c, tx, x); v.Usage != nil {
-			v.Usage.MayLimit = acting.May(account.Buy)
+			v.Usage.MayLimit = acting.May(account.Buy) && !v.Usage.Trial
 		}
 		return err
 	})
