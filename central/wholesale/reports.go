@@ -144,6 +144,8 @@ func AccountWords(account string) string {
 		return account
 	case gateway == "transfer":
 		return said + ": bank transfer"
+	case gateway == "stripe":
+		return said + ": cards, by Stripe"
 	case gateway != "":
 		return said + ": " + gateway
 	}
