@@ -2,7 +2,9 @@ package tenancy
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -300,3 +302,28 @@ func (w wall) checkNodes(ctx context.Context, c *pgx.Conn, f *Finding) error {
 	}
 	return nil
 }
+
+// violated is the state of a statement that failed, and the constraint it broke. From a
+// node Citus hands on the message alone: there the constraint has the number of the shard
+// at its end, and what is copied to a node (INSERT of a SELECT) fails without a state.
+func violated(err error) (state, constraint string) {
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) {
+		return "", ""
+	}
+	state, constraint = pe.Code, pe.ConstraintName
+	if m := duplicateOnNode.FindStringSubmatch(pe.Message); constraint == "" && m != nil {
+		return "23505", m[1]
+	}
+	if state == "XX000" {
+		switch {
+		case pe.Message == "deadlock detected":
+			state = "40P01"
+		case strings.HasPrefix(pe.Message, "could not serialize access"):
+			state = "40001"
+		}
+	}
+	return state, constraint
+}
+
+var duplicateOnNode = regexp.MustCompile(`^duplicate key value violates unique constraint "(.+)_\d+"$`)

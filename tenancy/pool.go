@@ -268,8 +268,8 @@ func retry(ctx context.Context, attempt func() error) error {
 }
 
 func retryable(err error) bool {
-	var pe *pgconn.PgError
-	return errors.As(err, &pe) && (pe.Code == "40001" || pe.Code == "40P01")
+	state, _ := violated(err)
+	return state == "40001" || state == "40P01"
 }
 
 // once is one attempt: begin, fn, commit. Whatever happens, the connection goes
@@ -316,8 +316,8 @@ func IsDenied(err error) bool { return hasState(err, "42501") }
 // IsTaken reports whether err is a violation of the unique constraint or index
 // named; any, when the name is empty.
 func IsTaken(err error, constraint string) bool {
-	var pe *pgconn.PgError
-	return errors.As(err, &pe) && pe.Code == "23505" && (constraint == "" || pe.ConstraintName == constraint)
+	state, name := violated(err)
+	return state == "23505" && (constraint == "" || name == constraint)
 }
 
 // IsNoRows reports whether err says that a query found nothing.

@@ -41,9 +41,14 @@ const orderAsks = 24 * time.Hour
 // AskAboutNumber has the register asked about an account's VAT number again soon, where
 // it has one of the EU and the last answer is not of today.
 func AskAboutNumber(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
-	res, err := tx.NewRaw(`UPDATE accounts SET tax_check = coalesce(tax_check, '{}') || jsonb_build_object('next_at', ?::timestamptz)
-		WHERE id = ? AND tax_id <> '' AND country IN (?) AND coalesce((tax_check->>'answered_at')::timestamptz, '-infinity') < ?`,
-		tx.Now(), id, bun.List(billing.EU()), tx.Now().Add(-orderAsks)).Exec(ctx)
+	next, err := json.Marshal(map[string]time.Time{"next_at": tx.Now()})
+	if err != nil {
+		return err
+	}
+	// A node is sent no stable function of a column but within a subquery.
+	res, err := tx.NewRaw(`UPDATE accounts SET tax_check = coalesce(tax_check, '{}') || ?::jsonb
+		WHERE id = ? AND id IN (SELECT id FROM accounts WHERE tax_id <> '' AND country IN (?) AND coalesce((tax_check->>'answered_at')::timestamptz, '-infinity') < ?)`,
+		string(next), id, bun.List(billing.EU()), tx.Now().Add(-orderAsks)).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("ask about a VAT number again: %w", err)
 	}

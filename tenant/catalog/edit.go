@@ -217,11 +217,15 @@ func SaveProduct(ctx context.Context, db *tenancy.DB, in ProductForm, by audit.O
 			}
 			action = "product.added"
 		}
+		where := "WHERE EXISTS (SELECT FROM products WHERE id = ?0)" // Citus inserts nothing for "true OR EXISTS"
+		if in.ID == uuid.Nil {
+			where = "WHERE true"
+		}
 		res, err := tx.NewRaw(`INSERT INTO products AS p (id, slug, type, name, summary, description, position, visibility, created_at, changed_at, tax_class)
-			SELECT ?0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, nullif(?10, 'standard') WHERE ?9 OR EXISTS (SELECT FROM products WHERE id = ?0)
+			SELECT ?0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, nullif(?9, 'standard') `+where+`
 			ON CONFLICT (id) DO UPDATE SET slug = excluded.slug, type = excluded.type, name = excluded.name, summary = excluded.summary, description = excluded.description,
 			position = excluded.position, visibility = excluded.visibility, changed_at = excluded.changed_at, tax_class = excluded.tax_class`,
-			id, in.Slug, in.Type, in.Name, in.Summary, bun.NullZero(in.Description), position, visibility, tx.Now(), in.ID == uuid.Nil, in.TaxClass).Exec(ctx)
+			id, in.Slug, in.Type, in.Name, in.Summary, bun.NullZero(in.Description), position, visibility, tx.Now(), in.TaxClass).Exec(ctx)
 		if err := kept(res, err, errNoProduct); err != nil {
 			return err
 		}

@@ -153,9 +153,11 @@ func trials(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 			return errTrialCard
 		}
 		// In one order, so that two who are alike wait for each other and do not lock each other out.
-		res, err := tx.NewRaw(`INSERT INTO trial_marks (product_id, mark, subscription_id, at)
-			SELECT DISTINCT ?::uuid, r.mark, ?::uuid, ?::timestamptz FROM jsonb_to_recordset(?::jsonb) AS r(mark text) ORDER BY 2 ON CONFLICT DO NOTHING`,
-			x.Trial.ProductID, x.SubscriptionID, tx.Now(), string(text)).Exec(ctx)
+		// What comes back is counted: of rows that were there Citus says that they were inserted.
+		var fresh []string
+		err = tx.NewRaw(`INSERT INTO trial_marks (product_id, mark, subscription_id, at)
+			SELECT DISTINCT ?::uuid, r.mark, ?::uuid, ?::timestamptz FROM jsonb_to_recordset(?::jsonb) AS r(mark text) ORDER BY 2 ON CONFLICT DO NOTHING RETURNING mark`,
+			x.Trial.ProductID, x.SubscriptionID, tx.Now(), string(text)).Scan(ctx, &fresh)
 		if err != nil {
 			return fmt.Errorf("note a trial: %w", err)
 		}
@@ -163,9 +165,7 @@ func trials(ctx context.Context, tx *tenancy.Tx, o *Order) error {
 		for _, m := range marks {
 			distinct[m.Mark] = true
 		}
-		if n, err := res.RowsAffected(); err != nil {
-			return err
-		} else if int(n) < len(distinct) {
+		if len(fresh) < len(distinct) {
 			return errTrialUsed
 		}
 	}

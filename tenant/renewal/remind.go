@@ -179,9 +179,10 @@ func methodOf(ctx context.Context, tx *tenancy.Tx, s Subscription) (label string
 }
 
 // wakeForReminders has subscriptions looked at by the time their first reminder is due,
-// where the days changed. Those that are looked at too soon are put back.
+// where the days changed. Those that are looked at too soon are put back. As in wakeToJoin,
+// the days are counted in UTC.
 func wakeForReminders(ctx context.Context, tx *tenancy.Tx, was, is Reminders) error {
-	const sooner = `UPDATE subscriptions SET renews_at = greatest(?0, %s - make_interval(days => ?1)) WHERE renews_at > greatest(?0, %s - make_interval(days => ?1)) AND state IN ('active', 'past_due', 'suspended') AND `
+	const sooner = `UPDATE subscriptions SET renews_at = greatest(?0, (%s AT TIME ZONE 'UTC' - make_interval(days => ?1)) AT TIME ZONE 'UTC') WHERE renews_at > greatest(?0, (%s AT TIME ZONE 'UTC' - make_interval(days => ?1)) AT TIME ZONE 'UTC') AND state IN ('active', 'past_due', 'suspended') AND `
 	for _, c := range RemindedCycles() {
 		days := is.Renewal[c]
 		if len(days) == 0 || slices.Equal(days, was.Renewal[c]) {

@@ -213,9 +213,10 @@ func giveUpOn(ctx context.Context, tx *tenancy.Tx, s Subscription, b bill) error
 
 // wakeToJoin has subscriptions looked at a day sooner, so that those of one day come
 // together: of an account, or with uuid.Nil of all. Those that are looked at too soon are
-// put back.
+// put back. A day less is counted in UTC: the session's zone would have a say otherwise,
+// which Citus takes in no UPDATE.
 func wakeToJoin(ctx context.Context, tx *tenancy.Tx, account uuid.UUID) error {
-	_, err := tx.NewRaw(`UPDATE subscriptions SET renews_at = greatest(?0, renews_at - interval '1 day') WHERE renews_at > ?0 AND state IN ('active', 'past_due', 'suspended')
+	_, err := tx.NewRaw(`UPDATE subscriptions SET renews_at = greatest(?0, (renews_at AT TIME ZONE 'UTC' - interval '1 day') AT TIME ZONE 'UTC') WHERE renews_at > ?0 AND state IN ('active', 'past_due', 'suspended')
 		AND (account_id = ?1 OR ?1 = '00000000-0000-0000-0000-000000000000')`, tx.Now(), account).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("plan renewals together: %w", err)

@@ -39,7 +39,7 @@ func (m Making) servers(ctx context.Context, tx *tenancy.Tx) error {
 // cards gives customers who paid by hand so far a card: nobody sits in a twin to pay.
 func (m Making) cards(ctx context.Context, tx *tenancy.Tx) error {
 	_, err := tx.NewRaw(`INSERT INTO payment_methods (id, account_id, gateway, customer_ref, ref, kind, label, state, created_at, changed_at)
-		SELECT md5('twin ' || a.id)::uuid, a.id, 'sandbox', a.id::text, ? || md5('twin ' || a.id)::uuid, 'card', 'Test card', 'active', ?, ?
+		SELECT md5('twin ' || a.id::text)::uuid, a.id, 'sandbox', a.id::text, ? || md5('twin ' || a.id::text)::uuid::text, 'card', 'Test card', 'active', ?, ?
 		FROM accounts a WHERE EXISTS (SELECT FROM subscriptions s WHERE s.account_id = a.id AND s.state IN ('pending', 'trial', 'active', 'past_due', 'suspended'))
 		AND NOT EXISTS (SELECT FROM payment_methods p WHERE p.account_id = a.id AND p.state <> 'removed')`,
 		m.Cards.Choice()+"/", tx.Now(), tx.Now()).Exec(ctx)
