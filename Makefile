@@ -64,9 +64,8 @@ test-race: setup build ## All tests under the race detector; slow
 	$(GO) test -race -timeout 60m ./...
 
 .PHONY: test-citus
-test-citus: themes/dist/manifest.json ## Tests of the kernel and the program on a Citus cluster they start; PostgreSQL must have Citus
-	EZSCALE_TEST_CITUS=1 $(GO) test -count=1 -timeout 40m -p 1 ./tenancy ./tenancy/queue ./tenancy/fleet
-	EZSCALE_TEST_CITUS=1 $(GO) test -count=1 -timeout 20m ./cmd/ezscale/faults -run 'TestKilledEverywhere|TestTwoNodes|TestADropped'
+test-citus: themes/dist/manifest.json ## Tests on a Citus cluster they start, with every statement of a tenant's; PostgreSQL must have Citus
+	@scripts/citus-test.sh
 
 .PHONY: fuzz
 fuzz: themes/dist/manifest.json ## Run every fuzz test for a while; time=30s each

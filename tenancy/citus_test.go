@@ -145,15 +145,25 @@ func whereabouts(t testing.TB, c *pgx.Conn, id tenancy.ID) string {
 	return scalar[string](t, c, `SELECT min(nodename) FROM citus_shards WHERE table_name::text LIKE $1 || '.%'`, id.Schema())
 }
 
-// install makes a platform on a cluster of the test's own.
-func install(t testing.TB, server *pgembed.Server) *pgx.Conn {
+// install makes a platform on a cluster of the test's own. Its database belongs to owner,
+// who has CREATEROLE and nothing more where he is not the superuser.
+func install(t testing.TB, server *pgembed.Server, owner string) (conn *pgx.Conn, dsn string) {
 	t.Helper()
 	tenancytest.CreateDatabase(t, server, "house")
-	owner := dial(t, server.DSN("house"))
-	if _, err := tenancy.Install(t.Context(), owner, tenancy.InstallOptions{Lanes: tenancytest.Lanes}); err != nil {
+	if owner != pgembed.User {
+		super := dial(t, server.DSN("house"))
+		for _, sql := range []string{"CREATE ROLE " + owner + " LOGIN CREATEROLE", "ALTER DATABASE house OWNER TO " + owner} {
+			if err := send(super, sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	dsn = as(t, server.DSN("house"), owner)
+	conn = dial(t, dsn)
+	if _, err := tenancy.Install(t.Context(), conn, tenancy.InstallOptions{Lanes: tenancytest.Lanes}); err != nil {
 		t.Fatal(err)
 	}
-	return owner
+	return conn, dsn
 }
 
 // nodesOf are the DSNs of the nodes that hold tenants.
@@ -168,25 +178,38 @@ func nodesOf(t testing.TB, owner *pgx.Conn) []string {
 }
 
 // A tenant is built, claimed, regranted and dropped on whatever node it lies, and nothing
-// of it is left on any.
+// of it is left on any; also by an owner who is no superuser.
 func TestLivesOnNodes(t *testing.T) {
 	tenancytest.NeedsCitus(t)
-	server := tenancytest.StartServer(t, nil) // of its own: memberships are the cluster's
-	owner, dsn := install(t, server), server.DSN("house")
+	for _, who := range []string{pgembed.User, "landlord"} {
+		t.Run(who, func(t *testing.T) {
+			server := tenancytest.StartServer(t, nil) // of its own: memberships are the cluster's
+			owner, dsn := install(t, server, who)
+			super := dial(t, server.DSN("house"))
+			livesOnNodes(t, owner, super, dsn)
+			if who != pgembed.User {
+				mendsOnNodes(t, owner, super)
+			}
+		})
+	}
+}
+
+func livesOnNodes(t *testing.T, owner, super *pgx.Conn, dsn string) {
+	t.Helper()
 	ctx := t.Context()
 	pool, err := tenancy.Open(ctx, tenancy.Config{DSN: dsn, Lanes: tenancytest.Lanes, ConnsPerLane: 2, Cold: newBuilder(t, dsn)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	nodes := nodesOf(t, owner)
+	nodes := nodesOf(t, super)
 	at := map[string]tenancy.Tenant{}
 	for i := 0; len(at) < len(nodes) && i < 8; i++ {
 		c, err := pool.Claim(ctx, claimOf(fmt.Sprintf("shop-%d", i)), signs(ctx))
 		if err != nil {
 			t.Fatal(err)
 		}
-		at[whereabouts(t, owner, c.ID)] = c
+		at[whereabouts(t, super, c.ID)] = c
 	}
 	if len(at) != len(nodes) {
 		t.Fatalf("all tenants lie on %v", at)
@@ -216,6 +239,28 @@ func TestLivesOnNodes(t *testing.T) {
 				t.Errorf("%d of schema and role of %s are left on a node", left, c.ID.Schema())
 			}
 		}
+	}
+}
+
+// mendsOnNodes looks that the walls which only a superuser can raise are the ones that are
+// open, and that what is printed raises them.
+func mendsOnNodes(t *testing.T, owner, super *pgx.Conn) {
+	t.Helper()
+	var open []string
+	for name, f := range walls(t, owner) {
+		if f.State == tenancy.WallOpen { // of others the owner may not know
+			open = append(open, name)
+			if err := send(super, f.Mend); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	slices.Sort(open)
+	if want := []string{"advisory_locks", "citus_commands", "pg_notify", "pg_settings", "set_config"}; !slices.Equal(open, want) {
+		t.Errorf("open are %q, want %q", open, want)
+	}
+	if gaps := walls(t, super); len(gaps) != 0 {
+		t.Errorf("mended, and still %+v", gaps)
 	}
 }
 
@@ -275,7 +320,7 @@ func TestBothOrNeither(t *testing.T) {
 	tenancytest.NeedsCitus(t)
 	ctx := t.Context()
 	server := tenancytest.StartServer(t, map[string]string{"synchronous_commit": "on"})
-	install(t, server)
+	install(t, server, pgembed.User)
 	pool, err := tenancy.Open(ctx, tenancy.Config{DSN: server.DSN("house"), Lanes: tenancytest.Lanes, ConnsPerLane: 4, Cold: newBuilder(t, server.DSN("house"))})
 	if err != nil {
 		t.Fatal(err)
@@ -342,4 +387,30 @@ func TestBothOrNeither(t *testing.T) {
 		}
 	}
 	t.Logf("%d transactions over six crashes, %d torn", committed, torn)
+}
+
+// What is taken is known by its constraint's name also where the constraint is a shard's,
+// so that people are told what they can change.
+func TestTakenOnANode(t *testing.T) {
+	w := tenancytest.New(t)
+	ctx := t.Context()
+	for _, c := range []struct{ name, sql string }{
+		{"values", "INSERT INTO coupons VALUES ('ABC', 'free', NULL, '[]', 0, false, '[]', '[]', false, NULL, NULL, 0, NULL, NULL, 'active', '', now(), now())"},
+		{"copied", `INSERT INTO coupons SELECT code, 'free', NULL, '[]', 0, false, '[]', '[]', false, NULL, NULL, 0, NULL, NULL, 'active', '', now(), now()
+			FROM jsonb_to_recordset('[{"code": "ABC"}]') AS r (code text)`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, who := range []tenancy.Tenant{w.A, w.B} {
+				insert := func() error {
+					return w.DB(who).Update(ctx, func(tx *tenancy.Tx) error { _, err := tx.NewRaw(c.sql).Exec(ctx); return err })
+				}
+				if err := insert(); err != nil && c.name == "values" {
+					t.Fatal(err)
+				}
+				if err := insert(); !tenancy.IsTaken(err, "coupons_pkey") || !tenancy.IsTaken(err, "") || tenancy.IsTaken(err, "coupons_code_check") {
+					t.Errorf("%s: not known as taken: %v", who.Slug, err)
+				}
+			}
+		})
+	}
 }

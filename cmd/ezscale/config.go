@@ -345,6 +345,7 @@ type demoCommandConfig struct {
 // developmentConfig is read by tests only; it is here so that its names are known.
 type developmentConfig struct {
 	TestCitus string `env:"TEST_CITUS" about:"Set it to run tests on a Citus cluster that they start; PostgreSQL must have Citus. See docs/tenancy.md."`
+	TestSaid  string `env:"TEST_STATEMENTS" about:"Directory in which the servers of tests write down every statement, as JSON; everybody must be able to write there. See docs/tenancy.md."`
 	TestLog   string `env:"TEST_PG_LOG" about:"Set it to see the log of the tests' PostgreSQL."`
 	Program   string `env:"TEST_PROGRAM" about:"The built program that tests start. Without it each package builds one."`
 	Kills     int    `env:"TEST_KILLS" about:"How many nodes the test in cmd/ezscale/faults kills while shops are at work (0: a few); 200 is the long form."`

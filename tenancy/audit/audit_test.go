@@ -152,7 +152,7 @@ func TestPostgresRefusesToChangeTheTrail(t *testing.T) {
 func TestVerifyFindsWhatWasForged(t *testing.T) {
 	for _, c := range []struct{ name, forge, reason string }{
 		{"an entry changed", "UPDATE audit_entries SET detail = '{\"n\": 9}' WHERE seq = 5", "entry 5 was changed"},
-		{"an hour moved", "UPDATE audit_entries SET at = at + interval '1 microsecond' WHERE seq = 7", "entry 7 was changed"},
+		{"an hour moved", "UPDATE audit_entries SET at = (at AT TIME ZONE 'UTC' + interval '1 microsecond') AT TIME ZONE 'UTC' WHERE seq = 7", "entry 7 was changed"},
 		{"an entry removed from the middle", "DELETE FROM audit_entries WHERE seq = 6", "entry 6 is missing"},
 		{"the first removed", "DELETE FROM audit_entries WHERE seq = 1", "entry 1 is missing"},
 		{"the last removed", "DELETE FROM audit_entries WHERE seq = 20", "its head says 20"},

@@ -67,7 +67,10 @@ func citusSettings() map[string]string {
 
 // ServerSettings are set and what Citus needs besides, for a server that is started again.
 func ServerSettings(set map[string]string) map[string]string {
-	all := map[string]string{}
+	all := recording()
+	if all == nil {
+		all = map[string]string{}
+	}
 	if OnCitus() {
 		all = citusSettings()
 	}

@@ -217,6 +217,9 @@ func startServer() error {
 	if err == nil {
 		err = populate(ctx, owner)
 	}
+	if err == nil && os.Getenv(StatementsDir) != "" && !OnCitus() {
+		_, err = owner.PgConn().Exec(ctx, likeACluster).ReadAll()
+	}
 	if err := errors.Join(err, owner.Close(ctx)); err != nil { // a template must have no sessions
 		return err
 	}

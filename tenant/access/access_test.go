@@ -257,7 +257,7 @@ func TestTwoWritesAtOnceWithOneKey(t *testing.T) {
 	close(leave)
 	wg.Wait()
 	// A process that died in the middle leaves the key without an answer.
-	exec(t, db, "UPDATE idempotency_keys SET status = NULL, answer = NULL, created_at = created_at - interval '2 minutes'")
+	exec(t, db, "UPDATE idempotency_keys SET status = NULL, answer = NULL, created_at = (created_at AT TIME ZONE 'UTC' - interval '2 minutes') AT TIME ZONE 'UTC'")
 	if _, again, err := access.Once(t.Context(), db, c, "k", nil, func() (access.Answer, error) { return access.Answer{Status: 200}, nil }); err != nil || again {
 		t.Errorf("an abandoned key: %v, %v", again, err)
 	}

@@ -16,7 +16,7 @@ func TestExtrasByAProgram(t *testing.T) {
 	ada, eve, bob := l.customer(l.A, every...), l.customer(l.A, every...), l.customer(l.B, every...)
 	sub := l.metered(l.A, ada)
 	l.exec(l.A, `INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, created_at, changed_at)
-		SELECT ?, id, 'move', 'We move you', '', 'once', '', 0, 3, 1, '[{"code":"one","label":"one","amount":0,"prices":{"EUR":{"one_time":4900}}}]', 2, 'public', now(), now() FROM products`, uuid.New())
+		SELECT ?, id, 'move', 'We move you', '', 'once', '', 0, 3, 1, '[{"code":"one","label":"one","amount":0,"prices":{"EUR":{"one_time":4900}}}]', 2, 'public', '2026-10-15 09:30Z', '2026-10-15 09:30Z' FROM products`, uuid.New())
 	l.invoiced(l.A, ada, "ready/1", 100) // the shop can make invoices
 	at := "/subscriptions/" + sub.String() + "/quotes"
 	for _, c := range []struct {

@@ -16,7 +16,7 @@ func TestAnOrderWhileItsDebitIsUnderWay(t *testing.T) {
 	r := newRig(t, w)
 	o := r.order(t, w.A, small())
 	r.exec(t, w.A, `INSERT INTO payments (id, key, invoice_id, account_id, gateway, currency, amount_minor, refunded_minor, state, decline_code, decline_text, on_session, created_at, changed_at)
-		SELECT gen_random_uuid(), 'pay/1', id, account_id, 'transfer', currency, total_minor, 0, 'processing', '', '', true, now(), now() FROM invoices WHERE id = ?`, *o.InvoiceID)
+		SELECT gen_random_uuid(), 'pay/1', id, account_id, 'transfer', currency, total_minor, 0, 'processing', '', '', true, '2026-10-15 09:30Z', '2026-10-15 09:30Z' FROM invoices WHERE id = ?`, *o.InvoiceID)
 	w.Clock.Advance(10 * 24 * time.Hour)
 	must(t, r.desk.Due(t.Context(), r.DB(w.A), w.Clock.Now()))
 	if n := r.count(t, w.A, "SELECT count(*) FROM orders WHERE state = 'awaiting_payment'"); n != 1 {

@@ -297,7 +297,7 @@ func (p *place) subscription() uuid.UUID {
 	now, quote, order, sub := p.Clock.Now(), uuid.New(), uuid.New(), uuid.New()
 	p.run("INSERT INTO quotes (id, kind, currency, net_minor, tax_minor, total_minor, body, created_at, expires_at) VALUES (?, 'checkout', 'EUR', 0, 0, 0, '{}', ?, ?)", quote, now, now)
 	p.run(`INSERT INTO orders (id, number, quote_id, account_id, person_id, state, currency, total_minor, ip, placed_at, changed_at)
-		VALUES (?, (SELECT count(*) + 1 FROM orders), ?, ?, ?, 'paid', 'EUR', 0, '', ?, ?)`, order, quote, p.account, p.person, now, now)
+		SELECT ?, count(*) + 1, ?, ?, ?, 'paid', 'EUR', 0, '', ?, ? FROM orders`, order, quote, p.account, p.person, now, now)
 	p.run(`INSERT INTO subscriptions (id, account_id, order_id, plan_id, label, state, cycle, currency, amount_minor, items, renewals, cancel_reason, cancel_note, created_at, changed_at)
 		VALUES (?, ?, ?, ?, 'VPS Small', 'active', 'monthly', 'EUR', 500, '[]', 0, '', '', ?, ?)`, sub, p.account, order, p.plan, now, now)
 	return sub

@@ -48,7 +48,7 @@ func TestAServiceTellsWhenItIsOn(t *testing.T) {
 	p := open(t, w, w.A)
 	id := p.order()
 	p.run(`INSERT INTO meters (id, plan_id, code, name, unit, aggregation, attribute, step_minutes, feed, model, included, capped, tiers, position, created_at)
-		SELECT gen_random_uuid(), s.plan_id, 'on', 'On', 'hour', 'sessions', 'session', 15, 'power', 'graduated', 0, false, '[]', 1, now() FROM subscriptions s JOIN services v ON v.subscription_id = s.id WHERE v.id = ?`, id)
+		SELECT gen_random_uuid(), s.plan_id, 'on', 'On', 'hour', 'sessions', 'session', 15, 'power', 'graduated', 0, false, '[]', 1, '2026-10-15 09:30Z' FROM subscriptions s JOIN services v ON v.subscription_id = s.id WHERE v.id = ?`, id)
 	p.settle(id)
 	if got := p.powered(id); !slices.Equal(got, []string{"10:00 on"}) {
 		t.Fatalf("after it began: %q", got)

@@ -51,7 +51,7 @@ func TestAServiceTellsItsTraffic(t *testing.T) {
 		t.Fatalf("nothing is billed by traffic, and it was told %d times", len(got))
 	}
 	p.run(`INSERT INTO meters (id, plan_id, code, name, unit, aggregation, attribute, step_minutes, feed, model, included, capped, tiers, position, created_at)
-		SELECT gen_random_uuid(), s.plan_id, 'traffic', 'Traffic', 'GB', 'sum', '', 0, 'traffic', 'graduated', 0, false, '[]', 1, now() FROM subscriptions s JOIN services v ON v.subscription_id = s.id WHERE v.id = ?`, id)
+		SELECT gen_random_uuid(), s.plan_id, 'traffic', 'Traffic', 'GB', 'sum', '', 0, 'traffic', 'graduated', 0, false, '[]', 1, '2026-10-15 09:30Z' FROM subscriptions s JOIN services v ON v.subscription_id = s.id WHERE v.id = ?`, id)
 	w.Clock.Advance(32 * 24 * time.Hour)
 	if _, err := p.drive(id); err != nil {
 		t.Fatal(err)

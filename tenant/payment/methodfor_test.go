@@ -25,7 +25,7 @@ func TestASubscriptionsOwnMethod(t *testing.T) {
 			args []any
 		}{
 			{`INSERT INTO payment_methods (id, account_id, gateway, customer_ref, ref, kind, label, state, created_at, changed_at)
-				SELECT x.id::uuid, ?, 'sandbox', ?, 'works/' || x.id, 'card', x.label, 'active', now(), now() FROM (VALUES (?, 'Usual'), (?, 'Own')) AS x(id, label)`,
+				SELECT x.id::uuid, ?, 'sandbox', ?, 'works/' || x.id, 'card', x.label, 'active', '2026-10-15 09:30Z', '2026-10-15 09:30Z' FROM (VALUES (?, 'Usual'), (?, 'Own')) AS x(id, label)`,
 				[]any{s.account, s.account.String(), usual.String(), own.String()}},
 			{"UPDATE accounts SET default_method_id = ? WHERE id = ?", []any{usual, s.account}},
 		} {

@@ -250,11 +250,11 @@ func TestReferralGuards(t *testing.T) {
 			s.exec("UPDATE accounts SET billing = billing || '{\"name\": \"IDA BERG\", \"line1\": \"road 1\"}' WHERE id = ?", n)
 		}, "refused same_person"},
 		{"member", func(n uuid.UUID) {
-			s.exec("INSERT INTO memberships (account_id, person_id, role, created_at) SELECT ?, person_id, 'billing', now() FROM memberships WHERE account_id = ?", n, s.ida)
+			s.exec("INSERT INTO memberships (account_id, person_id, role, created_at) SELECT ?, person_id, 'billing', '2026-10-15 09:30Z' FROM memberships WHERE account_id = ?", n, s.ida)
 		}, "refused same_person"},
 		{"card", func(n uuid.UUID) { card(n); card(s.ida) }, "refused same_card"},
 		{"network", func(uuid.UUID) {
-			s.exec("INSERT INTO logins (id, world, person_id, email_key, outcome, ip, user_agent, at) SELECT ?, 'customer', person_id, '', 'ok', ?, '', now() FROM memberships WHERE account_id = ?", uuid.New(), fmt.Sprintf("198.51.100.%d", s.n), s.ida)
+			s.exec("INSERT INTO logins (id, world, person_id, email_key, outcome, ip, user_agent, at) SELECT ?, 'customer', person_id, '', 'ok', ?, '', '2026-10-15 09:30Z' FROM memberships WHERE account_id = ?", uuid.New(), fmt.Sprintf("198.51.100.%d", s.n), s.ida)
 		}, "refused same_network"},
 		{"credit", func(n uuid.UUID) {
 			_, err := credit.GiveByHand(t.Context(), s.db, credit.Form{Key: "k", AccountID: n, Amount: "20.00", Currency: "EUR"}, time.UTC, olga)

@@ -25,9 +25,9 @@ func TestAnAddonComesAndGoes(t *testing.T) {
 	s := scenery(t, w, w.A)
 	s.exec("UPDATE plans SET upgrade = 'at_renewal', downgrade = 'refund'")
 	s.exec(`INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, created_at, changed_at)
-		SELECT ?, id, 'backups', 'Backups', 'Every night.', 'addon', '', 0, 2, 1, '[{"code":"one","label":"one","amount":0,"prices":{"EUR":{"monthly":280}}}]', 2, 'public', now(), now() FROM products`, uuid.New())
+		SELECT ?, id, 'backups', 'Backups', 'Every night.', 'addon', '', 0, 2, 1, '[{"code":"one","label":"one","amount":0,"prices":{"EUR":{"monthly":280}}}]', 2, 'public', '2026-10-15 09:30Z', '2026-10-15 09:30Z' FROM products`, uuid.New())
 	s.exec(`INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, plans, created_at, changed_at)
-		SELECT ?, p.id, 'licence', 'Licence', '', 'addon', '', 0, 1, 1, '[{"code":"one","label":"one","amount":0,"prices":{"EUR":{"monthly":500}}}]', 3, 'public', jsonb_build_array(l.id), now(), now()
+		SELECT ?, p.id, 'licence', 'Licence', '', 'addon', '', 0, 1, 1, '[{"code":"one","label":"one","amount":0,"prices":{"EUR":{"monthly":500}}}]', 3, 'public', ('["' || l.id::text || '"]')::jsonb, '2026-10-15 09:30Z', '2026-10-15 09:30Z'
 		FROM products p JOIN plans l ON l.product_id = p.id AND l.slug = 'l'`, uuid.New())
 	ida := s.customer("ida", true)
 	sub := s.runs(ida, 1000)
@@ -116,9 +116,9 @@ func TestAWholesaleAddonIsToldByItsTime(t *testing.T) {
 	s := scenery(t, w, w.A)
 	s.exec("UPDATE plans SET upgrade = 'prorate', downgrade = 'at_renewal'")
 	s.exec(`INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, created_at, changed_at)
-		SELECT ?, id, 'ip', 'Address', '', 'addon', '', 0, 4, 1, '[{"code":"one","label":"one","amount":0,"sku":"ipv4","prices":{"EUR":{"monthly":280}}}]', 2, 'public', now(), now() FROM products`, uuid.New())
+		SELECT ?, id, 'ip', 'Address', '', 'addon', '', 0, 4, 1, '[{"code":"one","label":"one","amount":0,"sku":"ipv4","prices":{"EUR":{"monthly":280}}}]', 2, 'public', '2026-10-15 09:30Z', '2026-10-15 09:30Z' FROM products`, uuid.New())
 	s.exec(`INSERT INTO options (id, product_id, code, label, help, kind, resource, minimum, maximum, step, choices, position, visibility, created_at, changed_at)
-		SELECT ?, id, 'panel', 'Panel', '', 'choice', '', 0, 0, 1, '[{"code":"none","label":"none","amount":0},{"code":"gold","label":"gold","amount":0,"sku":"panel"}]', 3, 'public', now(), now() FROM products`, uuid.New())
+		SELECT ?, id, 'panel', 'Panel', '', 'choice', '', 0, 0, 1, '[{"code":"none","label":"none","amount":0},{"code":"gold","label":"gold","amount":0,"sku":"panel"}]', 3, 'public', '2026-10-15 09:30Z', '2026-10-15 09:30Z' FROM products`, uuid.New())
 	ida := s.customer("ida", true)
 	sub := s.runs(ida, 1000)
 	told := func(want ...string) {

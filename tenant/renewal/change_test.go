@@ -538,7 +538,7 @@ func TestAChangeLeavesTheCodeOfItsPlan(t *testing.T) {
 	w := tenancytest.New(t)
 	s := scenery(t, w, w.A)
 	sub := s.runs(s.customer("ann", true), 1000)
-	s.exec(`UPDATE subscriptions SET discount = jsonb_build_object('code', 'SMALL', 'ppm', 500000, 'plans', jsonb_build_array(plan_id), 'also', '[{"code":"TEN","ppm":100000}]'::jsonb)`)
+	s.exec(`UPDATE subscriptions SET discount = ('{"code":"SMALL","ppm":500000,"also":[{"code":"TEN","ppm":100000}],"plans":["' || plan_id::text || '"]}')::jsonb`)
 	s.Clock.Advance(12 * time.Hour)
 	if x := s.get(sub); x.NextAmount().Minor != 450 || x.DiscountCodes() != "SMALL and TEN" {
 		t.Errorf("before it: %s with %s", x.NextAmount(), x.DiscountCodes())

@@ -19,7 +19,7 @@ func (s *shop) underWay(invoice uuid.UUID) (id uuid.UUID) {
 	s.t.Helper()
 	id = uuid.New()
 	s.exec(`INSERT INTO payments (id, key, invoice_id, account_id, gateway, currency, amount_minor, refunded_minor, state, decline_code, decline_text, on_session, created_at, changed_at)
-		SELECT ?, ?, id, account_id, 'sandbox', currency, total_minor, 0, 'processing', '', '', true, now(), now() FROM invoices WHERE id = ?`, id, id.String(), invoice)
+		SELECT ?, ?, id, account_id, 'sandbox', currency, total_minor, 0, 'processing', '', '', true, '2026-10-15 09:30Z', '2026-10-15 09:30Z' FROM invoices WHERE id = ?`, id, id.String(), invoice)
 	return id
 }
 

@@ -182,7 +182,7 @@ func (s *shop) tick() {
 	if s.mailsOut {
 		s.exec("UPDATE mails SET state = 'sent', sealed_body = NULL WHERE state = 'queued'")
 		s.exec(`INSERT INTO mails (id, key, template, to_address, subject, state, created_at)
-			SELECT gen_random_uuid(), 'invoice/' || id || '/issued', 'invoice_issued', 'x@example.com', '', 'sent', now() FROM invoices ON CONFLICT (key) DO NOTHING`)
+			SELECT gen_random_uuid(), 'invoice/' || id || '/issued', 'invoice_issued', 'x@example.com', '', 'sent', '2026-10-15 09:30Z' FROM invoices ON CONFLICT (key) DO NOTHING`)
 	}
 	s.charges()
 }

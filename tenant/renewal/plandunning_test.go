@@ -24,7 +24,8 @@ func hasty() billing.Dunning {
 func (s *shop) otherPlan(sub uuid.UUID) uuid.UUID {
 	s.t.Helper()
 	other := uuid.New()
-	s.exec("INSERT INTO plans SELECT (jsonb_populate_record(p, jsonb_build_object('id', ?::text, 'slug', ?::text))).* FROM plans p WHERE id = ?", other, "other-"+other.String()[:8], s.plan)
+	s.exec(`INSERT INTO plans (id, slug, product_id, name, summary, facts, recommended, position, visibility, created_at, changed_at, sku, stock, delivery, upgrade, downgrade, pause_days, trial_days, trial_card, held)
+		SELECT ?, ?, product_id, name, summary, facts, recommended, position, visibility, created_at, changed_at, sku, stock, delivery, upgrade, downgrade, pause_days, trial_days, trial_card, held FROM plans WHERE id = ?`, other, "other-"+other.String()[:8], s.plan)
 	s.exec("UPDATE subscriptions SET plan_id = ? WHERE id = ?", other, sub)
 	return other
 }

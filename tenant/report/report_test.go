@@ -103,7 +103,7 @@ func TestHoursRecur(t *testing.T) {
 			`UPDATE subscriptions SET cycle = 'hourly', amount_minor = 300, metered_to = ?0::timestamptz + interval '20 days' WHERE label = 'VPS S' AND cycle = 'quarterly'`,
 			`UPDATE subscriptions SET metered_to = ?0::timestamptz + interval '20 days' WHERE cycle = 'annual'`,
 			`INSERT INTO usage_totals (subscription_id, meter_id, period_from, period_to, events, quantity, last_key, last_value, rounds, late, billed_minor)
-				SELECT s.id, '00000000-0000-7000-8000-000000000701', ?0::timestamptz + x.a * interval '1 day', ?0::timestamptz + x.z * interval '1 day', 1, 1, '', 0, x.r, 0, x.b
+				SELECT s.id, '00000000-0000-7000-8000-000000000701', (?0::timestamptz AT TIME ZONE 'UTC' + x.a * interval '1 day') AT TIME ZONE 'UTC', (?0::timestamptz AT TIME ZONE 'UTC' + x.z * interval '1 day') AT TIME ZONE 'UTC', 1, 1, '', 0, x.r, 0, x.b
 				FROM subscriptions s, (VALUES (-70, -40, 1, 9000), (-40, -10, 1, 777), (-10, 20, 0, 0)) AS x(a, z, r, b) WHERE s.cycle IN ('hourly', 'annual')`,
 		} {
 			if _, err := tx.NewRaw(q, tx.Now()).Exec(t.Context()); err != nil {

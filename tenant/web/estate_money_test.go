@@ -66,7 +66,7 @@ func (e *estate) furnishMoney(t testing.TB, of tenancy.Tenant, things map[string
 	agreement := uuid.New()
 	must(t, db.Update(ctx, func(tx *tenancy.Tx) error {
 		return exec(ctx, tx, `INSERT INTO agreed_prices (id, account_id, plan_id, currency, off_ppm, from_at, running, note, created_at)
-			SELECT ?, ?, id, 'EUR', 100000, '2090-01-01', false, '', now() FROM plans LIMIT 1`, agreement, account)
+			SELECT ?, ?, id, 'EUR', 100000, '2090-01-01', false, '', '2026-10-15 09:30Z' FROM plans LIMIT 1`, agreement, account)
 	}))
 	things[":agreed"] = agreement.String()
 	batch := uuid.New()

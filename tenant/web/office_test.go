@@ -226,12 +226,12 @@ func TestWhatWantsAPersonLeadsThere(t *testing.T) {
 	err := e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error {
 		for _, q := range []string{
 			`UPDATE services SET problem = 'The platform is full.' WHERE desired = 'active'`,
-			`UPDATE invoices SET tries = 1, due_at = issued_at - interval '1 day' WHERE state = 'open' AND kind = 'invoice'`,
+			`UPDATE invoices SET tries = 1, due_at = (issued_at AT TIME ZONE 'UTC' - interval '1 day') AT TIME ZONE 'UTC' WHERE state = 'open' AND kind = 'invoice'`,
 			`UPDATE payments SET disputes = '[{"ref": "d1", "state": "needs_response"}]' WHERE state = 'succeeded'`,
 			`INSERT INTO payments (id, key, invoice_id, account_id, gateway, currency, amount_minor, refunded_minor, state, decline_code, decline_text, on_session, created_at, changed_at)
-				SELECT gen_random_uuid(), s || i.id, i.id, i.account_id, 'transfer', i.currency, 1, 0, s, '', '', true, now(), now() FROM (SELECT * FROM invoices WHERE kind = 'invoice' LIMIT 1) i, (VALUES ('processing'), ('succeeded')) AS v(s)`,
+				SELECT gen_random_uuid(), s || i.id::text, i.id, i.account_id, 'transfer', i.currency, 1, 0, s, '', '', true, '2026-10-15 09:30Z', '2026-10-15 09:30Z' FROM (SELECT * FROM invoices WHERE kind = 'invoice' LIMIT 1) i, (VALUES ('processing'), ('succeeded')) AS v(s)`,
 			`INSERT INTO refunds (id, key, payment_id, amount_minor, state, reason, problem, created_by, created_at, changed_at)
-				SELECT gen_random_uuid(), 'x' || id, id, 1, 'processing', '', '', '', now(), now() FROM payments WHERE gateway = 'transfer' AND state = 'succeeded'`,
+				SELECT gen_random_uuid(), 'x' || id::text, id, 1, 'processing', '', '', '', '2026-10-15 09:30Z', '2026-10-15 09:30Z' FROM payments WHERE gateway = 'transfer' AND state = 'succeeded'`,
 		} {
 			if _, err := tx.NewRaw(q).Exec(t.Context()); err != nil {
 				return err

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/ezscale/ezscale/branding/surface/browser"
 	"github.com/ezscale/ezscale/tenancy"
@@ -17,11 +18,13 @@ func TestServicesInABrowser(t *testing.T) {
 	id := e.things[e.A.ID][":service"]
 	home := "http://" + e.A.PrimaryHost + ":" + port
 	at, manage := home+"/client/services/"+id, home+"/manage/services/"+id
+	changed := tenancytest.Start
 	state := func(all ...string) {
 		t.Helper()
 		must(t, e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error {
 			for _, sql := range all {
-				if err := exec(t.Context(), tx, "UPDATE services SET changed_at = clock_timestamp(), "+sql); err != nil {
+				changed = changed.Add(time.Second)
+				if err := exec(t.Context(), tx, "UPDATE services SET changed_at = ?, "+sql, changed); err != nil {
 					return err
 				}
 			}

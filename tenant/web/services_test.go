@@ -183,8 +183,8 @@ func TestServicePagesByHand(t *testing.T) {
 	as := func(kind string) {
 		t.Helper()
 		must(t, e.DB(e.A).Update(t.Context(), func(tx *tenancy.Tx) error {
-			return exec(t.Context(), tx, `UPDATE services SET type = ?, sku = '', region = '', image = '', spec = '{}', hostname = '', desired = 'active', observed = 'none', operation = 'create', step = 'waiting', operation_key = gen_random_uuid(),
-				next_at = NULL, began_at = NULL, address = '', addresses = '[]', power = '', ref = '', sealed_credentials = NULL WHERE id = ?`, kind, id)
+			return exec(t.Context(), tx, `UPDATE services SET type = ?, sku = '', region = '', image = '', spec = '{}', hostname = '', desired = 'active', observed = 'none', operation = 'create', step = 'waiting', operation_key = ?,
+				next_at = NULL, began_at = NULL, address = '', addresses = '[]', power = '', ref = '', sealed_credentials = NULL WHERE id = ?`, kind, uuid.New(), id)
 		}))
 	}
 	for kind, words := range map[string][]string{
