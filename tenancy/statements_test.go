@@ -187,8 +187,9 @@ func (v *voice) say(sql string) (a answer) {
 	return a
 }
 
-// byChance is what now() and gen_random_uuid() in statements of tests come to.
-var byChance = regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\.\d+\+00(:00)?|[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
+// byChance is what now() and gen_random_uuid() in statements of tests come to, and the
+// tenant's own name.
+var byChance = regexp.MustCompile(`t_\d+|\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\.\d+\+00(:00)?|[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
 
 // stateAnywhere is an error's state. What is copied to a node fails without one.
 func stateAnywhere(err error) string {
