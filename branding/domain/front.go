@@ -63,6 +63,8 @@ const (
 	readTimeout = 10 * time.Second // covers the handshake, which may wait for a certificate
 	idleTimeout = 60 * time.Second
 	h2Streams   = 250
+	thrownAway  = 64 << 20 // of a body that is too large, so that who sends it hears so
+	sendsNoMore = 300 * time.Millisecond
 )
 
 // NewFront prepares the listeners' servers.
@@ -93,8 +95,35 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 func (f *Front) server(h fasthttp.RequestHandler) *fasthttp.Server {
 	return &fasthttp.Server{
 		Handler: oneHost(h), ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxRequestBodySize: f.cfg.MaxBody,
-		NoDefaultServerHeader: true, CloseOnShutdown: true, Logger: quiet{f.cfg.Log},
+		NoDefaultServerHeader: true, CloseOnShutdown: true, Logger: quiet{f.cfg.Log}, ErrorHandler: unreadable,
 		ReadBufferSize: 16 << 10, // 4 kB of cookies and a long address must fit
+	}
+}
+
+// unreadable answers what is no request, or none we read to its end. A connection that is
+// closed while somebody still sends is cut, with the answer in it: what is too large is
+// thrown away until its sender waits.
+func unreadable(ctx *fasthttp.RequestCtx, err error) {
+	var small *fasthttp.ErrSmallBuffer
+	var late net.Error
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		buf, end := make([]byte, 64<<10), time.Now().Add(readTimeout)
+		for left := thrownAway; left > 0 && time.Now().Before(end); {
+			_ = ctx.Conn().SetReadDeadline(time.Now().Add(sendsNoMore))
+			n, err := ctx.Conn().Read(buf)
+			if err != nil {
+				break
+			}
+			left -= n
+		}
+		ctx.Error("That is more than we take at once.", fasthttp.StatusRequestEntityTooLarge)
+	case errors.As(err, &small):
+		ctx.Error("Too big request header", fasthttp.StatusRequestHeaderFieldsTooLarge)
+	case errors.As(err, &late) && late.Timeout():
+		ctx.Error("Request timeout", fasthttp.StatusRequestTimeout)
+	default:
+		ctx.Error("Error when parsing request", fasthttp.StatusBadRequest)
 	}
 }
 

@@ -56,6 +56,26 @@ func TestFrontSpeaksBothProtocols(t *testing.T) {
 	}
 }
 
+// Who sends more than is taken hears so, and does not find the connection cut.
+func TestABodyThatIsTooLargeIsAnswered(t *testing.T) {
+	_, n, a, _ := liveNode(t)
+	sent := strings.Repeat("x", 9<<20)
+	for _, h2 := range []bool{false, true} {
+		resp, err := n.visitor(h2).Post("https://"+a.Host+"/path", "text/plain", strings.NewReader(sent))
+		must(t, err)
+		body, err := io.ReadAll(resp.Body)
+		must(t, err)
+		resp.Body.Close()
+		if h2 { // the app's to answer: it is given more than the most
+			if seen := strings.Count(string(body), "x"); seen <= 4<<20 || seen >= len(sent) {
+				t.Errorf("the app was given %d bytes", seen)
+			}
+		} else if resp.StatusCode != http.StatusRequestEntityTooLarge || !strings.Contains(string(body), "more than we take") {
+			t.Errorf("%d %.100q", resp.StatusCode, body)
+		}
+	}
+}
+
 func TestStreamsFlowOverHTTP2(t *testing.T) {
 	_, n, a, _ := liveNode(t)
 	for _, h2 := range []bool{true, false} {

@@ -2,13 +2,13 @@ package domain
 
 import (
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -19,13 +19,8 @@ var contexts = sync.Pool{New: func() any { return new(fasthttp.RequestCtx) }} //
 // serveH2 gives a request that came by HTTP/2 to the app, which speaks fasthttp. A body
 // that the app streams is passed on piece by piece as it is written.
 func (f *Front) serveH2(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(f.cfg.MaxBody)))
+	body, err := f.body(w, r)
 	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			w.WriteHeader(http.StatusRequestEntityTooLarge)
-			return
-		}
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
@@ -41,6 +36,18 @@ func (f *Front) serveH2(w http.ResponseWriter, r *http.Request) {
 	ctx.Response.Reset()
 	ctx.ResetUserValues()
 	contexts.Put(ctx)
+}
+
+// body reads a request's body. Of one that is larger than MaxBody it is a byte more than
+// that, by which the app knows; the rest is thrown away, for browsers show an answer only
+// to what they could send.
+func (f *Front) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(f.cfg.MaxBody)+1))
+	if err == nil && len(body) > f.cfg.MaxBody {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout))
+		_, _ = io.CopyN(io.Discard, r.Body, thrownAway)
+	}
+	return body, err
 }
 
 func translate(to *fasthttp.Request, r *http.Request, body []byte) {
