@@ -221,7 +221,7 @@ func writtenDown(t *testing.T, file string) (all [][]transaction) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	type session struct {
 		place string
 		transaction

@@ -108,15 +108,7 @@ func unreadable(ctx *fasthttp.RequestCtx, err error) {
 	var late net.Error
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		buf, end := make([]byte, 64<<10), time.Now().Add(readTimeout)
-		for left := thrownAway; left > 0 && time.Now().Before(end); {
-			_ = ctx.Conn().SetReadDeadline(time.Now().Add(sendsNoMore))
-			n, err := ctx.Conn().Read(buf)
-			if err != nil {
-				break
-			}
-			left -= n
-		}
+		throwAway(ctx.Conn())
 		ctx.Error("That is more than we take at once.", fasthttp.StatusRequestEntityTooLarge)
 	case errors.As(err, &small):
 		ctx.Error("Too big request header", fasthttp.StatusRequestHeaderFieldsTooLarge)
@@ -124,6 +116,21 @@ func unreadable(ctx *fasthttp.RequestCtx, err error) {
 		ctx.Error("Request timeout", fasthttp.StatusRequestTimeout)
 	default:
 		ctx.Error("Error when parsing request", fasthttp.StatusBadRequest)
+	}
+}
+
+// throwAway reads a connection until nothing comes any more, or for too long or too much.
+func throwAway(c net.Conn) {
+	buf, now := make([]byte, 64<<10), time.Now //nolint:forbidigo // of a connection, not of a business
+	for end, left := now().Add(readTimeout), thrownAway; left > 0 && now().Before(end); {
+		if c.SetReadDeadline(now().Add(sendsNoMore)) != nil {
+			return
+		}
+		n, err := c.Read(buf)
+		if err != nil {
+			return
+		}
+		left -= n
 	}
 }
 

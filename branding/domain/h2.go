@@ -44,7 +44,7 @@ func (f *Front) serveH2(w http.ResponseWriter, r *http.Request) {
 func (f *Front) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, int64(f.cfg.MaxBody)+1))
 	if err == nil && len(body) > f.cfg.MaxBody {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout))
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout)) //nolint:forbidigo // of a connection, not of a business
 		_, _ = io.CopyN(io.Discard, r.Body, thrownAway)
 	}
 	return body, err
