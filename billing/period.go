@@ -79,11 +79,22 @@ func (c Cycle) Period(anchor time.Time, n int, zone *time.Location) Period {
 	return Period{From: addMonths(anchor, n*months, zone), To: addMonths(anchor, (n+1)*months, zone)}
 }
 
-// addMonths moves t by whole months in zone, keeping its day where the month has it.
+// addMonths moves t by whole months in zone, keeping its day where the month has it. Of a time
+// of day that the clocks skip there, or pass twice, Go takes one or the other; never is it
+// another day, and no months on it is t itself.
 func addMonths(t time.Time, months int, zone *time.Location) time.Time {
+	if months == 0 {
+		return t.UTC()
+	}
 	local := t.In(zone)
 	year, month, day := local.Date()
-	first := time.Date(year, month+time.Month(months), 1, 0, 0, 0, 0, zone)
-	last := first.AddDate(0, 1, -1).Day()
-	return time.Date(first.Year(), first.Month(), min(day, last), local.Hour(), local.Minute(), local.Second(), local.Nanosecond(), zone).UTC()
+	last := time.Date(year, month+time.Month(months)+1, 0, 0, 0, 0, 0, time.UTC) // in some zones a day has no midnight
+	day = min(day, last.Day())
+	to := time.Date(last.Year(), last.Month(), day, local.Hour(), local.Minute(), local.Second(), local.Nanosecond(), zone)
+	if to.Day() != day { // the clocks skip it, and it was taken by those of after: by those of before it is later
+		_, before := to.Zone()
+		_, after := to.AddDate(0, 0, 1).Zone()
+		to = to.Add(time.Duration(after-before) * time.Second)
+	}
+	return to.UTC()
 }
