@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -115,36 +116,45 @@ func (o Option) madeOf(ctx context.Context, tx *tenancy.Tx, product uuid.UUID, b
 	return err
 }
 
+// unpaid is the first choice of an option that would have a platform deliver more and is made
+// of no wholesale add-on; nil: there is none. What was sold without one before may stay as it is.
+func (o Option) unpaid(before Option) *Choice {
+	if o.Resource == "" || o.Kind == Once || o.Visibility == Archived {
+		return nil
+	}
+	for i, c := range o.Choices {
+		was := slices.ContainsFunc(before.Choices, func(b Choice) bool { return b.Code == c.Code && b.Amount == c.Amount && b.SKU == "" })
+		if c.Amount != 0 && c.SKU == "" && (!was || before.Resource != o.Resource) {
+			return &o.Choices[i]
+		}
+	}
+	return nil
+}
+
 // costly says why an option may not be so; empty: it may. What a platform delivers more of
 // costs something there, whatever the customer is asked for: so each choice that adds to it
-// is made of a wholesale add-on. What was sold without one before may stay as it is.
+// is made of a wholesale add-on.
 func (o Option) costly(before Option, offers []Offer) string {
-	for _, c := range o.Choices {
-		was := slices.ContainsFunc(before.Choices, func(b Choice) bool { return b.Code == c.Code && b.Amount == c.Amount && b.SKU == "" })
-		if c.Amount == 0 || c.SKU != "" || was && before.Resource == o.Resource {
-			continue
-		}
-		i := slices.IndexFunc(Resources(), func(r [2]string) bool { return r[0] == o.Resource })
-		text := "The platform delivers this (" + Resources()[i][1] + ") and is paid for it by you. "
-		var codes []string
-		for _, x := range offers {
-			if addonOf(offers, x.SKU) != nil {
-				codes = append(codes, x.SKU)
-			}
-		}
-		if len(codes) == 0 {
-			return text + "It has no wholesale add-on with a price for you that " + c.Label + " could be made of: ask for one, or sell larger plans."
-		}
-		return text + "Please end the line of " + c.Label + " with the code of the wholesale add-on it is made of, such as " + codes[0] + "."
+	c := o.unpaid(before)
+	if c == nil {
+		return ""
 	}
-	return ""
+	i := slices.IndexFunc(Resources(), func(r [2]string) bool { return r[0] == o.Resource })
+	text := "The platform delivers this (" + Resources()[i][1] + ") and is paid for it by you. "
+	var codes []string
+	for _, x := range offers {
+		if addonOf(offers, x.SKU) != nil {
+			codes = append(codes, x.SKU)
+		}
+	}
+	if len(codes) == 0 {
+		return text + "It has no wholesale add-on with a price for you that " + c.Label + " could be made of: ask for one, or sell larger plans."
+	}
+	return text + "Please end the line of " + c.Label + " with the code of the wholesale add-on it is made of, such as " + codes[0] + "."
 }
 
 // paidFor refuses what is costly where a platform delivers it. Fault: option.invalid.
 func (o Option) paidFor(ctx context.Context, tx *tenancy.Tx, product uuid.UUID, before Option, offers []Offer) error {
-	if o.Resource == "" || o.Kind == Once || o.Visibility == Archived {
-		return nil
-	}
 	says := o.costly(before, offers)
 	if says == "" {
 		return nil
@@ -164,4 +174,40 @@ func (o Option) platformDelivers(ctx context.Context, tx *tenancy.Tx, product uu
 	err = tx.NewRaw(`SELECT EXISTS (SELECT FROM plans WHERE product_id = ?0 AND coalesce(sku, '') <> '' AND visibility <> 'archived'
 		AND (?1::jsonb = '[]' OR ?1::jsonb @> to_jsonb(id::text)))`, product, string(plans)).Scan(ctx, &yes)
 	return yes, err
+}
+
+// paidFor refuses a plan that a platform is to deliver from now on while an option that can be
+// had with it adds to what is delivered for nothing: SaveOption looks at the plans there are.
+// Fault: plan.invalid.
+func (p FullPlan) paidFor(ctx context.Context, tx *tenancy.Tx) error {
+	if p.SKU == "" || p.Visibility == Archived {
+		return nil
+	}
+	var before bool
+	err := tx.NewRaw("SELECT EXISTS (SELECT FROM plans WHERE id = ? AND coalesce(sku, '') <> '' AND visibility <> 'archived')", p.ID).Scan(ctx, &before)
+	if err != nil || before {
+		return err
+	}
+	product := p.ProductID
+	if product == uuid.Nil {
+		if err := tx.NewRaw("SELECT product_id FROM plans WHERE id = ?", p.ID).Scan(ctx, &product); tenancy.IsNoRows(err) {
+			return errNoPlan
+		} else if err != nil {
+			return fmt.Errorf("read the product of plan %s: %w", p.ID, err)
+		}
+	}
+	options, err := optionsOf(ctx, tx, product)
+	if err != nil {
+		return err
+	}
+	for _, o := range options {
+		if len(o.Plans) > 0 && !slices.Contains(o.Plans, p.ID) {
+			continue
+		}
+		if c := o.unpaid(Option{}); c != nil {
+			return fault.Fields("plan.invalid", map[string]string{"sku": "The option " + o.Label + " adds to what the platform delivers, and is paid for by you: " + c.Label +
+				" is made of no wholesale add-on yet. Please enter its code at the option, or leave this plan out there."})
+		}
+	}
+	return nil
 }

@@ -85,6 +85,25 @@ func TestSlidersAndAddons(t *testing.T) {
 	}
 	platforms.Plans = []string{small.String()} // this one the team delivers
 	must(catalog.SaveOption(ctx, db, nil, platforms, by))
+	sold := catalog.PlanForm{ID: small, Slug: "s", Name: "s", Position: "1", Visibility: "public", SKU: "vps", Prices: map[string]map[catalog.Cycle]string{"EUR": {catalog.Monthly: "10.00", catalog.Annual: "100.00"}, "USD": {catalog.Monthly: "11.00"}}}
+	_, err := catalog.SavePlan(ctx, db, offers, sold, by) // now the platform is to deliver it
+	if says := fault.From(err).Fields["sku"]; !strings.Contains(says, platforms.Label) || !strings.Contains(says, "one is made of no wholesale add-on") {
+		t.Errorf("a plan of a platform with an option that nobody pays it for: %v", err)
+	}
+	sold.Visibility = "archived" // nobody buys it
+	_, err = catalog.SavePlan(ctx, db, offers, sold, by)
+	must(err)
+	sold.Visibility = "public"
+	if _, err = catalog.SavePlan(ctx, db, offers, sold, by); fault.From(err).Fields["sku"] == "" {
+		t.Errorf("it comes back to the shelf: %v", err)
+	}
+	sold.Position, sold.SKU = "1", ""
+	_, err = catalog.SavePlan(ctx, db, offers, sold, by)
+	must(err)
+	other := sold // of the other plan the option is no part, which a platform delivers already
+	other.ID, other.Slug, other.Name, other.SKU = large, "l", "l", "vps"
+	_, err = catalog.SavePlan(ctx, db, offers, other, by)
+	must(err)
 	must(db.Update(ctx, func(tx *tenancy.Tx) error {
 		exec(tx, "UPDATE options SET plans = NULL WHERE code = 'ip'")
 		return tx.NewRaw("SELECT id FROM options WHERE code = 'ip'").Scan(ctx, &platforms.ID)

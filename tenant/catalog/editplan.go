@@ -199,6 +199,9 @@ func SavePlan(ctx context.Context, db *tenancy.DB, offers []Offer, in PlanForm, 
 		action = "plan.added"
 	}
 	err = db.Update(ctx, func(tx *tenancy.Tx) error {
+		if err := p.paidFor(ctx, tx); err != nil {
+			return err
+		}
 		if err := p.write(ctx, tx, action == "plan.added"); err != nil {
 			return err
 		}

@@ -87,6 +87,7 @@ type shelfView struct {
 	catalog.Shelf
 	Status map[string]any
 	Rows   []planRow
+	States []map[string]any // of the options
 }
 
 type planRow struct {
@@ -116,6 +117,9 @@ func (s *Site) offers(c *fiber.Ctx) ([]catalog.Offer, error) {
 
 func viewShelf(x catalog.Shelf, offers []catalog.Offer, currency string, held int64) shelfView {
 	v := shelfView{Shelf: x, Status: visibilityStatus(x.Visibility)}
+	for _, o := range x.Options {
+		v.States = append(v.States, visibilityStatus(o.Visibility))
+	}
 	for _, p := range x.Plans {
 		row := planRow{FullPlan: p, Status: visibilityStatus(p.Visibility), Shown: p.InCurrency(currency)}
 		cost := catalog.Cost{}
