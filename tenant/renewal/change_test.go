@@ -517,12 +517,12 @@ func TestAChangeKeepsTheDiscount(t *testing.T) {
 	s.exec(`UPDATE subscriptions SET discount = '{"code":"TEN","ppm":100000,"cycles":2}'`)
 	s.Clock.Advance(12 * time.Hour)
 	q := s.accept(s.quote(sub, "l", "", nil))
-	if l := q.Price.Lines; len(l) != 2 || l[0].Net.Minor < -900 || l[1].Net.Minor > 3600 || l[1].Net.Minor < 3500 || q.Amount.Minor != 4000 {
-		t.Fatalf("quoted %+v", q.Price)
+	if l := q.Price.Lines; len(l) != 2 || l[0].Net.Minor < -900 || l[1].Net.Minor > 3600 || l[1].Net.Minor < 3500 || q.Amount.Minor != 4000 || q.Goes != "TEN" {
+		t.Fatalf("quoted %+v, on with %q", q.Price, q.Goes)
 	}
 	s.work()
-	if q = s.quote(sub, "l", "annual", nil); q.Price.Lines[1].Net.Minor != 36000 {
-		t.Fatalf("a year begins with %+v", q.Price.Lines)
+	if q = s.quote(sub, "l", "annual", nil); q.Price.Lines[1].Net.Minor != 36000 || q.Goes != "" { // it was the code's last invoice
+		t.Fatalf("a year begins with %+v, on with %q", q.Price.Lines, q.Goes)
 	}
 	s.accept(q)
 	s.work()
@@ -544,7 +544,7 @@ func TestAChangeLeavesTheCodeOfItsPlan(t *testing.T) {
 		t.Errorf("before it: %s with %s", x.NextAmount(), x.DiscountCodes())
 	}
 	q := s.accept(s.quote(sub, "l", "", nil))
-	if l := q.Price.Lines; q.Lost != "SMALL" || len(l) != 2 || l[0].Net.Minor < -450 || l[0].Net.Minor > -440 || l[1].Net.Minor > 3600 || l[1].Net.Minor < 3500 {
+	if l := q.Price.Lines; q.Lost != "SMALL" || q.Goes != "TEN" || len(l) != 2 || l[0].Net.Minor < -450 || l[0].Net.Minor > -440 || l[1].Net.Minor > 3600 || l[1].Net.Minor < 3500 {
 		t.Errorf("without %q: %+v", q.Lost, q.Price)
 	}
 	s.work()

@@ -86,6 +86,18 @@ func (c changing) lost(to uuid.UUID) string {
 	return strings.Join(lost, " and ")
 }
 
+// goes names the codes that are taken off the invoice after a change to a plan; empty: none.
+func (c changing) goes(to uuid.UUID, restarts bool) string {
+	next := c.s.codes().At(c.s.nextInvoice())
+	if restarts { // the first of the periods that are counted anew is a part of the change
+		next = c.s.restarted().At(2)
+	}
+	if next = next.On(to.String()); next == nil {
+		return ""
+	}
+	return next.Codes()
+}
+
 // discountAt is what is taken off the period that runs at a time; nil: nothing. A code that
 // is not for the plan it has by now counts from the change on no more.
 func (s Subscription) discountAt(at time.Time) *billing.Discount {
@@ -204,6 +216,7 @@ func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Of
 	if !q.Price.AtRenewal {
 		q.HourEnd = change.HourEnd
 	}
+	q.Goes = c.goes(got.Plan.ID, q.Price.Restarts && !q.Price.AtRenewal)
 	switch {
 	case errors.Is(err, billing.ErrSame):
 		return q, fault.New(fault.Conflict, "change.nothing", "Nothing would change. Please choose something else.")

@@ -71,6 +71,7 @@ type ChangeQuote struct {
 	HourEnd        time.Time       `json:"hour_end,omitzero"`    // until when what was paid by the hour is, where it is not any more
 	KeepsDisk      int             `json:"keeps_disk,omitempty"` // GB that stay although the new plan has fewer
 	Lost           string          `json:"lost,omitempty"`       // codes that are not for the new plan, and count no more
+	Goes           string          `json:"goes,omitempty"`       // codes that are taken off the invoice after it, too
 	CreatedAt      time.Time       `json:"-"`
 	ExpiresAt      time.Time       `json:"-"`
 	AcceptedAt     time.Time       `json:"-"` // zero: not accepted

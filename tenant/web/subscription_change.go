@@ -221,7 +221,8 @@ type offerPage struct {
 	Every   string
 	Hours   string // what is paid then, by the hour; empty: not so
 	Expired bool
-	Confirm string // on the button
+	Confirm string   // on the button
+	Losses  []string // by the change, said before anything else
 	Notes   []string
 	Parts   []lineView // of a cycle, afterwards
 }
@@ -299,7 +300,7 @@ func (v *offerPage) words(locale string) {
 		v.Notes = append(v.Notes, "A new period begins today.")
 	}
 	if p.Forfeited.Minor > 0 {
-		v.Notes = append(v.Notes, "Nothing is given for the unused time of "+v.Q.Was+", which is worth "+p.Forfeited.Format(locale)+" before tax.")
+		v.Losses = append(v.Losses, "Nothing is given for the unused time of "+v.Q.Was+", which is worth "+p.Forfeited.Format(locale)+" before tax.")
 	}
 	switch p.Return {
 	case billing.DowngradeCredit:
@@ -308,7 +309,10 @@ func (v *offerPage) words(locale string) {
 		v.Notes = append(v.Notes, "What is left over goes back to where you paid from.")
 	}
 	if v.Q.Lost != "" {
-		v.Notes = append(v.Notes, "What "+v.Q.Lost+" takes off is not for "+v.Q.Terms.Label+".")
+		v.Losses = append(v.Losses, v.Q.Lost+" takes nothing off "+v.Q.Terms.Label+": it is for other plans. The prices here are without it.")
+	}
+	if v.Q.Goes != "" {
+		v.Notes = append(v.Notes, "What "+v.Q.Goes+" takes off is taken off the next invoice, too.")
 	}
 	if v.Q.KeepsDisk > 0 {
 		v.Notes = append(v.Notes, "The disk keeps its present size: disks do not shrink.")
