@@ -177,7 +177,7 @@ func (o Option) platformDelivers(ctx context.Context, tx *tenancy.Tx, product uu
 }
 
 // paidFor refuses a plan that a platform is to deliver from now on while an option that can be
-// had with it adds to what is delivered for nothing: SaveOption looks at the plans there are.
+// had with it would add to what is delivered for nothing: SaveOption looks at the plans there are.
 // Fault: plan.invalid.
 func (p FullPlan) paidFor(ctx context.Context, tx *tenancy.Tx) error {
 	if p.SKU == "" || p.Visibility == Archived {
@@ -204,7 +204,13 @@ func (p FullPlan) paidFor(ctx context.Context, tx *tenancy.Tx) error {
 		if len(o.Plans) > 0 && !slices.Contains(o.Plans, p.ID) {
 			continue
 		}
-		if c := o.unpaid(Option{}); c != nil {
+		c := o.unpaid(Option{})
+		if c == nil {
+			continue
+		}
+		if sold, err := o.platformDelivers(ctx, tx, product); err != nil {
+			return err
+		} else if !sold { // what is sold so with other plans since before may stay as it is
 			return fault.Fields("plan.invalid", map[string]string{"sku": "The option " + o.Label + " adds to what the platform delivers, and is paid for by you: " + c.Label +
 				" is made of no wholesale add-on yet. Please enter its code at the option, or leave this plan out there."})
 		}

@@ -110,6 +110,9 @@ func TestSlidersAndAddons(t *testing.T) {
 	}))
 	platforms.Plans, platforms.Choices = nil, "one | 1 | 6.00" // what was sold without one stays as it was
 	must(catalog.SaveOption(ctx, db, nil, platforms, by))
+	sold.SKU = "vps" // and with it other plans
+	_, err = catalog.SavePlan(ctx, db, offers, sold, by)
+	must(err)
 	platforms.Choices = "one | 2 | 6.00"
 	if err := catalog.SaveOption(ctx, db, nil, platforms, by); fault.From(err).Fields["choices"] == "" {
 		t.Errorf("more of it than before: %v", err)
