@@ -154,6 +154,24 @@ func (m Money) Compare(o Money) (int, error) {
 	}
 }
 
+// Whole is the amount in whole units of its currency, rounded: for the height of a bar and
+// never for an amount that somebody reads.
+func (m Money) Whole() int64 {
+	digits, err := Digits(m.Currency)
+	if err != nil {
+		return 0
+	}
+	unit := int64(1)
+	for range digits {
+		unit *= 10
+	}
+	whole, err := m.Ratio(1, unit)
+	if err != nil {
+		return 0
+	}
+	return whole.Minor
+}
+
 // IsZero reports whether the amount is nothing.
 func (m Money) IsZero() bool { return m.Minor == 0 }
 

@@ -17,6 +17,7 @@ import (
 // Business is the platform in figures.
 type Business struct {
 	Retail    []Sum // recurring revenue of all shops, a month, one a currency
+	Yearly    []Sum // the same for twelve months
 	Wholesale []Sum // invoiced to resellers by the last finished run
 	Owed      []Sum // wholesale invoices that are open
 	Overdue   []Sum
@@ -24,6 +25,7 @@ type Business struct {
 	Services  Services
 	Months    []Month // the last twelve, the oldest first
 	Unseen    int     // alerts nobody has looked at
+	Left      int     // resellers archived in thirty days
 	Restless  []Restless
 }
 
@@ -39,13 +41,27 @@ type Services struct {
 	Suspended int
 	Problems  int
 	Newest    int // begun in seven days
+	Before    int // ran thirty days ago
+	Ended     int // of them, since then
 }
 
-// Month is what all shops invoiced and received in a calendar month, UTC, in one currency.
+// Churn is the share of the services of thirty days ago that ended since, in percent.
+func (s Services) Churn() float64 {
+	if s.Before == 0 {
+		return 0
+	}
+	return 100 * float64(s.Ended) / float64(s.Before)
+}
+
+// Month is what all shops invoiced and received in a calendar month, UTC, in one currency,
+// and what wholesale came to that was invoiced in it.
 type Month struct {
-	From     time.Time
-	Invoiced billing.Money
-	Received billing.Money
+	From      time.Time
+	Invoiced  billing.Money
+	Received  billing.Money
+	Wholesale billing.Money // for months and bill months that begin in it, net, less what was credited
+	Margin    billing.Money // what is left to the shops; nothing before Billed
+	Billed    bool          // a run has invoiced it
 }
 
 // Restless is a reseller that owes.
@@ -102,16 +118,25 @@ func (b *Business) sums(ctx context.Context, tx *tenancy.CentralTx) error {
 		list := into[r.What]
 		*list = append(*list, Sum{Money: billing.Money{Minor: r.Minor, Currency: r.Currency}, Count: r.N})
 	}
+	for _, r := range b.Retail {
+		year, err := r.Times(12)
+		if err != nil {
+			return fmt.Errorf("a year of it: %w", err)
+		}
+		b.Yearly = append(b.Yearly, Sum{Money: year, Count: r.Count})
+	}
 	return nil
 }
 
 func (b *Business) counts(ctx context.Context, tx *tenancy.CentralTx) error {
+	now := tx.Now()
 	err := tx.NewRaw(`SELECT coalesce((SELECT max(period) FROM wholesale_runs WHERE state = 'done' AND length(period) = 7), ''),
-			(SELECT count(*) FROM alerts WHERE seen_at IS NULL),
-			count(*) FILTER (WHERE observed = 'active'), count(*) FILTER (WHERE observed = 'suspended'), count(*) FILTER (WHERE problem <> ''),
-			count(*) FILTER (WHERE began_at > ?)
-		FROM services WHERE ended_at IS NULL`, tx.Now().AddDate(0, 0, -7)).
-		Scan(ctx, &b.Period, &b.Unseen, &b.Services.Running, &b.Services.Suspended, &b.Services.Problems, &b.Services.Newest)
+			(SELECT count(*) FROM alerts WHERE seen_at IS NULL), (SELECT count(*) FROM tenants WHERE archived_at > ?1 AND NOT sandbox),
+			count(*) FILTER (WHERE ended_at IS NULL AND observed = 'active'), count(*) FILTER (WHERE ended_at IS NULL AND observed = 'suspended'),
+			count(*) FILTER (WHERE ended_at IS NULL AND problem <> ''), count(*) FILTER (WHERE ended_at IS NULL AND began_at > ?0),
+			count(*) FILTER (WHERE began_at <= ?1), count(*) FILTER (WHERE began_at <= ?1 AND ended_at IS NOT NULL)
+		FROM services WHERE ended_at IS NULL OR ended_at > ?1`, now.AddDate(0, 0, -7), now.AddDate(0, 0, -30)).
+		Scan(ctx, &b.Period, &b.Unseen, &b.Left, &b.Services.Running, &b.Services.Suspended, &b.Services.Problems, &b.Services.Newest, &b.Services.Before, &b.Services.Ended)
 	if err != nil {
 		return fmt.Errorf("counts: %w", err)
 	}
@@ -148,20 +173,32 @@ func (b *Business) months(ctx context.Context, tx *tenancy.CentralTx, currency s
 	now := tx.Now()
 	first := time.Date(now.Year(), now.Month()-monthsShown+1, 1, 0, 0, 0, 0, time.UTC)
 	var rows []struct {
-		From               time.Time
-		Invoiced, Received int64
+		From                          time.Time
+		Invoiced, Received, Wholesale int64
+		Billed                        bool
 	}
-	err := tx.NewRaw(`SELECT m."from", coalesce(sum(CASE e.kind WHEN 'invoiced' THEN abs(e.amount_minor) WHEN 'credited' THEN -abs(e.amount_minor) END), 0) AS invoiced,
-			coalesce(sum(CASE e.kind WHEN 'paid' THEN abs(e.amount_minor) WHEN 'refunded' THEN -abs(e.amount_minor) END), 0) AS received
-		FROM generate_series(?::timestamptz, ?::timestamptz, '1 month') AS m("from")
-		LEFT JOIN revenue_events e ON e.at >= m."from" AND e.at < m."from" + interval '1 month' AND e.currency = ?
-			AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = e.tenant_id AND t.sandbox)
-		GROUP BY m."from" ORDER BY m."from"`, first, now, currency).Scan(ctx, &rows)
+	err := tx.NewRaw(`SELECT m."from", coalesce(e.invoiced, 0) AS invoiced, coalesce(e.received, 0) AS received, coalesce(w.net, 0) AS wholesale, w."from" IS NOT NULL AS billed
+		FROM generate_series(?0::timestamptz, ?1::timestamptz, '1 month') AS m("from")
+		LEFT JOIN (SELECT date_trunc('month', e.at, 'UTC') AS "from",
+				sum(CASE e.kind WHEN 'invoiced' THEN abs(e.amount_minor) WHEN 'credited' THEN -abs(e.amount_minor) ELSE 0 END) AS invoiced,
+				sum(CASE e.kind WHEN 'paid' THEN abs(e.amount_minor) WHEN 'refunded' THEN -abs(e.amount_minor) ELSE 0 END) AS received
+			FROM revenue_events e WHERE e.at >= ?0 AND e.currency = ?2 AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = e.tenant_id AND t.sandbox)
+			GROUP BY 1) e ON e."from" = m."from"
+		LEFT JOIN (SELECT date_trunc('month', r.period_from, 'UTC') AS "from", sum(i.net_minor - coalesce((SELECT sum(c.net_minor) FROM wholesale_credits c WHERE c.invoice_id = i.id), 0)) AS net
+			FROM wholesale_runs r JOIN wholesale_invoices i ON i.run_id = r.id
+			WHERE r.state = 'done' AND r.period_from >= ?0 AND i.currency = ?2
+			GROUP BY 1) w ON w."from" = m."from"
+		ORDER BY m."from"`, first, now, currency).Scan(ctx, &rows)
 	if err != nil {
 		return fmt.Errorf("months: %w", err)
 	}
+	of := func(minor int64) billing.Money { return billing.Money{Minor: minor, Currency: currency} }
 	for _, r := range rows {
-		b.Months = append(b.Months, Month{From: r.From.UTC(), Invoiced: billing.Money{Minor: r.Invoiced, Currency: currency}, Received: billing.Money{Minor: r.Received, Currency: currency}})
+		m := Month{From: r.From.UTC(), Invoiced: of(r.Invoiced), Received: of(r.Received), Wholesale: of(r.Wholesale), Margin: of(0), Billed: r.Billed}
+		if r.Billed {
+			m.Margin.Minor = r.Invoiced - r.Wholesale
+		}
+		b.Months = append(b.Months, m)
 	}
 	return nil
 }

@@ -66,9 +66,19 @@ func TestBusinessOverAllResellers(t *testing.T) {
 			VALUES (gen_random_uuid(), '00000000-0000-7000-8000-000000000001', ?, ?, ?, ?, 'base', 'EUR', ?4, 0, ?4, ?5, '{}', '', '', ?6, ?6::timestamptz + ?7::interval, ?6)`,
 			inv.tenant, fmt.Sprint("W", i), i, inv.state, inv.net, paid, now, inv.due)
 	}
+	for i, ended := range []any{nil, now.AddDate(0, 0, -3), now.AddDate(0, 0, -31)} {
+		exec(t, w, `INSERT INTO services (tenant_id, service_id, sku, label, platform_id, region, ref, desired, observed, problem, address, began_at, ended_at, changed_at)
+			VALUES (?0, gen_random_uuid(), 'vps', 'VPS', gen_random_uuid(), 'x', ?1, 'active', 'active', '', '', ?2, ?3, ?2)`, w.A.ID.Number(), fmt.Sprint(i), now.AddDate(0, 0, -40), ended)
+	}
 	b, err := insight.Read(t.Context(), w.Central, "EUR")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if s := b.Services; s.Running != 1 || s.Before != 2 || s.Ended != 1 || s.Churn() != 50 {
+		t.Errorf("services: %+v", s)
+	}
+	if b.Yearly[0].Minor != 144_000 {
+		t.Errorf("a year is %v", b.Yearly)
 	}
 	for name, got := range map[string]struct {
 		sums  []insight.Sum
@@ -88,6 +98,9 @@ func TestBusinessOverAllResellers(t *testing.T) {
 	last := b.Months[len(b.Months)-1]
 	if len(b.Months) != 12 || last.Invoiced.Minor != 5_500 || last.Received.Minor != 6_000 {
 		t.Errorf("%d months, the last %+v", len(b.Months), last)
+	}
+	if before := b.Months[len(b.Months)-2]; !before.Billed || before.Wholesale.Minor != 4_900 || before.Margin.Minor != -4_900 || last.Billed || last.Margin.Minor != 0 {
+		t.Errorf("the month before: %+v, the last: %+v", before, last)
 	}
 }
 

@@ -64,6 +64,7 @@ type Margins struct {
 	Currency string // the one the reseller is billed in
 	From, To time.Time
 	Rows     []MarginRow
+	ByMonth  []MarginRow   // each month, with everything, the earliest first
 	Rest     billing.Money // cost of no plan and no customer; told by month it is in the rows
 	Sum      MarginRow     // of everything
 	Others   []billing.Money
@@ -92,7 +93,7 @@ func ReadMargins(ctx context.Context, db *tenancy.DB, by By, months int, w Whole
 	if months = min(max(months, 1), marginMonths); len(costs) > months {
 		costs = costs[len(costs)-months:]
 	}
-	g := &margins{by: by, rows: map[string]*MarginRow{}, others: map[string]int64{}}
+	g := &margins{by: by, rows: map[string]*MarginRow{}, all: map[string]*MarginRow{}, others: map[string]int64{}}
 	if len(costs) > 0 {
 		g.Margins = Margins{Currency: costs[0].Currency, From: costs[0].From, To: costs[len(costs)-1].To}
 	}
@@ -116,8 +117,9 @@ type margins struct {
 	Margins
 	by     By
 	rows   map[string]*MarginRow
-	months []billing.Period // that were billed
-	own    bool             // and are not all calendar months
+	all    map[string]*MarginRow // by month, with everything
+	months []billing.Period      // that were billed
+	own    bool                  // and are not all calendar months
 	others map[string]int64
 	lines  []soldLine
 	owners map[uuid.UUID]owner // by service
@@ -170,23 +172,31 @@ func (g *margins) read(ctx context.Context, tx *tenancy.Tx) error {
 
 // row is where something counts.
 func (g *margins) row(o owner, month time.Time) *MarginRow {
-	id, label := month.Format("2006-01"), month.Format("January 2006")
-	if month.Day() != 1 {
-		id, label = month.Format(time.DateOnly), "From "+month.Format("2 January 2006")
-	}
 	switch {
+	case g.by == ByMonth:
+		return g.month(g.rows, month)
 	case g.by == ByPlan && o.PlanID != uuid.Nil:
-		id, label = o.PlanID.String(), o.Plan
+		return g.in(g.rows, o.PlanID.String(), o.Plan)
 	case g.by == ByCustomer && o.AccountID != uuid.Nil:
-		id, label = o.AccountID.String(), o.Account
-	case g.by != ByMonth:
-		id, label = "", "Everything else"
+		return g.in(g.rows, o.AccountID.String(), o.Account)
 	}
-	if g.rows[id] == nil {
+	return g.in(g.rows, "", "Everything else")
+}
+
+// month is the row of a month that is billed, or of one from a bill day on.
+func (g *margins) month(rows map[string]*MarginRow, month time.Time) *MarginRow {
+	if month.Day() != 1 {
+		return g.in(rows, month.Format(time.DateOnly), "From "+month.Format("2 January 2006"))
+	}
+	return g.in(rows, month.Format("2006-01"), month.Format("January 2006"))
+}
+
+func (g *margins) in(rows map[string]*MarginRow, id, label string) *MarginRow {
+	if rows[id] == nil {
 		zero := billing.Money{Currency: g.Currency}
-		g.rows[id] = &MarginRow{ID: id, Label: label, Revenue: zero, Cost: zero, Margin: zero}
+		rows[id] = &MarginRow{ID: id, Label: label, Revenue: zero, Cost: zero, Margin: zero}
 	}
-	return g.rows[id]
+	return rows[id]
 }
 
 // sums brings revenue and cost together.
@@ -197,7 +207,9 @@ func (g *margins) sums(costs []MonthCost) error {
 		g.months, g.own = append(g.months, m), g.own || m != billing.BillMonth(nil, m.From)
 		for service, minor := range c.Services {
 			g.row(g.owners[service], c.From).Cost.Minor += minor
+			g.month(g.all, c.From).Cost.Minor += minor
 		}
+		g.month(g.all, c.From).Cost.Minor += c.Rest
 		if g.by == ByMonth {
 			g.row(owner{}, c.From).Cost.Minor += c.Rest
 		} else {
@@ -216,6 +228,11 @@ func (g *margins) sums(costs []MonthCost) error {
 		g.Sum.Revenue.Minor += r.Revenue.Minor
 		g.Sum.Cost.Minor += r.Cost.Minor
 	}
+	for _, r := range g.all {
+		r.Margin.Minor = r.Revenue.Minor - r.Cost.Minor
+		g.ByMonth = append(g.ByMonth, *r)
+	}
+	slices.SortFunc(g.ByMonth, func(x, y MarginRow) int { return strings.Compare(x.ID, y.ID) })
 	g.Sum.Margin.Minor = g.Sum.Revenue.Minor - g.Sum.Cost.Minor
 	slices.SortFunc(g.Rows, func(x, y MarginRow) int {
 		if g.by == ByMonth {
@@ -263,6 +280,7 @@ func (g *margins) sold(l soldLine) error {
 			g.others[l.Currency] += x.Part.Minor
 		default:
 			g.row(l.owner, x.From).Revenue.Minor += x.Part.Minor
+			g.month(g.all, x.From).Revenue.Minor += x.Part.Minor
 		}
 	}
 	return nil

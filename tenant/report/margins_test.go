@@ -106,6 +106,15 @@ func TestMargins(t *testing.T) {
 			t.Errorf("by %s in all: %+v, want revenue of %d; the rows cost %v", by, m.Sum, year+across+500, sum)
 		}
 	}
+	// However they are told, the months are there to be drawn, with everything in them.
+	for _, by := range []report.By{report.ByPlan, report.ByMonth} {
+		m, err := report.ReadMargins(t.Context(), db, by, 12, b)
+		must(t, err)
+		if len(m.ByMonth) != 2 || m.ByMonth[0].ID != first.Format("2006-01") || m.ByMonth[1].Cost != eur(1400) || m.ByMonth[0].Cost.Minor+m.ByMonth[1].Cost.Minor != m.Sum.Cost.Minor ||
+			m.ByMonth[0].Revenue.Minor+m.ByMonth[1].Revenue.Minor != m.Sum.Revenue.Minor || m.ByMonth[0].Margin.Minor != m.ByMonth[0].Revenue.Minor-m.ByMonth[0].Cost.Minor {
+			t.Errorf("by %s, its months: %+v", by, m.ByMonth)
+		}
+	}
 	last, err := report.ReadMargins(t.Context(), db, report.ByMonth, 1, b)
 	must(t, err)
 	if len(last.Rows) != 1 || last.Rows[0].ID != second.Format("2006-01") || last.Rows[0].Cost != eur(1400) || last.Rows[0].Revenue != eur(50*30+2900) {

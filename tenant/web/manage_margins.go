@@ -2,10 +2,12 @@ package web
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/branding"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/branding/surface/table"
 	"github.com/ezscale/ezscale/tenant/report"
@@ -25,6 +27,28 @@ type marginsView struct {
 	Spans  []marginLink
 	CSV    string
 	Column string
+	Chart  marginChart
+}
+
+// marginChart is what billed months brought, cost and left, as it is drawn: the oldest
+// first, in whole units of the currency.
+type marginChart struct {
+	Currency              string // empty: nothing was billed yet
+	Revenue, Cost, Margin []branding.Point
+}
+
+func chartOf(m report.Margins) marginChart {
+	v := marginChart{Currency: m.Currency}
+	for _, r := range m.ByMonth {
+		label := r.ID
+		if month, err := time.Parse("2006-01", r.ID); err == nil {
+			label = month.Format("Jan 06")
+		}
+		v.Revenue = append(v.Revenue, branding.Point{Label: label, Value: r.Revenue.Whole()})
+		v.Cost = append(v.Cost, branding.Point{Label: label, Value: r.Cost.Whole()})
+		v.Margin = append(v.Margin, branding.Point{Label: label, Value: r.Margin.Whole()})
+	}
+	return v
 }
 
 // showMargins handles GET /manage/reports/margins; with ?format=csv the rows as a table.
@@ -71,5 +95,6 @@ func (s *Site) showMargins(c *fiber.Ctx) error {
 		}
 		v.Spans = append(v.Spans, marginLink{path(v.By, n), label, n == v.Months})
 	}
+	v.Chart = chartOf(v.Margins)
 	return surface.Render(c, "manage", "manage/margins", "Margins", v)
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/branding/surface/table"
@@ -95,29 +94,12 @@ func pointsOf(f report.Figures) []branding.Point {
 	any := false
 	for _, m := range f.Months {
 		any = any || m.Invoiced.Minor != 0
-		points = append(points, branding.Point{Label: m.From.Format("Jan 06"), Value: majors(m.Invoiced)})
+		points = append(points, branding.Point{Label: m.From.Format("Jan 06"), Value: m.Invoiced.Whole()})
 	}
 	if !any {
 		return nil
 	}
 	return points
-}
-
-// majors is an amount in whole units, for a chart's height only.
-func majors(m billing.Money) int64 {
-	digits, err := billing.Digits(m.Currency)
-	if err != nil {
-		return 0
-	}
-	unit := int64(1)
-	for range digits {
-		unit *= 10
-	}
-	whole, err := m.Ratio(1, unit)
-	if err != nil {
-		return 0
-	}
-	return whole.Minor
 }
 
 // wants is what a person should look at today.

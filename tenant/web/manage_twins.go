@@ -238,9 +238,9 @@ func besides(c *fiber.Ctx, host string) string {
 	return scheme + "://" + host
 }
 
-func receivedOf(m twin.Month) (int64, bool) { return majors(m.Received), true }
+func receivedOf(m twin.Month) (int64, bool) { return m.Received.Whole(), true }
 
-func marginOf(m twin.Month) (int64, bool) { return majors(m.Margin), m.Margin.Currency != "" }
+func marginOf(m twin.Month) (int64, bool) { return m.Margin.Whole(), m.Margin.Currency != "" }
 
 // pointsOfTwin draws one figure of every month; nothing when it is not known.
 func pointsOfTwin(r twin.Report, of func(twin.Month) (int64, bool)) []branding.Point {
