@@ -2,6 +2,7 @@ package renewal_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,12 +13,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/billing/gateway"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/queue"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
 	"github.com/ezscale/ezscale/tenant/invoicing"
+	"github.com/ezscale/ezscale/tenant/payment"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
@@ -68,6 +71,9 @@ func (l *life) live(steps int) {
 		p.Loyalty = billing.Loyalty{{Months: 1, Ppm: 100_000}, {Months: 2, Ppm: 200_000}}
 		p.Fee = billing.LateFee{After: 3 * day, Ppm: 33_333, Amounts: []billing.Money{{Minor: 777, Currency: "USD"}}}
 	})
+	if err := renewal.SaveContests(l.t.Context(), l.db, billing.Contests{Opened: billing.ContestSuspend, Lost: []billing.ContestStep{billing.ContestNothing, billing.ContestEnd}[l.rnd.IntN(2)]}, somebody); err != nil {
+		l.t.Fatal(err)
+	}
 	l.accounts = []uuid.UUID{l.customer("ida", true), l.customer("otto", false)}
 	l.joins(l.accounts[0], true)
 	l.billDay(l.accounts[1], 7)
@@ -84,6 +90,7 @@ func (l *life) live(steps int) {
 		l.jobs()
 		l.audit()
 	}
+	l.replay()
 	l.t.Logf("%q", l.done)
 }
 
@@ -132,7 +139,7 @@ func (l *life) jobs() {
 func (l *life) step() (string, error) {
 	ctx, sub := l.t.Context(), l.subs[l.rnd.IntN(len(l.subs))]
 	l.leaks = l.rnd.IntN(3) == 0
-	switch l.rnd.IntN(14) {
+	switch l.rnd.IntN(15) {
 	case 0:
 		if l.leaks = false; len(l.subs) < 5 {
 			l.buy()
@@ -171,6 +178,8 @@ func (l *life) step() (string, error) {
 		return "credit", l.credit(ctx)
 	case 11:
 		return "move", l.offer(ctx, renewal.ChangeAsk{SubscriptionID: sub, ToBillDay: true})
+	case 12:
+		return "dispute", l.dispute(ctx)
 	case 10:
 		return "ahead", l.offer(ctx, renewal.ChangeAsk{SubscriptionID: sub, Prepay: 1 + l.rnd.IntN(3)})
 	}
@@ -211,6 +220,114 @@ func (l *life) credit(ctx context.Context) error {
 	r := invoicing.CreditRequest{Key: "credit/test/" + uuid.NewString(), InvoiceID: id, Amount: billing.Money{Minor: 1 + l.rnd.Int64N(left), Currency: "EUR"}, Reason: "Goodwill"}
 	_, err := invoicing.CreditByHand(ctx, l.db, r, somebody)
 	return err
+}
+
+// dispute is news, old or new, of a dispute about a payment, as the gateway tells them.
+func (l *life) dispute(ctx context.Context) error {
+	type paid struct {
+		ID, InvoiceID uuid.UUID
+		Minor         int64
+		Currency      string
+		Disputes      string
+	}
+	var all []paid
+	l.update(func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT id, invoice_id, amount_minor - refunded_minor AS minor, currency, coalesce(disputes::text, '[]') AS disputes FROM payments WHERE state = 'succeeded' AND amount_minor > refunded_minor ORDER BY created_at, id").Scan(ctx, &all)
+	})
+	if len(all) == 0 {
+		return nil
+	}
+	p := all[l.rnd.IntN(len(all))]
+	m := func(n int64) billing.Money { return billing.Money{Minor: n, Currency: p.Currency} }
+	told := []gateway.Dispute{
+		{State: gateway.NeedsResponse, Withdrawn: m(p.Minor), Moves: 1}, {State: gateway.UnderReview, Withdrawn: m(p.Minor), Moves: 1},
+		{State: gateway.Won, Withdrawn: m(0), Moves: 2}, {State: gateway.Lost, Withdrawn: m(p.Minor), Moves: 1}, {State: gateway.NeedsResponse, Withdrawn: m(0), Inquiry: true},
+	}[l.rnd.IntN(5)]
+	told.Ref, told.Amount, told.OpenedAt = "dp_"+p.ID.String(), m(p.Minor), january
+	err := l.db.Update(ctx, func(tx *tenancy.Tx) error {
+		var kept []gateway.Disputed
+		if err := json.Unmarshal([]byte(p.Disputes), &kept); err != nil {
+			return err
+		}
+		next, news := gateway.Hear(kept, told, tx.Now())
+		text, err := json.Marshal(next)
+		if err != nil || !news.Changed {
+			return err
+		}
+		if _, err := tx.NewRaw("UPDATE payments SET disputes = ?::jsonb WHERE id = ?", string(text), p.ID).Exec(ctx); err != nil {
+			return err
+		}
+		return invoicing.Contested(ctx, tx, invoicing.ContestedMoney{Key: fmt.Sprintf("dispute/%s/%d", told.Ref, news.Now.Booked), InvoiceID: p.InvoiceID, PaymentID: p.ID, Gateway: "sandbox",
+			Withdrawn: m(news.Withdrawn), Lost: m(news.Lost)})
+	})
+	for range 2 {
+		err = errors.Join(err, l.desk.Disputed(ctx, l.db, payment.DisputedJob{PaymentID: p.ID, Ref: told.Ref}))
+	}
+	return err
+}
+
+// standing is all that money and subscriptions are kept in, in one word a table.
+func (l *life) standing() (all []string) {
+	l.t.Helper()
+	for _, table := range []string{"invoices", "invoice_lines", "ledger_postings", "subscriptions", "payments", "refunds", "quotes", "timeline", "mails", "credit_grants"} {
+		all = append(all, table+" "+scan[string](l.shop, "SELECT count(*) || ' ' || coalesce(md5(string_agg(t::text, ',' ORDER BY t::text)), '') FROM "+table+" t"))
+	}
+	return append(all, "holds "+scan[string](l.shop, "SELECT coalesce(string_agg(id || holds::text || desired, ',' ORDER BY id), '') FROM services"))
+}
+
+// replay does every job there ever was again, late and in any order, several times: nothing
+// changes. Charges are the gateway's to refuse, and are left to the tests of payments.
+func (l *life) replay() {
+	l.t.Helper()
+	rows, err := l.Owner.Query(l.t.Context(), `SELECT kind, args FROM river.river_job WHERE (metadata->>'tenant')::bigint = $1
+		AND kind IN ('subscription.change', 'service.resized', 'subscription.give_back', 'option.made_of', 'invoice.paid', 'payment.failed', 'payment.disputed') ORDER BY id`, l.who.ID.Number())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	type job struct {
+		Kind string
+		Args []byte
+	}
+	jobs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[job])
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	var before []string
+	kinds := map[string]int{}
+	for round := range 4 {
+		if round == 1 { // the first time does what nobody has done yet
+			before = l.standing()
+		}
+		if round > 0 {
+			l.rnd.Shuffle(len(jobs), func(i, j int) { jobs[i], jobs[j] = jobs[j], jobs[i] })
+		}
+		for _, j := range jobs {
+			kinds[j.Kind]++
+			var later *queue.RetryError
+			if err := l.again(j.Kind, j.Args); err != nil && !errors.As(err, &later) {
+				l.t.Fatalf("after %q: %s %s again: %v", l.done, j.Kind, j.Args, err)
+			}
+		}
+	}
+	for i, now := range l.standing() {
+		if now != before[i] {
+			l.t.Errorf("after %q: jobs that came again changed %s into %s", l.done, before[i], now)
+		}
+	}
+	l.t.Log("again:", kinds)
+}
+
+func (l *life) again(kind string, args []byte) error {
+	ctx := l.t.Context()
+	switch kind {
+	case "invoice.paid":
+		return with(args, func(j invoicing.PaidJob) error { return l.desk.Paid(ctx, l.db, j.InvoiceID) })
+	case "payment.failed":
+		return with(args, func(j payment.FailedTry) error { return l.desk.TryFailed(ctx, l.db, j) })
+	case "payment.disputed":
+		return with(args, func(j payment.DisputedJob) error { return l.desk.Disputed(ctx, l.db, j) })
+	}
+	return l.job(kind, args)
 }
 
 // audit looks at the books, and for time that is invoiced twice.
