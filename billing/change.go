@@ -77,7 +77,7 @@ type Change struct {
 	Old, New  Terms
 	Upgrade   UpgradeMode
 	Downgrade DowngradeMode
-	HourEnd   time.Time // of what was paid by the hour: the end of the hour that is begun at At, which is paid; zero: there is none
+	HourEnd   time.Time // of what is paid by the hour before or afterwards: the end of the hour that is begun at At, which is paid as before; zero: there is none
 }
 
 // ChangeLine is one line of a change: what is paid, or with a negative net given for
@@ -203,7 +203,7 @@ func (c Change) prorate(r *Changed) error {
 		}
 		for n := range c.Paid {
 			of := c.paid(n)
-			if err := r.share(&c.Old.Parts[i], &of, c.At, true); err != nil {
+			if err := r.share(&c.Old.Parts[i], &of, c.end(), true); err != nil {
 				return err
 			}
 		}
@@ -262,10 +262,23 @@ func (c Change) whole(r *Changed) (err error) {
 }
 
 // begin is when a part of the new terms begins to be paid for. What comes in the place of
-// hours begins with the end of the hour that is begun: no time is paid for twice. Options
-// are paid by the month beside hours too.
+// hours begins with the end of the hour that is begun: no time is paid for twice. What was paid by
+// the month beside hours goes on at once.
 func (c Change) begin(part *Part) time.Time {
-	if part.Kind == "plan" && c.HourEnd.After(c.At) {
+	for i := range c.Old.Parts {
+		if old := &c.Old.Parts[i]; old.Kind == part.Kind && old.Code == part.Code && !old.Price.IsZero() {
+			return c.At
+		}
+	}
+	if c.New.Cycle != Hourly && c.HourEnd.After(c.At) {
+		return c.HourEnd
+	}
+	return c.At
+}
+
+// end is when what was paid ends: where hours follow it, with the end of the hour that is begun.
+func (c Change) end() time.Time {
+	if c.New.Cycle == Hourly && c.HourEnd.After(c.At) {
 		return c.HourEnd
 	}
 	return c.At

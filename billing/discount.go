@@ -318,6 +318,20 @@ func (d Discount) words(part Money) string {
 	return part.Format("en")
 }
 
+// Words say what is taken off by whom: "20 % off with WELCOME", "5 % and then €2.00 off with TEN
+// and TWO".
+func (d Discount) Words(locale string) string {
+	var offs []string
+	for _, one := range d.each() {
+		if one.Ppm > 0 {
+			offs = append(offs, Percent(one.Ppm))
+		} else {
+			offs = append(offs, one.Off.Format(locale))
+		}
+	}
+	return strings.Join(offs, " and then ") + " off with " + d.Codes()
+}
+
 // Percent writes parts per million for people: "12.5 %".
 func Percent(ppm int64) string {
 	return strconv.FormatFloat(float64(ppm)/10_000, 'f', -1, 64) + " %"

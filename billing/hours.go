@@ -31,8 +31,91 @@ func (h HourPrice) Month() (Money, error) {
 
 // Over is what so many hours of one month cost, rounded once.
 func (h HourPrice) Over(hours int64) (Money, error) {
-	c, err := Tariff{Model: Graduated, Tiers: []Tier{{Unit: h.Rate}}, Most: h.Most}.Price(new(big.Rat).SetInt64(hours))
-	return c.Net, err
+	net, _, err := h.over(hours)
+	return net, err
+}
+
+// over is Over, and whether it would have come to more than the most.
+func (h HourPrice) over(hours int64) (Money, bool, error) {
+	c, err := Tariff{Model: Graduated, Tiers: []Tier{{Unit: h.Rate}}, Most: h.most()}.Price(new(big.Rat).SetInt64(hours))
+	return c.Net, c.Most, err
+}
+
+// most is the most as a tariff has it.
+func (h HourPrice) most() Money {
+	if h.Most.Minor == 0 {
+		return Money{}
+	}
+	return h.Most
+}
+
+// Times is what so many of it cost.
+func (h HourPrice) Times(n int64) (HourPrice, error) {
+	units, err := scale(h.Rate.Units, n, 1)
+	if err != nil {
+		return HourPrice{}, err
+	}
+	h.Rate.Units = units
+	if h.Most.Minor > 0 {
+		h.Most, err = h.Most.Times(n)
+	}
+	return h, err
+}
+
+// Less takes parts per million off, of the most, too.
+func (h HourPrice) Less(ppm int64) (HourPrice, error) {
+	var err error
+	if h.Rate, err = h.Rate.Less(ppm); err != nil || h.Most.Minor == 0 {
+		return h, err
+	}
+	h.Most, err = h.Most.Ratio(PpmWhole-ppm, PpmWhole)
+	return h, err
+}
+
+// ByHours is what an hour costs of something that costs so much a month: a 720th of it, and the
+// month's price at most.
+func ByHours(month Money) (HourPrice, error) {
+	rate, err := RateOf(month)
+	if err != nil {
+		return HourPrice{}, err
+	}
+	h := HourPrice{Most: month}
+	rate.Units = (rate.Units + MonthHours/2) / MonthHours
+	h.Rate = rate.short(month)
+	return h, nil
+}
+
+// short is a rate with no more decimals than a month of it needs to come to as much: "0.00417"
+// of 3.00, and not "0.0041666667".
+func (r Rate) short(month Money) Rate {
+	for step := int64(rateOne); step > 1; step /= 10 {
+		x := Rate{(r.Units + step - 1) / step * step, r.Currency}
+		if over, err := x.Over(bigHours, bigOne); err == nil && x.Units > 0 && (over.Minor-month.Minor)*1000 <= month.Minor {
+			return x
+		}
+	}
+	return r
+}
+
+var bigHours, bigOne = big.NewInt(MonthHours), big.NewInt(1)
+
+// SumHours is what several parts cost together: the rates add up, and so do the mosts where each
+// has one.
+func SumHours(all ...HourPrice) (sum HourPrice) {
+	capped := true
+	for _, h := range all {
+		if h.Rate.IsZero() {
+			continue
+		}
+		sum.Rate.Currency, sum.Most.Currency = h.Rate.Currency, h.Rate.Currency
+		sum.Rate.Units += h.Rate.Units
+		sum.Most.Minor += h.Most.Minor
+		capped = capped && h.Most.Minor > 0
+	}
+	if !capped {
+		sum.Most.Minor = 0
+	}
+	return sum
 }
 
 // HourPrice is what the tariff costs by the hour, where its units are hours; false: it is

@@ -32,6 +32,7 @@ type Price struct {
 	Currency    string
 	AmountMinor *int64
 	OffPpm      int64
+	Hour        *catalog.HourPrice // what an hour costs; nil: it is an amount or a share
 	From        time.Time
 	Until       time.Time // zero: until it is ended
 	Running     bool      // also for what the account has already
@@ -53,24 +54,63 @@ func (p Price) Of(price billing.Money) (billing.Money, error) {
 	return billing.AgreedPrice{Amount: &amount}.Of(price)
 }
 
-const columns = `SELECT g.id, g.account_id, g.plan_id, p.name || ' ' || pl.name AS plan, coalesce(g.cycle, '') AS cycle, g.currency, g.amount_minor, coalesce(g.off_ppm, 0) AS off_ppm,
+// OfHour is what is paid instead of a price of an hour.
+func (p Price) OfHour(h catalog.HourPrice) (catalog.HourPrice, error) {
+	if p.Hour != nil {
+		return *p.Hour, nil
+	}
+	return h.Less(p.OffPpm)
+}
+
+// Says is the price in words: "€7.00", "€0.018 an hour, at most €9.00 a month", "15 % off".
+func (p Price) Says(locale string) string {
+	switch {
+	case p.Hour != nil:
+		return p.Hour.Words(locale)
+	case p.AmountMinor != nil:
+		return billing.Money{Minor: *p.AmountMinor, Currency: p.Currency}.Format(locale)
+	}
+	return billing.Percent(p.OffPpm) + " off"
+}
+
+const columns = `SELECT coalesce(g.hour::text, '') AS hour_text, g.id, g.account_id, g.plan_id, p.name || ' ' || pl.name AS plan, coalesce(g.cycle, '') AS cycle, g.currency, g.amount_minor, coalesce(g.off_ppm, 0) AS off_ppm,
 	g.from_at AS "from", g.until_at AS until, g.running, g.note, g.created_at FROM agreed_prices g JOIN plans pl ON pl.id = g.plan_id JOIN products p ON p.id = pl.product_id WHERE `
 
 // Get is one of an account's. Fault: agreed_price.not_found.
 func Get(ctx context.Context, tx *tenancy.Tx, id, account uuid.UUID) (p Price, err error) {
-	err = tx.NewRaw(columns+"g.id = ? AND g.account_id = ?", id, account).Scan(ctx, &p)
-	if tenancy.IsNoRows(err) {
-		return p, fault.New(fault.NotFound, "agreed_price.not_found", "There is no such agreed price.")
-	}
+	all, err := read(ctx, tx, "g.id = ? AND g.account_id = ?", id, account)
 	if err != nil {
 		return p, fmt.Errorf("read an agreed price: %w", err)
 	}
-	return p, nil
+	if len(all) == 0 {
+		return p, fault.New(fault.NotFound, "agreed_price.not_found", "There is no such agreed price.")
+	}
+	return all[0], nil
+}
+
+func read(ctx context.Context, tx *tenancy.Tx, where string, args ...any) ([]Price, error) {
+	var rows []struct {
+		Price
+		HourText string
+	}
+	if err := tx.NewRaw(columns+where, args...).Scan(ctx, &rows); err != nil {
+		return nil, err
+	}
+	all := make([]Price, len(rows))
+	for i, r := range rows {
+		if all[i] = r.Price; r.HourText == "" {
+			continue
+		}
+		if err := json.Unmarshal([]byte(r.HourText), &all[i].Hour); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // List are an account's, the latest first, with those that are over.
 func List(ctx context.Context, tx *tenancy.Tx, account uuid.UUID) (all []Price, err error) {
-	if err = tx.NewRaw(columns+"g.account_id = ? ORDER BY g.created_at DESC, g.id DESC LIMIT 200", account).Scan(ctx, &all); err != nil {
+	if all, err = read(ctx, tx, "g.account_id = ? ORDER BY g.created_at DESC, g.id DESC LIMIT 200", account); err != nil {
 		return nil, fmt.Errorf("read the agreed prices of account %s: %w", account, err)
 	}
 	return all, nil
@@ -87,9 +127,8 @@ func Apply(ctx context.Context, tx *tenancy.Tx, account uuid.UUID, plans []catal
 	for i, p := range plans {
 		ids[i] = p.ID
 	}
-	var all []Price
-	err := tx.NewRaw(columns+"g.account_id = ? AND g.plan_id IN (?) AND g.from_at <= ? AND (g.until_at IS NULL OR g.until_at > ?) ORDER BY g.cycle IS NULL, g.created_at DESC, g.id DESC",
-		account, bun.List(ids), tx.Now(), tx.Now()).Scan(ctx, &all)
+	all, err := read(ctx, tx, "g.account_id = ? AND g.plan_id IN (?) AND g.from_at <= ? AND (g.until_at IS NULL OR g.until_at > ?) ORDER BY g.cycle IS NULL, g.created_at DESC, g.id DESC",
+		account, bun.List(ids), tx.Now(), tx.Now())
 	if err != nil {
 		return fmt.Errorf("read the agreed prices of account %s: %w", account, err)
 	}
@@ -100,7 +139,7 @@ func Apply(ctx context.Context, tx *tenancy.Tx, account uuid.UUID, plans []catal
 // whoever reads that account anyway; see Read.
 func Column(account string) string {
 	return `coalesce((SELECT jsonb_agg(jsonb_build_object('ID', g.id, 'PlanID', g.plan_id, 'Cycle', coalesce(g.cycle, ''), 'Currency', g.currency, 'AmountMinor', g.amount_minor,
-		'OffPpm', coalesce(g.off_ppm, 0), 'From', g.from_at, 'Until', coalesce(g.until_at, '0001-01-01 00:00:00+00')) ORDER BY g.cycle IS NULL, g.created_at DESC, g.id DESC)
+		'OffPpm', coalesce(g.off_ppm, 0), 'Hour', g.hour, 'From', g.from_at, 'Until', coalesce(g.until_at, '0001-01-01 00:00:00+00')) ORDER BY g.cycle IS NULL, g.created_at DESC, g.id DESC)
 		FROM agreed_prices g WHERE g.account_id = ` + account + `)::text, '')`
 }
 
@@ -125,9 +164,15 @@ func Put(plans []catalog.FullPlan, all []Price, now time.Time) error {
 		for j := range plans[i].Prices {
 			x := &plans[i].Prices[j]
 			k := slices.IndexFunc(all, func(p Price) bool {
-				return x.Cycle != billing.Hourly && p.Counts(now) && p.PlanID == plans[i].ID && p.Currency == x.Currency && (p.Cycle == "" || p.Cycle == x.Cycle)
+				return p.Counts(now) && p.PlanID == plans[i].ID && p.Currency == x.Currency && (p.Cycle == "" || p.Cycle == x.Cycle)
 			})
 			if k < 0 {
+				continue
+			}
+			if usual, hourly := plans[i].HourAt(*x); hourly {
+				if err := putHour(x, usual, all[k]); err != nil {
+					return err
+				}
 				continue
 			}
 			own, err := all[k].Of(billing.Money{Minor: x.Amount, Currency: x.Currency})
@@ -140,12 +185,26 @@ func Put(plans []catalog.FullPlan, all []Price, now time.Time) error {
 	return nil
 }
 
+// putHour is what an hour costs instead. Plans that were sold by the hour before that was a cycle
+// cost what they say.
+func putHour(x *catalog.FullPrice, usual catalog.HourPrice, p Price) (err error) {
+	if x.Cycle != billing.Hourly {
+		return nil
+	}
+	if x.Hour, err = p.OfHour(usual); err != nil {
+		return fmt.Errorf("agreed price %s: %w", p.ID, err)
+	}
+	x.AgreedID = p.ID
+	return nil
+}
+
 // Form is an agreed price as a form sends it.
 type Form struct {
 	AccountID uuid.UUID
 	Plan      string // its id
 	Cycle     string // empty: any, of a share
-	Amount    string // typed; empty: by share
+	Amount    string // typed; empty: by share; of the cycle hourly, of an hour
+	Most      string // that a month of hours costs; empty: there is no most
 	Percent   string // off the shop's price
 	From      string // a day; empty: today
 	Until     string // the last day; empty: none
@@ -168,8 +227,8 @@ func (f Form) Read(plans []catalog.FullPlan, currency string, now time.Time, zon
 		p.PlanID, p.Plan = plans[i].ID, plans[i].ProductName+" "+plans[i].Name
 		if _, sold := plans[i].Price(currency, p.Cycle); p.Cycle != "" && !sold {
 			wrong["cycle"] = "This plan is not sold so in " + currency + "."
-		} else if p.Cycle == billing.Hourly {
-			wrong["cycle"] = "Hours cost the same for everybody. Please choose another period."
+		} else if x, _ := plans[i].Listed(currency, p.Cycle); p.Cycle == billing.Hourly && x.Cycle != billing.Hourly {
+			wrong["cycle"] = "This plan is sold by the hour as before that was a cycle. Save the plan once, and then agree on its hours."
 		}
 	}
 	f.price(&p, wrong)
@@ -179,9 +238,18 @@ func (f Form) Read(plans []catalog.FullPlan, currency string, now time.Time, zon
 
 func (f Form) price(p *Price, wrong map[string]string) {
 	amount, percent := strings.TrimSpace(f.Amount), strings.TrimSpace(f.Percent)
+	if strings.TrimSpace(f.Most) != "" && (p.Cycle != billing.Hourly || amount == "") {
+		wrong["most"] = "Only a price of an hour has a most: choose by the hour and enter what an hour costs. A share is taken off the most of the plan, too."
+	}
 	switch {
 	case (amount == "") == (percent == ""):
 		wrong["amount"] = "Please enter an amount, or a percentage, and not both."
+	case amount != "" && p.Cycle == billing.Hourly:
+		h, field, words := catalog.ReadHour(amount, f.Most, p.Currency)
+		if field != "" {
+			wrong[field] = words
+		}
+		p.Hour = &h
 	case amount != "":
 		m, err := billing.Parse(amount, p.Currency)
 		if err != nil || m.Minor < 0 || m.Minor > catalog.MaxPrice {
@@ -226,8 +294,17 @@ func Keep(ctx context.Context, tx *tenancy.Tx, p *Price) (err error) {
 		return err
 	}
 	p.CreatedAt = tx.Now()
-	_, err = tx.NewRaw(`INSERT INTO agreed_prices (id, account_id, plan_id, cycle, currency, amount_minor, off_ppm, from_at, until_at, running, note, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		p.ID, p.AccountID, p.PlanID, bun.NullZero(string(p.Cycle)), p.Currency, p.AmountMinor, bun.NullZero(p.OffPpm), p.From, bun.NullZero(p.Until), p.Running, p.Note, p.CreatedAt).Exec(ctx)
+	var hour *string
+	if p.Hour != nil {
+		raw, err := json.Marshal(p.Hour)
+		if err != nil {
+			return err
+		}
+		text := string(raw)
+		hour = &text
+	}
+	_, err = tx.NewRaw(`INSERT INTO agreed_prices (id, account_id, plan_id, cycle, currency, amount_minor, off_ppm, hour, from_at, until_at, running, note, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?::jsonb, ?, ?, ?, ?, ?)`,
+		p.ID, p.AccountID, p.PlanID, bun.NullZero(string(p.Cycle)), p.Currency, p.AmountMinor, bun.NullZero(p.OffPpm), hour, p.From, bun.NullZero(p.Until), p.Running, p.Note, p.CreatedAt).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("keep an agreed price: %w", err)
 	}

@@ -173,7 +173,11 @@ func optionsOf(p catalog.FullPlan, currency string) []option {
 			}
 			for _, pr := range cycles {
 				if m, ok := ch.Price(currency, pr.Cycle); ok {
-					w.Prices = append(w.Prices, price{Cycle: string(pr.Cycle), Price: amountOf(m), Setup: amount{"0", currency}})
+					one := price{Cycle: string(pr.Cycle), Price: amountOf(m), Setup: amount{"0", currency}}
+					if h, _ := ch.Hours(currency); pr.Cycle == catalog.Hourly {
+						one.Hour = hourOf(h)
+					}
+					w.Prices = append(w.Prices, one)
 				}
 			}
 			v.Choices = append(v.Choices, w)

@@ -57,10 +57,8 @@ func (c call) changeOf(q renewal.ChangeQuote) changeQuote {
 	if out.Options == nil {
 		out.Options = map[string]string{}
 	}
-	for _, it := range q.Terms.Items {
-		if h := hourOf(it.Hour.HourPrice); h != nil {
-			out.Hour = h
-		}
+	if h, ok := q.Terms.Hour(); ok {
+		out.Hour = hourOf(h.HourPrice)
 	}
 	for _, l := range q.Price.Lines {
 		out.Lines = append(out.Lines, changeLine{l.Text, moment(l.Period.From), moment(l.Period.To), amountOf(l.Net)})

@@ -22,10 +22,12 @@ type contractItem struct {
 	Label    string `json:"label"`
 	Quantity int64  `json:"quantity"`
 	Amount   amount `json:"amount"`
+	Hour     *hour  `json:"hour"` // of the cycle hourly, besides the amount
 }
 
 type priceFrom struct {
 	Price amount    `json:"price"`
+	Hour  *hour     `json:"hour"` // of the cycle hourly
 	From  time.Time `json:"from"`
 }
 
@@ -56,13 +58,16 @@ func subscriptionOf(s renewal.Subscription) subscription {
 		PeriodFrom: moment(s.Period.From), PeriodTo: moment(s.Period.To), CancelAt: moment(s.CancelAt), EndedAt: moment(s.EndedAt), CreatedAt: s.CreatedAt.UTC(),
 	}
 	for _, i := range s.Items {
-		out.Items = append(out.Items, contractItem{i.Kind, i.Label, i.Quantity, amountOf(billing.Money{Minor: i.AmountMinor, Currency: s.Amount.Currency})})
+		out.Items = append(out.Items, contractItem{i.Kind, i.Label, i.Quantity, amountOf(billing.Money{Minor: i.AmountMinor, Currency: s.Amount.Currency}), hourOf(i.Hour.HourPrice)})
 	}
 	if h, ok := s.Hour(); ok {
 		out.Hour = hourOf(h.HourPrice)
 	}
-	if price, from, waits := s.NextPrice(); waits {
-		out.NextPrice = &priceFrom{amountOf(price), from.UTC()}
+	if next, from, waits := s.NextPriced(); waits {
+		out.NextPrice = &priceFrom{Price: amountOf(next.Amount), From: from.UTC()}
+		if h, ok := next.Hour(); ok {
+			out.NextPrice.Hour = hourOf(h.HourPrice)
+		}
 	}
 	if s.State == renewal.Paused {
 		out.PauseUntil = moment(s.Pause.Until)

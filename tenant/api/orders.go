@@ -41,11 +41,7 @@ func itemsOf(items []checkout.Item) []item {
 			Plan: x.Picked.Product + "/" + x.Picked.Plan, Label: x.Label, Cycle: string(x.Picked.Cycle), Region: x.Picked.Region, Image: x.Picked.Image,
 			Hostname: x.Picked.Hostname, Options: x.Picked.Options, Price: amountOf(x.Amount), Setup: amountOf(x.Setup),
 		}
-		for _, part := range x.Parts {
-			if h := hourOf(part.Hour); h != nil {
-				v.Hour = h
-			}
-		}
+		v.Hour = hourOf(x.Hours())
 		if x.Trial != nil {
 			v.TrialDays = x.Trial.Days
 		}

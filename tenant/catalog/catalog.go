@@ -78,7 +78,8 @@ type Price struct {
 	Usual    billing.Money // what others pay, where AgreedID names what was agreed on with whoever asks
 	AgreedID uuid.UUID
 
-	Hours *HourPrice // what an hour costs, of the cycle hourly; nil: it is another cycle
+	Hours      *HourPrice // what an hour costs, of the cycle hourly; nil: it is another cycle
+	UsualHours *HourPrice // what others pay, where the price of the hour was agreed on
 }
 
 // ByTheHour reports whether it is a price of an hour.

@@ -44,6 +44,7 @@ type Configured struct {
 	TrialDays  int               // for which it can be tried, so paid; 0: it cannot
 	TrialCard  bool              // a card is saved before it is
 	Usual      billing.Money     // what others pay for the plan a cycle, where whoever asks agreed on another price; zero: nothing was
+	UsualHours HourPrice         // the same of an hour
 
 	offers []Offer
 }
@@ -58,6 +59,15 @@ type Item struct {
 	Amount   billing.Money `json:"amount"`
 	PriceID  uuid.UUID     `json:"price_id,omitzero"` // of the agreed price that it is; zero: it is the shop's
 	Hour     HourPrice     `json:"hour,omitzero"`     // of what is paid by the hour, besides the amount; zero: it is not
+}
+
+// Hours is what an hour of all of it costs; of no rate where nothing is paid by the hour.
+func (c Configured) Hours() HourPrice {
+	all := make([]HourPrice, len(c.Items))
+	for i, x := range c.Items {
+		all[i] = x.Hour
+	}
+	return billing.SumHours(all...)
 }
 
 // Delivers reports whether a platform delivers it.
@@ -161,7 +171,7 @@ func Configure(p FullPlan, offers []Offer, currency string, in Picked) (Configur
 	if c.Amount, err = c.sum(currency); err != nil {
 		return Configured{}, fault.Wrap(err, fault.Invalid, "configuration.too_much", "This comes to more than we can calculate.")
 	}
-	if c.Picked.Cycle.Months() > 0 && c.Picked.Cycle != Hourly && !c.Amount.IsZero() { // an hour is its own trial
+	if c.Picked.Cycle.Months() > 0 && (c.Picked.Cycle == Hourly || !c.Amount.IsZero()) {
 		c.TrialDays, c.TrialCard = p.TrialDays, p.TrialCard
 	}
 	return c, nil
@@ -179,6 +189,9 @@ func (c *Configured) cycle(in, suggested Picked, currency string, wrong map[stri
 	c.Picked.Cycle, c.Setup = in.Cycle, price.Setup
 	if price.AgreedID != uuid.Nil {
 		c.Usual = price.Usual
+		if price.UsualHours != nil {
+			c.UsualHours = *price.UsualHours
+		}
 	}
 	plan := Item{Kind: "plan", Code: c.Plan.Product + "/" + c.Plan.Slug, Label: c.Label, Quantity: 1, Unit: price.Amount, Amount: price.Amount, PriceID: price.AgreedID}
 	if price.Hours != nil {
@@ -241,6 +254,11 @@ func (c *Configured) option(o Option, value, currency string) error {
 		return errWords("This cannot be paid so. Please choose another one, or another way to pay.")
 	}
 	amount, err := unit.Times(n)
+	var hour HourPrice
+	if cycle == Hourly && err == nil {
+		hour, _ = choice.Hours(currency)
+		hour, err = hour.Times(n)
+	}
 	if err != nil {
 		return errWords("This is too much.")
 	}
@@ -265,8 +283,8 @@ func (c *Configured) option(o Option, value, currency string) error {
 	if o.Kind == Once {
 		return c.once(Item{Kind: "setup", Code: o.Code, Label: label, Quantity: n, Unit: unit, Amount: amount})
 	}
-	if !amount.IsZero() {
-		c.Items = append(c.Items, Item{Kind: "option", Code: o.Code, Label: label, Quantity: n, Unit: unit, Amount: amount})
+	if !amount.IsZero() || !hour.Rate.IsZero() {
+		c.Items = append(c.Items, Item{Kind: "option", Code: o.Code, Label: label, Quantity: n, Unit: unit, Amount: amount, Hour: hour})
 	}
 	c.add(o.Resource, choice.Amount*int(n))
 	return nil

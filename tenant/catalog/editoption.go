@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math/big"
 	"regexp"
 	"slices"
 	"strconv"
@@ -114,8 +115,9 @@ func (in OptionForm) count(wrong form, o *Option) {
 
 // prices reads what a choice costs: amounts with commas between them, each with a
 // currency and a cycle where it is not the form's and the month. Others stay.
-func (in OptionForm) prices(wrong form, typed string, into map[string]map[Cycle]int64) {
-	own := map[Cycle]int64{}
+func (in OptionForm) prices(wrong form, typed string, c *Choice) {
+	into, own := c.Prices, map[Cycle]int64{}
+	delete(c.Hour, in.Currency)
 	for _, one := range strings.Split(typed, ",") {
 		words := strings.Fields(one)
 		if len(words) == 0 {
@@ -127,14 +129,23 @@ func (in OptionForm) prices(wrong form, typed string, into map[string]map[Cycle]
 		}
 		for _, w := range words[1:] {
 			switch c := Cycle(strings.ToLower(w)); {
-			case c.Months() > 0 && c != Hourly && in.Kind != Once:
+			case c.Months() > 0 && in.Kind != Once:
 				cycle = c
 			case len(w) == 3 && strings.ToUpper(w) == w:
 				currency = w
 			default:
-				wrong["choices"] = "Please write prices such as 3.00, 30.00 annual, 3.50 USD."
+				wrong["choices"] = "Please write prices such as 3.00, 30.00 annual, 0.005 hourly, 3.50 USD."
 				return
 			}
+		}
+		if cycle == Hourly {
+			rate, err := billing.ParseRate(words[0], currency)
+			if whole, over := rate.Over(big.NewInt(744), big.NewInt(1)); err != nil || over != nil || whole.Minor > MaxPrice || rate.IsZero() {
+				wrong["choices"] = "Please write what an hour costs such as 0.005 hourly."
+				return
+			}
+			c.Hour[currency] = rate.Minor()
+			continue
 		}
 		minor := wrong.amount("choices", words[0], currency)
 		switch {
@@ -169,7 +180,7 @@ func (in OptionForm) choices(wrong form, before []Choice) []Choice {
 			wrong["choices"] = "Please write at most 30 lines such as 4 GB more | 4096 | 3.00."
 			break
 		}
-		c := Choice{Code: strings.Trim(notCode.ReplaceAllString(strings.ToLower(parts[0]), "_"), "_"), Label: parts[0], Prices: map[string]map[Cycle]int64{}}
+		c := Choice{Code: strings.Trim(notCode.ReplaceAllString(strings.ToLower(parts[0]), "_"), "_"), Label: parts[0], Prices: map[string]map[Cycle]int64{}, Hour: map[string]string{}}
 		if c.Code == "" {
 			c.Code = "choice_" + strconv.Itoa(len(out)+1)
 		}
@@ -180,6 +191,8 @@ func (in OptionForm) choices(wrong form, before []Choice) []Choice {
 					c.Prices[currency] = cycles
 				}
 			}
+			maps.Copy(c.Hour, before[i].Hour)
+			delete(c.Hour, in.Currency)
 		}
 		if slices.ContainsFunc(out, func(x Choice) bool { return x.Code == c.Code }) {
 			wrong["choices"] = "Two lines say the same."
@@ -188,7 +201,7 @@ func (in OptionForm) choices(wrong form, before []Choice) []Choice {
 			c.Amount = wrong.number("choices", parts[1], 0, 10_000_000)
 		}
 		if len(parts) > 2 && parts[2] != "" {
-			in.prices(wrong, parts[2], c.Prices)
+			in.prices(wrong, parts[2], &c)
 		}
 		if len(parts) > 3 {
 			c.SKU = parts[3]
@@ -206,26 +219,7 @@ func Lines(choices []Choice, currency string) string {
 	var b strings.Builder
 	for _, c := range choices {
 		b.WriteString(c.Label + " | " + strconv.Itoa(c.Amount))
-		var prices []string
-		for _, cur := range append([]string{currency}, slices.Sorted(maps.Keys(c.Prices))...) {
-			if cur == currency && len(prices) > 0 {
-				continue
-			}
-			for _, cycle := range EditCycles() {
-				minor, ok := c.Prices[cur][cycle]
-				if !ok || minor == 0 {
-					continue
-				}
-				text := billing.Money{Minor: minor, Currency: cur}.Decimal()
-				if cur != currency {
-					text += " " + cur
-				}
-				if cycle != Monthly && cycle != OneTime { // what is charged once has no other
-					text += " " + string(cycle)
-				}
-				prices = append(prices, text)
-			}
-		}
+		prices := c.typed(currency)
 		if len(prices) > 0 || c.SKU != "" {
 			b.WriteString(" | " + strings.Join(prices, ", "))
 		}
@@ -235,6 +229,34 @@ func Lines(choices []Choice, currency string) string {
 		b.WriteByte('\n')
 	}
 	return strings.TrimRight(b.String(), "\n")
+}
+
+// typed are the prices of a choice as its line has them, those in a currency first.
+func (c Choice) typed(currency string) (prices []string) {
+	currencies := append(slices.Collect(maps.Keys(c.Prices)), slices.Collect(maps.Keys(c.Hour))...)
+	slices.Sort(currencies)
+	currencies = slices.DeleteFunc(slices.Compact(currencies), func(x string) bool { return x == currency })
+	for _, cur := range append([]string{currency}, currencies...) {
+		in := ""
+		if cur != currency {
+			in = " " + cur
+		}
+		for _, cycle := range EditCycles() {
+			minor := c.Prices[cur][cycle]
+			if minor == 0 {
+				continue
+			}
+			text := billing.Money{Minor: minor, Currency: cur}.Decimal() + in
+			if cycle != Monthly && cycle != OneTime { // what is charged once has no other
+				text += " " + string(cycle)
+			}
+			prices = append(prices, text)
+		}
+		if rate, err := billing.ParseMinorRate(c.Hour[cur], cur); err == nil {
+			prices = append(prices, rate.Decimal()+in+" "+string(Hourly))
+		}
+	}
+	return prices
 }
 
 var errNoOption = fault.New(fault.NotFound, "option.not_found", "There is no such option.")
@@ -291,6 +313,12 @@ func (in OptionForm) ReadMargins(offers []Offer, held int64) (labels []string, a
 				if minor := c.Prices[currency][cycle]; minor > 0 && cycle.Months() > 0 {
 					labels, all = append(labels, c.Label), append(all, MarginOf(billing.Money{Minor: minor, Currency: currency}, cycle, o.Cost, held))
 				}
+			}
+		}
+		for _, currency := range slices.Sorted(maps.Keys(c.Hour)) { // of what costs a share of its month a full month of hours is the month
+			h, _ := c.Hours(currency)
+			if month, err := h.Month(); err == nil {
+				labels, all = append(labels, c.Label), append(all, MarginOf(month, Hourly, o.Cost, held))
 			}
 		}
 	}

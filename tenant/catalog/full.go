@@ -74,6 +74,7 @@ type FullPrice struct {
 
 	Usual    int64     `json:"-"` // what others pay, where Amount was agreed on with whoever asks
 	AgreedID uuid.UUID `json:"-"` // uuid.Nil: it was not
+	Hour     HourPrice `json:"-"` // what was agreed on for an hour; zero: it is the meter's
 	Kept     bool      `json:"-"` // it is not sold so any more, and who has it keeps it
 }
 
@@ -128,18 +129,42 @@ func (o Option) For(plan uuid.UUID) bool { return len(o.Plans) == 0 || slices.Co
 // Choice is one of an option's. Amount is what it adds to the resource; prices are minor
 // units by currency and cycle. A choice without any price costs nothing; one with prices
 // but none for a currency is not sold in it. A cycle without a price of its own costs
-// its months' worth; beside hours it is the month's.
+// its months' worth; see Hours for what is paid by the hour.
 type Choice struct {
 	Code   string                     `json:"code"`
 	Label  string                     `json:"label"`
 	Amount int                        `json:"amount"`
 	Prices map[string]map[Cycle]int64 `json:"prices,omitempty"`
-	SKU    string                     `json:"sku,omitempty"` // of the wholesale add-on it is made of; empty: of none
+	Hour   map[string]string          `json:"hour,omitempty"` // what an hour costs, in minor units, by currency; none: a share of its month
+	SKU    string                     `json:"sku,omitempty"`  // of the wholesale add-on it is made of; empty: of none
 }
 
-// Price is what the choice costs a cycle; false when it is not sold so.
+// Hours is what an hour of the choice costs: what was said, or a 720th of its month, and never
+// more a month than its month; of no rate where it costs nothing, false when it is not sold so.
+func (c Choice) Hours(currency string) (h HourPrice, ok bool) {
+	minor, monthly := c.Prices[currency][Monthly]
+	month := billing.Money{Minor: minor, Currency: currency}
+	if typed, said := c.Hour[currency]; said {
+		rate, err := billing.ParseMinorRate(typed, currency)
+		return HourPrice{Rate: rate, Most: month}, err == nil
+	}
+	if len(c.Prices) == 0 && len(c.Hour) == 0 || monthly && minor == 0 {
+		return HourPrice{}, true
+	}
+	if !monthly {
+		return h, false
+	}
+	h, err := billing.ByHours(month)
+	return h, err == nil
+}
+
+// Price is what the choice costs a cycle besides its hours; false when it is not sold so.
 func (c Choice) Price(currency string, cycle Cycle) (billing.Money, bool) {
-	if len(c.Prices) == 0 {
+	if cycle == Hourly {
+		_, ok := c.Hours(currency)
+		return billing.Money{Currency: currency}, ok
+	}
+	if len(c.Prices) == 0 && len(c.Hour) == 0 {
 		return billing.Money{Currency: currency}, true
 	}
 	at := c.Prices[currency]
@@ -160,11 +185,15 @@ type Path struct{ Product, Plan string }
 // InCurrency are the plan's prices in one currency.
 func (p FullPlan) InCurrency(currency string) []Price {
 	var out []Price
-	for _, x := range p.Prices {
+	for i := range p.Prices {
+		x := p.Prices[i]
 		if x.Currency == currency {
 			price := Price{Cycle: x.Cycle, Amount: billing.Money{Minor: x.Amount, Currency: currency}, Setup: billing.Money{Minor: x.Setup, Currency: currency}, Usual: billing.Money{Minor: x.Usual, Currency: currency}, AgreedID: x.AgreedID}
 			if !x.Kept {
 				price.byTheHour(p.Meters)
+			}
+			if price.Hours != nil && x.AgreedID != uuid.Nil {
+				price.UsualHours, price.Hours = price.Hours, &x.Hour
 			}
 			if x.Kept || price.Cycle != Hourly || price.Hours != nil {
 				out = append(out, price)
@@ -182,6 +211,24 @@ func (p FullPlan) Price(currency string, cycle Cycle) (Price, bool) {
 		}
 	}
 	return Price{}, false
+}
+
+// HourAt is what an hour of the plan costs everybody, where one of its prices stands for hours.
+func (p FullPlan) HourAt(x FullPrice) (HourPrice, bool) {
+	price := Price{Cycle: x.Cycle, Amount: billing.Money{Minor: x.Amount, Currency: x.Currency}}
+	if price.byTheHour(p.Meters); price.Hours == nil {
+		return HourPrice{}, false
+	}
+	return *price.Hours, true
+}
+
+// Listed is the row of the plan's prices for a currency and cycle, as it is kept.
+func (p FullPlan) Listed(currency string, cycle Cycle) (FullPrice, bool) {
+	i := slices.IndexFunc(p.Prices, func(x FullPrice) bool { return x.Currency == currency && x.Cycle == cycle })
+	if i < 0 {
+		return FullPrice{}, false
+	}
+	return p.Prices[i], true
 }
 
 // ForSale reports whether the plan may be bought: public or known by its address.

@@ -127,6 +127,47 @@ func (in PlanForm) hourMeter(wrong form) *Meter {
 	return &m
 }
 
+// ReadHour reads what was typed for an hour and for the most a month, which may be empty. What is
+// wrong stands at the field amount or most; empty: nothing is.
+func ReadHour(typed, most, currency string) (h HourPrice, field, words string) {
+	rate, err := billing.ParseRate(strings.TrimSpace(typed), currency)
+	if err != nil || rate.Units <= 0 {
+		return h, "amount", "Please enter a price such as 0.02 or 0.0042."
+	}
+	if whole, err := rate.Over(big.NewInt(744), big.NewInt(1)); err != nil || whole.Minor > MaxPrice {
+		return h, "amount", "This is more than can be charged."
+	}
+	h = HourPrice{Rate: rate, Most: billing.Money{Currency: currency}}
+	if most = strings.TrimSpace(most); most != "" {
+		if h.Most, err = billing.Parse(most, currency); err != nil || h.Most.Minor < 0 || h.Most.Minor > MaxPrice {
+			return h, "most", "Please enter an amount such as 12.50."
+		}
+	}
+	return h, "", ""
+}
+
+// PriceHours puts prices of an hour, by currency, in place of those a plan has, for who buys from
+// now on; other currencies stay.
+func PriceHours(ctx context.Context, tx *tenancy.Tx, plan uuid.UUID, prices map[string]HourPrice) error {
+	all, err := meters(ctx, tx, "m.plan_id = ? AND m.code = ? AND m.feed = ? AND m.retired_at IS NULL", plan, hoursCode, FeedHours)
+	if err != nil || len(all) == 0 || len(all[0].Tiers) == 0 {
+		return err
+	}
+	want := all[0]
+	tier := MeterTier{Prices: map[string]MeterPrice{}}
+	for currency := range want.Tiers[0].Prices {
+		h, ok := want.Hours(currency)
+		if now, changed := prices[currency]; changed {
+			h, ok = now, true
+		}
+		if ok {
+			tier.Prices[currency] = MeterPrice{Unit: h.Rate.Minor(), Most: h.Most.Minor}
+		}
+	}
+	want.Tiers = []MeterTier{tier}
+	return saveHours(ctx, tx, plan, &want)
+}
+
 // HourMonths are what a full month of hours costs in each currency for which a price of an hour
 // was typed that can be read.
 func (in PlanForm) HourMonths() (all []billing.Money) {

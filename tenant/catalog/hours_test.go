@@ -195,3 +195,53 @@ func TestFromIsAMonthBeforeAnHour(t *testing.T) {
 		}
 	}
 }
+
+// TestAnOptionByTheHour: what an hour of a choice costs is entered beside its month, comes back as it
+// was entered, and is refused where it is no price; without it an hour is a share of the month.
+func TestAnOptionByTheHour(t *testing.T) {
+	w := tenancytest.New(t)
+	db := w.DB(w.A)
+	product, err := catalog.SaveProduct(t.Context(), db, catalog.ProductForm{Slug: "desks", Name: "Desks", Type: "cloud_desktop", Visibility: "public"}, audit.Origin{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := catalog.OptionForm{ProductID: product, Code: "backups", Label: "Backups", Kind: "choice", Step: "1", Visibility: "public", Currency: "EUR"}
+	for _, choices := range []string{"x | 0 | soon hourly", "x | 0 | 0 hourly", "x | 0 | 99999999999 hourly"} {
+		f.Choices = choices
+		if err := catalog.SaveOption(t.Context(), db, nil, f, audit.Origin{}); fault.From(err).Fields["choices"] == "" {
+			t.Errorf("%q: %v", choices, err)
+		}
+	}
+	f.Choices = "None | 0\nDaily | 0 | 3.00, 30.00 annual, 0.005 hourly, 4.00 USD, 0.006 USD hourly\nWeekly | 0 | 1.00\nAs it runs | 0 | 0.002 hourly"
+	if err := catalog.SaveOption(t.Context(), db, nil, f, audit.Origin{}); err != nil {
+		t.Fatal(err)
+	}
+	var o catalog.Option
+	err = db.View(t.Context(), func(tx *tenancy.Tx) error {
+		var id uuid.UUID
+		if err := tx.NewRaw("SELECT id FROM options").Scan(t.Context(), &id); err != nil {
+			return err
+		}
+		o, _, err = catalog.OptionByID(t.Context(), tx, id)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := o.Choices
+	if got, want := catalog.Lines(all, "EUR"), "None | 0\nDaily | 0 | 3.00, 30.00 annual, 0.005 hourly, 4.00 USD, 0.006 USD hourly\nWeekly | 0 | 1.00\nAs it runs | 0 | 0.002 hourly"; got != want {
+		t.Errorf("it comes back as\n%s", got)
+	}
+	for i, want := range []string{"", "€0.005 an hour, at most €3.00 a month", "€0.00139 an hour, at most €1.00 a month", "€0.002 an hour"} {
+		h, ok := all[i].Hours("EUR")
+		if !ok || want == "" != h.Rate.IsZero() || want != "" && h.Words("en") != want {
+			t.Errorf("%s: %q", all[i].Label, h.Words("en"))
+		}
+	}
+	if _, ok := all[3].Price("EUR", catalog.Monthly); ok {
+		t.Error("what is sold by the hour alone has a price a month")
+	}
+	if _, ok := all[2].Hours("USD"); ok {
+		t.Error("it is sold in a currency that it has no price in")
+	}
+}

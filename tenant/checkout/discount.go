@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -141,10 +142,12 @@ func share(c coupon.Coupon, currency string, items []Item) error {
 		if !c.For(x.PlanID) {
 			continue
 		}
-		costs[i] = x.Amount
-		if c.Setup {
-			var err error
-			if costs[i], err = x.Amount.Add(x.Setup); err != nil {
+		month, err := x.fullMonth()
+		if err != nil {
+			return err
+		}
+		if costs[i] = month; c.Setup {
+			if costs[i], err = month.Add(x.Setup); err != nil {
 				return err
 			}
 		}
@@ -154,12 +157,59 @@ func share(c coupon.Coupon, currency string, items []Item) error {
 		return err
 	}
 	for i, part := range parts {
+		if part != nil && part.Ppm == 0 && items[i].Picked.Cycle == billing.Hourly {
+			part.Setup = false // an amount is taken off the hours: it would be twice otherwise
+		}
 		items[i].Discount = part
 	}
 	if !slices.ContainsFunc(parts, func(d *billing.Discount) bool { return d != nil }) {
 		return fault.Field("coupon", "coupon.not_for_this", "This code is not for what is in your cart.")
 	}
 	return nil
+}
+
+// fullMonth is what a cycle of it comes to, with a full month of what is paid by the hour.
+func (x Item) fullMonth() (billing.Money, error) {
+	sum := x.Amount
+	for _, part := range x.Parts {
+		if part.Hour.Rate.IsZero() {
+			continue
+		}
+		month, err := part.Hour.Month()
+		if err != nil {
+			return sum, err
+		}
+		if sum, err = sum.Add(month); err != nil {
+			return sum, err
+		}
+	}
+	return sum, nil
+}
+
+// Hours is what an hour of it costs, with its options; of no rate where it is paid otherwise.
+func (x Item) Hours() billing.HourPrice {
+	all := make([]billing.HourPrice, len(x.Parts))
+	for i, part := range x.Parts {
+		all[i] = part.Hour
+	}
+	return billing.SumHours(all...)
+}
+
+// HoursOff says what is taken off the hours of the first months; empty: nothing, or it is not paid
+// by the hour.
+func (x Item) HoursOff(locale string) string {
+	d := x.Discount.At(1)
+	if d == nil || x.Picked.Cycle != billing.Hourly {
+		return ""
+	}
+	switch left := x.Discount.Left(1); {
+	case left < 0:
+		return d.Words(locale)
+	case left == 1:
+		return d.Words(locale) + " in the first month"
+	default:
+		return d.Words(locale) + " in the first " + strconv.Itoa(left) + " months"
+	}
 }
 
 // lengthen makes the trials longer that a code is for.

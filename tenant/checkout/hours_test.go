@@ -5,7 +5,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
@@ -13,9 +12,9 @@ import (
 	"github.com/ezscale/ezscale/tenant/checkout"
 )
 
-// TestAnOrderByTheHour: of a plan that is sold by the month too. Today the fee for setting up and a
-// month of the options are paid, and nothing for hours; there is no trial. A price of an hour that
-// changed since the quote is refused.
+// TestAnOrderByTheHour: of a plan that is sold by the month too. Today the fee for setting up is
+// paid, and nothing for hours, of which its options are: at what was said, or a 720th of the month,
+// and never more than it. A price of an hour that changed since the quote is refused.
 func TestAnOrderByTheHour(t *testing.T) {
 	r := newRig(t, tenancytest.New(t))
 	plan := uuid.MustParse("00000000-0000-7000-8000-000000000011")
@@ -23,18 +22,23 @@ func TestAnOrderByTheHour(t *testing.T) {
 	m, err := catalog.SaveMeter(t.Context(), r.DB(r.A), hour, audit.Origin{})
 	must(t, err)
 	r.exec(t, r.A, "INSERT INTO prices (plan_id, currency, cycle, amount_minor, setup_minor) VALUES (?, 'EUR', 'hourly', 0, 300)", plan)
-	r.exec(t, r.A, trials)
+	r.exec(t, r.A, `UPDATE options SET choices = jsonb_set(choices, '{0,hour}', '{"EUR": "0.6"}') WHERE code = 'ips'`)
 	want := small()
 	want.Cycle = catalog.Hourly
 	q := r.quote(t, r.A, want)
 	x := q.Items[0]
-	if q.Net != euros(300+300+200) || x.Amount != euros(300+200) || x.Setup != euros(300) || x.Trial != nil {
+	if q.Net != euros(300) || !x.Amount.IsZero() || x.Setup != euros(300) || x.Trial != nil {
 		t.Fatalf("today %s, a month %s, once %s, trial %v", q.Net, x.Amount, x.Setup, x.Trial)
 	}
-	if h := x.Parts[0].Hour; h.Words("en") != "€0.015 an hour, at most €8.00 a month" {
-		t.Errorf("an hour: %s", h.Words("en"))
+	for i, says := range []string{"€0.015 an hour, at most €8.00 a month", "€0.00417 an hour, at most €3.00 a month", "€0.006 an hour, at most €2.00 a month"} {
+		if h := x.Parts[i].Hour; h.Words("en") != says || !x.Parts[i].Amount.IsZero() {
+			t.Errorf("%s: %s", x.Parts[i].Label, h.Words("en"))
+		}
 	}
-	if again := checkout.Recurring(q.Items); len(again) != 1 || again[0].Net != euros(500) || again[0].Cycle != billing.Hourly {
+	if h := x.Hours(); h.Words("en") != "€0.02517 an hour, at most €13.00 a month" {
+		t.Errorf("together: %s", h.Words("en"))
+	}
+	if again := checkout.Recurring(q.Items); len(again) != 0 {
 		t.Errorf("then %+v", again)
 	}
 	hour.ID, hour.Tiers = m.ID, map[string]string{"EUR": "0.02"}
@@ -45,7 +49,8 @@ func TestAnOrderByTheHour(t *testing.T) {
 	}
 	o := r.order(t, r.A, want)
 	r.pay(t, r.A, o)
-	if n := r.count(t, r.A, "SELECT count(*) FROM subscriptions WHERE cycle = 'hourly' AND amount_minor = 500 AND (items->0->'hour'->>'month_minor')::int = 800 AND jsonb_array_length(items) = 3"); n != 1 {
+	if n := r.count(t, r.A, `SELECT count(*) FROM subscriptions WHERE cycle = 'hourly' AND amount_minor = 0 AND (items->0->'hour'->>'month_minor')::int = 800 AND (items->1->'hour'->>'month_minor')::int = 300
+		AND (items->2->'hour'->>'month_minor')::int = 200`); n != 1 {
 		t.Errorf("%d subscriptions by the hour", n)
 	}
 	bare := catalog.Picked{Product: "vps", Plan: "small", Cycle: catalog.Hourly}

@@ -103,7 +103,7 @@ func (q *Quote) try(ctx context.Context, tx *tenancy.Tx, plans []catalog.FullPla
 
 // trialOf is the trial with which a thing begins for somebody who has had none; nil: none.
 func trialOf(p catalog.FullPlan, x Item) *Trial {
-	if p.TrialDays == 0 || x.Picked.Cycle.Months() == 0 || x.Picked.Cycle == billing.Hourly || x.Amount.IsZero() {
+	if p.TrialDays == 0 || x.Picked.Cycle.Months() == 0 || x.Picked.Cycle != billing.Hourly && x.Amount.IsZero() {
 		return nil
 	}
 	return &Trial{ProductID: p.ProductID, Days: p.TrialDays, Card: p.TrialCard}

@@ -124,6 +124,10 @@ func fill(ctx context.Context, tx *tenancy.Tx, all map[uuid.UUID]sub, due []*tot
 		timed = timed || m.Aggregation == billing.MeterSessions
 	}
 	var running map[pair][]billing.Session
+	hours, err := hoursDue(ctx, tx, by, due)
+	if err != nil {
+		return err
+	}
 	if timed {
 		if running, err = runningOf(ctx, tx, subIDs); err != nil {
 			return err
@@ -135,7 +139,7 @@ func fill(ctx context.Context, tx *tenancy.Tx, all map[uuid.UUID]sub, due []*tot
 	})
 	for _, t := range due {
 		bill := bills[t.SubscriptionID]
-		if err := bill.add(all[t.SubscriptionID], by[t.MeterID], t, running[pair{t.SubscriptionID, t.MeterID}], others[t.SubscriptionID]); err != nil {
+		if err := bill.add(all[t.SubscriptionID], by[t.MeterID], t, running[pair{t.SubscriptionID, t.MeterID}], hours, others[t.SubscriptionID]); err != nil {
 			return err
 		}
 	}
@@ -144,11 +148,18 @@ func fill(ctx context.Context, tx *tenancy.Tx, all map[uuid.UUID]sub, due []*tot
 
 // add puts a total on the bill: the first time with all it costs, afterwards with what it
 // costs more or less than was invoiced of it.
-func (b *Bill) add(s sub, m catalog.Meter, t *total, running []billing.Session, other int64) error {
+func (b *Bill) add(s sub, m catalog.Meter, t *total, running []billing.Session, hours hourly, other int64) error {
 	used := t.used(m, running, b.Until)
 	c, err := priced(m, used, s.Currency)
 	if err != nil {
 		return err
+	}
+	var parts []billing.HourLine
+	if m.Feed == catalog.FeedHours {
+		if parts, err = hours.price(s, m, t, b.Until); err != nil {
+			return err
+		}
+		c = hourCharge(c, parts)
 	}
 	diff, late := c.Net.Minor-t.BilledMinor, int64(0)
 	if least := -(other + b.Net()); diff < 0 && diff < least {
@@ -158,7 +169,17 @@ func (b *Bill) add(s sub, m catalog.Meter, t *total, running []billing.Session, 
 	if t.Rounds == 0 && used.Sign() == 0 || t.Rounds > 0 && diff == 0 {
 		return nil
 	}
-	net := billing.Money{Minor: diff, Currency: s.Currency}
+	line := func(text string, net billing.Money, priceID string) {
+		b.Lines = append(b.Lines, billing.Line{
+			Kind: LineKind, SubscriptionID: s.ID.String(), Description: text, Period: t.period(), Quantity: 1, Unit: net, Net: net, MeterID: m.ID.String(), Round: t.Rounds, PriceID: priceID,
+		})
+	}
+	if t.Rounds == 0 && len(parts) > 0 {
+		for _, x := range parts {
+			line(s.hourWords(m, x), x.Net, x.Part.PriceID)
+		}
+		return nil
+	}
 	text := s.Label + ": " + m.Name + ", " + m.Amount(used)
 	switch {
 	case t.Rounds > 0:
@@ -168,10 +189,25 @@ func (b *Bill) add(s sub, m catalog.Meter, t *total, running []billing.Session, 
 	case c.Most:
 		text += ", the most a month"
 	}
-	b.Lines = append(b.Lines, billing.Line{
-		Kind: LineKind, SubscriptionID: s.ID.String(), Description: text, Period: t.period(), Quantity: 1, Unit: net, Net: net, MeterID: m.ID.String(), Round: t.Rounds,
-	})
+	line(text, billing.Money{Minor: diff, Currency: s.Currency}, "")
 	return nil
+}
+
+// hoursDue reads what is behind those totals that are hours.
+func hoursDue(ctx context.Context, tx *tenancy.Tx, by map[uuid.UUID]catalog.Meter, due []*total) (hourly, error) {
+	of := map[pair]bool{}
+	var from, to time.Time
+	for _, t := range due {
+		if by[t.MeterID].Feed != catalog.FeedHours {
+			continue
+		}
+		of[pair{t.SubscriptionID, t.MeterID}] = true
+		if from.IsZero() || t.PeriodFrom.Before(from) {
+			from = t.PeriodFrom
+		}
+		to = later(to, t.PeriodTo)
+	}
+	return hourlyOf(ctx, tx, of, from, to)
 }
 
 // standing makes the totals of the month for what is used without being told anew: a value

@@ -17,12 +17,23 @@ import (
 // ends those of meters it has no more, as after a change. Hours that have begun go on: it may
 // be repeated. In a trial, a pause, or while its spend limit holds it, none begin.
 func Live(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
-	return LiveSince(ctx, tx, id, tx.Now())
+	return live(ctx, tx, id, tx.Now(), tx.Now(), 0)
 }
 
-// LiveSince is Live as of a moment that is over: what is paid otherwise since then is counted
-// until or from it.
-func LiveSince(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, at time.Time) error {
+// LiveSince is Live where what is paid changed: what it has no more is counted until a moment that
+// may be over, and what it has instead from then on or, by the hour, from the hour that is cut.
+func LiveSince(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, at, cut time.Time) error {
+	return live(ctx, tx, id, earlier(at, cut), cut, 0)
+}
+
+// LiveAfter is Live after a pause: what was left of the hour that had begun is left of it still.
+func LiveAfter(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, pause time.Duration) error {
+	return live(ctx, tx, id, tx.Now(), tx.Now(), pause)
+}
+
+// live ends hours at a time and begins others at another. An hour that is paid is not begun
+// again: where hours ended within one, those that follow begin with its end.
+func live(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, stop, start time.Time, pause time.Duration) error {
 	all, err := subsOf(ctx, tx, []uuid.UUID{id})
 	if err != nil {
 		return err
@@ -39,9 +50,23 @@ func LiveSince(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, at time.Time) 
 	if err != nil {
 		return err
 	}
-	now, held, asked := at.UTC().Truncate(time.Microsecond), false, false
+	now, held, asked := stop.UTC().Truncate(time.Microsecond), false, false
 	mark := id.String() + "/" + strconv.FormatInt(now.UnixMicro(), 10)
 	var news []told
+	begin := func(m catalog.Meter) error {
+		at := start
+		if m.Feed == catalog.FeedHours {
+			paid, err := paidUntil(ctx, tx, id, stop)
+			if err != nil {
+				return err
+			}
+			if !paid.IsZero() {
+				at = later(at, paid.Add(pause))
+			}
+		}
+		news = append(news, telling(s, m, "live/"+mark+"/"+m.Code, mark, billing.PhaseStart, at.UTC().Truncate(time.Microsecond)))
+		return nil
+	}
 	for _, m := range s.sold(sold) {
 		k := pair{id, m.ID}
 		if !m.OfLife() {
@@ -57,8 +82,11 @@ func LiveSince(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, at time.Time) 
 				return fmt.Errorf("look what holds subscription %s: %w", id, err)
 			}
 		}
-		if !held {
-			news = append(news, telling(s, m, "live/"+mark+"/"+m.Code, mark, "start", now))
+		if held {
+			continue
+		}
+		if err := begin(m); err != nil {
+			return err
 		}
 	}
 	old, err := stops(ctx, tx, s, run, "left/"+strconv.FormatInt(now.UnixMicro(), 10), catalog.Meter.OfLife, now)
@@ -66,6 +94,28 @@ func LiveSince(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, at time.Time) 
 		return err
 	}
 	return enter(ctx, tx, append(news, old...))
+}
+
+// paidUntil is the end of the last hour that is paid of what is paid by the hour, where it ends
+// at a time or has ended before; zero: there was none.
+func paidUntil(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, stop time.Time) (end time.Time, err error) {
+	var x struct{ StartedAt, StoppedAt time.Time }
+	err = tx.NewRaw(`SELECT x.started_at, x.stopped_at FROM usage_marks x JOIN meters m ON m.id = x.meter_id WHERE x.subscription_id = ? AND m.feed = 'hours' AND x.period_from = '-infinity'
+		AND x.started_at IS NOT NULL AND x.stopped_at IS NOT NULL ORDER BY greatest(x.started_at, x.stopped_at) DESC LIMIT 1`, id).Scan(ctx, &x)
+	if err != nil && !tenancy.IsNoRows(err) {
+		return end, fmt.Errorf("look for the hours of subscription %s: %w", id, err)
+	}
+	if !x.StartedAt.IsZero() {
+		end = billing.HourEnd(x.StartedAt, x.StoppedAt)
+	}
+	running, err := hoursOf(ctx, tx, id)
+	if err != nil {
+		return end, err
+	}
+	for _, x := range running { // that end now
+		end = later(end, billing.HourEnd(x.Start, stop))
+	}
+	return end, nil
 }
 
 // Rest ends the hours of a subscription that is paused, or turned off for its spend limit.
@@ -89,25 +139,9 @@ func Rest(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
 // HourEnd is the end of the hour that a subscription paid by the hour has begun at a time;
 // zero: none runs.
 func HourEnd(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, at time.Time) (end time.Time, err error) {
-	run, err := runningOf(ctx, tx, []uuid.UUID{id})
-	if err != nil || len(run) == 0 {
-		return end, err
+	running, err := hoursOf(ctx, tx, id)
+	for _, x := range running {
+		end = later(end, billing.HourEnd(x.Start, at))
 	}
-	var ids []uuid.UUID
-	for k := range run {
-		ids = append(ids, k.Meter)
-	}
-	all, err := catalog.Meters(ctx, tx, ids)
-	if err != nil {
-		return end, err
-	}
-	for _, m := range all {
-		if m.Feed != catalog.FeedHours {
-			continue
-		}
-		for _, x := range run[pair{id, m.ID}] {
-			end = later(end, billing.HourEnd(x.Start, at))
-		}
-	}
-	return end, nil
+	return end, err
 }

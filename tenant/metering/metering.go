@@ -58,6 +58,7 @@ const (
 type sub struct {
 	ID, AccountID, PlanID, ServiceID        uuid.UUID
 	Label, State, Currency, TimeZone, Spend string
+	Hours                                   string // what an hour of it costs, by time; empty: as its meter says
 	Name                                    string // of its service; empty: none
 	AnchorAt, SoldAt, MeteredTo, RenewsAt   time.Time
 	Cycle                                   billing.Cycle
@@ -102,7 +103,7 @@ func (s sub) runs() bool {
 // invoiced until the transaction ends, and not from anything else.
 func subs(ctx context.Context, tx *tenancy.Tx, where, lock string, args ...any) (map[uuid.UUID]sub, error) {
 	var rows []sub
-	err := tx.NewRaw(`SELECT s.id, s.account_id, s.plan_id, s.label, s.state, s.cycle, s.currency, a.time_zone, coalesce(s.spend::text, '') AS spend,
+	err := tx.NewRaw(`SELECT s.id, s.account_id, s.plan_id, s.label, s.state, s.cycle, s.currency, a.time_zone, coalesce(s.spend::text, '') AS spend, coalesce(s.hours::text, '') AS hours,
 			CASE WHEN s.state = 'trial' THEN (s.trial->>'from')::timestamptz ELSE s.anchor_at END AS anchor_at,
 			coalesce(s.metered_at, s.created_at) AS sold_at, s.metered_to, s.renews_at, v.id AS service_id, coalesce(v.name, '') AS name
 		FROM subscriptions s JOIN accounts a ON a.id = s.account_id LEFT JOIN services v ON v.subscription_id = s.id

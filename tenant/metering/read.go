@@ -29,7 +29,8 @@ type Used struct {
 	Quantity *big.Rat
 	Left     *big.Rat // of what is included
 	Charge   billing.Charge
-	Running  int // sessions that have not stopped
+	Hours    []billing.HourLine // what is paid by the hour, part by part
+	Running  int                // sessions that have not stopped
 }
 
 // Usage is what was used of a subscription in the month that is invoiced next.
@@ -110,11 +111,14 @@ func running(ctx context.Context, tx *tenancy.Tx, all map[uuid.UUID]sub) ([]Usag
 	if err != nil {
 		return nil, err
 	}
-	if len(sold) == 0 {
+	if len(sold) == 0 && !slices.ContainsFunc(ids, func(id uuid.UUID) bool { return all[id].Hours != "" }) {
 		return plain(all, ids, tx.Now()), nil
 	}
 	found, err := totals(ctx, tx, "usage_totals t WHERE t.subscription_id IN (?) AND t.rounds = 0", bun.List(ids))
 	if err != nil {
+		return nil, err
+	}
+	if sold, err = withOthers(ctx, tx, sold, found); err != nil {
 		return nil, err
 	}
 	run := map[pair][]billing.Session{}
@@ -126,6 +130,10 @@ func running(ctx context.Context, tx *tenancy.Tx, all map[uuid.UUID]sub) ([]Usag
 	by := map[totalKey]*total{}
 	for _, t := range found {
 		by[t.key()] = t
+	}
+	hours, err := hoursRunning(ctx, tx, all, sold, by, run)
+	if err != nil {
+		return nil, err
 	}
 	out := plain(all, ids, tx.Now())
 	for i := range out {
@@ -144,12 +152,28 @@ func running(ctx context.Context, tx *tenancy.Tx, all map[uuid.UUID]sub) ([]Usag
 					return nil, err
 				}
 			}
-			if err := out[i].add(s, m, t, run[pair{s.ID, m.ID}], tx.Now()); err != nil {
+			if err := out[i].add(s, m, t, run[pair{s.ID, m.ID}], hours, tx.Now()); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return out, nil
+}
+
+// withOthers adds the meters of totals that are of plans a subscription had before.
+func withOthers(ctx context.Context, tx *tenancy.Tx, sold []catalog.Meter, of []*total) ([]catalog.Meter, error) {
+	known := map[uuid.UUID]bool{}
+	for _, m := range sold {
+		known[m.ID] = true
+	}
+	var others []uuid.UUID
+	for _, t := range of {
+		if !known[t.MeterID] {
+			known[t.MeterID], others = true, append(others, t.MeterID)
+		}
+	}
+	more, err := catalog.Meters(ctx, tx, others)
+	return append(sold, more...), err
 }
 
 // billed are the meters of a month: those it has, and those of its plan that counted in it
@@ -196,11 +220,44 @@ func (t *total) carry(ctx context.Context, tx *tenancy.Tx, m catalog.Meter) erro
 	return nil
 }
 
-func (u *Usage) add(s sub, m catalog.Meter, t *total, run []billing.Session, now time.Time) error {
+// hoursRunning reads what is behind the hours of months that are invoiced next.
+func hoursRunning(ctx context.Context, tx *tenancy.Tx, all map[uuid.UUID]sub, sold []catalog.Meter, by map[totalKey]*total, run map[pair][]billing.Session) (hourly, error) {
+	of, feeds := map[pair]bool{}, map[uuid.UUID]bool{}
+	for _, m := range sold {
+		feeds[m.ID] = m.Feed == catalog.FeedHours
+	}
+	for k := range run {
+		if feeds[k.Meter] {
+			of[k] = true
+		}
+	}
+	for k := range by {
+		if feeds[k.Meter] {
+			of[pair{k.Sub, k.Meter}] = true
+		}
+	}
+	var from, to time.Time
+	for k := range of {
+		p := all[k.Sub].open(tx.Now())
+		if from.IsZero() || p.From.Before(from) {
+			from = p.From
+		}
+		to = later(to, p.To)
+	}
+	return hourlyOf(ctx, tx, of, from, to)
+}
+
+func (u *Usage) add(s sub, m catalog.Meter, t *total, run []billing.Session, hours hourly, now time.Time) error {
 	used := Used{Meter: m, Events: t.Events, Quantity: t.used(m, run, now), Running: len(run)}
 	var err error
 	if used.Charge, err = priced(m, used.Quantity, s.Currency); err != nil {
 		return err
+	}
+	if m.Feed == catalog.FeedHours {
+		if used.Hours, err = hours.price(s, m, t, now); err != nil {
+			return err
+		}
+		used.Charge = hourCharge(used.Charge, used.Hours)
 	}
 	if used.Left = new(big.Rat).Sub(used.Charge.Included, used.Quantity); used.Left.Sign() < 0 {
 		used.Left.SetInt64(0)

@@ -21,7 +21,8 @@ type Addon struct {
 	Most  int           // may be had
 	Step  int           // are added at once
 	Price billing.Money // of one step a cycle, before tax
-	Once  bool          // it is charged once, and then not had: see ChangeAsk.Buy
+	Hour  billing.HourPrice
+	Once  bool // it is charged once, and then not had: see ChangeAsk.Buy
 }
 
 // Single reports whether there is one or none of it.
@@ -116,6 +117,9 @@ func Addons(ctx context.Context, tx *tenancy.Tx, s Subscription) ([]Addon, error
 			}
 		}
 		price, sold := o.Choices[0].Price(s.Amount.Currency, s.Cycle)
+		if hour, _ := o.Choices[0].Hours(s.Amount.Currency); s.Cycle == billing.Hourly {
+			a.Hour = hour
+		}
 		if a.Price = price; a.Has > 0 || sold && o.Visibility == catalog.Shown {
 			all = append(all, a)
 		}

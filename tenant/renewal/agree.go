@@ -99,7 +99,7 @@ func (d *Desk) agreeRunning(ctx context.Context, tx *tenancy.Tx, p agreed.Price,
 	}
 	var lines []string
 	for _, s := range subs {
-		if s.Cycle.Months() == 0 || s.Cycle == billing.Hourly || !s.CancelAt.IsZero() || p.Cycle != "" && p.Cycle != s.Cycle {
+		if s.Cycle.Months() == 0 || !s.CancelAt.IsZero() || p.Cycle != "" && p.Cycle != s.Cycle {
 			continue
 		}
 		r := Repricing{ID: p.ID, PlanID: s.PlanID, From: p.From}
@@ -109,6 +109,15 @@ func (d *Desk) agreeRunning(ctx context.Context, tx *tenancy.Tx, p agreed.Price,
 		back := Repricing{ID: p.ID, PlanID: s.PlanID, From: p.Until, Back: true}
 		for _, x := range plan.InCurrency(p.Currency) {
 			if p.Cycle != "" && p.Cycle != x.Cycle {
+				continue
+			}
+			if x.Hours != nil {
+				if err := s.agreeHours(p, *x.Hours, &r, &back); err != nil {
+					return err
+				}
+				continue
+			}
+			if p.Hour != nil {
 				continue
 			}
 			own, err := p.Of(x.Amount)
@@ -147,6 +156,27 @@ func (d *Desk) agreeRunning(ctx context.Context, tx *tenancy.Tx, p agreed.Price,
 		key: "agreed_price/" + p.ID.String(), template: mail.PriceAgreed,
 		data: map[string]string{"subject": p.Plan, "list": strings.Join(lines, "\n"), "until": until, "link": "/client/subscriptions"},
 	})
+}
+
+// agreeHours adds what an hour of the plan costs by an agreed price, and what it does when that
+// ends.
+func (s Subscription) agreeHours(p agreed.Price, usual billing.HourPrice, r, back *Repricing) error {
+	if p.AmountMinor != nil {
+		return nil
+	}
+	own, err := p.OfHour(usual)
+	if err != nil {
+		return fmt.Errorf("agreed price of subscription %s: %w", s.ID, err)
+	}
+	hour, before := HourOf(own), HourOf(usual)
+	for _, it := range s.Items {
+		if it.Kind == "plan" && s.Cycle == billing.Hourly && !it.Hour.Rate.IsZero() {
+			before = it.Hour
+		}
+	}
+	r.Prices = append(r.Prices, NewPrice{Kind: "plan", Cycle: billing.Hourly, Hour: &hour})
+	back.Prices = append(back.Prices, NewPrice{Kind: "plan", Cycle: billing.Hourly, Hour: &before})
+	return nil
 }
 
 // planMinor is what of a cycle is the plan's.

@@ -60,6 +60,7 @@ type Change struct {
 	Cycles    int                   `json:"cycles,omitempty"` // that are paid ahead; nothing else changes
 	Move      *Move                 `json:"move,omitempty"`   // to the bill day; nothing else changes
 	Bought    []Item                `json:"bought,omitempty"` // and charged once; nothing else changes
+	Hours     time.Time             `json:"hours,omitzero"`   // when hours begin that follow what is paid by the month; zero: with the change
 }
 
 // ChangeJob has a change put in place that is paid or whose time has come.
@@ -151,6 +152,8 @@ func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) erro
 	switch {
 	case c.Placed:
 		hoursAt = c.At
+	case !c.Hours.IsZero():
+		hoursAt = c.Hours
 	case (s.Cycle == billing.Hourly) != (c.Terms.Cycle == billing.Hourly): // that moment on it is paid otherwise
 		hoursAt = c.Asked
 	}
@@ -205,7 +208,11 @@ func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) erro
 	if err := d.close(ctx, tx, s); err != nil {
 		return err
 	}
-	if err := metering.LiveSince(ctx, tx, s.ID, hoursAt); err != nil { // by the meters of what it is now
+	cut, err := s.priceHours(ctx, tx, hoursAt, s.discountAt(hoursAt))
+	if err != nil {
+		return err
+	}
+	if err := metering.LiveSince(ctx, tx, s.ID, hoursAt, cut); err != nil { // by the meters of what it is now
 		return err
 	}
 	if err := put(ctx, tx, s, "changed/"+c.QuoteID.String(), activity.Event{Text: was, CustomerSees: true, Programs: news(s, webhook.SubscriptionChanged)}); err != nil {

@@ -75,6 +75,9 @@ func (c changing) unchanged(ctx context.Context, tx *tenancy.Tx, offers []catalo
 func (d *Desk) accept(ctx context.Context, tx *tenancy.Tx, c changing, q *ChangeQuote, by audit.Origin) error {
 	s := c.s
 	s.Change = &Change{QuoteID: q.ID, State: ChangeApplying, At: q.At, Asked: q.At, Terms: q.Terms, Restarts: q.Price.Restarts, Cycles: q.Ask.Prepay, Move: q.Move, Bought: q.Bought}
+	if q.Terms.Cycle == billing.Hourly && !q.Price.AtRenewal {
+		s.Change.Hours = q.HourEnd
+	}
 	if len(q.Bought) == 0 { // an invoice for the next period that nobody has paid would be of the old price
 		if err := takeBackNext(ctx, tx, &s); err != nil {
 			return err

@@ -181,7 +181,7 @@ func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Of
 	}
 	s := c.s
 	c.addons(got)
-	q := ChangeQuote{SubscriptionID: s.ID, AccountID: s.AccountID, At: at, Was: s.Label, Ask: a, Amount: got.Amount, Facts: got.Chosen}
+	q := ChangeQuote{SubscriptionID: s.ID, AccountID: s.AccountID, At: at, Was: s.Label, Ask: a, Amount: got.Amount, Facts: got.Chosen, WasHours: s.Cycle == billing.Hourly}
 	q.Terms = Terms{PlanID: got.Plan.ID, Label: got.Label, Cycle: got.Picked.Cycle, AmountMinor: got.Amount.Minor, Picked: got.Picked, SKU: got.Plan.SKU, Spec: got.Spec, Additions: got.Additions}
 	if got.Plan.ID == c.plan.ID {
 		q.Terms.Label = s.Label
@@ -207,10 +207,15 @@ func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Of
 	shares, _ := s.paid(at)
 	paid, of := apart(shares)
 	change := billing.Change{At: at, Zone: s.Zone(), Paid: paid, Of: of, Old: old, New: now, Upgrade: c.upgrade, Downgrade: c.down}
-	if now.Cycle != billing.Hourly {
+	switch {
+	case now.Cycle != billing.Hourly:
 		if change.HourEnd, err = metering.HourEnd(ctx, tx, s.ID, at); err != nil {
 			return q, err
 		}
+	case betweenHours(old, now):
+		change.Upgrade = billing.UpgradeProrate
+	case old.Cycle == billing.Monthly:
+		change.HourEnd = s.nextHour(at)
 	}
 	q.Price, err = change.Price()
 	if !q.Price.AtRenewal {

@@ -68,7 +68,8 @@ type ChangeQuote struct {
 	Move           *Move           `json:"move,omitempty"`   // to the bill day
 	Bought         []Item          `json:"bought,omitempty"` // and charged once
 	Facts          []catalog.Fact  `json:"facts,omitempty"`
-	HourEnd        time.Time       `json:"hour_end,omitzero"`    // until when what was paid by the hour is, where it is not any more
+	HourEnd        time.Time       `json:"hour_end,omitzero"`    // until when the hour that is begun is paid as before, where hours end or begin
+	WasHours       bool            `json:"was_hours,omitempty"`  // it is paid by the hour until then
 	KeepsDisk      int             `json:"keeps_disk,omitempty"` // GB that stay although the new plan has fewer
 	Lost           string          `json:"lost,omitempty"`       // codes that are not for the new plan, and count no more
 	Goes           string          `json:"goes,omitempty"`       // codes that are taken off the invoice after it, too

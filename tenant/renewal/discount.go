@@ -41,7 +41,7 @@ func (s Subscription) CustomerSince() time.Time {
 // of loyalty and of an offer to stay. Which invoice of the subscription it is, is how many there were:
 // nothing is counted down that could be counted twice.
 func (s Subscription) discountFor(next billing.Period) (*billing.Discount, error) {
-	lines := s.lines(next)
+	lines := s.pricedFor(next.From).withMonth(s.lines(next))
 	best, err := billing.Better(lines, s.codes().At(s.nextInvoice()), s.Loyalty.At(s.CustomerSince(), next.From, s.Zone()))
 	if err != nil {
 		return nil, err

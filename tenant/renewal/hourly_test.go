@@ -1,8 +1,6 @@
 package renewal_test
 
 import (
-	"encoding/json"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,20 +41,23 @@ func (s *scene) lives(until time.Time) {
 }
 
 // runsHours sells a subscription by the hour whose service runs.
-func (s *scene) runsHours(account uuid.UUID) uuid.UUID {
+func (s *scene) runsHours(account uuid.UUID, change ...func(*renewal.New)) uuid.UUID {
 	s.t.Helper()
-	sub := s.sell(account, billing.Hourly, 0)
-	rate, err := billing.ParseRate("0.02", "EUR")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	hour, err := json.Marshal(renewal.HourOf(billing.HourPrice{Rate: rate, Most: billing.Money{Minor: 900, Currency: "EUR"}}))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.exec("UPDATE subscriptions SET items = jsonb_set(items, '{0,hour}', ?::jsonb) WHERE id = ?", string(hour), sub)
+	sub := s.sell(account, billing.Hourly, 0, append([]func(*renewal.New){func(n *renewal.New) {
+		n.Items[0].Code, n.Items[0].Hour = "vps/s", s.hour("0.02", 900)
+	}}, change...)...)
 	s.work()
 	return sub
+}
+
+// hour is a price of an hour as it is sold; a most of 0 is none.
+func (s *scene) hour(rate string, most int64) renewal.Hour {
+	s.t.Helper()
+	r, err := billing.ParseRate(rate, "EUR")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return renewal.HourOf(billing.HourPrice{Rate: r, Most: billing.Money{Minor: most, Currency: "EUR"}})
 }
 
 // TestHoursAreACycle: one plan by the hour and by the month. Hours count for who pays by the hour
@@ -150,8 +151,9 @@ func TestFromHoursToAMonthAndBack(t *testing.T) {
 	}
 	at := s.Clock.Now()
 	q = s.quote(sub, "", billing.Hourly, nil)
-	left, err := billing.Rest(billing.Money{Minor: 1000, Currency: "EUR"}, billing.Monthly.Period(newYear, 0, time.UTC), at)
-	if err != nil || q.Back != left || q.Price.Return != billing.DowngradeCredit || q.Terms.Paid("en") != "€0.02 an hour, at most €9.00 a month" {
+	end := newYear.Add(210 * time.Hour) // of the hour in which it is asked; hours begin with the next
+	left, err := billing.Rest(billing.Money{Minor: 1000, Currency: "EUR"}, billing.Monthly.Period(newYear, 0, time.UTC), end)
+	if err != nil || !q.HourEnd.Equal(end) || end.Sub(at) != 30*time.Minute || q.Back != left || q.Price.Return != billing.DowngradeCredit || q.Terms.Paid("en") != "€0.02 an hour, at most €9.00 a month" {
 		t.Fatalf("back: %s, want %s; %+v", q.Back, left, q.Price)
 	}
 	s.accept(q)
@@ -161,11 +163,11 @@ func TestFromHoursToAMonthAndBack(t *testing.T) {
 		t.Errorf("credit: %s", x.Credit)
 	}
 	s.Clock.Advance(90 * time.Minute)
-	if u := s.usage(sub); u.Net.Minor != 174 {
-		t.Errorf("two hours more: %s, %+v", u.Net, u.Meters)
+	if u := s.usage(sub); u.Net.Minor != 172 {
+		t.Errorf("an hour more: %s, %+v", u.Net, u.Meters)
 	}
 	s.lives(newYear.AddDate(0, 1, 1))
-	ran := int64(newYear.AddDate(0, 1, 0).Sub(at)/time.Hour) + 85
+	ran := int64(newYear.AddDate(0, 1, 0).Sub(end)/time.Hour) + 85
 	if got := s.lines(sub); len(got) != 1 || !strings.HasSuffix(got[0], " = "+strconv.FormatInt(min(900, 2*ran), 10)) {
 		t.Errorf("the month: %q, ran %d", got, ran)
 	}
@@ -208,50 +210,27 @@ func TestHoursFromARenewalOn(t *testing.T) {
 	s.books()
 }
 
-// TestOptionsBesideHours: what is chosen besides is paid by the month, in full, and nothing of it
-// is free or left out.
+// TestOptionsBesideHours: what was sold by the month beside hours stays so until it is changed, and
+// a price of it from a day on reaches it.
 func TestOptionsBesideHours(t *testing.T) {
 	w := tenancytest.New(t)
 	w.Clock.Set(newYear)
 	s := scenery(t, w, w.A)
 	s.byHours()
 	sub := s.runsHours(s.customer("ida", true))
-	q := s.accept(s.quote(sub, "", "", map[string]string{"ipv4": "2"}))
-	if q.Net.Minor != 600 {
-		t.Fatalf("two addresses: %s", q.Net)
-	}
-	s.settle(q.InvoiceID)
-	s.work()
-	x := s.get(sub)
-	if x.Amount.Minor != 600 || x.Paid("en") != "€6.00 a month and €0.02 an hour, at most €9.00 a month" {
+	s.exec(`UPDATE subscriptions SET amount_minor = 600, items = items || '[{"kind": "option", "code": "ipv4", "label": "Addresses: 2", "quantity": 2, "amount_minor": 600}]' WHERE id = ?`, sub)
+	if x := s.get(sub); x.Paid("en") != "€6.00 a month and €0.02 an hour, at most €9.00 a month" {
 		t.Errorf("%q", x.Paid("en"))
 	}
-	if _, ok := x.Hour(); !ok || !slices.ContainsFunc(x.Items, func(i renewal.Item) bool { return i.Code == "ipv4" && i.AmountMinor == 600 }) {
-		t.Errorf("%+v", x.Items)
-	}
-	s.Clock.Advance(time.Minute)
-	if u := s.usage(sub); u.Net.Minor != 2 || u.Meters[0].Running != 1 {
-		t.Errorf("its hours go on: %s", u.Net)
-	}
-	s.honest()
-}
-
-// TestAnOptionCostsMoreBesideHours: a price of an option from a day on reaches who pays by the hour,
-// and leaves what an hour costs.
-func TestAnOptionCostsMoreBesideHours(t *testing.T) {
-	w := tenancytest.New(t)
-	w.Clock.Set(newYear)
-	s := scenery(t, w, w.A)
-	s.byHours()
-	sub := s.runsHours(s.customer("ida", true))
-	q := s.accept(s.quote(sub, "", "", map[string]string{"ipv4": "2"}))
-	s.settle(q.InvoiceID)
-	s.work()
 	s.schedule(uuid.Nil, scan[uuid.UUID](s.shop, "SELECT id FROM options"), newYear.AddDate(0, 0, 40), true, map[string]string{"price.one.EUR.monthly": "4.00"})
 	s.prices()
 	s.lives(newYear.AddDate(0, 2, 1))
 	if x := s.get(sub); x.Paid("en") != "€8.00 a month and €0.02 an hour, at most €9.00 a month" {
 		t.Errorf("%q", x.Paid("en"))
+	}
+	q := s.quote(sub, "", "", map[string]string{"ipv4": "3"})
+	if q.Terms.Paid("en") != "€0.03251 an hour, at most €18.00 a month" {
+		t.Errorf("changed: %q", q.Terms.Paid("en"))
 	}
 	s.honest()
 }
@@ -283,13 +262,14 @@ func TestWhoBoughtHoursBefore(t *testing.T) {
 			s.meter(catalog.MeterForm{Code: "hours", Name: "Hours", Aggregation: "sessions", Feed: catalog.FeedHours, Tiers: map[string]string{"EUR": "0.05"}})
 		}
 	}
+	s.exec("UPDATE plans SET downgrade = 'credit'")
 	s.accept(s.quote(sub, "", billing.Hourly, nil))
 	s.work()
-	if x := s.get(sub); x.Paid("en") != "€6.00 a month and €0.05 an hour" {
+	if x := s.get(sub); x.Paid("en") != "€0.05834 an hour" || x.Credit.IsZero() {
 		t.Errorf("changed to the cycle: %q", x.Paid("en"))
 	}
-	s.Clock.Advance(time.Minute)
-	if u := s.usage(sub); u.Net.Minor != 4+5 {
+	s.Clock.Advance(31 * time.Minute) // they begin with the hour after
+	if u := s.usage(sub); u.Net.Minor != 4+6 {
 		t.Errorf("two hours of before, and one since: %s", u.Net)
 	}
 	s.honest()

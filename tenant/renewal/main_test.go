@@ -104,7 +104,7 @@ func (s *shop) heard(prefix string) []string {
 }
 
 // sell orders a subscription and pays for it.
-func (s *shop) sell(account uuid.UUID, cycle billing.Cycle, minor int64) uuid.UUID {
+func (s *shop) sell(account uuid.UUID, cycle billing.Cycle, minor int64, change ...func(*renewal.New)) uuid.UUID {
 	s.t.Helper()
 	ctx := s.t.Context()
 	quote, order, sub := uuid.New(), uuid.New(), uuid.New()
@@ -116,8 +116,12 @@ func (s *shop) sell(account uuid.UUID, cycle billing.Cycle, minor int64) uuid.UU
 	var inv invoicing.Invoice
 	s.update(func(tx *tenancy.Tx) error {
 		amount := billing.Money{Minor: minor, Currency: "EUR"}
-		_, err := renewal.Open(ctx, tx, renewal.New{ID: sub, AccountID: account, OrderID: order, PlanID: s.plan, Label: "VPS Small", Cycle: cycle, Currency: "EUR", Amount: amount,
-			Items: []renewal.Item{{Kind: "plan", Label: "VPS Small", Quantity: 1, AmountMinor: minor}}})
+		x := renewal.New{ID: sub, AccountID: account, OrderID: order, PlanID: s.plan, Label: "VPS Small", Cycle: cycle, Currency: "EUR", Amount: amount,
+			Items: []renewal.Item{{Kind: "plan", Label: "VPS Small", Quantity: 1, AmountMinor: minor}}}
+		for _, f := range change {
+			f(&x)
+		}
+		_, err := renewal.Open(ctx, tx, x)
 		if err != nil {
 			return err
 		}

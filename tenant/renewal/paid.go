@@ -171,6 +171,9 @@ func begin(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscription) (err e
 		return err
 	}
 	if !s.MeteredTo.IsZero() {
+		if _, err := s.priceHours(ctx, tx, s.AnchorAt, s.codes().At(1)); err != nil {
+			return err
+		}
 		if err := metering.Live(ctx, tx, s.ID); err != nil {
 			return err
 		}

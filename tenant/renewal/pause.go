@@ -203,7 +203,8 @@ func (s Subscription) continued(at time.Time) Subscription {
 // resume ends a pause now.
 func (d *Desk) resume(ctx context.Context, tx *tenancy.Tx, p Policy, s *Subscription, actor string) error {
 	now := tx.Now().Truncate(time.Microsecond)
-	if err := recognition.Continue(ctx, tx, s.ID, now.Sub(s.Pause.At)); err != nil {
+	paused := now.Sub(s.Pause.At)
+	if err := recognition.Continue(ctx, tx, s.ID, paused); err != nil {
 		return err
 	}
 	*s = s.continued(now)
@@ -216,7 +217,7 @@ func (d *Desk) resume(ctx context.Context, tx *tenancy.Tx, p Policy, s *Subscrip
 	if err := keepChange(ctx, tx, *s); err != nil {
 		return err
 	}
-	if err := metering.Live(ctx, tx, s.ID); err != nil {
+	if err := metering.LiveAfter(ctx, tx, s.ID, paused); err != nil {
 		return err
 	}
 	if s.ServiceID != uuid.Nil {

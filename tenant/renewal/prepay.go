@@ -39,6 +39,9 @@ func (s Subscription) unmade() Subscription {
 // invoiced it, at the price it was sold for. A credit stays for the renewals after.
 func (c changing) prepay(ctx context.Context, tx *tenancy.Tx, a ChangeAsk, at time.Time) (ChangeQuote, error) {
 	s := c.s.unmade()
+	if s.Cycle == billing.Hourly {
+		return ChangeQuote{}, fault.Field("cycles", "prepay.bad_cycles", "Hours are paid when they are over, and not ahead. Change to a longer period to pay ahead.")
+	}
 	most := s.MayPrepay(at)
 	if a.Prepay < 1 || a.Prepay > most {
 		return ChangeQuote{}, fault.Field("cycles", "prepay.bad_cycles", fmt.Sprintf("Give a number of periods from 1 to %d.", most))

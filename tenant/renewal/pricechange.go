@@ -41,8 +41,12 @@ type PriceCell struct {
 	Label    string        `json:"label,omitempty"`  // what the choice is called on invoices
 	Currency string        `json:"currency"`
 	Cycle    billing.Cycle `json:"cycle"`
-	Was      int64         `json:"was"`
+	Was      int64         `json:"was"` // of hours: what a full month of them comes to
 	Minor    int64         `json:"minor"`
+
+	WasHour *billing.HourPrice `json:"was_hour,omitempty"` // what an hour costs; nil: it is another cycle
+	Hour    *billing.HourPrice `json:"hour,omitempty"`
+	Follows bool               `json:"follows,omitempty"` // the hour costs a share of the month, and changes with it
 }
 
 // Name is the cell's field in forms: price.EUR.monthly, price.<choice>.EUR.monthly.
@@ -52,6 +56,29 @@ func (c PriceCell) Name() string {
 		at = c.Choice + "." + at
 	}
 	return "price." + at
+}
+
+// MostName is the field of the most a month, of the hours of a plan; empty: there is none.
+func (c PriceCell) MostName() string {
+	if c.WasHour == nil || c.Choice != "" {
+		return ""
+	}
+	return "most." + c.Currency
+}
+
+// Words are what was paid and what is to be.
+func (c PriceCell) Words(locale string) (was, now string) {
+	if c.Hour != nil && c.WasHour != nil {
+		return c.WasHour.Words(locale), c.Hour.Words(locale)
+	}
+	return billing.Money{Minor: c.Was, Currency: c.Currency}.Format(locale), billing.Money{Minor: c.Minor, Currency: c.Currency}.Format(locale)
+}
+
+// hourCell is the cell of what an hour costs.
+func hourCell(c PriceCell, h billing.HourPrice) (PriceCell, error) {
+	month, err := h.Month()
+	c.Cycle, c.Was, c.Minor, c.WasHour, c.Hour = billing.Hourly, month.Minor, month.Minor, &h, &h
+	return c, err
 }
 
 // PriceChange is what a plan, or an option of a product, is to cost from a day on.
@@ -100,8 +127,16 @@ func PriceSubject(ctx context.Context, tx *tenancy.Tx, plan, option uuid.UUID) (
 		}
 		c.ProductID, c.Subject = p.ProductID, p.ProductName+" "+p.Name
 		for _, x := range p.Shown() {
-			if x.Cycle == billing.Hourly {
-				continue // who has hours keeps what they were sold for; new ones cost what the plan says
+			if h, hourly := p.HourAt(x); hourly {
+				if row, listed := p.Listed(x.Currency, billing.Hourly); !listed || row.Cycle != billing.Hourly {
+					continue // sold so before hours were a cycle: it becomes one when the plan is saved
+				}
+				cell, err := hourCell(PriceCell{Currency: x.Currency}, h)
+				if err != nil {
+					return c, err
+				}
+				c.Cells = append(c.Cells, cell)
+				continue
 			}
 			c.Cells = append(c.Cells, PriceCell{Currency: x.Currency, Cycle: x.Cycle, Was: x.Amount, Minor: x.Amount})
 		}
@@ -122,6 +157,9 @@ func PriceSubject(ctx context.Context, tx *tenancy.Tx, plan, option uuid.UUID) (
 				c.Cells = append(c.Cells, PriceCell{Choice: x.Code, Label: o.Label + ": " + x.Label, Currency: currency, Cycle: cycle, Was: minor, Minor: minor})
 			}
 		}
+		if err := c.hoursOf(o, x); err != nil {
+			return c, err
+		}
 	}
 	slices.SortStableFunc(c.Cells, func(a, b PriceCell) int {
 		if n := strings.Compare(a.Currency, b.Currency); n != 0 {
@@ -130,9 +168,37 @@ func PriceSubject(ctx context.Context, tx *tenancy.Tx, plan, option uuid.UUID) (
 		if n := strings.Compare(a.Label, b.Label); n != 0 {
 			return n
 		}
-		return a.Cycle.Months() - b.Cycle.Months()
+		if n := a.Cycle.Months() - b.Cycle.Months(); n != 0 || a.Cycle == b.Cycle {
+			return n
+		}
+		return strings.Compare(string(b.Cycle), string(a.Cycle)) // the month before the hour
 	})
 	return c, nil
+}
+
+// hoursOf adds what an hour of a choice costs.
+func (c *PriceChange) hoursOf(o catalog.Option, x catalog.Choice) error {
+	currencies := map[string]bool{}
+	for currency := range x.Prices {
+		currencies[currency] = true
+	}
+	for currency := range x.Hour {
+		currencies[currency] = true
+	}
+	for currency := range currencies {
+		h, ok := x.Hours(currency)
+		if !ok || h.Rate.IsZero() || o.Kind == catalog.Once {
+			continue
+		}
+		cell, err := hourCell(PriceCell{Choice: x.Code, Label: o.Label + ": " + x.Label, Currency: currency}, h)
+		if err != nil {
+			return err
+		}
+		_, said := x.Hour[currency]
+		cell.Follows = !said
+		c.Cells = append(c.Cells, cell)
+	}
+	return nil
 }
 
 // read fills a change in as it was typed. Faults: price_change.invalid about the fields
@@ -156,6 +222,12 @@ func (c *PriceChange) read(f PriceForm, now time.Time, zone *time.Location) erro
 	}
 	var cells []PriceCell
 	for _, x := range c.Cells {
+		if x.WasHour != nil {
+			if x.readHour(f, cells, wrong); *x.Hour != *x.WasHour {
+				cells = append(cells, x)
+			}
+			continue
+		}
 		typed := strings.TrimSpace(f.Prices[x.Name()])
 		if typed == "" {
 			continue
@@ -173,6 +245,57 @@ func (c *PriceChange) read(f PriceForm, now time.Time, zone *time.Location) erro
 		wrong["prices"] = "Please enter at least one price that is another than today's."
 	}
 	return fault.Fields("price_change.invalid", wrong)
+}
+
+// readHour fills in what an hour is to cost, as it was typed, or as it follows from what the month
+// of an option is to cost. Before are the cells that change; a month stands before its hour.
+func (c *PriceCell) readHour(f PriceForm, before []PriceCell, wrong map[string]string) {
+	h := *c.WasHour
+	for _, x := range before {
+		if x.Choice == "" || x.Choice != c.Choice || x.Currency != c.Currency || x.Cycle != billing.Monthly {
+			continue
+		}
+		month := billing.Money{Minor: x.Minor, Currency: x.Currency}
+		h.Most = month
+		if by, err := billing.ByHours(month); err == nil && c.Follows {
+			h = by
+		}
+	}
+	typed, most := strings.TrimSpace(f.Prices[c.Name()]), ""
+	if name := c.MostName(); name != "" {
+		most = strings.TrimSpace(f.Prices[name])
+	}
+	if c.Follows || typed == "" && most == "" {
+		c.set(h, wrong)
+		return
+	}
+	if typed == "" {
+		typed = h.Rate.Decimal()
+	}
+	if most == "" {
+		most = h.Most.Decimal()
+	}
+	read, field, words := catalog.ReadHour(typed, most, c.Currency)
+	switch field {
+	case "amount":
+		wrong[c.Name()] = words
+	case "most":
+		wrong[c.MostName()] = words
+	default:
+		c.set(read, wrong)
+	}
+}
+
+func (c *PriceCell) set(h billing.HourPrice, wrong map[string]string) {
+	month := billing.Money{}
+	if !h.Rate.IsZero() {
+		var err error
+		if month, err = h.Month(); err != nil {
+			wrong[c.Name()] = "This is more than can be charged."
+			return
+		}
+	}
+	c.Hour, c.Minor = &h, month.Minor
 }
 
 // SchedulePrice keeps a change of prices for a day to come. Where who has it already is

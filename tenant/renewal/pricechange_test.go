@@ -84,8 +84,8 @@ func TestPricesChangeOnADayAndReachWhoWasTold(t *testing.T) {
 	if got := s.foreseen(ida, 6); !slices.Equal(got, []int64{1000, 1000, 1200, 1200, 1200, 1200}) {
 		t.Errorf("foreseen: %v", got)
 	}
-	if price, at, waits := s.get(one).NextPrice(); !waits || price.Minor != 1200 || !at.Equal(s.get(one).Next().To) {
-		t.Errorf("next price %s from %s, %t", price, at, waits)
+	if next, at, waits := s.get(one).NextPriced(); !waits || next.Amount.Minor != 1200 || !at.Equal(s.get(one).Next().To) {
+		t.Errorf("next price %s from %s, %t", next.Amount, at, waits)
 	}
 	s.until(january, 44)
 	s.prices()

@@ -45,10 +45,10 @@ func (c PriceChange) reach(s Subscription, told time.Time, agreed bool) (r Repri
 			continue
 		}
 		if c.PlanID != uuid.Nil {
-			r.Prices = append(r.Prices, NewPrice{Kind: "plan", Cycle: x.Cycle, Minor: x.Minor})
+			r.Prices = append(r.Prices, newPrice(NewPrice{Kind: "plan", Cycle: x.Cycle}, x))
 			continue
 		}
-		p := NewPrice{Kind: "option", Code: c.Code, Label: x.Label, Cycle: x.Cycle, Minor: x.Minor}
+		p := newPrice(NewPrice{Kind: "option", Code: c.Code, Label: x.Label, Cycle: x.Cycle}, x)
 		if c.Quantity {
 			p.Label = ""
 		}
@@ -63,12 +63,21 @@ func (c PriceChange) reach(s Subscription, told time.Time, agreed bool) (r Repri
 	return r, ""
 }
 
+// newPrice is what a cell says; of hours nothing but the hour.
+func newPrice(p NewPrice, x PriceCell) NewPrice {
+	if p.Minor = x.Minor; x.Hour != nil {
+		hour := HourOf(*x.Hour)
+		p.Minor, p.Hour = 0, &hour
+	}
+	return p
+}
+
 // longer are the prices of the cycles for which there is none but the month's.
 func (c PriceChange) longer(p NewPrice) (all []NewPrice) {
 	for _, cycle := range []billing.Cycle{billing.Hourly, billing.Quarterly, billing.SemiAnnual, billing.Annual, billing.Biennial, billing.Triennial} {
 		own := false
 		for _, x := range c.Cells {
-			own = own || x.Cycle == cycle && (c.Quantity || x.Label == p.Label)
+			own = own || x.Cycle == cycle && x.Hour == nil && (c.Quantity || x.Label == p.Label)
 		}
 		if !own {
 			q := p
@@ -82,7 +91,7 @@ func (c PriceChange) longer(p NewPrice) (all []NewPrice) {
 // PriceRow is one subscription as a change of prices reaches it.
 type PriceRow struct {
 	Subscription Subscription
-	Now          billing.Money // a cycle, from Day on
+	Then         Subscription // as it costs from Day on
 	Day          time.Time
 	Keeps        string // why it does not; empty: it does
 }
@@ -139,7 +148,7 @@ func reachOf(ctx context.Context, tx *tenancy.Tx, c PriceChange) (v PricePreview
 		if keeps == "" && !c.Running {
 			keeps = KeepsBought
 		}
-		row := PriceRow{Subscription: s, Now: s.Amount, Keeps: keeps}
+		row := PriceRow{Subscription: s, Then: s, Keeps: keeps}
 		if keeps != "" {
 			v.Keeps[keeps]++
 		} else {
@@ -149,14 +158,14 @@ func reachOf(ctx context.Context, tx *tenancy.Tx, c PriceChange) (v PricePreview
 			}
 			now := s
 			r.put(&now)
-			row.Now = now.Amount
+			row.Then = now
 			v.Reached++
 			accounts[s.AccountID] = true
 			v.First = sooner(v.First, row.Day)
 			if row.Day.After(v.Last) {
 				v.Last = row.Day
 			}
-			if err := v.add(place, s, row.Now); err != nil {
+			if err := v.add(place, s, row.Then); err != nil {
 				return v, err
 			}
 		}
@@ -168,19 +177,19 @@ func reachOf(ctx context.Context, tx *tenancy.Tx, c PriceChange) (v PricePreview
 	return v, nil
 }
 
-func (v *PricePreview) add(place map[string]int, s Subscription, now billing.Money) error {
-	i, known := place[now.Currency]
+func (v *PricePreview) add(place map[string]int, s, now Subscription) error {
+	i, known := place[now.Amount.Currency]
 	if !known {
 		i = len(v.Sums)
-		none := billing.Money{Currency: now.Currency}
-		place[now.Currency], v.Sums = i, append(v.Sums, PriceSum{none, none, none})
+		none := billing.Money{Currency: now.Amount.Currency}
+		place[now.Amount.Currency], v.Sums = i, append(v.Sums, PriceSum{none, none, none})
 	}
 	months := int64(s.Cycle.Months())
-	was, err := s.Amount.Ratio(1, months)
+	was, err := s.withFullMonth().Ratio(1, months)
 	if err != nil {
 		return err
 	}
-	is, err := now.Ratio(1, months)
+	is, err := now.withFullMonth().Ratio(1, months)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenant/account"
@@ -130,9 +131,19 @@ func (c PriceChange) begin(ctx context.Context, tx *tenancy.Tx) error {
 
 func (c PriceChange) shelve(ctx context.Context, tx *tenancy.Tx) error {
 	if c.PlanID != uuid.Nil {
+		hours := map[string]billing.HourPrice{}
 		for _, x := range c.Cells {
+			if x.Hour != nil {
+				hours[x.Currency] = *x.Hour
+				continue
+			}
 			if _, err := tx.NewRaw("UPDATE prices SET amount_minor = ? WHERE plan_id = ? AND currency = ? AND cycle = ?", x.Minor, c.PlanID, x.Currency, string(x.Cycle)).Exec(ctx); err != nil {
 				return fmt.Errorf("put prices on the shelf: %w", err)
+			}
+		}
+		if len(hours) > 0 {
+			if err := catalog.PriceHours(ctx, tx, c.PlanID, hours); err != nil {
+				return err
 			}
 		}
 		if _, err := tx.NewRaw("UPDATE plans SET changed_at = ? WHERE id = ?", tx.Now(), c.PlanID).Exec(ctx); err != nil {
@@ -150,6 +161,9 @@ func (c PriceChange) shelve(ctx context.Context, tx *tenancy.Tx) error {
 	}
 	for _, x := range c.Cells {
 		for i := range choices {
+			if _, said := choices[i].Hour[x.Currency]; said && x.Hour != nil && choices[i].Code == x.Choice {
+				choices[i].Hour[x.Currency] = x.Hour.Rate.Minor()
+			}
 			if _, sold := choices[i].Prices[x.Currency][x.Cycle]; sold && choices[i].Code == x.Choice {
 				choices[i].Prices[x.Currency][x.Cycle] = x.Minor
 			}
@@ -268,7 +282,11 @@ func (c PriceChange) words(s Subscription, r Repricing, locale string) (string, 
 	on := x.first(r)
 	now := s
 	r.put(&now)
-	return s.Amount.Format(locale) + " " + s.Cycle.Words() + " until then, " + now.Amount.Format(locale) + " from " + s.date(on) + ", before tax.", on
+	then := now.Amount.Format(locale)
+	if _, hourly := s.Hour(); hourly {
+		then = now.Paid(locale)
+	}
+	return s.Paid(locale) + " until then, " + then + " from " + s.date(on) + ", before tax.", on
 }
 
 // untell takes a change that was cancelled off an account's subscriptions, and writes to
@@ -281,7 +299,7 @@ func (d *Desk) untell(ctx context.Context, tx *tenancy.Tx, c PriceChange, subs [
 			if r.ID != c.ID {
 				left = append(left, r)
 			} else if !r.Deaf {
-				lines = append(lines, "- "+s.what()+": "+s.Amount.Format("en")+" "+s.Cycle.Words()+", as before.")
+				lines = append(lines, "- "+s.what()+": "+s.Paid("en")+", as before.")
 			}
 		}
 		s.Reprices = left

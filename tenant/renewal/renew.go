@@ -225,7 +225,10 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 	if err != nil {
 		return err
 	}
-	made, err := issueTogether(ctx, w, subs, drafts)
+	if err := w.priceMonths(ctx, subs); err != nil {
+		return err
+	}
+	made, err := issueOwed(ctx, w, subs, drafts)
 	if err != nil {
 		return fmt.Errorf("renew %d subscriptions from %s: %w", len(subs), subs[0].ID, err)
 	}
@@ -239,9 +242,14 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 	for i, s := range subs {
 		next, inv := s.Next(), made[i]
 		s.Renewals++
+		if inv.ID == uuid.Nil {
+			if err := d.given(ctx, w, &s, next); err != nil {
+				return err
+			}
+		}
 		if taken[i] != nil || credits[i] != 0 || noted[i] || moved[s.ID] {
 			s.RenewsAt = w.policy.look(s, now)
-			if !inv.IssuedAt.Before(now) {
+			if inv.ID == uuid.Nil || !inv.IssuedAt.Before(now) {
 				s.Credit.Minor -= credits[i]
 			}
 			if err := keepChange(ctx, w.tx, s); err != nil {

@@ -49,64 +49,14 @@ type Item struct {
 	Hour        Hour      `json:"hour,omitzero"`     // of what is paid by the hour, besides the amount
 }
 
-// Hour is what is paid by the hour for a part, as it was sold.
-type Hour struct {
-	billing.HourPrice
-	MonthMinor int64 `json:"month_minor,omitempty"` // that a full month of it comes to
-}
-
-// HourOf is a price of an hour as it is sold.
-func HourOf(h billing.HourPrice) Hour {
-	if h.Rate.IsZero() {
-		return Hour{}
-	}
-	m, err := h.Month()
-	if err != nil { // more than can be charged: no price is
-		return Hour{}
-	}
-	return Hour{h, m.Minor}
-}
-
-// Hour is what an hour of the subscription costs; false: it is not paid by the hour.
-func (s Subscription) Hour() (Hour, bool) {
-	for _, it := range s.Items {
-		if s.Cycle == billing.Hourly && !it.Hour.Rate.IsZero() {
-			return it.Hour, true
-		}
-	}
-	return Hour{}, false
-}
-
-// Paid says what is paid, before tax: "€9.00 a month", or "€0.02 an hour, at most €12.00 a
-// month" and what is paid a month besides.
-func (s Subscription) Paid(locale string) string {
-	return paidWords(s.Amount, s.Cycle, s.Items, locale)
-}
-
-// Paid says what the terms cost, as a subscription's Paid does.
-func (t Terms) Paid(locale string) string {
-	for _, it := range t.Items {
-		if h := it.Hour; !h.Rate.IsZero() {
-			return paidWords(billing.Money{Minor: t.AmountMinor, Currency: h.Rate.Currency}, t.Cycle, t.Items, locale)
-		}
-	}
-	return ""
-}
-
-func paidWords(amount billing.Money, c billing.Cycle, items []Item, locale string) string {
-	hour, ok := Subscription{Cycle: c, Items: items}.Hour()
-	switch {
-	case !ok:
-		return amount.Format(locale) + " " + c.Words()
-	case amount.IsZero():
-		return hour.Words(locale)
-	}
-	return amount.Format(locale) + " a month and " + hour.Words(locale)
-}
-
 // Each is the price of one, in the subscription's currency. An amount is a whole multiple of it.
 func (x Item) Each(currency string) billing.Money {
 	return billing.Money{Minor: x.AmountMinor / max(x.Quantity, 1), Currency: currency}
+}
+
+// Amount is what all of it costs, in the subscription's currency.
+func (x Item) Amount(currency string) billing.Money {
+	return billing.Money{Minor: x.AmountMinor, Currency: currency}
 }
 
 // Subscription is what is paid for again and again, at the price it was sold for.
@@ -156,6 +106,7 @@ type Subscription struct {
 	Together     *bool       // of its account: its renewals of a day make one invoice; nil: as the shop says
 	Total        int         // of the whole list
 	folded       []folded
+	hoursOff     bool // something is taken off its hours
 }
 
 // Zone is the time zone that decides on which day a period begins.
@@ -274,12 +225,12 @@ type row struct {
 	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt, Since                     time.Time
 	MeteredTo                                                                                         time.Time
 	Renewals, Total, PlanPause, BillDay                                                               int
-	HasMethod, Debit, AwaitsTeam, Unreminded                                                          bool
+	HasMethod, Debit, AwaitsTeam, Unreminded, HoursOff                                                bool
 	OneInvoice                                                                                        *bool
 }
 
 const columns = account.Unreminded + ` AS unreminded, s.id, s.account_id, a.name AS account_name, a.time_zone, a.one_invoice, coalesce(a.bill_day, 0) AS bill_day, coalesce(s.stub::text, '') AS stub, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
-	s.items::text AS items, coalesce(s.discount::text, '') AS discount, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
+	s.items::text AS items, coalesce(jsonb_exists(s.hours->-1, 'off'), false) AS hours_off, coalesce(s.discount::text, '') AS discount, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
 	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.pause::text, '') AS pause, coalesce(s.taken::text, '') AS taken, coalesce(s.stays::text, '') AS stays, coalesce(s.trial::text, '') AS trial, coalesce(s.reprices::text, '') AS reprices,
 	coalesce((SELECT x.value->'loyalty' FROM shop_settings x WHERE x.name = 'renewal')::text, '') AS loyalty, (SELECT min(o.paid_at) FROM orders o WHERE o.account_id = s.account_id) AS since, (SELECT coalesce(pl.pause_days, 0) FROM plans pl WHERE pl.id = s.plan_id) AS plan_pause, coalesce(s.credit_minor, 0) AS credit_minor, s.metered_to, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
 	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name, coalesce(v.sku = '' AND v.began_at IS NULL, false) AS awaits_team,
@@ -294,7 +245,7 @@ func (r row) subscription() (Subscription, error) {
 		Cycle: billing.Cycle(r.Cycle), Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, MethodID: r.MethodID, AnchorAt: r.AnchorAt,
 		Period: billing.Period{From: r.PeriodFrom, To: r.PeriodTo}, Renewals: r.Renewals, RenewsAt: r.RenewsAt, CancelAt: r.CancelAt,
 		CancelReason: r.CancelReason, CancelNote: r.CancelNote, EndedAt: r.EndedAt, CreatedAt: r.CreatedAt,
-		ServiceID: r.ServiceID, ServiceName: r.ServiceName, AwaitsTeam: r.AwaitsTeam, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Debit: r.Debit, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause, Since: r.Since, Together: r.OneInvoice, BillDay: r.BillDay, Unreminded: r.Unreminded,
+		ServiceID: r.ServiceID, ServiceName: r.ServiceName, AwaitsTeam: r.AwaitsTeam, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Debit: r.Debit, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause, Since: r.Since, Together: r.OneInvoice, BillDay: r.BillDay, Unreminded: r.Unreminded, hoursOff: r.HoursOff,
 	}
 	s.Credit = billing.Money{Minor: r.CreditMinor, Currency: r.Currency}
 	for _, x := range []struct {

@@ -36,6 +36,11 @@ type NewPrice struct {
 	Label string        `json:"label,omitempty"` // empty: any
 	Cycle billing.Cycle `json:"cycle"`
 	Minor int64         `json:"minor"`
+	Hour  *Hour         `json:"hour,omitempty"` // of what is paid by the hour; nil: it is not
+}
+
+func (p NewPrice) fits(it Item) bool {
+	return p.Kind == it.Kind && (p.Code == "" || p.Code == it.Code) && (p.Label == "" || p.Label == it.Label)
 }
 
 func (r Repricing) announced() billing.Announced {
@@ -49,7 +54,7 @@ func (r Repricing) counts(from time.Time) bool {
 
 func (r Repricing) units(s Subscription) (all []billing.UnitPrice) {
 	for _, p := range r.Prices {
-		if p.Cycle == s.Cycle {
+		if p.Cycle == s.Cycle && p.Hour == nil {
 			all = append(all, billing.UnitPrice{Kind: p.Kind, Code: p.Code, Label: p.Label, Unit: billing.Money{Minor: p.Minor, Currency: s.Amount.Currency}})
 		}
 	}
@@ -59,8 +64,11 @@ func (r Repricing) units(s Subscription) (all []billing.UnitPrice) {
 // put gives the subscription's items the new prices. It reports whether any changed.
 func (r Repricing) put(s *Subscription) (changed bool) {
 	units := r.units(*s)
+	if s.Cycle == billing.Hourly {
+		changed = r.putHours(s)
+	}
 	if len(units) == 0 {
-		return false
+		return changed
 	}
 	items := slices.Clone(s.Items)
 	var sum int64
@@ -76,20 +84,44 @@ func (r Repricing) put(s *Subscription) (changed bool) {
 	}
 	priced, err := billing.Reprice(parts, units)
 	if err != nil { // checked when it was announced
-		return false
+		return changed
 	}
 	total := int64(0)
 	for i, p := range priced {
-		if p.Price.Minor != items[i].AmountMinor {
+		if p.Price.Minor != items[i].AmountMinor && items[i].Hour.Rate.IsZero() {
 			items[i].AmountMinor, items[i].PriceID, changed = p.Price.Minor, r.ID, true
 			if r.Back {
 				items[i].PriceID = uuid.Nil
 			}
 		}
-		total += p.Price.Minor
+		total += items[i].AmountMinor
 	}
 	if changed {
 		s.Items, s.Amount.Minor = items, total
+	}
+	return changed
+}
+
+// putHours is put of what is paid by the hour.
+func (r Repricing) putHours(s *Subscription) (changed bool) {
+	items := slices.Clone(s.Items)
+	for i, it := range items {
+		for _, p := range r.Prices {
+			if p.Cycle != s.Cycle || p.Hour == nil || it.Hour.Rate.IsZero() || !p.fits(it) {
+				continue
+			}
+			one, err := p.Hour.Times(max(it.Quantity, 1))
+			if now := HourOf(one); err == nil && now != it.Hour {
+				items[i].Hour, items[i].PriceID, changed = now, r.ID, true
+				if r.Back {
+					items[i].PriceID = uuid.Nil
+				}
+			}
+			break
+		}
+	}
+	if changed {
+		s.Items = items
 	}
 	return changed
 }
@@ -130,7 +162,7 @@ func (s *Subscription) fold(now time.Time) {
 			left = append(left, r)
 			continue
 		}
-		was := s.Amount
+		was := s.Paid("en")
 		r.put(s)
 		s.folded = append(s.folded, folded{r.ID, was, at})
 	}
@@ -140,7 +172,7 @@ func (s *Subscription) fold(now time.Time) {
 // folded is a price that was put in place and is not kept yet.
 type folded struct {
 	id  uuid.UUID
-	was billing.Money
+	was string // what was paid before
 	at  time.Time
 }
 
@@ -164,11 +196,15 @@ func keepFolded(ctx context.Context, tx *tenancy.Tx, s *Subscription) error {
 		return err
 	}
 	for _, f := range all {
-		if f.was == s.Amount {
+		now := s.Paid("en")
+		if f.was == now {
 			continue
 		}
+		if _, err := s.priceHours(ctx, tx, f.at, s.discountAt(f.at)); err != nil {
+			return err
+		}
 		err := put(ctx, tx, *s, "repriced/"+f.id.String(), activity.Event{
-			Text:         s.Label + " costs " + s.Amount.Format("en") + " " + s.Cycle.Words() + " since " + s.date(f.at) + ", before that " + f.was.Format("en") + ".",
+			Text:         s.Label + " costs " + now + " since " + s.date(f.at) + ", before that " + f.was + ".",
 			CustomerSees: true, Programs: news(*s, webhook.SubscriptionChanged),
 		})
 		if err != nil {
@@ -178,17 +214,16 @@ func keepFolded(ctx context.Context, tx *tenancy.Tx, s *Subscription) error {
 	return nil
 }
 
-// NextPrice is what a subscription will cost a cycle, and from when; false: no other price
-// waits.
-func (s Subscription) NextPrice() (billing.Money, time.Time, bool) {
-	at, amount := time.Time{}, s.Amount
+// NextPriced is the subscription at the next price that waits for it, and from when; false: none
+// does.
+func (s Subscription) NextPriced() (next Subscription, at time.Time, waits bool) {
 	for _, r := range s.Reprices {
 		first := s.first(r)
-		if x := s.pricedFor(first); !first.IsZero() && x.Amount != s.Amount && (at.IsZero() || first.Before(at)) {
-			at, amount = first, x.Amount
+		if x := s.pricedFor(first); !first.IsZero() && x.Paid("en") != s.Paid("en") && (at.IsZero() || first.Before(at)) {
+			next, at = x, first
 		}
 	}
-	return amount, at, !at.IsZero()
+	return next, at, !at.IsZero()
 }
 
 // wentOut moves on prices whose letter has not reached a mail server, or did late: no

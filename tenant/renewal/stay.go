@@ -203,13 +203,13 @@ func staying(ctx context.Context, tx *tenancy.Tx, s Subscription, reason string)
 	}
 	switch o.Kind {
 	case billing.StayDiscount:
-		if s.Changeable(now) != nil || s.Amount.Minor == 0 {
+		if s.Changeable(now) != nil || s.withFullMonth().IsZero() {
 			return o, false, nil
 		}
 		x := s.unmade()
-		before := x.NextAmount()
+		before := x.nextFullMonth()
 		x.Stays = &Stays{Discount: o.Discount(x.nextInvoice())}
-		o.Price = x.NextAmount()
+		o.Price = x.nextFullMonth()
 		return o, o.Price.Minor < before.Minor, nil
 	case billing.StayPause:
 		return o, s.Pausable(now) == nil, nil

@@ -160,6 +160,13 @@ func (d *Desk) trialOver(ctx context.Context, tx *tenancy.Tx, s *Subscription, a
 		return err
 	}
 	if !s.MeteredTo.IsZero() {
+		off, err := s.discountFor(s.Next())
+		if err != nil {
+			return err
+		}
+		if _, err := s.priceHours(ctx, tx, s.AnchorAt, off); err != nil {
+			return err
+		}
 		if err := metering.Live(ctx, tx, s.ID); err != nil {
 			return err
 		}

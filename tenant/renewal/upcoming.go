@@ -31,6 +31,7 @@ type Foreseen struct {
 	joins           billing.Renewing
 	cycle           billing.Cycle
 	items           []Item
+	off             *billing.Discount // what is taken off the hours of its period
 }
 
 // Upcoming are the next n invoices of an account, in the order in which they will be
@@ -132,21 +133,29 @@ func (s Subscription) foreseeUsage(u metering.Usage, all []Foreseen) []Foreseen 
 // foreseeHours adds the hours of whole months to come, as if it runs through them, to the invoices
 // that follow them. Where nobody read what was used so far, the month under way is one of them.
 func (s Subscription) foreseeHours(now billing.Period, all []Foreseen) []Foreseen {
-	before, paid := s.Period, s
+	before, paid, off := s.Period, s, s.discountAt(s.Period.From)
 	for i, f := range all {
-		month, of := before, paid
-		before, paid = f.Period, Subscription{Cycle: f.cycle, Items: f.items}
-		hour, ok := of.Hour()
-		if !ok || !month.To.Equal(f.Period.From) || !now.To.IsZero() && !f.Period.From.After(now.To) {
+		month, of, less := before, paid, off
+		before, paid, off = f.Period, Subscription{Cycle: f.cycle, Items: f.items}, f.off
+		if _, ok := of.Hour(); !ok || !month.To.Equal(f.Period.From) || !now.To.IsZero() && !f.Period.From.After(now.To) {
 			continue
 		}
-		n := billing.Increments(month.From, month.To, time.Hour, month)
-		net, err := hour.Over(n)
-		if err != nil || net.IsZero() {
+		spans := []billing.HourSpan{{Parts: hourParts(of.Items), Off: less}}
+		lines, err := billing.Hours(spans, month, []billing.Session{{Start: month.From}}, month.To, map[string]int64{})
+		if err != nil {
 			continue
 		}
-		all[i].SoFar = true
-		all[i].Lines = append(all[i].Lines, billing.Line{Kind: "usage", SubscriptionID: s.ID.String(), Description: s.Label + ": " + strconv.FormatInt(n, 10) + " hours, if it runs through the month", Period: month, Quantity: 1, Unit: net, Net: net})
+		for _, l := range lines {
+			if l.Net.IsZero() {
+				continue
+			}
+			what := s.Label + ": "
+			if l.Part.Kind != "plan" {
+				what += l.Part.Label + ", "
+			}
+			all[i].SoFar = true
+			all[i].Lines = append(all[i].Lines, billing.Line{Kind: "usage", SubscriptionID: s.ID.String(), Description: what + strconv.FormatInt(l.Hours, 10) + " hours, if it runs through the month" + l.Words, Period: month, Quantity: 1, Unit: l.Net, Net: l.Net})
+		}
 	}
 	return all
 }
@@ -163,7 +172,13 @@ func (s Subscription) foreseen(p Policy, n int) (all []Foreseen, err error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, Foreseen{cycle: s.Cycle, items: s.Items, SubscriptionID: s.ID, Label: s.Label, IssueAt: p.issueAt(s, next), Period: next, Lines: lines, joins: p.renewing(s, next, len(lines))})
+		var off *billing.Discount
+		if s.Cycle == billing.Hourly {
+			if off, err = s.discountFor(next); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, Foreseen{off: off, cycle: s.Cycle, items: s.pricedFor(next.From).Items, SubscriptionID: s.ID, Label: s.Label, IssueAt: p.issueAt(s, next), Period: next, Lines: lines, joins: p.renewing(s, next, len(lines))})
 		s.Credit.Minor -= used
 		s.Renewals++
 	}

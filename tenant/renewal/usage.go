@@ -110,7 +110,7 @@ func settleUsage(ctx context.Context, w *work, subs []Subscription, made []invoi
 	var settled []metering.Bill
 	for i, s := range subs {
 		b, metered := bills[s.ID]
-		if !metered || made[i].IssuedAt.Before(w.tx.Now()) { // it was made before, without this usage
+		if !metered || made[i].ID != uuid.Nil && made[i].IssuedAt.Before(w.tx.Now()) { // it was made before, without this usage
 			continue
 		}
 		settled = append(settled, b)

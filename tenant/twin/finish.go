@@ -104,10 +104,13 @@ func (m Making) meters(ctx context.Context, tx *tenancy.Tx, factor string) error
 	if _, err := tx.NewRaw("UPDATE meters m SET tiers = " + tiers).Exec(ctx); err != nil {
 		return fmt.Errorf("change what use costs in a twin: %w", err)
 	}
-	_, err := tx.NewRaw(`UPDATE subscriptions s SET items = (SELECT jsonb_agg(CASE WHEN jsonb_exists(i.value, 'hour') THEN jsonb_set(i.value, '{hour}', i.value->'hour'
-				|| jsonb_build_object('month_minor', round((i.value->'hour'->>'month_minor')::numeric * ` + factor + `)::bigint,
-					'rate', i.value->'hour'->'rate' || jsonb_build_object('Units', round((i.value->'hour'->'rate'->>'Units')::numeric * ` + factor + `)::bigint),
-					'most', i.value->'hour'->'most' || jsonb_build_object('Minor', round((i.value->'hour'->'most'->>'Minor')::numeric * ` + factor + `)::bigint))) ELSE i.value END ORDER BY i.ordinality)
+	hour := func(of string) string { // a price of an hour, raised
+		return `jsonb_build_object('rate', ` + of + `->'rate' || jsonb_build_object('Units', round((` + of + `->'rate'->>'Units')::numeric * ` + factor + `)::bigint),
+			'most', ` + of + `->'most' || jsonb_build_object('Minor', round((` + of + `->'most'->>'Minor')::numeric * ` + factor + `)::bigint))`
+	}
+	_, err := tx.NewRaw(`UPDATE subscriptions s SET hours = (SELECT jsonb_agg(h.value || jsonb_build_object('parts', (SELECT jsonb_agg(p.value || jsonb_build_object('price', ` + hour("(p.value->'price')") + `) ORDER BY p.ordinality)
+			FROM jsonb_array_elements(h.value->'parts') WITH ORDINALITY p)) ORDER BY h.ordinality) FROM jsonb_array_elements(s.hours) WITH ORDINALITY h), items = (SELECT jsonb_agg(CASE WHEN jsonb_exists(i.value, 'hour') THEN jsonb_set(i.value, '{hour}', i.value->'hour'
+				|| jsonb_build_object('month_minor', round((i.value->'hour'->>'month_minor')::numeric * ` + factor + `)::bigint) || ` + hour("(i.value->'hour')") + `) ELSE i.value END ORDER BY i.ordinality)
 			FROM jsonb_array_elements(s.items) WITH ORDINALITY i)
 		WHERE s.cycle = 'hourly' AND s.state <> 'ended' AND s.items <> '[]'`).Exec(ctx)
 	if err != nil {

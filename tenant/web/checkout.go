@@ -57,6 +57,7 @@ type quoteView struct {
 	Problems bool
 	Delivers bool      // something takes keys
 	Hours    bool      // something is paid by the hour
+	HoursOff bool      // and codes take something off it
 	Held     time.Time // until when what is counted is kept; zero: nothing is
 }
 
@@ -72,6 +73,7 @@ type quoteItem struct {
 	Once     []lineView    // of it, add-ons
 	Per      string
 	Hours    string // what is paid by the hour; empty: nothing
+	HoursOff string // what codes take off it; empty: nothing
 	Trial    string // "14 days free"; empty: it is paid at once
 	Stub     string // "12 days until 1 December 2026"; empty: a whole period is paid
 	Problem  string
@@ -141,6 +143,7 @@ func viewQuote(t tenancy.Tenant, k cart, q checkout.Quote) quoteView {
 			x.Index, x.EditHref = i, href
 			v.Items = append(v.Items, x)
 			v.Delivers, v.Hours = v.Delivers || q.Items[next].SKU != "", v.Hours || x.Hours != ""
+			v.HoursOff = v.HoursOff || x.HoursOff != ""
 			next++
 		}
 	}
@@ -169,13 +172,14 @@ func viewItem(x checkout.Item, locale string) quoteItem {
 	if x.Trial != nil {
 		v.Trial = trialWords(x.Trial.Days)
 	}
+	if h := x.Hours(); !h.Rate.IsZero() {
+		if v.Hours = h.Words(locale); !x.Amount.IsZero() {
+			v.Hours = x.Amount.Format(locale) + " " + v.Per + " and " + v.Hours
+		}
+		v.HoursOff = x.HoursOff(locale)
+	}
 	for i, part := range x.Parts {
 		one := lineView{Label: part.Label, Amount: part.Amount, Words: hourWords(part, locale)}
-		if one.Words != "" {
-			if v.Hours = one.Words; !x.Amount.IsZero() {
-				v.Hours = x.Amount.Format(locale) + " " + v.Per + " and " + v.Hours
-			}
-		}
 		if x.Stub != nil {
 			v.Stub, one.Amount = x.Stub.Words(), x.Stub.Parts[i]
 		}

@@ -200,7 +200,7 @@ type subscriptionView struct {
 	Extras    []renewal.Addon // that can be bought for it and are charged once
 	BillDay   string          // "1st": it can be moved there; empty: it cannot, or renews then
 	Continues bool            // whoever looks may end the pause, if they may cancel
-	NewPrice  billing.Money   // a cycle, from NewFrom on
+	NewPaid   string          // a cycle, from NewFrom on
 	NewFrom   time.Time       // zero: no other price waits
 	Raised    bool
 	TryNext   billing.Money // the first invoice after a trial, before tax
@@ -260,8 +260,8 @@ func (s *Site) subscriptionView(c *fiber.Ctx, tx *tenancy.Tx, x renewal.Subscrip
 	if x.MayMove(tx.Now()) {
 		v.BillDay = billing.Ordinal(x.BillDay)
 	}
-	if price, from, waits := x.NextPrice(); waits && x.CancelAt.IsZero() {
-		v.NewPrice, v.NewFrom, v.Raised = price, from, price.Minor > x.Amount.Minor
+	if next, from, waits := x.NextPriced(); waits && x.CancelAt.IsZero() {
+		v.NewPaid, v.NewFrom, v.Raised = next.Paid(surface.DB(c).Tenant().Locale), from, next.Dearer(x)
 	}
 	v.Continues = x.State == renewal.Paused && (!customer || !x.Pause.Team)
 	if x.Pausable(tx.Now()) == nil {

@@ -27,7 +27,7 @@ func TestHoursOnThePages(t *testing.T) {
 	says(t, "the shelf", c.send(t, "GET", "/products/running", nil), 200, "€9.00", "or €0.02 an hour")
 	says(t, "its page", c.send(t, "GET", "/products/running/by-the-hour", nil), 200, "By the hour", "€0.02 an hour, at most €11.50 a month", "Monthly")
 	picked := url.Values{"product": {"running"}, "plan": {"by-the-hour"}, "cycle": {"hourly"}}
-	says(t, "picked by the hour", c.send(t, "POST", "/products/running/by-the-hour", picked), 200, "each hour that is begun", "€3.00")
+	says(t, "picked by the hour", c.send(t, "POST", "/products/running/by-the-hour", picked), 200, "Hours are invoiced every month afterwards, each that is begun", "€0.02 an hour, at most €11.50 a month", "€3.00")
 	picked.Set("go", "cart")
 	says(t, "into the cart", c.send(t, "POST", "/cart", picked), 303)
 	says(t, "the cart", c.send(t, "GET", "/cart", nil), 200, "€0.02 an hour, at most €11.50 a month", "€3.00")

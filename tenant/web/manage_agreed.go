@@ -56,8 +56,8 @@ func viewAgreed(p agreed.Price, now time.Time, locale string) agreedRow {
 	if p.Cycle != "" {
 		r.For = p.Cycle.Words()
 	}
-	if r.Says = billing.Percent(p.OffPpm) + " off"; p.AmountMinor != nil {
-		r.Says = billing.Money{Minor: *p.AmountMinor, Currency: p.Currency}.Format(locale)
+	if r.Says = p.Says(locale); p.Cycle == billing.Hourly {
+		r.For = "by the hour"
 	}
 	switch {
 	case r.Over:
@@ -106,6 +106,7 @@ func (s *Site) readAgreed(c *fiber.Ctx) (v agreedView, err error) {
 	v.At = "/manage/customers/" + v.X.ID.String() + "/prices"
 	v.Form.AccountID = v.In.ID
 	v.Cycles = []place.Choice{{Value: "", Label: "Every period the plan is sold for"}}
+	v.Cycles = append(v.Cycles, place.Choice{Value: string(catalog.Hourly), Label: "by the hour"})
 	for _, cycle := range catalog.EditCycles() {
 		v.Cycles = append(v.Cycles, place.Choice{Value: string(cycle), Label: cycle.Words()})
 	}
@@ -127,7 +128,7 @@ func (s *Site) agreePrice(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	v.Form = agreed.Form{AccountID: v.In.ID, Plan: c.FormValue("plan"), Cycle: c.FormValue("cycle"), Amount: table.Text(c.FormValue("amount"), 30), Percent: table.Text(c.FormValue("percent"), 10),
+	v.Form = agreed.Form{AccountID: v.In.ID, Plan: c.FormValue("plan"), Cycle: c.FormValue("cycle"), Amount: table.Text(c.FormValue("amount"), 30), Most: table.Text(c.FormValue("most"), 30), Percent: table.Text(c.FormValue("percent"), 10),
 		From: table.Text(c.FormValue("from"), 20), Until: table.Text(c.FormValue("until"), 20), Running: c.FormValue("running") != "", Note: c.FormValue("note")}
 	if _, err := s.renewalDesk().Agree(c.UserContext(), surface.DB(c), v.Form, office.By(c)); err != nil {
 		return surface.FormError(c, err, "manage", "manage/customer-prices", "Prices of "+v.In.Name, v)

@@ -58,7 +58,11 @@ func (s *Site) optionEdit(c *fiber.Ctx, product taxedShelf, f catalog.OptionForm
 	}
 	labels, margins := f.ReadMargins(offers, product.held)
 	for i, m := range margins {
-		v.Margins = append(v.Margins, choiceMargin{labels[i], perWords[m.Cycle][1], m})
+		per := perWords[m.Cycle][1]
+		if m.Cycle == catalog.Hourly {
+			per += ", a full month"
+		}
+		v.Margins = append(v.Margins, choiceMargin{labels[i], per, m})
 	}
 	return v, nil
 }

@@ -73,7 +73,7 @@ type sumView struct {
 
 type affectedView struct {
 	renewal.PriceRow
-	Every, Why string
+	Why string
 }
 
 func keepsWords(why string) string {
@@ -96,6 +96,13 @@ func cellWords(x renewal.PriceCell) string {
 		words = x.Label + ", " + words
 	}
 	return x.Currency + ", " + words
+}
+
+func mostWords(h *billing.HourPrice, locale string) string {
+	if h.Most.Minor == 0 {
+		return "no most"
+	}
+	return h.Most.Format(locale)
 }
 
 func priceStatus(c renewal.PriceChange) map[string]any {
@@ -144,8 +151,11 @@ func (s *Site) pricesView(c *fiber.Ctx, f renewal.PriceForm) (v pricesView, err 
 		for _, x := range all {
 			row := priceChangeView{PriceChange: x, Status: priceStatus(x), Over: x.State != renewal.PriceScheduled || !tx.Now().Before(x.From)}
 			for _, cell := range x.Cells {
-				was, now := billing.Money{Minor: cell.Was, Currency: cell.Currency}, billing.Money{Minor: cell.Minor, Currency: cell.Currency}
-				row.Cells = append(row.Cells, cellWords(cell)+": "+was.Format(t.Locale)+" to "+now.Format(t.Locale))
+				if cell.Follows {
+					continue
+				}
+				was, now := cell.Words(t.Locale)
+				row.Cells = append(row.Cells, cellWords(cell)+": "+was+" to "+now)
 			}
 			if x.Running && x.State != renewal.PriceCancelled {
 				if row.Told, err = renewal.ToldOf(c.UserContext(), tx, x.ID); err != nil {
@@ -164,9 +174,21 @@ func (s *Site) pricesView(c *fiber.Ctx, f renewal.PriceForm) (v pricesView, err 
 		v.Form.NoticeDays = strconv.Itoa(renewal.DefaultNotice)
 	}
 	for _, x := range v.Subject.Cells {
+		if x.Follows {
+			continue
+		}
 		typed := table.Text(c.FormValue(x.Name()), 20)
 		v.Form.Prices[x.Name()] = typed
-		v.Rows = append(v.Rows, cellView{Name: x.Name(), Label: cellWords(x), Now: billing.Money{Minor: x.Was, Currency: x.Currency}.Format(t.Locale), Value: typed})
+		now, _ := x.Words(t.Locale)
+		if x.WasHour != nil { // its most has a row of its own
+			now = x.WasHour.Rate.Format(t.Locale)
+		}
+		v.Rows = append(v.Rows, cellView{Name: x.Name(), Label: cellWords(x), Now: now, Value: typed})
+		if name := x.MostName(); name != "" {
+			typed := table.Text(c.FormValue(name), 20)
+			v.Form.Prices[name] = typed
+			v.Rows = append(v.Rows, cellView{Name: name, Label: x.Currency + ", a month of hours at most", Now: mostWords(x.WasHour, t.Locale), Value: typed})
+		}
 	}
 	return v, err
 }
@@ -235,7 +257,7 @@ func (v *pricesView) preview(p renewal.PricePreview) {
 		kept += n
 	}
 	for _, r := range p.Rows {
-		row := affectedView{PriceRow: r, Every: r.Subscription.Cycle.Words()}
+		row := affectedView{PriceRow: r}
 		if r.Keeps != "" {
 			row.Why = keepsWords(r.Keeps)
 		}

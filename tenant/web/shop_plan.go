@@ -151,6 +151,8 @@ type configuredView struct {
 	Once          []lineView    // of it, add-ons
 	Amount, Today billing.Money
 	Usual         billing.Money // of the plan for others; zero: the same
+	Hours         string        // what is paid by the hour, together; empty: nothing
+	UsualHours    string        // of the plan for others; empty: the same
 	Per           string
 	Trial         string    // "14 days free"; empty: it is paid at once
 	TrialUntil    time.Time // when it is due first, if it is ordered now
@@ -177,7 +179,7 @@ func (s *Site) configurator(c *fiber.Ctx, p planRead, in catalog.Picked) planPag
 	v.Canonical, v.ByTeam = canonical(c, v.Action), p.plan.SKU == "" && p.plan.Delivery.ByHand
 	locale := surface.DB(c).Tenant().Locale
 	for _, m := range p.plan.Meters {
-		if !m.Counts(now.Cycle) {
+		if !m.Counts(now.Cycle) || m.Feed == catalog.FeedHours { // what an hour costs stands with what is chosen
 			continue
 		}
 		if words := m.Words(p.currency, locale); words != "" {
@@ -205,7 +207,7 @@ func (s *Site) configurator(c *fiber.Ctx, p planRead, in catalog.Picked) planPag
 		v.Why = p.title() + " is sold out at the moment."
 		return v
 	}
-	v.Summary = viewConfigured(configured)
+	v.Summary = viewConfigured(configured, locale)
 	if days := configured.TrialDays; days > 0 {
 		t := checkout.Trial{Days: days}
 		v.Summary.Trial, v.Summary.TrialCard = trialWords(days), configured.TrialCard
@@ -239,8 +241,11 @@ func cycleChoices(p planRead, now catalog.Picked, locale string) groupView {
 	for _, price := range p.plan.InCurrency(p.currency) {
 		view := viewPrice(price)
 		x := choiceView{ID: "c-" + string(price.Cycle), Value: string(price.Cycle), Label: view.Cycle, Note: view.words(locale), Checked: price.Cycle == now.Cycle}
-		if price.AgreedID != uuid.Nil {
-			x.Note += ", your price (usually " + price.Usual.Format(locale) + ")"
+		if usual := price.Usual.Format(locale); price.AgreedID != uuid.Nil {
+			if price.UsualHours != nil {
+				usual = price.UsualHours.Words(locale)
+			}
+			x.Note += ", your price (usually " + usual + ")"
 		}
 		if view.Monthly != nil {
 			x.Note += ", that is " + view.Monthly.Format(locale) + " a month"
@@ -310,6 +315,9 @@ func optionChoices(o catalog.Option, currency string, now catalog.Picked, locale
 		if ok && !price.IsZero() {
 			note = "+ " + price.Format(locale) + " " + per
 		}
+		if hour, _ := x.Hours(currency); ok && cycle == catalog.Hourly && !hour.Rate.IsZero() {
+			note = "+ " + hour.Words(locale)
+		}
 		if g.Number {
 			g.Note = note
 			if note != "" && !g.Single {
@@ -338,18 +346,20 @@ func onceLines(all []catalog.Item) (lines []lineView) {
 	return lines
 }
 
-func viewConfigured(c catalog.Configured) *configuredView {
+func viewConfigured(c catalog.Configured, locale string) *configuredView {
 	v := &configuredView{Label: c.Label, Chosen: c.Chosen, Setup: c.Setup, Amount: c.Amount, Usual: c.Usual, Per: perWords[c.Picked.Cycle][0]}
 	v.Fee, v.Once = c.Setup, onceLines(c.Once)
 	for _, x := range c.Once {
 		v.Fee.Minor -= x.Amount.Minor
 	}
 	for _, x := range c.Items {
-		one := lineView{Label: x.Label, Amount: x.Amount}
-		if !x.Hour.Rate.IsZero() {
-			one.Words = "by the hour" // what it costs stands among what is billed by use
-		}
-		v.Lines = append(v.Lines, one)
+		v.Lines = append(v.Lines, lineView{Label: x.Label, Amount: x.Amount, Words: hourWords(x, locale)})
+	}
+	if h := c.Hours(); !h.Rate.IsZero() {
+		v.Hours = h.Words(locale)
+	}
+	if !c.UsualHours.Rate.IsZero() {
+		v.UsualHours = c.UsualHours.Words(locale)
 	}
 	v.Today = c.Amount
 	if sum, err := c.Amount.Add(c.Setup); err == nil {

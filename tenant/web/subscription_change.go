@@ -255,10 +255,10 @@ func (s *Site) offerPage(c *fiber.Ctx, w changer) (v offerPage, err error) {
 		}
 		if h := it.Hour; !h.Rate.IsZero() {
 			one.Words = h.Words(locale)
-			v.Hours = v.Q.Terms.Paid(locale)
 		}
 		v.Parts = append(v.Parts, one)
 	}
+	v.Hours = v.Q.Terms.Paid(locale)
 	v.words(locale)
 	return v, nil
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"math/big"
 	"strconv"
 	"strings"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenant/account"
+	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/hosting"
 	"github.com/ezscale/ezscale/tenant/invoicing"
 	"github.com/ezscale/ezscale/tenant/metering"
@@ -76,6 +78,10 @@ func usageOf(c *fiber.Ctx, tx *tenancy.Tx, x renewal.Subscription) (*usageView, 
 		v.Limit, v.Stop, v.Typed = &m, u.Limit.Stop, m.Decimal()
 	}
 	for _, m := range u.Meters {
+		if len(m.Hours) > 0 || m.Meter.Feed == catalog.FeedHours {
+			v.hours(m, x, locale)
+			continue
+		}
 		row := usedRow{Name: m.Meter.Name, Words: m.Meter.Words(u.Net.Currency, locale), Used: m.Meter.Amount(m.Quantity), Running: m.Running, Cost: m.Charge.Net}
 		if m.Charge.Included.Sign() > 0 {
 			row.Left = m.Meter.Amount(m.Left)
@@ -87,6 +93,25 @@ func usageOf(c *fiber.Ctx, tx *tenancy.Tx, x renewal.Subscription) (*usageView, 
 		v.Rows = append(v.Rows, row)
 	}
 	return v, nil
+}
+
+// hours adds what is paid by the hour, part by part; before an hour is counted what it costs.
+func (v *usageView) hours(m metering.Used, x renewal.Subscription, locale string) {
+	for _, l := range m.Hours {
+		row := usedRow{Name: m.Meter.Name, Words: l.Part.Price.Words(locale) + l.Words, Used: m.Meter.Amount(new(big.Rat).SetInt64(l.Hours)), Running: m.Running, Cost: l.Net}
+		if l.Part.Kind != "plan" {
+			row.Name = l.Part.Label
+		}
+		v.Rows = append(v.Rows, row)
+	}
+	if len(m.Hours) > 0 {
+		return
+	}
+	row := usedRow{Name: m.Meter.Name, Words: m.Meter.Words(v.Net.Currency, locale), Used: m.Meter.Amount(m.Quantity), Running: m.Running, Cost: m.Charge.Net}
+	if h, ok := x.Hour(); ok {
+		row.Words = h.Words(locale)
+	}
+	v.Rows = append(v.Rows, row)
 }
 
 // theirUsage is what was used of a subscription of an account the person belongs to.
