@@ -12,6 +12,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/ezscale/ezscale/branding"
 	"github.com/ezscale/ezscale/tenancy"
@@ -56,6 +57,7 @@ type Config struct {
 	// shown again; nil: nothing is kept.
 	Cache     fiber.Handler
 	Observer  Observer
+	Tracer    trace.Tracer // nil: nothing is traced
 	Log       *slog.Logger
 	Clock     tenancy.Clock
 	FormKey   []byte        // authenticates the forms of people who are not signed in

@@ -61,6 +61,8 @@ func (s *Surface) answerInTime(c *fiber.Ctx, err error) error {
 // observe logs and counts every answer, after errors have become one.
 func (s *Surface) observe(c *fiber.Ctx) error {
 	start := s.cfg.Clock()
+	span := s.span(c)
+	defer span.End()
 	if err := c.Next(); err != nil {
 		if err := s.answerInTime(c, err); err != nil {
 			return err
@@ -72,6 +74,7 @@ func (s *Surface) observe(c *fiber.Ctx) error {
 	if r, ok := c.Locals(routeKey).(Route); ok {
 		pattern = r.Path
 	}
+	s.describe(c, span, pattern, status)
 	if s.cfg.Observer != nil {
 		s.cfg.Observer.Observe(s.cfg.Name, method(c), pattern, status, took)
 	}

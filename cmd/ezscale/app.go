@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/ezscale/ezscale/central/platform"
 	"github.com/ezscale/ezscale/central/wholesale"
@@ -27,6 +28,7 @@ type app struct {
 	clock   tenancy.Clock
 	health  *health.Report
 	metrics *metrics.Set
+	tracer  trace.Tracer // nil: nothing is traced
 
 	ring     *secrets.Keyring
 	pool     *tenancy.Pool

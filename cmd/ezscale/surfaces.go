@@ -99,7 +99,7 @@ func (a *app) openSites(ctx context.Context, t trust) (*sites, error) {
 func (a *app) common(s *sites, name string) surface.Config {
 	return surface.Config{
 		Name: name, Themes: s.themes, Assets: s.dist, Sessions: s.sessions, Central: a.central,
-		Observer: a.metrics, Log: a.log, Clock: a.clock,
+		Observer: a.metrics, Tracer: a.tracer, Log: a.log, Clock: a.clock,
 		FormKey: a.ring.DeriveKey("forms"), Deadline: a.cfg.HTTP.Deadline, BodyLimit: 8 << 20,
 	}
 }

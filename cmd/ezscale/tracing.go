@@ -5,16 +5,14 @@ import (
 	"fmt"
 	"strings"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// openTraces sends traces where the configuration says. Without an endpoint every
-// tracer in the program does nothing.
+// openTraces sends a trace of each request and each job where the configuration says.
+// Without an endpoint there is no tracer.
 func (a *app) openTraces(ctx context.Context) error {
 	if a.cfg.Trace.Endpoint == "" {
 		return nil
@@ -28,8 +26,7 @@ func (a *app) openTraces(ctx context.Context) error {
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(a.cfg.Trace.Sample))),
 		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "ezscale"), attribute.String("service.version", buildInfo().Version))),
 	)
-	otel.SetTracerProvider(provider)
-	otel.SetTextMapPropagator(propagation.TraceContext{})
+	a.tracer = provider.Tracer("ezscale")
 	a.onClose("traces", provider.Shutdown)
 	return nil
 }

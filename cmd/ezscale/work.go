@@ -168,7 +168,7 @@ func (a *app) startQueue(ctx context.Context, w *queue.Workers) error {
 	q, err := queue.Open(ctx, queue.Config{
 		Database: db, Pool: a.pool, Central: a.central, Tenants: a.resolver, Queues: map[string]int{"default": a.cfg.Work.Workers},
 		// Jobs that are then interrupted need a moment to end, within the process's grace.
-		Grace: a.cfg.HTTP.Grace * 3 / 4, Log: a.log, Metrics: a.metrics,
+		Grace: a.cfg.HTTP.Grace * 3 / 4, Log: a.log, Metrics: a.metrics, Tracer: a.tracer,
 	}, w)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/queue"
@@ -98,9 +99,14 @@ func (h *heard) len() int {
 // work runs a queue for the rest of the test.
 func work(t testing.TB, w *tenancytest.World, tenants queue.Tenants, k *queue.Workers) *queue.Queue {
 	t.Helper()
+	return workTraced(t, w, tenants, k, nil)
+}
+
+func workTraced(t testing.TB, w *tenancytest.World, tenants queue.Tenants, k *queue.Workers, tracer trace.Tracer) *queue.Queue {
+	t.Helper()
 	q, err := queue.Open(t.Context(), queue.Config{
 		Database: tenancy.Config{DSN: w.DSN}, Pool: w.Pool, Central: w.Central, Tenants: tenants,
-		Orphans: 100 * time.Millisecond, Grace: 5 * time.Second,
+		Orphans: 100 * time.Millisecond, Grace: 5 * time.Second, Tracer: tracer,
 	}, k)
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/ezscale/ezscale/tenancy"
 )
@@ -44,6 +45,7 @@ type Config struct {
 	SessionDSN string
 	Log        *slog.Logger
 	Metrics    Metrics
+	Tracer     trace.Tracer // nil: nothing is traced
 	// Orphans is how often a node looks for jobs whose worker died; 0: 5 s.
 	Orphans time.Duration
 }

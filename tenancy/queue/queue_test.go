@@ -202,7 +202,7 @@ func TestErrorsSteer(t *testing.T) {
 			return ctx.Err()
 		}
 		return nil
-	}, queue.Timeout(200*time.Millisecond))
+	}, queue.Timeout(2*time.Second))
 	q := work(t, w, castOf(w.A, w.B), k)
 	for _, text := range []string{"hopeless", "twice", "tomorrow", "panic", "slow"} {
 		enqueue(t, w, w.A, note{text}, tenancy.JobOptions{Key: text})

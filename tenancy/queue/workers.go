@@ -158,6 +158,7 @@ func stampOf(row *rivertype.JobRow) (tenancy.ID, error) {
 func realTime() time.Time { return time.Now() } //nolint:forbidigo // see above
 
 func (d *dispatcher) central(ctx context.Context, row *rivertype.JobRow, f func(context.Context, *tenancy.Central) error) error {
+	ctx = d.traced(ctx, row)
 	id, err := stampOf(row)
 	if err == nil && !id.IsZero() {
 		err = errStamped
@@ -170,6 +171,7 @@ func (d *dispatcher) central(ctx context.Context, row *rivertype.JobRow, f func(
 }
 
 func (d *dispatcher) tenant(ctx context.Context, row *rivertype.JobRow, f func(context.Context, *tenancy.DB) error) error {
+	ctx = d.traced(ctx, row)
 	id, err := stampOf(row)
 	if err == nil && id.IsZero() {
 		err = errUnstamped
@@ -244,6 +246,7 @@ const (
 // finish notes how an attempt ended and passes its error on to River.
 func (d *dispatcher) finish(ctx context.Context, row *rivertype.JobRow, id tenancy.ID, began time.Time, err error) error {
 	outcome := outcomeOf(ctx, row, err)
+	endTrace(ctx, row, id, outcome)
 	var again *RetryError
 	if outcome == Failed && errors.As(err, &again) {
 		d.again.Store(row.ID, realTime().Add(again.After))
