@@ -24,7 +24,6 @@ type Business struct {
 	Period    string // of the last finished run; empty: none
 	Services  Services
 	Months    []Month // the last twelve, the oldest first
-	Unseen    int     // alerts nobody has looked at
 	Left      int     // resellers archived in thirty days
 	Restless  []Restless
 }
@@ -131,12 +130,12 @@ func (b *Business) sums(ctx context.Context, tx *tenancy.CentralTx) error {
 func (b *Business) counts(ctx context.Context, tx *tenancy.CentralTx) error {
 	now := tx.Now()
 	err := tx.NewRaw(`SELECT coalesce((SELECT max(period) FROM wholesale_runs WHERE state = 'done' AND length(period) = 7), ''),
-			(SELECT count(*) FROM alerts WHERE seen_at IS NULL), (SELECT count(*) FROM tenants WHERE archived_at > ?1 AND NOT sandbox),
+			(SELECT count(*) FROM tenants WHERE archived_at > ?1 AND NOT sandbox),
 			count(*) FILTER (WHERE ended_at IS NULL AND observed = 'active'), count(*) FILTER (WHERE ended_at IS NULL AND observed = 'suspended'),
 			count(*) FILTER (WHERE ended_at IS NULL AND problem <> ''), count(*) FILTER (WHERE ended_at IS NULL AND began_at > ?0),
 			count(*) FILTER (WHERE began_at <= ?1), count(*) FILTER (WHERE began_at <= ?1 AND ended_at IS NOT NULL)
 		FROM services WHERE ended_at IS NULL OR ended_at > ?1`, now.AddDate(0, 0, -7), now.AddDate(0, 0, -30)).
-		Scan(ctx, &b.Period, &b.Unseen, &b.Left, &b.Services.Running, &b.Services.Suspended, &b.Services.Problems, &b.Services.Newest, &b.Services.Before, &b.Services.Ended)
+		Scan(ctx, &b.Period, &b.Left, &b.Services.Running, &b.Services.Suspended, &b.Services.Problems, &b.Services.Newest, &b.Services.Before, &b.Services.Ended)
 	if err != nil {
 		return fmt.Errorf("counts: %w", err)
 	}

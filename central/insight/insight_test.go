@@ -89,8 +89,8 @@ func TestBusinessOverAllResellers(t *testing.T) {
 			t.Errorf("%s is %+v, want %d of %d", name, got.sums, got.minor, got.count)
 		}
 	}
-	if b.Period != "2026-09" || b.Unseen != 2 {
-		t.Errorf("the last run is %q, %d alerts are unseen", b.Period, b.Unseen)
+	if b.Period != "2026-09" || b.Left != 0 {
+		t.Errorf("the last run is %q, %d resellers left", b.Period, b.Left)
 	}
 	if len(b.Restless) != 1 || b.Restless[0].Tenant != w.A.ID || b.Restless[0].Owed.Minor != 4_000 {
 		t.Errorf("who owes: %+v", b.Restless)
@@ -107,7 +107,7 @@ func TestBusinessOverAllResellers(t *testing.T) {
 func TestAnEmptyPlatformHasNoFigures(t *testing.T) {
 	w := tenancytest.New(t)
 	b, err := insight.Read(t.Context(), w.Central, "EUR")
-	if err != nil || len(b.Retail)+len(b.Owed)+len(b.Restless)+b.Unseen != 0 || b.Period != "" || len(b.Months) != 12 {
+	if err != nil || len(b.Retail)+len(b.Owed)+len(b.Restless)+b.Left != 0 || b.Period != "" || len(b.Months) != 12 {
 		t.Errorf("%+v, %v", b, err)
 	}
 }
