@@ -46,13 +46,17 @@ func TestTwoSchedulersTickOnce(t *testing.T) {
 	const jobs = "SELECT count(*) FROM river.river_job WHERE kind = 'test.sweep_up'"
 	eventually(t, "a scheduler ticks as soon as it runs", func() bool { return scalar[int](t, w.Owner, jobs) == 1 })
 	two, _ := scheduler(t, w, clock, queue.NewWorkers())
-	minute := func(want int) {
+	minute := func(want, schedulers int) {
 		t.Helper()
+		// A clock that is turned before they wait for it passes their minute unseen.
+		if err := clock.BlockUntilContext(t.Context(), schedulers); err != nil {
+			t.Fatal(err)
+		}
 		clock.Advance(time.Minute)
 		eventually(t, fmt.Sprint(want, " ticks"), func() bool { return scalar[int](t, w.Owner, jobs) == want })
 	}
 	for n := range 5 {
-		minute(n + 2)
+		minute(n+2, 2)
 	}
 	if got := one.Ticks()["sweep"] + two.Ticks()["sweep"]; got != 6 || !one.Leads() || two.Leads() {
 		t.Errorf("one ticked %v (leads: %v), two %v (leads: %v); want 6 by one of them", one.Ticks(), one.Leads(), two.Ticks(), two.Leads())
@@ -60,13 +64,13 @@ func TestTwoSchedulersTickOnce(t *testing.T) {
 
 	// The leader's connection breaks: somebody leads again, and no minute has two jobs.
 	run(t, w.Owner, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
-	minute(7)
+	minute(7, 2)
 	// The leader goes: the other takes over.
 	if two.Leads() {
 		t.Log("the second took over when the connection broke")
 	}
 	stopOne()
-	minute(8)
+	minute(8, 1)
 	if !two.Leads() {
 		t.Error("nobody leads")
 	}
