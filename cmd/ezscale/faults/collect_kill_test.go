@@ -30,7 +30,7 @@ import (
 var collectFee = billing.CollectionFee{Ppm: 29_000, Fixed: 25} //nolint:gochecknoglobals // a constant
 
 // offices are the people who move money that the platform took for a shop, while nodes go
-// away: the shop's owner gives back, staff give back at Stripe's pages and pay the reseller
+// away: the shop's owner gives back and publishes brands, staff give back at Stripe's pages and pay the reseller
 // out, and banks ask payments back. Whatever has no answer is sent again as it was.
 type offices struct {
 	m     *market
@@ -46,6 +46,8 @@ type offices struct {
 	paid     map[string]int64 // payouts that were recorded, by their reference
 	back     map[string]bool  // those of them that the bank sent back
 	refused  int
+
+	published []string // headlines of the brand, in the order in which they were published
 }
 
 // offices signs the owner of a shop and somebody of the staff in.
@@ -102,7 +104,7 @@ func (x *offices) finish() {
 	x.m.t.Helper()
 	i := 0
 	x.m.until("money went each way", func() error {
-		if len(x.refunds) > 0 && len(x.byHand) > 0 && len(x.disputes) > 0 && len(x.paid) > 0 {
+		if len(x.refunds) > 0 && len(x.byHand) > 0 && len(x.disputes) > 0 && len(x.paid) > 0 && len(x.published) > 0 {
 			return nil
 		}
 		x.m.look()
@@ -114,12 +116,16 @@ func (x *offices) finish() {
 
 // do does the nth thing, with any payment of the shop.
 func (x *offices) do(n int) {
+	if n%5 == 4 {
+		x.publish(n)
+		return
+	}
 	payments := slices.DeleteFunc(x.m.part(x.s), func(f stripelab.Fact) bool { return f.Kind != "payment" })
 	if len(payments) == 0 {
 		return
 	}
 	ref := payments[rand.N(len(payments))].Ref //nolint:gosec // any of them
-	switch n % 4 {
+	switch n % 5 {
 	case 0:
 		x.payOut(fmt.Sprintf("SEPA %d of %s", n, ref))
 	case 1:

@@ -118,6 +118,7 @@ func TestKilledEverywhereNothingIsLostAndNothingTwice(t *testing.T) {
 	m.rest(slots, money)
 	m.check(people, before)
 	money.check()
+	money.wears()
 	sold, repeats := 0, 0
 	for _, b := range people {
 		sold, repeats = sold+len(b.bought), repeats+b.repeats
