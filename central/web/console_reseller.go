@@ -135,11 +135,11 @@ func (s *Console) showResellerPeople(c *fiber.Ctx) error {
 	return surface.Render(c, "console", "console/reseller_people", r.Name, v)
 }
 
-// showPerson handles GET /people/:id: the audit trail names people, of whom some work here
+// showPerson handles GET /people/:person: the audit trail names people, of whom some work here
 // and some speak for a reseller. It leads to who they are.
 func (s *Console) showPerson(c *fiber.Ctx) error {
 	unknown := fault.New(fault.NotFound, "person.not_found", "There is no such person.")
-	id, err := uuid.Parse(c.Params("id"))
+	id, err := uuid.Parse(c.Params("person"))
 	if err != nil {
 		return unknown
 	}

@@ -81,7 +81,7 @@ func (s *Console) officeRoutes() []surface.Route {
 		at("POST", "/resellers/:id/policy", identity.ResellersWrite, s.setPolicy),
 		at("GET", "/resellers/:id/do/:action", identity.ResellersWrite, s.showAction),
 		at("POST", "/resellers/:id/do/:action", identity.ResellersWrite, s.doAction),
-		at("GET", "/people/:id", identity.PlatformAudit, s.showPerson),
+		at("GET", "/people/:person", identity.PlatformAudit, s.showPerson),
 		at("GET", "/jobs", identity.JobsRead, s.listJobs),
 		at("GET", "/jobs/:job", identity.JobsRead, s.showJob),
 		at("POST", "/jobs/:job/retry", identity.JobsOperate, s.retryJob),
