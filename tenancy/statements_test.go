@@ -142,7 +142,8 @@ func (d *duet) each(t *testing.T, from string, all []string) bool {
 		} else {
 			p = d.plain.say(sql)
 		}
-		if n.state != p.state || n.tag != p.tag && !manyTold.MatchString(sql) || !slices.Equal(n.rows, p.rows) {
+		// A sum over whole rows has what came by chance in it.
+		if n.state != p.state || n.tag != p.tag && !manyTold.MatchString(sql) || !slices.Equal(n.rows, p.rows) && !strings.Contains(sql, "md5(string_agg(t::text") {
 			d.otherwise++
 			t.Errorf("%s: %s\n on a node: %s\n otherwise: %s", from, sql, n, p)
 		}

@@ -44,8 +44,12 @@ func TestUsageInABrowser(t *testing.T) {
 		if err := exec(t.Context(), tx, "UPDATE meters SET capped = true, included = 25.5 WHERE id = ?", uuid.MustParse(things[":meter"])); err != nil {
 			return err
 		}
-		return exec(t.Context(), tx, `UPDATE subscriptions SET state = 'trial', metered_to = NULL,
-			trial = jsonb_build_object('from', anchor_at, 'until', anchor_at + interval '90 days', 'days', 90) WHERE id = ?`, uuid.MustParse(things[":subscription"]))
+		var trial string
+		id := uuid.MustParse(things[":subscription"])
+		if err := tx.NewRaw("SELECT jsonb_build_object('from', anchor_at, 'until', anchor_at + interval '90 days', 'days', 90)::text FROM subscriptions WHERE id = ?", id).Scan(t.Context(), &trial); err != nil {
+			return err
+		}
+		return exec(t.Context(), tx, "UPDATE subscriptions SET state = 'trial', metered_to = NULL, trial = ?::jsonb WHERE id = ?", trial, id)
 	}))
 	customer.Go(home + at + "/usage")
 	customer.Wait("main", "Used in the trial")
