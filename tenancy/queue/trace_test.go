@@ -32,7 +32,7 @@ func TestJobsAreTraced(t *testing.T) {
 	for _, s := range kept.GetSpans() {
 		said := map[string]string{}
 		for _, a := range s.Attributes {
-			said[string(a.Key)] = a.Value.Emit()
+			said[string(a.Key)] = a.Value.String()
 		}
 		want := map[string]string{w.A.ID.String(): queue.Done, w.B.ID.String(): queue.GivenUp}[said["ezscale.tenant"]]
 		if s.Name != "job "+(note{}).Kind() || said["ezscale.outcome"] != want || want == "" || said["ezscale.job"] == "" || (s.Status.Code == codes.Error) != (want == queue.GivenUp) {
