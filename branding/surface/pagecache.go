@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"hash/maphash"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/valyala/fasthttp"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/ezscale/ezscale/tenancy"
@@ -36,6 +38,9 @@ type PageCacheConfig struct {
 // resolver's entry carries them, so that a change on any node turns up here with the
 // directory's notification, and a hit asks nobody. When a page cannot be made anew
 // because something of ours is down, the last one is shown.
+//
+// A page is kept compressed, too: it is the same for everybody and holds no token, so
+// that its length tells nothing to somebody who listens.
 //
 // Nothing is kept of a visitor: a page is made as for somebody without cookies, and
 // an answer that sets one, or is not 200, is not kept.
@@ -67,7 +72,9 @@ type cacheShard struct {
 type cachedPage struct {
 	brand, content int64
 	body           []byte
+	packed         []byte // the body by gzip; nil: that would save little
 	etag           string
+	packedTag      []byte // another form of a page has a tag of its own (RFC 9110, 8.8.3.3)
 	headers        []header
 	route          any // for logs and metrics
 }
@@ -94,7 +101,7 @@ func NewPageCache(cfg PageCacheConfig) *PageCache {
 }
 
 func (c *cachedPage) size(key string) int64 {
-	return int64(len(key)+len(c.body)) + cacheOverhead
+	return int64(len(key)+len(c.body)+len(c.packed)) + cacheOverhead
 }
 
 // CachePages answers from the cache where it may and keeps what it may. It stands
@@ -275,6 +282,9 @@ func capture(c *fiber.Ctx, t tenancy.Tenant) *cachedPage {
 		}
 	}
 	page.headers = append(page.headers, header{[]byte("Etag"), []byte(page.etag)})
+	if packed := fasthttp.AppendGzipBytesLevel(nil, body, fasthttp.CompressDefaultCompression); len(packed) < len(body)*7/8 {
+		page.packed, page.packedTag = slices.Clip(packed), []byte(strings.TrimSuffix(page.etag, `"`)+`-gzip"`)
+	}
 	return page
 }
 
@@ -288,14 +298,31 @@ func (c *cachedPage) send(ctx *fiber.Ctx) error {
 	// A browser may keep it and asks each time; the same address shows people who are
 	// signed in something else.
 	res.Header.SetCanonical([]byte(fiber.HeaderCacheControl), []byte("private, no-cache"))
-	res.Header.SetCanonical([]byte(fiber.HeaderVary), []byte("Cookie"))
-	if matches(ctx.Request().Header.Peek(fiber.HeaderIfNoneMatch), c.etag) {
+	res.Header.SetCanonical([]byte(fiber.HeaderVary), []byte("Cookie, Accept-Encoding"))
+	body := c.body
+	if c.packed != nil && takesGzip(ctx) {
+		body = c.packed
+		res.Header.SetCanonical([]byte("Etag"), c.packedTag)
+		res.Header.SetCanonical([]byte(fiber.HeaderContentEncoding), []byte("gzip"))
+	}
+	if known := ctx.Request().Header.Peek(fiber.HeaderIfNoneMatch); matches(known, c.etag) || c.packed != nil && matches(known, string(c.packedTag)) {
+		res.Header.Del(fiber.HeaderContentEncoding)
 		res.ResetBody()
 		ctx.Status(fiber.StatusNotModified)
 		return nil
 	}
-	res.SetBodyRaw(c.body)
+	res.SetBodyRaw(body)
 	return nil
+}
+
+// takesGzip reports whether the visitor reads gzip; whoever weighs encodings is read
+// with care, and all others cheaply.
+func takesGzip(c *fiber.Ctx) bool {
+	accept := c.Request().Header.Peek(fiber.HeaderAcceptEncoding)
+	if bytes.Contains(accept, []byte(";")) {
+		return c.AcceptsEncodings("gzip") != ""
+	}
+	return bytes.Contains(accept, []byte("gzip"))
 }
 
 // matches reports whether an If-None-Match header names the tag.

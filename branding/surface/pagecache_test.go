@@ -1,9 +1,11 @@
 package surface_test
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -180,6 +182,41 @@ func TestVersionsAndTags(t *testing.T) {
 	}
 	if s := k.cache.Stats(); s.Pages != 3 { // one for each language and currency; versions replace each other
 		t.Errorf("%+v", s)
+	}
+}
+
+func TestPagesFromMemoryAreCompressed(t *testing.T) {
+	k := openKiosk(t, 0)
+	plain, text, _ := k.get(t, "nimbus.localhost", "/big/1")
+	if plain.Header.Get("Content-Encoding") != "" || plain.Header.Get("Vary") != "Cookie, Accept-Encoding" {
+		t.Fatalf("%v", plain.Header)
+	}
+	packed, short, made := k.get(t, "nimbus.localhost", "/big/1", "Accept-Encoding: br, gzip, deflate")
+	z, err := gzip.NewReader(strings.NewReader(short))
+	if err != nil || made || packed.Header.Get("Content-Encoding") != "gzip" || packed.Header.Get("Content-Type") != plain.Header.Get("Content-Type") {
+		t.Fatal(err, made, packed.Header)
+	}
+	if read, err := io.ReadAll(z); err != nil || string(read) != text || len(short) > len(text)/4 {
+		t.Errorf("%d bytes of %d: %v", len(short), len(text), err)
+	}
+	tags := []string{plain.Header.Get("ETag"), packed.Header.Get("ETag")}
+	if tags[0] == tags[1] || tags[1] == "" {
+		t.Errorf("two forms of a page, tags %q", tags)
+	}
+	for _, tag := range tags {
+		res, text, _ := k.get(t, "nimbus.localhost", "/big/1", "Accept-Encoding: gzip", "If-None-Match: "+tag)
+		if res.StatusCode != 304 || text != "" || res.Header.Get("Content-Encoding") != "" {
+			t.Errorf("%s: %d %v", tag, res.StatusCode, res.Header)
+		}
+	}
+	for name, ask := range map[string][]string{
+		"/big/1":   {"Accept-Encoding: gzip;q=0, identity"},
+		"/":        {"Accept-Encoding: gzip", `If-None-Match: , "other"`}, // too short to gain by it
+		"/private": {"Accept-Encoding: gzip"},
+	} {
+		if res, _, _ := k.get(t, "nimbus.localhost", name, ask...); res.StatusCode != 200 || res.Header.Get("Content-Encoding") != "" {
+			t.Errorf("%s %v: %d %v", name, ask, res.StatusCode, res.Header)
+		}
 	}
 }
 

@@ -35,23 +35,34 @@ func (r *run) grow(ctx context.Context, n int) (*fleetServer, error) {
 	if r.fleet != nil && len(r.fleet.ids) >= n {
 		return r.fleet, nil
 	}
-	r.say("  building a fleet of %d tenants", n)
-	f := r.fleet
-	if f == nil {
-		key, err := secrets.NewKey("bench")
+	if r.fleet == nil {
+		f, err := newFleet()
 		if err != nil {
 			return nil, err
 		}
-		f = &fleetServer{lanes: tenancy.DefaultLanes, key: key}
+		r.fleet = f
 	}
+	return r.fleet, r.fleet.growTo(ctx, r, n)
+}
+
+// newFleet is a fleet of nobody, its server not yet started.
+func newFleet() (*fleetServer, error) {
+	key, err := secrets.NewKey("bench")
+	if err != nil {
+		return nil, err
+	}
+	return &fleetServer{lanes: tenancy.DefaultLanes, key: key}, nil
+}
+
+func (f *fleetServer) growTo(ctx context.Context, r *run, n int) error {
+	r.say("  building a fleet of %d tenants", n)
 	if err := f.start(ctx, r, true); err != nil {
-		return nil, err
+		return err
 	}
-	r.fleet = f
 	if err := f.build(ctx, n); err != nil {
-		return nil, err
+		return err
 	}
-	return f, f.start(ctx, r, false)
+	return f.start(ctx, r, false)
 }
 
 // start (re)starts the server; building gives up durability.

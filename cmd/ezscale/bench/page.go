@@ -2,228 +2,153 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	mathrand "math/rand/v2"
 	"net/http"
-	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/gofiber/fiber/v2"
 )
 
-// platform is the domain below which the fleet's shops live: over plain HTTP only names
-// below localhost get cookies.
-const platform = "bench.localhost"
+func shopHost(n int) string { return fmt.Sprintf("s%d.%s", n+1, platform) }
 
-// site is the real program, serving the fleet.
-type site struct {
-	cmd     *exec.Cmd
-	redis   *miniredis.Miniredis
-	addr    string // of plain HTTP
-	metrics string
-	ready   time.Duration // from the start of the process until /readyz said so
-	dir     string
+// fewTenants is the fleet that the big one is compared with.
+const fewTenants = 100
+
+// page compares the anonymous home page of random tenants, through everything a
+// request passes, with a bare handler that writes the same bytes: of few tenants and of
+// many, each on servers of their own that stand side by side.
+func (r *run) page(ctx context.Context) error {
+	many, err := r.grow(ctx, r.Tenants)
+	if err != nil {
+		return err
+	}
+	few, err := newFleet()
+	if err != nil {
+		return err
+	}
+	defer few.stop()
+	if err := few.growTo(ctx, r, fewTenants); err != nil {
+		return err
+	}
+	bare, sides, err := r.pageCosts(ctx, few, many)
+	if err != nil {
+		return err
+	}
+	r.report("page", "bare handler", bare.perSecond, "req/s")
+	for _, s := range sides {
+		at := fmt.Sprintf(" of %d tenants", s.tenants)
+		r.report("page", "home page"+at, s.perSecond, "req/s")
+		r.report("page", "home page"+at+", processor time", micros(s.cpu), "µs/req")
+		r.promise("page", "home page ÷ bare handler"+at, 100*s.perSecond/bare.perSecond, "%", atLeast, 50)
+		r.promise("page", fmt.Sprintf("transactions of the database during %d hits", s.requests), float64(s.asked), "", atMost, 60)
+	}
+	r.promise("page", fmt.Sprintf("share of bare at %d tenants ÷ at %d", sides[1].tenants, sides[0].tenants),
+		100*sides[1].perSecond/sides[0].perSecond, "%", atLeast, 90)
+	return r.pageChange(ctx)
 }
 
-// startSite starts `serve` on the fleet and waits until it is ready.
-func (r *run) startSite(ctx context.Context) (*site, error) {
-	s := &site{}
-	if err := s.start(ctx, r); err != nil {
-		s.stop()
-		return nil, fmt.Errorf("start serve: %w", err)
+// pageSide is the program on one fleet, and what its pages cost.
+type pageSide struct {
+	cost
+	fleet   *fleetServer
+	site    *site
+	visits  [][]byte
+	tenants int
+	asked   int64 // transactions of the database that it took
+}
+
+// pageCosts loads the bare handler and both fleets' programs in turns, and takes the
+// sums: the machine's speed drifts, also within a minute.
+func (r *run) pageCosts(ctx context.Context, fleets ...*fleetServer) (bare cost, sides []*pageSide, err error) {
+	for _, f := range fleets {
+		s, err := r.warmSide(ctx, f)
+		if err != nil {
+			return bare, nil, err
+		}
+		defer s.site.stop()
+		sides = append(sides, s)
+	}
+	_, body, err := fetch(ctx, "http://"+sides[0].site.addr+"/", shopHost(0))
+	if err != nil {
+		return bare, nil, err
+	}
+	floor, err := r.startChild(ctx, childSpec{Kind: "page-bare", Body: body})
+	if err != nil {
+		return bare, nil, err
+	}
+	defer floor.stop()
+	if err := askedSoFar(ctx, sides, idleReport, -1); err != nil {
+		return bare, nil, err
+	}
+	for range pageRounds {
+		if err := r.pageTurn(ctx, &bare, floor.pid(), floor.addr, sides[0].visits); err != nil {
+			return bare, nil, err
+		}
+		for _, s := range sides {
+			if err := r.pageTurn(ctx, &s.cost, s.site.cmd.Process.Pid, s.site.addr, s.visits); err != nil {
+				return bare, nil, err
+			}
+		}
+	}
+	for _, s := range sides {
+		s.site.stop() // a backend that ends reports all it has not yet
+	}
+	return bare, sides, askedSoFar(ctx, sides, time.Second, 1)
+}
+
+// pageRounds is how often each takes its turn.
+const pageRounds = 6
+
+func (r *run) pageTurn(ctx context.Context, into *cost, pid int, addr string, visits [][]byte) error {
+	random := func(int) []byte { return visits[mathrand.N(len(visits))] } //nolint:gosec // load
+	c, err := r.accountFor(ctx, pid, load{addr: addr, conns: conns, duration: r.Duration / 4, request: random})
+	if err != nil {
+		return err
+	}
+	into.perSecond += c.perSecond / pageRounds
+	into.requests += c.requests
+	into.cpu += c.cpu / pageRounds
+	return nil
+}
+
+// warmSide starts the program on a fleet and asks for each page once: the first visitor
+// pays for the rest.
+func (r *run) warmSide(ctx context.Context, f *fleetServer) (*pageSide, error) {
+	site, err := r.startSite(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	s := &pageSide{fleet: f, site: site, tenants: len(f.ids), visits: make([][]byte, len(f.ids))}
+	for i := range s.visits {
+		s.visits[i] = get(shopHost(i), "/")
+	}
+	status, _, err := fetch(ctx, "http://"+site.addr+"/", shopHost(0))
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("the home page answers %d", status)
+	}
+	if err == nil {
+		err = warmPages(ctx, site, s.visits)
+	}
+	if err != nil {
+		site.stop()
+		return nil, err
 	}
 	return s, nil
 }
 
-func (s *site) start(ctx context.Context, r *run) (err error) {
-	if s.redis, err = miniredis.Run(); err != nil {
-		return err
+// askedSoFar adds how many transactions each side's database has ended, times the sign.
+func askedSoFar(ctx context.Context, sides []*pageSide, settle time.Duration, sign int64) error {
+	time.Sleep(settle)
+	for _, s := range sides {
+		n, err := s.fleet.transactions(ctx)
+		if err != nil {
+			return err
+		}
+		s.asked += sign * n
 	}
-	if s.dir, err = os.MkdirTemp("", "ezbench"); err != nil {
-		return err
-	}
-	ports, err := freePorts(ctx, 3)
-	if err != nil {
-		return err
-	}
-	s.addr, s.metrics = ports[0], ports[2]
-	s.cmd = exec.CommandContext(ctx, r.Self, "serve") //nolint:gosec // ourselves
-	s.cmd.Env = append(withoutSettings(os.Environ()),
-		"EZSCALE_DATABASE_URL="+r.fleet.dsn, "EZSCALE_REDIS_URL=redis://"+s.redis.Addr(),
-		"EZSCALE_MASTER_KEYS="+r.fleet.key, "EZSCALE_PLATFORM_DOMAIN="+platform,
-		"EZSCALE_HTTP_ADDR="+s.addr, "EZSCALE_HTTPS_ADDR="+ports[1], "EZSCALE_METRICS_ADDR="+s.metrics, "EZSCALE_PROFILE=true",
-		"EZSCALE_PLAIN_HTTP=true", "EZSCALE_STORAGE_URL=file://"+s.dir, "EZSCALE_LOG_LEVEL=warn", "EZSCALE_DRAIN=0s",
-		"EZSCALE_TRANSACTIONS=8", "EZSCALE_ACME_DIRECTORY=https://127.0.0.1:1/dir",
-	)
-	s.cmd.Stderr = os.Stderr
-	began := time.Now()
-	if err := s.cmd.Start(); err != nil {
-		return err
-	}
-	if err := s.awaitReady(ctx); err != nil {
-		return err
-	}
-	s.ready = time.Since(began)
 	return nil
-}
-
-func (s *site) awaitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		if code, _, err := fetch(ctx, "http://"+s.metrics+"/readyz", ""); err == nil && code == http.StatusOK {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return errors.New("not ready within a minute")
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-}
-
-// stop ends it; a second time there is nothing to do.
-func (s *site) stop() {
-	if s.cmd != nil && s.cmd.Process != nil {
-		_ = s.cmd.Process.Signal(syscall.SIGTERM)
-		_ = s.cmd.Wait()
-		s.cmd = nil
-	}
-	if s.redis != nil {
-		s.redis.Close()
-		s.redis = nil
-	}
-	if s.dir != "" {
-		_ = os.RemoveAll(s.dir)
-	}
-}
-
-// withoutSettings drops the operator's own settings: the bench brings all it needs.
-func withoutSettings(env []string) []string {
-	var kept []string
-	for _, e := range env {
-		if !strings.HasPrefix(e, "EZSCALE_") {
-			kept = append(kept, e)
-		}
-	}
-	return kept
-}
-
-// freePorts are addresses of the loopback interface that nobody listens on.
-func freePorts(ctx context.Context, n int) ([]string, error) {
-	var all []string
-	for range n {
-		ln, err := loopback(ctx)
-		if err != nil {
-			return nil, err
-		}
-		defer ln.Close() //nolint:errcheck // only held so that the next one differs
-		all = append(all, ln.Addr().String())
-	}
-	return all, nil
-}
-
-// fetch gets a URL, by another host's name when one is given.
-func fetch(ctx context.Context, url, host string) (status int, body []byte, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return 0, nil, err
-	}
-	req.Host = host
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer resp.Body.Close() //nolint:errcheck // read only
-	body, err = io.ReadAll(resp.Body)
-	return resp.StatusCode, body, err
-}
-
-func shopHost(n int) string { return fmt.Sprintf("s%d.%s", n+1, platform) }
-
-// page compares the anonymous home page of random tenants, through everything a
-// request passes, with a bare handler that writes the same bytes.
-func (r *run) page(ctx context.Context) error {
-	var few float64
-	for _, n := range []int{100, r.Tenants} {
-		if _, err := r.grow(ctx, n); err != nil {
-			return err
-		}
-		ours, bare, err := r.pageCost(ctx, n)
-		if err != nil {
-			return err
-		}
-		at := fmt.Sprintf(" of %d tenants", n)
-		r.report("page", "bare handler"+at, bare.perSecond, "req/s")
-		r.report("page", "home page"+at, ours.perSecond, "req/s")
-		r.report("page", "home page"+at+", processor time", micros(ours.cpu), "µs/req")
-		r.promise("page", "home page ÷ bare handler"+at, 100*ours.perSecond/bare.perSecond, "%", atLeast, 50)
-		if n == 100 {
-			few = ours.perSecond / bare.perSecond
-			continue
-		}
-		r.promise("page", fmt.Sprintf("share of bare at %d tenants ÷ at 100", n), 100*(ours.perSecond/bare.perSecond)/few, "%", atLeast, 90)
-	}
-	return r.pageChange(ctx)
-}
-
-// pageCost loads both sides in turns, three rounds each, and takes the sums: the
-// machine's speed drifts.
-func (r *run) pageCost(ctx context.Context, n int) (ours, bare cost, err error) {
-	s, err := r.startSite(ctx)
-	if err != nil {
-		return ours, bare, err
-	}
-	defer s.stop()
-	status, body, err := fetch(ctx, "http://"+s.addr+"/", shopHost(0))
-	if err != nil || status != http.StatusOK {
-		return ours, bare, errors.Join(err, fmt.Errorf("the home page answers %d", status))
-	}
-	floor, err := r.startChild(ctx, childSpec{Kind: "page-bare", Body: body})
-	if err != nil {
-		return ours, bare, err
-	}
-	defer floor.stop()
-	requests := make([][]byte, n)
-	for i := range requests {
-		requests[i] = get(shopHost(i), "/")
-	}
-	if err := warmPages(ctx, s, requests); err != nil {
-		return ours, bare, err
-	}
-	asked, err := r.queries(ctx, idleReport)
-	if err != nil {
-		return ours, bare, err
-	}
-	random := func(int) []byte { return requests[mathrand.N(n)] } //nolint:gosec // load
-	for range 3 {
-		for _, side := range []struct {
-			into *cost
-			pid  int
-			addr string
-		}{{&ours, s.cmd.Process.Pid, s.addr}, {&bare, floor.pid(), floor.addr}} {
-			c, err := r.accountFor(ctx, side.pid, load{addr: side.addr, conns: conns, duration: r.Duration / 2, request: random})
-			if err != nil {
-				return ours, bare, err
-			}
-			side.into.perSecond += c.perSecond / 3
-			side.into.requests += c.requests
-			side.into.cpu += c.cpu / 3
-		}
-	}
-	s.stop() // a backend that ends reports all it has not yet
-	after, err := r.queries(ctx, time.Second)
-	if err != nil {
-		return ours, bare, err
-	}
-	r.promise("page", fmt.Sprintf("transactions of the database during %d hits", ours.requests), float64(after-asked), "", atMost, 60)
-	return ours, bare, nil
 }
 
 // accountFor runs a load and divides the processor time of one process by its requests.
@@ -244,15 +169,15 @@ func (r *run) accountFor(ctx context.Context, pid int, l load) (cost, error) {
 }
 
 // warmPages asks for every page once: the first visitor pays for the rest.
-func warmPages(ctx context.Context, s *site, requests [][]byte) error {
+func warmPages(ctx context.Context, s *site, visits [][]byte) error {
 	l := load{addr: s.addr, conns: 8, duration: 10 * time.Minute}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l.request = func(n int) []byte {
-		if n >= len(requests) {
+		if n >= len(visits) {
 			cancel()
 		}
-		return requests[n%len(requests)]
+		return visits[n%len(visits)]
 	}
 	_, err := l.run(ctx)
 	return err
@@ -262,12 +187,11 @@ func warmPages(ctx context.Context, s *site, requests [][]byte) error {
 // PostgreSQL lets them wait up to ten seconds.
 const idleReport = 11 * time.Second
 
-// queries is how many transactions the database has ended, once all that happened
-// before has had time to be reported. The directory's own checks, two a second, and
-// this question are among them.
-func (r *run) queries(ctx context.Context, settle time.Duration) (n int64, err error) {
-	time.Sleep(settle)
-	c, err := r.fleet.owner(ctx)
+// transactions is how many the database has ended, once all that happened before has
+// had time to be reported. The directory's own checks, two a second, and this question
+// are among them.
+func (f *fleetServer) transactions(ctx context.Context) (n int64, err error) {
+	c, err := f.owner(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -280,7 +204,7 @@ func (r *run) queries(ctx context.Context, settle time.Duration) (n int64, err e
 func (r *run) pageChange(ctx context.Context) error {
 	var nodes [2]*site
 	for i := range nodes {
-		s, err := r.startSite(ctx)
+		s, err := r.startSite(ctx, r.fleet)
 		if err != nil {
 			return err
 		}
@@ -354,7 +278,7 @@ func (r *run) serve(ctx context.Context) error {
 		return err
 	}
 	defer giveUp()
-	s, err := r.startSite(ctx)
+	s, err := r.startSite(ctx, r.fleet)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (r *run) signedin(ctx context.Context) error {
 	if err := busyShop(ctx, owner, shop); err != nil {
 		return err
 	}
-	s, err := r.startSite(ctx)
+	s, err := r.startSite(ctx, f)
 	if err != nil {
 		return err
 	}
