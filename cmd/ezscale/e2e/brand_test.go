@@ -4,8 +4,14 @@ import (
 	"bufio"
 	"crypto/tls"
 	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,7 +29,7 @@ func TestReseller(t *testing.T) {
 	tab, manage := come(t, g, drive, "reseller", "nimbus")
 	staff, console := come(t, g, drive, "staff", "")
 	tab.Look(browser.Phone)
-	brand(t, g, tab, manage)
+	brand(t, g, drive, tab, manage)
 	address(t, g, drive, tab, manage, func(host string) {
 		staff.Look(browser.Phone)
 		staff.Go(console + "/resellers")
@@ -42,9 +48,32 @@ func headline(g guide, t *testing.T, words string) {
 	until(t, client(t, g), "http://nimbus.localhost:"+httpPort(t, g)+"/", http.StatusOK, words)
 }
 
-// brand takes a draft to the visitors and back.
-func brand(t *testing.T, g guide, tab *browser.Page, manage string) {
+// clothes are a shop's theme and logo as a visitor's browser has them.
+func clothes(t *testing.T, visitor *browser.Page, home string) (theme, picture string) {
 	t.Helper()
+	visitor.Go(home)
+	return read(t, visitor, themeSheet), read(t, visitor, logo)
+}
+
+// drawing is a picture file of a plain square.
+func drawing(t *testing.T) string {
+	t.Helper()
+	square := image.NewNRGBA(image.Rect(0, 0, 64, 64))
+	draw.Draw(square, square.Bounds(), image.NewUniform(color.NRGBA{R: 0x7c, G: 0x3a, B: 0xed, A: 0xff}), image.Point{}, draw.Src)
+	name := filepath.Join(t.TempDir(), "logo.png")
+	f, err := os.Create(name)
+	must(t, err)
+	must(t, png.Encode(f, square))
+	must(t, f.Close())
+	return name
+}
+
+// brand takes a draft to the visitors and back: words, colour, theme and logo.
+func brand(t *testing.T, g guide, drive *browser.Browser, tab *browser.Page, manage string) {
+	t.Helper()
+	home := "http://nimbus.localhost:" + httpPort(t, g) + "/"
+	visitor := drive.Page(t, home, browser.Phone)
+	wasTheme, wasLogo := clothes(t, visitor, home)
 	const before = "A calm place for your servers"
 	now := "Servers under a wide sky " + strconv.FormatInt(time.Now().UnixMilli()%1e6, 36)
 	headline(g, t, before)
@@ -52,6 +81,7 @@ func brand(t *testing.T, g guide, tab *browser.Page, manage string) {
 	both(tab, "brand")
 	tab.Fill("headline", now)
 	tab.Fill("brand", "#7c3aed")
+	tab.Click(`.choice:has(input[name="theme"][value="forge"])`)
 	tab.Click(`input[name="subline"]`) // leaving a field saves the draft
 	tab.Wait("#brand-side h2", "changes? against")
 	tab.Wait("#brand-side", "Headline")
@@ -60,15 +90,26 @@ func brand(t *testing.T, g guide, tab *browser.Page, manage string) {
 	must(t, err)
 	preview, err := frame.Frame()
 	must(t, err)
-	if _, err := preview.Timeout(patience).ElementR("h1", now); err != nil {
+	if _, err := preview.Timeout(patience).ElementR("h1", "/"+now+"/i"); err != nil { // a theme may set it in capitals
 		t.Fatalf("the preview does not say %q: %v", now, err)
 	}
+	must(t, tab.MustElement("#f-logo").SetFiles([]string{drawing(t)}))
+	tab.Follow(`form:has(#f-logo) button`)
+	tab.Wait("#brand-side", "Logo")
+	both(tab, "brand_logo")
 	headline(g, t, before) // a draft is nobody's but the reseller's
+	if theme, picture := clothes(t, visitor, home); theme != wasTheme || picture != wasLogo {
+		t.Errorf("a draft shows: %s, %s", theme, picture)
+	}
 
 	tab.Fill("note", "Spring")
 	tab.Follow(`form[action="/manage/brand/publish"] button`)
 	both(tab, "brand_published")
 	headline(g, t, now)
+	if theme, picture := clothes(t, visitor, home); !strings.HasPrefix(theme, "/assets/shop-forge-") || picture == wasLogo || picture == "" {
+		t.Errorf("published: %s, %s; it was %s, %s", theme, picture, wasTheme, wasLogo)
+	}
+	both(visitor, "brand_as_visitors_see_it")
 
 	tab.Go(manage + "/brand/history")
 	tab.Wait("tbody th", "Spring")
@@ -77,6 +118,9 @@ func brand(t *testing.T, g guide, tab *browser.Page, manage string) {
 	both(tab, "brand_version")
 	tab.Follow(`form[action$="/rollback"] button[type="submit"]`)
 	headline(g, t, before)
+	if theme, picture := clothes(t, visitor, home); theme != wasTheme || picture != wasLogo {
+		t.Errorf("rolled back: %s, %s; it was %s, %s", theme, picture, wasTheme, wasLogo)
+	}
 }
 
 // address brings an address of the reseller's own to life and takes it away again.
