@@ -190,6 +190,32 @@ func TestShopShowsItsOwnShelf(t *testing.T) {
 	}
 }
 
+// TestAThemeSpeaksOfGamesWhereTheyAreSold: a theme is a look, and any shop may choose it.
+func TestAThemeSpeaksOfGamesWhereTheyAreSold(t *testing.T) {
+	w := tenancytest.New(t)
+	a, b := w.A, w.B
+	for _, shop := range []*tenancy.Tenant{&a, &b} {
+		shop.Theme = "forge"
+		brand := forge()
+		brand.Texts.SupportEmail = "help@example.org"
+		open(t, w.DB(*shop), brand)
+	}
+	err := w.DB(b).Update(context.Background(), func(tx *tenancy.Tx) error {
+		_, err := tx.NewRaw("UPDATE products SET type = 'game_server' WHERE position = 2").Exec(context.Background())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := mustFront(t, w, a, b)
+	for host, games := range map[string]bool{"alpha.localhost": false, "beta.localhost": true} {
+		_, _, body := ask(t, f, host, "/")
+		if strings.Contains(body, "What do you play?") != games || strings.Contains(body, "how many players") != games || strings.Contains(body, "What do you need?") == games {
+			t.Errorf("%s: %s", host, body)
+		}
+	}
+}
+
 func TestCanonicalIsThePrimaryHost(t *testing.T) {
 	w := tenancytest.New(t)
 	open(t, w.DB(w.A), aurora())

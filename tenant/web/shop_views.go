@@ -20,6 +20,7 @@ type homeView struct {
 	Facts                  []branding.Fact
 	Questions              []branding.Question
 	SupportEmail           string
+	Games                  bool // game servers are among the products
 }
 
 type productView struct {
@@ -114,6 +115,7 @@ func homeOf(p shopPage, canonical string) homeView {
 	}
 	for _, product := range p.shelf {
 		v.Products = append(v.Products, viewProduct(product))
+		v.Games = v.Games || product.Type == catalog.GameServer
 	}
 	for i := range v.Products {
 		if len(v.Products[i].Plans) > 0 {
