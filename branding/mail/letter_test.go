@@ -43,7 +43,7 @@ var sample = map[string]string{
 	"reason": "Its CNAME leads to old.example.net; it should lead to edge.example.net.", "shop": "Nimbus Hosting",
 	"what": "VPS Small (shop server)", "wanted": "VPS Large", "every": "a month", "on": "22 October 2026", "off": "29 October 2026", "ends": "12 November 2026",
 	"restriction": "read_only", "since": "1 October 2026", "title": "A payment failed", "text": "A card was declined.", "who": "Nimbus Hosting", "facts": "amount: €10.00\n",
-	"account": "Lee & Sons", "method": "Bank account DE •••• 3000", "reference": "4KX2MPLQ8SWA71DB", "role": "Technical contact", "percent": "90", "spent": "€45.00", "limit": "€50.00", "used": "€45.00", "held": "€56.00", "balance": "€56.00", "stage": "near",
+	"account": "Lee & Sons", "method": "Bank account DE •••• 3000", "reference": "4KX2MPLQ8SWA71DB", "role": "Technical contact", "percent": "90", "spent": "€45.00", "limit": "€50.00", "services": "100", "used": "€45.00", "held": "€56.00", "balance": "€56.00", "stage": "near",
 	"subject": "Cloud VPS Small", "list": "- VPS Small (shop server): €10.00 a month until then, €12.00 from 1 March 2027, before tax.\n- VPS Small: €10.00 a month until then, €12.00 from 9 March 2027, before tax.", "first": "1 March 2027",
 	"service": "Shop server", "address": "203.0.113.80", "customer": "Lee & Sons", "problem": "The platform has no room left for it.",
 }

@@ -35,6 +35,7 @@ const (
 	WholesaleFailed  = "wholesale_failed"
 	WholesaleDue     = "wholesale_due"
 	WholesaleLimit   = "wholesale_limit"   // a reseller comes near its credit limit, or has reached it
+	WholesaleFull    = "wholesale_full"    // an order was refused: the tier gives no service more
 	WholesaleBalance = "wholesale_balance" // what a reseller paid ahead comes to its end
 	WholesalePayout  = "wholesale_payout"  // money of the balance was sent to the reseller, or where to was changed
 	WholesaleTopUp   = "wholesale_topup"   // money was paid ahead, could not be, or goes back
@@ -116,7 +117,8 @@ var Templates = map[string][]string{
 	WholesaleInvoice: {"name", "number", "total", "due", "open", "link"}, // open: what is owed, empty: nothing
 	WholesalePaid:    {"name", "number", "amount", "link"},
 	WholesaleDue:     {"name", "number", "open", "due", "link"},
-	WholesaleLimit:   {"name", "shop", "used", "limit", "stage", "link"},                             // stage: near or reached
+	WholesaleLimit:   {"name", "shop", "used", "limit", "stage", "link"}, // stage: near or reached
+	WholesaleFull:    {"name", "shop", "services", "link"},
 	WholesaleBalance: {"name", "shop", "held", "used", "stage", "auto", "link"},                      // stage: near or reached; auto: what is taken from the card, empty: nothing
 	WholesalePayout:  {"name", "shop", "state", "amount", "reference", "account", "balance", "link"}, // state: done or account
 	WholesaleTopUp:   {"name", "shop", "state", "amount", "balance", "reason", "auto", "link"},       // state: done, failed or back; auto: off when it is not tried again

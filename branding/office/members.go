@@ -36,6 +36,8 @@ type Members struct {
 	Needs  identity.Permission
 	Roles  []Role // in the order of their power
 	Desk   func(*fiber.Ctx) Desk
+	// Seats says how many there are of those there may be; 0: as many as one likes. Nil: so it is.
+	Seats func(c *fiber.Ctx) (taken, most int, err error)
 }
 
 // Role is a role as people read it.
@@ -102,6 +104,7 @@ type membersView struct {
 	Rows              []memberView
 	Total             int
 	Roles             []Role
+	Taken, Most       int // people, those invited included; Most 0: there is no limit
 }
 
 func (m *Members) list(c *fiber.Ctx) error {
@@ -115,6 +118,11 @@ func (m *Members) list(c *fiber.Ctx) error {
 		return err
 	}
 	v := membersView{Title: m.Title, Lead: m.Lead, Path: m.Path, List: r, Total: total, Roles: m.Roles}
+	if m.Seats != nil {
+		if v.Taken, v.Most, err = m.Seats(c); err != nil {
+			return err
+		}
+	}
 	for _, x := range found {
 		v.Rows = append(v.Rows, m.view(c, x))
 	}

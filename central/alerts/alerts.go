@@ -29,6 +29,7 @@ func Kinds() []Kind {
 		{"order.paid_late", "An order was paid after it had ended"},
 		{"payment.failed", "A payment failed"},
 		{"wholesale.limit", "A reseller comes near its credit limit"},
+		{"wholesale.full", "An order was refused: a reseller's tier gives no service more"},
 		{"wholesale.balance", "A reseller's prepaid balance comes to its end"},
 		{"gateway.disconnected", "A connected account was disconnected"},
 		{"payment.refunded_there", "A refund was made at the payment service's own pages"},

@@ -68,7 +68,7 @@ func (h holdRow) hold(key string) (Hold, error) {
 func (r *Registry) Hold(ctx context.Context, tenant tenancy.ID, q HoldRequest) (h Hold, err error) {
 	q.SKU, q.Region = plain(q.SKU), plain(q.Region)
 	err = r.Central.Update(ctx, func(tx *tenancy.CentralTx) (err error) {
-		h, err = hold(ctx, tx, tenant, q)
+		h, err = r.hold(ctx, tx, tenant, q)
 		return err
 	})
 	if err != nil {
@@ -77,7 +77,7 @@ func (r *Registry) Hold(ctx context.Context, tenant tenancy.ID, q HoldRequest) (
 	return h, nil
 }
 
-func hold(ctx context.Context, tx *tenancy.CentralTx, tenant tenancy.ID, q HoldRequest) (Hold, error) {
+func (r *Registry) hold(ctx context.Context, tx *tenancy.CentralTx, tenant tenancy.ID, q HoldRequest) (Hold, error) {
 	// The platforms' rows put everyone who wants the same room into one line.
 	_, err := tx.NewRaw(`SELECT p.id FROM platforms p WHERE p.id IN (SELECT platform_id FROM offers WHERE sku = ? AND region = ?)
 		ORDER BY p.id FOR NO KEY UPDATE`, q.SKU, q.Region).Exec(ctx)
@@ -108,6 +108,11 @@ func hold(ctx context.Context, tx *tenancy.CentralTx, tenant tenancy.ID, q HoldR
 				return Hold{}, err
 			}
 			return had.hold(q.Key)
+		}
+	}
+	if r.Admit != nil { // before the room, whose fault says less
+		if err := r.Admit(ctx, tx, tenant); err != nil {
+			return Hold{}, err
 		}
 	}
 	best, err := roomiest(ctx, tx, q)

@@ -51,6 +51,9 @@ type Registry struct {
 	Central *tenancy.Central
 	Keys    Sealer
 	Prices  Prices // nil: nothing has a price yet
+	// Admit refuses a place more for a tenant that may have no service more; nil: every tenant
+	// may have as many as there is room for.
+	Admit   func(ctx context.Context, tx *tenancy.CentralTx, tenant tenancy.ID) error
 	Drivers map[string]Factory
 	Client  *http.Client // calls platforms and nothing else; see tenancy/egress
 	// PlainHTTP lets platforms have addresses without TLS, where Client calls those.

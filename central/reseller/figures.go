@@ -51,7 +51,7 @@ type Inside struct {
 	LastCustomerSignIn        time.Time
 }
 
-// Figures counts. It costs three small statements; the size is asked by the
+// Figures counts. It costs two small statements; the size is asked by the
 // catalog's own indexes and does not grow with the number of tenants.
 func (d *Desk) Figures(ctx context.Context, id tenancy.ID) (f Figures, err error) {
 	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
@@ -64,36 +64,43 @@ func (d *Desk) Figures(ctx context.Context, id tenancy.ID) (f Figures, err error
 	return f, nil
 }
 
-// Look is Get and Figures of one moment.
-func (d *Desk) Look(ctx context.Context, id tenancy.ID) (r Reseller, f Figures, err error) {
+// More reads something else of a reseller at the same moment.
+type More func(ctx context.Context, tx *tenancy.CentralTx, id tenancy.ID) error
+
+// Look is Get and Figures of one moment, and what else is asked for.
+func (d *Desk) Look(ctx context.Context, id tenancy.ID, more ...More) (r Reseller, f Figures, err error) {
 	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
 		if r, err = byID(ctx, tx, id, ""); err != nil {
 			return err
 		}
-		f, err = figuresOf(ctx, tx, id)
-		return err
+		if f, err = figuresOf(ctx, tx, id); err != nil {
+			return err
+		}
+		for _, read := range more {
+			if err := read(ctx, tx, id); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return r, f, err
 }
 
 func figuresOf(ctx context.Context, tx *tenancy.CentralTx, id tenancy.ID) (f Figures, err error) {
 	// pg_depend leads from a schema to its tables by an index; pg_class does not.
-	err = tx.NewRaw(`SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint, count(*)::int
+	var lanes int
+	err = tx.NewRaw(`SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint, count(*)::int,
+			(SELECT count(*) FROM usage_events WHERE tenant_id = ?), (SELECT value::int FROM settings WHERE name = 'lanes')
 		FROM pg_depend d JOIN pg_class c ON c.oid = d.objid AND c.relkind IN ('r', 'p')
 		WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_namespace'::regclass
-		AND d.refobjid = (SELECT oid FROM pg_namespace WHERE nspname = ?)`, id.Schema()).Scan(ctx, &f.SizeBytes, &f.Tables)
+		AND d.refobjid = (SELECT oid FROM pg_namespace WHERE nspname = ?)`, id, id.Schema()).Scan(ctx, &f.SizeBytes, &f.Tables, &f.UsageRows, &lanes)
 	if err != nil {
 		return f, err
 	}
-	if f.Domains, err = domainsOf(ctx, tx, id); err != nil {
-		return f, err
-	}
-	var lanes int
-	err = tx.NewRaw(`SELECT (SELECT count(*) FROM usage_events WHERE tenant_id = ?),
-		(SELECT value::int FROM settings WHERE name = 'lanes')`, id).Scan(ctx, &f.UsageRows, &lanes)
-	if err == nil && lanes > 0 {
+	if lanes > 0 {
 		f.Lane = id.Lane(lanes)
 	}
+	f.Domains, err = domainsOf(ctx, tx, id)
 	return f, err
 }
 

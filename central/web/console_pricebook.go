@@ -200,12 +200,12 @@ func (s *Console) setTier(c *fiber.Ctx) error {
 		Tier: table.Text(c.FormValue("tier"), 60), Currency: table.Text(c.FormValue("currency"), 3), Name: table.Text(c.FormValue("name"), 200),
 		Fee: table.Text(c.FormValue("fee"), 40), Percent: table.Text(c.FormValue("percent"), 20),
 		Share: table.Text(c.FormValue("share"), 20), Minimum: table.Text(c.FormValue("minimum"), 40),
-		Domains: table.Text(c.FormValue("domains"), 20), From: dayOf(c, "from"),
+		Domains: table.Text(c.FormValue("domains"), 20), Team: table.Text(c.FormValue("team"), 20), Services: table.Text(c.FormValue("services"), 20), From: dayOf(c, "from"),
 	}
 	o, err := s.Wholesale.OutlookTier(c.UserContext(), in, office.By(c))
 	if err == nil {
 		what := "The tier " + in.Name + " with " + in.Percent + " % off from " + in.From.Format(time.DateOnly) + " on."
-		if asked, err := s.confirm(c, o, what, "/wholesale/tiers", "tier", "currency", "name", "fee", "percent", "share", "minimum", "domains", "from"); asked || err != nil {
+		if asked, err := s.confirm(c, o, what, "/wholesale/tiers", "tier", "currency", "name", "fee", "percent", "share", "minimum", "domains", "team", "services", "from"); asked || err != nil {
 			return err
 		}
 		err = s.Wholesale.SetTier(c.UserContext(), in, office.By(c))

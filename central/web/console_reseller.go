@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -9,6 +10,7 @@ import (
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/central/reseller"
+	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -38,6 +40,7 @@ type resellerView struct {
 	Entries                          []office.EntryView
 	Name                             string // as typed
 	Actions                          []actionLink
+	Use                              wholesale.Use
 }
 
 type domainRow struct {
@@ -80,12 +83,16 @@ func (s *Console) resellerView(c *fiber.Ctx, r reseller.Reseller, active string)
 }
 
 func (s *Console) showReseller(c *fiber.Ctx) error {
-	r, figures, err := s.look(c)
+	var use wholesale.Use
+	r, figures, err := s.look(c, func(ctx context.Context, tx *tenancy.CentralTx, id tenancy.ID) (err error) {
+		use, err = wholesale.UseIn(ctx, tx, id)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	v := s.resellerView(c, r, "")
-	v.Figures = figures
+	v.Figures, v.Use = figures, use
 	s.peek(c, &v)
 	return surface.Render(c, "console", "console/reseller", r.Name, v)
 }

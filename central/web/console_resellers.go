@@ -146,10 +146,10 @@ func (s *Console) one(c *fiber.Ctx) (reseller.Reseller, error) {
 }
 
 // look is one with its figures.
-func (s *Console) look(c *fiber.Ctx) (reseller.Reseller, reseller.Figures, error) {
+func (s *Console) look(c *fiber.Ctx, more ...reseller.More) (reseller.Reseller, reseller.Figures, error) {
 	id, err := tenancy.ParseID(c.Params("id"))
 	if err != nil {
 		return reseller.Reseller{}, reseller.Figures{}, fault.New(fault.NotFound, "tenant.unknown", "There is no such reseller.")
 	}
-	return s.Office.Resellers.Look(c.UserContext(), id)
+	return s.Office.Resellers.Look(c.UserContext(), id, more...)
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/ezscale/ezscale/central/wholesale"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
@@ -24,6 +26,34 @@ func TestACreditLimitOnBothSides(t *testing.T) {
 	p.want("the reseller's side", p.get("/"), 200, "Your credit limit is reached", "€104.16", "of €104.00")
 	h.want("taken away", h.post(a+"/limit", "limit", ""), 303, a+"/billing")
 	h.want("none any more", h.get(a+"/billing"), 200, "There is none")
+}
+
+// TestATiersRoomOnBothSides: a tier's limits are set with it, and both sides see what is used.
+func TestATiersRoomOnBothSides(t *testing.T) {
+	w := tenancytest.New(t)
+	h := openOver(t, w, identity.StaffAdmin)
+	p := openPartner(t, w)
+	a := "/resellers/" + w.A.ID.String()
+	month := wholesale.MonthOf(w.Clock.Now()).From.Format("2006-01-02")
+	set := func(team, services string) answer {
+		return h.post("/wholesale/tiers", "tier", "lean", "currency", "EUR", "name", "Lean", "fee", "0", "percent", "0", "team", team, "services", services, "from", month)
+	}
+	h.want("junk", set("nobody", "0"), 422, "Enter a number, 1 or more.", `value="nobody"`)
+	h.want("set", set("3", "1"), 303, "/wholesale/tiers")
+	h.want("listed", h.get("/wholesale/tiers"), 200, `data-label="Team" class="num">3<`, `data-label="Services" class="num">1<`)
+	p.want("before its terms", p.get("/"), 200, "of 25 your tier gives")
+	must(t, h.desk.SetTerms(t.Context(), w.A.ID, wholesale.NewTerms{Tier: "lean", Currency: "EUR", From: wholesale.MonthOf(w.Clock.Now()).From}, seeder))
+	page := p.read("/")
+	p.want("nothing used", page, 200, "of 1 your tier gives", "of 3 your tier gives")
+	if strings.Contains(page.page, "gives no service more") {
+		t.Error("full with nothing sold")
+	}
+	at := w.Clock.Now()
+	must(t, w.DB(w.A).Update(t.Context(), func(tx *tenancy.Tx) error {
+		return tx.ShowService(t.Context(), tenancy.ServiceShown{ID: uuid.New(), SKU: "vps-s", Desired: "active", Observed: "active", BeganAt: &at, ChangedAt: at})
+	}))
+	p.want("full", p.get("/"), 200, "Your tier gives no service more")
+	h.want("staff see it", h.get(a), 200, "Its tier gives no service more", "of 1 its tier gives", "of 3 its tier gives")
 }
 
 // TestAPersonWithTwoShopsChooses: the pages are about the shop that was chosen last, and

@@ -26,7 +26,8 @@ type Partner struct {
 	Shops     *partner.Desk // where a business opens its shop
 	// Connected takes what the gateway tells of resellers' connected accounts; nil: nothing.
 	Connected func(ctx context.Context, header http.Header, body []byte) error
-	SiteURL   func(c *fiber.Ctx, host string) string // where a shop is, seen from here; nil: https
+	SiteURL   func(c *fiber.Ctx, host string) string                    // where a shop is, seen from here; nil: https
+	Team      func(ctx context.Context, tenant tenancy.ID) (int, error) // how many people work for a reseller; nil: not said
 }
 
 // Routes is every route of the partner centre, on one screen.

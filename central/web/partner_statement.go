@@ -33,6 +33,11 @@ func (s *Partner) overview(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if a.Use.Team > 0 && s.Team != nil {
+		if a.Use.HasTeam, err = s.Team(c.UserContext(), me.ID); err != nil {
+			a.Use.HasTeam = -1 // the shop is being migrated or gone: what is owed must be seen all the same
+		}
+	}
 	return surface.Render(c, "partner", "partner/overview", "Overview", partnerOverview{me, all, a, withStatus(a.Recent, s.Central.Now())})
 }
 

@@ -67,7 +67,11 @@ func TestATierSaysHowManyDomains(t *testing.T) {
 	w, ctx := tenancytest.New(t), t.Context()
 	d := book(t, w)
 	room := func(who tenancy.Tenant) (n int) {
-		must(t, w.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) { n, err = wholesale.DomainsOf(ctx, tx, who.ID); return err }))
+		must(t, w.Central.View(ctx, func(tx *tenancy.CentralTx) error {
+			r, err := wholesale.RoomOf(ctx, tx, who.ID)
+			n = r.Domains
+			return err
+		}))
 		return n
 	}
 	w.Clock.Set(on(t, "2026-03-10"))
@@ -120,6 +124,8 @@ func TestTheBookRefuses(t *testing.T) {
 		{"more than everything", tier("a", "1", "100.0001"), "tier.invalid"},
 		{"domains in words", d.SetTier(ctx, wholesale.NewTier{Tier: "a", Currency: "EUR", Name: "A", Fee: "1", Percent: "0", Domains: "many", From: march}, anna), "tier.invalid"},
 		{"fewer domains than none", d.SetTier(ctx, wholesale.NewTier{Tier: "a", Currency: "EUR", Name: "A", Fee: "1", Percent: "0", Domains: "-1", From: march}, anna), "tier.invalid"},
+		{"nobody in the team", d.SetTier(ctx, wholesale.NewTier{Tier: "a", Currency: "EUR", Name: "A", Fee: "1", Percent: "0", Team: "0", From: march}, anna), "tier.invalid"},
+		{"services in words", d.SetTier(ctx, wholesale.NewTier{Tier: "a", Currency: "EUR", Name: "A", Fee: "1", Percent: "0", Services: "some", From: march}, anna), "tier.invalid"},
 		{"a fee below nothing", tier("a", "-1", "1"), "tier.invalid"},
 		{"the kind of a SKU", d.SaveSKU(ctx, wholesale.SKU{Code: "vps-s", Type: "vps", Name: "x", Kind: wholesale.Metered, Unit: "GB", State: "active"}, anna), "sku.kind_fixed"},
 		{"a spec that is a list", d.SaveSKU(ctx, wholesale.SKU{Code: "a", Type: "vps", Name: "x", Kind: wholesale.Service, State: "active", Spec: []byte("[]")}, anna), "sku.invalid"},

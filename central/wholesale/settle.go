@@ -137,20 +137,14 @@ type Account struct {
 	Known    bool         // who it is on invoices; see Profile.Complete
 	Limit    Limit
 	Balance  Balance
+	Use      Use // of what its tier gives; see UseOf
 }
 
 // AccountOf is one reseller's, of one moment.
 func (d *Desk) AccountOf(ctx context.Context, of tenancy.ID, recent int) (a Account, err error) {
 	err = d.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		terms, err := termsIn(ctx, tx, of)
-		if err != nil {
+		if a.Use, a.Terms, err = useAndTerms(ctx, tx, of); err != nil {
 			return err
-		}
-		for _, t := range terms { // the newest first
-			if !t.From.After(tx.Now()) {
-				a.Terms = &t
-				break
-			}
 		}
 		if a.Standing, err = standingIn(ctx, tx, of); err != nil {
 			return err

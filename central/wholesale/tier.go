@@ -24,7 +24,7 @@ type Tier struct {
 	DiscountPPM int64         // off services and metered units, parts per million
 	Commission  int64         // of what the reseller invoices, in place of a discount, parts per million
 	Minimum     billing.Money // the least a month costs
-	Domains     int           // of its own, at once
+	Room                      // what a reseller may have at once
 	From, To    time.Time     // zero To: until another follows
 }
 
@@ -59,15 +59,15 @@ type tierRow struct {
 	DiscountPPM          int64 `bun:"discount_ppm"`
 	CommissionPPM        int64 `bun:"commission_ppm"`
 	MinimumMinor         int64
-	Domains              int
-	ValidFrom, ValidTo   time.Time
+	Room
+	ValidFrom, ValidTo time.Time
 }
 
-const tierColumns = "t.tier, t.currency, t.name, t.fee_minor, (t.discount_percent * 10000)::bigint AS discount_ppm, (t.commission_percent * 10000)::bigint AS commission_ppm, t.minimum_minor, t.domains, t.valid_from, t.valid_to"
+const tierColumns = "t.tier, t.currency, t.name, t.fee_minor, (t.discount_percent * 10000)::bigint AS discount_ppm, (t.commission_percent * 10000)::bigint AS commission_ppm, t.minimum_minor, t.domains, coalesce(t.team, 0) AS team, coalesce(t.services, 0) AS services, t.valid_from, t.valid_to"
 
 func (r tierRow) tier() Tier {
 	return Tier{Tier: r.Tier, Name: r.Name, Fee: billing.Money{Minor: r.FeeMinor, Currency: r.Currency}, DiscountPPM: r.DiscountPPM,
-		Commission: r.CommissionPPM, Minimum: billing.Money{Minor: r.MinimumMinor, Currency: r.Currency}, Domains: r.Domains, From: r.ValidFrom.UTC(), To: utcOrZero(r.ValidTo)}
+		Commission: r.CommissionPPM, Minimum: billing.Money{Minor: r.MinimumMinor, Currency: r.Currency}, Room: r.Room, From: r.ValidFrom.UTC(), To: utcOrZero(r.ValidTo)}
 }
 
 // Tiers are all tiers with all their days, the newest first within a tier and currency.
@@ -90,29 +90,6 @@ func tiersIn(ctx context.Context, tx *tenancy.CentralTx) (all []Tier, err error)
 	return all, nil
 }
 
-// DefaultDomains is how many domains of its own a reseller may have when nothing says
-// otherwise.
-const DefaultDomains = 25
-
-// maxDomains bounds what a tier can give.
-const maxDomains = 100_000
-
-// DomainsOf is how many domains of its own a tenant may have now, by its tier. Before
-// its first terms begin, those count.
-func DomainsOf(ctx context.Context, tx *tenancy.CentralTx, tenant tenancy.ID) (n int, err error) {
-	err = tx.NewRaw(`SELECT t.domains FROM (SELECT tier, currency, valid_from FROM tenant_terms WHERE tenant_id = ?0
-			ORDER BY (valid_from <= ?1) DESC, CASE WHEN valid_from <= ?1 THEN valid_from END DESC, valid_from LIMIT 1) x
-		JOIN tiers t ON t.tier = x.tier AND t.currency = x.currency AND t.valid_from <= greatest(x.valid_from, ?1)
-			AND (t.valid_to IS NULL OR t.valid_to > greatest(x.valid_from, ?1))`, tenant, tx.Now()).Scan(ctx, &n)
-	if tenancy.IsNoRows(err) {
-		return DefaultDomains, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("domains of a tier: %w", err)
-	}
-	return n, nil
-}
-
 // NewTier is a tier as a person sets it.
 type NewTier struct {
 	Tier     string
@@ -123,6 +100,8 @@ type NewTier struct {
 	Share    string // commission in its place, 0 to 100; empty: none
 	Minimum  string // the least a month costs, as Fee; empty: none
 	Domains  string // of a reseller's own; empty: DefaultDomains
+	Team     string // people of a reseller's team; empty: no limit
+	Services string // that run for a reseller's customers; empty: no limit
 	From     time.Time
 }
 
@@ -159,12 +138,7 @@ func (n NewTier) set(ctx context.Context, tx *tenancy.CentralTx, by audit.Origin
 	if ppm > 0 && share > 0 && wrong["share"] == "" {
 		wrong["share"] = "A tier gives a discount or takes a share, not both."
 	}
-	domains := DefaultDomains
-	if s := strings.TrimSpace(n.Domains); s != "" {
-		if domains, err = strconv.Atoi(s); err != nil || domains < 0 || domains > maxDomains {
-			wrong["domains"] = "Enter a number, 0 or more."
-		}
-	}
+	gives := Room{Domains: room("domains", n.Domains, 0, DefaultDomains, wrong), Team: room("team", n.Team, 1, 0, wrong), Services: room("services", n.Services, 1, 0, wrong)}
 	switch {
 	case n.From.IsZero() || n.From.Year() < 2000 || n.From.Year() > 2200:
 		wrong["from"] = "Choose the day from which it holds."
@@ -174,7 +148,7 @@ func (n NewTier) set(ctx context.Context, tx *tenancy.CentralTx, by audit.Origin
 	if err := fault.Fields("tier.invalid", wrong); err != nil {
 		return err
 	}
-	t := Tier{Tier: n.Tier, Name: n.Name, Fee: fee, DiscountPPM: ppm, Commission: share, Minimum: minimum, Domains: domains, From: n.From}
+	t := Tier{Tier: n.Tier, Name: n.Name, Fee: fee, DiscountPPM: ppm, Commission: share, Minimum: minimum, Room: gives, From: n.From}
 	if err := mustBeOpen(ctx, tx, n.From); err != nil {
 		return err
 	}
@@ -206,16 +180,17 @@ func storeTier(ctx context.Context, tx *tenancy.CentralTx, t Tier, by audit.Orig
 	if err != nil {
 		return err
 	}
-	_, err = tx.NewRaw(`INSERT INTO tiers (tier, currency, name, fee_minor, discount_percent, commission_percent, minimum_minor, domains, valid_from, valid_to)
-		VALUES (?, ?, ?, ?, ?::numeric, ?::numeric, ?, ?, ?, (SELECT min(valid_from) FROM tiers WHERE`+same+`AND valid_from > ?))
+	_, err = tx.NewRaw(`INSERT INTO tiers (tier, currency, name, fee_minor, discount_percent, commission_percent, minimum_minor, domains, team, services, valid_from, valid_to)
+		VALUES (?, ?, ?, ?, ?::numeric, ?::numeric, ?, ?, nullif(?, 0), nullif(?, 0), ?, (SELECT min(valid_from) FROM tiers WHERE`+same+`AND valid_from > ?))
 		ON CONFLICT (tier, currency, valid_from) DO UPDATE SET name = excluded.name, fee_minor = excluded.fee_minor,
 			discount_percent = excluded.discount_percent,
-			commission_percent = excluded.commission_percent, minimum_minor = excluded.minimum_minor, domains = excluded.domains, valid_to = excluded.valid_to`,
-		t.Tier, t.Fee.Currency, t.Name, t.Fee.Minor, t.Percent(), t.Share(), t.Minimum.Minor, t.Domains, t.From, t.Tier, t.Fee.Currency, t.From).Exec(ctx)
+			commission_percent = excluded.commission_percent, minimum_minor = excluded.minimum_minor, domains = excluded.domains,
+			team = excluded.team, services = excluded.services, valid_to = excluded.valid_to`,
+		t.Tier, t.Fee.Currency, t.Name, t.Fee.Minor, t.Percent(), t.Share(), t.Minimum.Minor, t.Domains, t.Team, t.Services, t.From, t.Tier, t.Fee.Currency, t.From).Exec(ctx)
 	if err != nil {
 		return err
 	}
-	return by.Record(ctx, tx, "tier.set", tierTarget(t.Tier), map[string]any{"fee": t.Fee.String(), "discount": t.Percent(), "commission": t.Share(), "minimum": t.Minimum.String(), "domains": t.Domains, "from": day(t.From)})
+	return by.Record(ctx, tx, "tier.set", tierTarget(t.Tier), map[string]any{"fee": t.Fee.String(), "discount": t.Percent(), "commission": t.Share(), "minimum": t.Minimum.String(), "domains": t.Domains, "team": t.Team, "services": t.Services, "from": day(t.From)})
 }
 
 // mustKnowTier refuses a tier that was never set in the currency.

@@ -56,8 +56,28 @@ func (a *app) teamOffice(outbox *mail.Outbox, letters *mail.Letters, desk *brand
 	return &tenantweb.Office{
 		Hosts: a.resolver.Hosts, Refresh: a.resolver.RefreshTenant, MailAgain: outbox.Again,
 		Twins: a.shopTwins(letters, a.senders(desk)),
+		Room:  func(ctx context.Context, id tenancy.ID) (tenantweb.Room, error) { return roomOf(ctx, costs.book, id) },
 		Costs: costs, Wholesale: costs, Months: &tenantreport.Closed{}, Glances: &tenantweb.Glances{}, Letters: letters, Sender: a.senders(desk).Tenant,
 	}
+}
+
+// roomOf is what a reseller's tier gives, for its team.
+func roomOf(ctx context.Context, book *wholesale.Desk, id tenancy.ID) (tenantweb.Room, error) {
+	u, err := book.UseOf(ctx, id)
+	return tenantweb.Room{Team: u.Team, Services: u.Services, HasServices: u.HasServices}, err
+}
+
+// teamOf is how many people work for a reseller, for its partner centre.
+func (a *app) teamOf(ctx context.Context, id tenancy.ID) (n int, err error) {
+	t, ok := a.resolver.ByID(id)
+	if !ok {
+		return 0, fmt.Errorf("team of %s: the tenant is not in the directory", id)
+	}
+	err = a.pool.Bind(t).View(ctx, func(tx *tenancy.Tx) error {
+		n, err = team.Roster().Taken(ctx, tx)
+		return err
+	})
+	return n, err
 }
 
 // peek looks into a reseller's own schema for staff.

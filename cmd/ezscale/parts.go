@@ -76,8 +76,8 @@ func (a *app) openDomains(ctx context.Context, outbox *mail.Outbox, t trust) (*d
 // domainLimits are those of the tier a reseller is on.
 func domainLimits(ctx context.Context, tx *tenancy.CentralTx, t tenancy.ID) (domain.Limits, error) {
 	l := domain.DefaultLimits
-	n, err := wholesale.DomainsOf(ctx, tx, t)
-	l.Domains = n
+	r, err := wholesale.RoomOf(ctx, tx, t)
+	l.Domains = r.Domains
 	return l, err
 }
 

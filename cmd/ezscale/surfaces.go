@@ -142,7 +142,7 @@ func (a *app) partnerSurface(s *sites) surface.Config {
 		{Name: "hooks", Prefix: "/hooks", World: identity.Partner, Machines: true},
 		{Name: "partner", World: identity.Partner, SignIn: "/sign-in", Nav: centralweb.PartnerNav},
 	}
-	p := &centralweb.Partner{Central: a.central, SignIn: s.signIn, Wholesale: a.wholesaleDesk(), Shops: a.partnerDesk(), SiteURL: siteURL}
+	p := &centralweb.Partner{Central: a.central, SignIn: s.signIn, Wholesale: a.wholesaleDesk(), Shops: a.partnerDesk(), SiteURL: siteURL, Team: a.teamOf}
 	if d := a.connects(); d != nil {
 		p.Connected = d.Receive
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,7 +28,7 @@ const platformTimeout = 20 * time.Second
 // newPlatforms knows every driver the program has, and where it may call.
 func newPlatforms(central *tenancy.Central, ring *secrets.Keyring, calls egressConfig) *platform.Registry {
 	return &platform.Registry{
-		Central: central, Keys: ring, Prices: wholesalePrices{}, PlainHTTP: len(calls.Allow) > 0,
+		Central: central, Keys: ring, Prices: wholesalePrices{}, Admit: wholesale.AdmitService, PlainHTTP: len(calls.Allow) > 0,
 		Client: egress.Client(egress.Options{Allow: calls.Allow, Timeout: platformTimeout}),
 		Drivers: map[string]platform.Factory{
 			"virtfusion": func(c platform.Connection) (provisioners.Driver, error) { return virtfusion.New(virtfusion.Config(c)) },
@@ -88,6 +90,8 @@ func (w wholesaleOffers) Offers(ctx context.Context, tenant tenancy.ID) ([]catal
 type supply struct {
 	platforms *platform.Registry
 	sandbox   func(tenancy.ID) bool
+	full      func(context.Context, tenancy.ID) error // tells a reseller that its tier gives no service more; nil: nobody
+	log       *slog.Logger
 }
 
 var _ checkout.Supply = supply{}
@@ -98,6 +102,11 @@ func (s supply) Hold(ctx context.Context, tenant tenancy.ID, r checkout.HoldRequ
 		return checkout.Placement{PlatformID: hosting.SandboxPlatform, Region: r.Region}, nil
 	}
 	h, err := s.platforms.Hold(ctx, tenant, platform.HoldRequest(r))
+	if errors.Is(err, wholesale.ErrFull) && s.full != nil {
+		if terr := s.full(context.WithoutCancel(ctx), tenant); terr != nil { // the customer is refused all the same
+			s.log.ErrorContext(ctx, "a reseller was not told of its tier's room", "tenant", tenant, "error", terr)
+		}
+	}
 	return checkout.Placement{PlatformID: h.PlatformID, Region: h.Region}, err
 }
 

@@ -63,7 +63,7 @@ func TestWhatAResellerCanBuy(t *testing.T) {
 	if o.SKU != "vps-1" || o.Cost.Minor != "240.5" || o.Cost.Currency != "EUR" || !o.Available || len(o.Regions) != 1 || len(o.Regions[0].Images) < 5 || o.Spec.MemoryMB != 2048 {
 		t.Errorf("%+v", o)
 	}
-	sup := supply{all, func(tenancy.ID) bool { return false }}
+	sup := supply{platforms: all, sandbox: func(tenancy.ID) bool { return false }}
 	got, err := sup.Hold(ctx, w.A.ID, checkout.HoldRequest{Key: "o", SKU: "vps-1", Region: "ams", Until: w.Clock.Now().Add(time.Hour)})
 	if err != nil || got.PlatformID != id || got.Region != "ams" {
 		t.Errorf("%+v, %v", got, err)

@@ -25,7 +25,7 @@ func (a *app) selling() *tenantweb.Selling {
 
 // checkoutDesk is where orders are made.
 func (a *app) checkoutDesk(offers catalog.Wholesale) *checkout.Desk {
-	return &checkout.Desk{Offers: offers, Supply: supply{a.platforms(), a.isSandbox}, Mail: mail.NewOutbox(a.ring), Links: a.payLinks(), Taxes: a.taxDesk()}
+	return &checkout.Desk{Offers: offers, Supply: supply{a.platforms(), a.isSandbox, a.wholesaleDesk().TellFull, a.log}, Mail: mail.NewOutbox(a.ring), Links: a.payLinks(), Taxes: a.taxDesk()}
 }
 
 // checkoutJobs are what follows of orders: when one is running, and when nobody pays.

@@ -2,7 +2,9 @@ package setup_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -119,6 +121,61 @@ func TestTheOwnerIsProtected(t *testing.T) {
 	}
 	if _, total, err := d.List(ctx, roster.Filter{}); err != nil || total != 1 {
 		t.Errorf("%d are left, %v", total, err)
+	}
+}
+
+// TestATierSaysHowManyPeople: people who are invited at once are no more than the tier gives;
+// who is kept out leaves a place, and comes in again only while there is one. A smaller tier
+// takes nobody away.
+func TestATierSaysHowManyPeople(t *testing.T) {
+	w, ctx := tenancytest.New(t), t.Context()
+	k := setup.Kit{Mail: outbox(t)}
+	seed(t, w, k)
+	most := 3
+	d := team.Desk(w.DB(w.A), func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
+		return signin.Invite(ctx, tx, k.Mail, "/manage", to, inviter)
+	})
+	d.Most = func(context.Context) (int, error) { return most, nil }
+	asOwner := roster.By{Origin: by}
+	var wg sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		wg.Go(func() {
+			_, errs[i] = d.Add(ctx, roster.Invitation{Name: "Ada", Email: fmt.Sprintf("ada%d@alpha.test", i), Role: identity.ResellerAgent}, asOwner)
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil && (!fault.Is(err, "member.limit") || !strings.Contains(fault.From(err).Message, "room for 3 people")) {
+			t.Error(err)
+		}
+	}
+	if taken, of, err := d.Seats(ctx); err != nil || taken != 3 || of != 3 {
+		t.Fatalf("%d of %d, %v", taken, of, err)
+	}
+	members, _, err := d.List(ctx, roster.Filter{Role: identity.ResellerAgent})
+	if err != nil || len(members) != 2 {
+		t.Fatalf("%+v, %v", members, err)
+	}
+	if err := d.InviteAgain(ctx, members[0].ID, asOwner); err != nil {
+		t.Errorf("the letter again: %v", err)
+	}
+	if err := d.Disable(ctx, members[0].ID, asOwner); err != nil {
+		t.Error(err)
+	}
+	if _, err := d.Add(ctx, roster.Invitation{Name: "Bo", Email: "bo@alpha.test", Role: identity.ResellerAgent}, asOwner); err != nil {
+		t.Errorf("in the place of who is kept out: %v", err)
+	}
+	if err := d.Enable(ctx, members[0].ID, asOwner); !fault.Is(err, "member.limit") {
+		t.Errorf("back when the place is taken: %v", err)
+	}
+	most = 1
+	if taken, _, err := d.Seats(ctx); err != nil || taken != 3 {
+		t.Errorf("after a smaller tier: %d, %v", taken, err)
+	}
+	most = 0
+	if err := d.Enable(ctx, members[0].ID, asOwner); err != nil {
+		t.Errorf("without a limit: %v", err)
 	}
 }
 

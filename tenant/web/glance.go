@@ -20,6 +20,7 @@ type glance struct {
 	Shop     overview.Shop
 	Wanting  report.Wanting
 	Business report.Figures
+	Room     Room
 }
 
 // Glances remembers what dashboards show for a second: it is counted over all customers,

@@ -13,6 +13,7 @@ import (
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/identity"
+	"github.com/ezscale/ezscale/tenancy/identity/roster"
 	"github.com/ezscale/ezscale/tenant/account"
 	"github.com/ezscale/ezscale/tenant/report"
 	"github.com/ezscale/ezscale/tenant/settings"
@@ -31,7 +32,18 @@ type Office struct {
 	Months    *report.Closed   // the months that are over; may be nil
 	Twins     Twins            // sandbox twins; nil: there are none
 	Glances   *Glances         // the dashboard's figures of a moment ago; may be nil
+	// Room asks what the reseller's wholesale tier gives; nil: there are no limits.
+	Room func(ctx context.Context, tenant tenancy.ID) (Room, error)
 }
+
+// Room is what a reseller's wholesale tier gives of people and of services, and how many
+// services there are; a limit of 0 is none.
+type Room struct {
+	Team, Services, HasServices int
+}
+
+// Full reports whether no service more can be sold.
+func (r Room) Full() bool { return r.Services > 0 && r.HasServices >= r.Services }
 
 // officeRoutes are the pages for the reseller's team, on one screen.
 func (s *Site) officeRoutes() []surface.Route {
@@ -54,7 +66,8 @@ func (s *Site) officeRoutes() []surface.Route {
 	plane := func(c *fiber.Ctx) identity.Plane { return identity.InTenant(surface.DB(c)) }
 	people := &office.Members{
 		Path: "/manage/team", Layout: "manage", Title: "Team", Lead: "Who works for you here, and what they may do.",
-		Needs: identity.TeamManage, Roles: teamRoles(), Desk: s.teamDesk,
+		Needs: identity.TeamManage, Roles: teamRoles(), Desk: func(c *fiber.Ctx) office.Desk { return s.teamDesk(c) },
+		Seats: func(c *fiber.Ctx) (taken, most int, err error) { return s.teamDesk(c).Seats(c.UserContext()) },
 	}
 	trail := &office.Trail{
 		Path: "/manage/activity", Layout: "manage", Title: "Activity", Lead: "Everything that was changed in your shop, by whom.",
@@ -71,10 +84,18 @@ func (s *Site) officeRoutes() []surface.Route {
 	return append(all, mails.Routes()...)
 }
 
-func (s *Site) teamDesk(c *fiber.Ctx) office.Desk {
-	return team.Desk(surface.DB(c), func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
+func (s *Site) teamDesk(c *fiber.Ctx) *roster.Desk {
+	t, _ := surface.Tenant(c)
+	d := team.Desk(surface.DB(c), func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error {
 		return signin.Invite(ctx, tx, s.SignIn.Mail, "/manage", to, inviter)
 	})
+	if s.Office != nil && s.Office.Room != nil {
+		d.Most = func(ctx context.Context) (int, error) {
+			r, err := s.Office.Room(ctx, t.ID)
+			return r.Team, err
+		}
+	}
+	return d
 }
 
 func (s *Site) customerDesk() *account.Desk {

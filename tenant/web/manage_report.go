@@ -80,6 +80,9 @@ func (s *Site) glance(ctx context.Context, db *tenancy.DB, sums bool) (g glance,
 	if err == nil && sums {
 		err = g.Business.Compare(ctx, t.ID, s.Office.Costs)
 	}
+	if err == nil && s.Office.Room != nil {
+		g.Room, err = s.Office.Room(ctx, t.ID)
+	}
 	if err != nil {
 		return glance{}, err
 	}
@@ -116,6 +119,11 @@ func wants(v dashboardView, p identity.Principal) []todo {
 		out = append(out, todo{Title: title, Says: says, Href: href, Action: action})
 	}
 	w := v.Wanting
+	if r := v.Room; r.Full() && p.May(identity.ServicesRead) {
+		out = append(out, todo{Title: "No service more can be sold", Href: "/manage/services", Action: "See them",
+			Says: fmt.Sprintf("Your tier has room for %d services of your customers, orders that wait for their payment included, and all are taken: new orders are refused. "+
+				"Ask the platform for a larger tier at the partner centre.", r.Services)})
+	}
 	add(identity.ServicesRead, w.ServicesFailed, "service needs you", "services need you", "The platform refused something; the customer waits.", "/manage/services?state=trouble", "Look")
 	add(identity.ServicesRead, w.ServicesByHand, "task for your team", "tasks for your team", "Customers wait for what you deliver, change or end by hand.", "/manage/services?state=team", "See them")
 	add(identity.SalesRead, w.TransfersWaiting, "transfer to confirm", "transfers to confirm", "Customers said they pay by bank transfer. Confirm what has arrived.", "/manage/payments?gateway=transfer&state=processing", "Confirm")

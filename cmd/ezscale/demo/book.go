@@ -33,8 +33,8 @@ func servers() []supply {
 // tiers are how resellers are billed; the house pays cost and no fee.
 var tiers = []wholesale.NewTier{
 	{Tier: "house", Name: "House", Fee: "0", Percent: "0", Domains: "500"},
-	{Tier: "starter", Name: "Starter", Fee: "19.00", Percent: "0", Domains: "5"},
-	{Tier: "growth", Name: "Growth", Fee: "49.00", Percent: "8", Domains: "50"},
+	{Tier: "starter", Name: "Starter", Fee: "19.00", Percent: "0", Domains: "5", Team: "5", Services: "250"},
+	{Tier: "growth", Name: "Growth", Fee: "49.00", Percent: "8", Domains: "50", Team: "25", Services: "5000"},
 }
 
 // book writes the price list, from the first day of the demo's history, once.

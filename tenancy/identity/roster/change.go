@@ -25,12 +25,20 @@ func target(id uuid.UUID) audit.Target { return audit.Target{Kind: "person", ID:
 
 // Invite adds somebody without a password; the caller sends the link by which they
 // choose one. Faults: about the fields name, email and role; person.taken;
-// member.above.
+// member.above; member.limit.
 func (r Roster) Invite(ctx context.Context, tx tenancy.Statements, in Invitation, by By) (identity.Person, error) {
 	if err := r.mayGive(in.Role, by); err != nil {
 		return identity.Person{}, err
 	}
 	if err := in.check(); err != nil {
+		return identity.Person{}, err
+	}
+	if r.Most > 0 {
+		if err := r.lock(ctx, tx, uuid.Nil); err != nil {
+			return identity.Person{}, err
+		}
+	}
+	if err := r.seat(ctx, tx); err != nil {
 		return identity.Person{}, err
 	}
 	p, err := r.people().Add(ctx, tx, identity.NewPerson{Name: in.Name, Email: in.Email, Role: in.Role}, "")
@@ -107,10 +115,14 @@ func (r Roster) Disable(ctx context.Context, tx tenancy.Statements, id uuid.UUID
 	return by.Record(ctx, tx, r.Noun+".disabled", target(id), map[string]any{"name": m.Name})
 }
 
-// Enable lets somebody in again.
+// Enable lets somebody in again. Faults: person.not_found, member.self, member.above,
+// member.limit.
 func (r Roster) Enable(ctx context.Context, tx tenancy.Statements, id uuid.UUID, by By) error {
 	m, err := r.touch(ctx, tx, id, by)
 	if err != nil || m.State != Disabled {
+		return err
+	}
+	if err := r.seat(ctx, tx); err != nil {
 		return err
 	}
 	if err := r.people().Enable(ctx, tx, id); err != nil {
@@ -154,10 +166,8 @@ func (r Roster) ResetFactor(ctx context.Context, tx tenancy.Statements, id uuid.
 // touch reads somebody who is to be changed, after everybody with the keeper's role
 // is locked: two keepers who disable each other at once queue here.
 func (r Roster) touch(ctx context.Context, tx tenancy.Statements, id uuid.UUID, by By) (Member, error) {
-	var keepers []struct{ ID uuid.UUID }
-	err := tx.NewRaw("SELECT id FROM people WHERE world = ? AND (role = ? OR id = ?) ORDER BY id FOR UPDATE", r.World, r.Keeper, id).Scan(ctx, &keepers)
-	if err != nil {
-		return Member{}, fmt.Errorf("lock %s: %w", r.Noun, err)
+	if err := r.lock(ctx, tx, id); err != nil {
+		return Member{}, err
 	}
 	m, err := r.Get(ctx, tx, id)
 	if err != nil {
@@ -170,6 +180,38 @@ func (r Roster) touch(ctx context.Context, tx tenancy.Statements, id uuid.UUID, 
 		return Member{}, errAbove
 	}
 	return m, nil
+}
+
+// lock locks everybody with the keeper's role, and somebody besides.
+func (r Roster) lock(ctx context.Context, tx tenancy.Statements, id uuid.UUID) error {
+	var locked []struct{ ID uuid.UUID }
+	err := tx.NewRaw("SELECT id FROM people WHERE world = ? AND (role = ? OR id = ?) ORDER BY id FOR UPDATE", r.World, r.Keeper, id).Scan(ctx, &locked)
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", r.Noun, err)
+	}
+	return nil
+}
+
+// Taken is how many people there are who are not kept out, those invited with them.
+func (r Roster) Taken(ctx context.Context, tx tenancy.Statements) (n int, err error) {
+	if err := tx.NewRaw("SELECT count(*) FROM people WHERE world = ? AND disabled_at IS NULL", r.World).Scan(ctx, &n); err != nil {
+		return 0, fmt.Errorf("count %s: %w", r.Noun, err)
+	}
+	return n, nil
+}
+
+// seat refuses one person more than there may be, after the keepers are locked: two
+// invitations at once queue there.
+func (r Roster) seat(ctx context.Context, tx tenancy.Statements) error {
+	if r.Most == 0 {
+		return nil
+	}
+	n, err := r.Taken(ctx, tx)
+	if err != nil || n < r.Most {
+		return err
+	}
+	return fault.New(fault.Conflict, "member.limit", fmt.Sprintf("Your tier has room for %d people, those invited included, and %d are here. "+
+		"Remove or disable somebody first, or ask the platform for a larger tier: the partner centre says which you are on.", r.Most, n))
 }
 
 var errAbove = fault.New(fault.Forbidden, "member.above", "Only somebody with that role can do this.")

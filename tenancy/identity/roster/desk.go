@@ -16,6 +16,30 @@ type Desk struct {
 	Plane  identity.Plane // where they are kept
 	// Invite sends the letter with the link, within the transaction.
 	Invite func(ctx context.Context, tx tenancy.Statements, to identity.Person, inviter string) error
+	// Most is asked how many people there may be; see Roster.Most. Nil: there is no limit.
+	Most func(ctx context.Context) (int, error)
+}
+
+// bounded is the roster with its limit as it is now.
+func (d *Desk) bounded(ctx context.Context) (r Roster, err error) {
+	r = d.Roster
+	if d.Most != nil {
+		r.Most, err = d.Most(ctx)
+	}
+	return r, err
+}
+
+// Seats are how many people are there, and how many there may be; 0: as many as one likes.
+func (d *Desk) Seats(ctx context.Context) (taken, most int, err error) {
+	r, err := d.bounded(ctx)
+	if err != nil || r.Most == 0 {
+		return 0, 0, err
+	}
+	err = d.Plane.View(ctx, func(tx tenancy.Statements) error {
+		taken, err = r.Taken(ctx, tx)
+		return err
+	})
+	return taken, r.Most, err
 }
 
 // List returns one page of them, and how many there are in all.
@@ -38,8 +62,12 @@ func (d *Desk) Get(ctx context.Context, id uuid.UUID) (m Member, err error) {
 
 // Add invites somebody; see Roster.Invite.
 func (d *Desk) Add(ctx context.Context, in Invitation, by By) (p identity.Person, err error) {
+	r, err := d.bounded(ctx)
+	if err != nil {
+		return p, err
+	}
 	err = d.Plane.Update(ctx, func(tx tenancy.Statements) error {
-		if p, err = d.Roster.Invite(ctx, tx, in, by); err != nil {
+		if p, err = r.Invite(ctx, tx, in, by); err != nil {
 			return err
 		}
 		return d.Invite(ctx, tx, p, by.Actor.Name)
@@ -70,7 +98,11 @@ func (d *Desk) Disable(ctx context.Context, id uuid.UUID, by By) error {
 
 // Enable lets somebody in again.
 func (d *Desk) Enable(ctx context.Context, id uuid.UUID, by By) error {
-	return d.Plane.Update(ctx, func(tx tenancy.Statements) error { return d.Roster.Enable(ctx, tx, id, by) })
+	r, err := d.bounded(ctx)
+	if err != nil {
+		return err
+	}
+	return d.Plane.Update(ctx, func(tx tenancy.Statements) error { return r.Enable(ctx, tx, id, by) })
 }
 
 // Remove takes somebody off the roster; the trail keeps what they did.

@@ -23,6 +23,7 @@ type Roster struct {
 	World  identity.World
 	Keeper identity.Role // there is always somebody with this role who can sign in
 	Noun   string        // of entries in the trail: "staff.invited"
+	Most   int           // people there may be who are not kept out, those invited with them; 0: no limit
 }
 
 // By is who asks for a change: a person of the same world, or a part of the program.
