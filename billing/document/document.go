@@ -6,6 +6,7 @@ package document
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ type Document struct {
 	Reason     string     `json:"reason,omitempty"`   // of a credit note
 	IssuedAt   time.Time  `json:"issued_at"`
 	DueAt      time.Time  `json:"due_at"`
+	TermDays   int        `json:"term_days,omitempty"` // the days to pay that were agreed on; 0: the day says it
 	Locale     string     `json:"locale"`
 	TimeZone   string     `json:"time_zone"`
 	Currency   string     `json:"currency"`
@@ -207,6 +209,23 @@ func (d Document) PricedLines() []billing.Line {
 // Day is a date as the document writes it, in the customer's time zone.
 func (d Document) Day(t time.Time) string {
 	return t.In(d.zone()).Format("2 January 2006")
+}
+
+// Terms says until when an invoice is to be paid (EN 16931 BT-20), with the days that were
+// agreed on.
+func (d Document) Terms() string {
+	if d.TermDays == 0 {
+		return "Due on " + d.Day(d.DueAt) + "."
+	}
+	return "Payable within " + d.TermWords() + ", by " + d.Day(d.DueAt) + "."
+}
+
+// TermWords are the days to pay that were agreed on, "30 days".
+func (d Document) TermWords() string {
+	if d.TermDays == 1 {
+		return "1 day"
+	}
+	return strconv.Itoa(d.TermDays) + " days"
 }
 
 // DayIn is a moment's day in the customer's time zone.

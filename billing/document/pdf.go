@@ -310,7 +310,7 @@ const ProFormaWords = "This is no invoice: it has no number, is not owed and giv
 func (p *printer) words() {
 	var all []string
 	if p.d.Kind == Invoice && p.d.TotalMinor > 0 {
-		all = append(all, "Due on "+p.d.Day(p.d.DueAt)+". Who pays by bank transfer gives the number "+p.d.Number+" as reference.")
+		all = append(all, p.d.Terms()+" Who pays by bank transfer gives the number "+p.d.Number+" as reference.")
 	}
 	if p.d.Kind == ProForma {
 		all = append(all, ProFormaWords)

@@ -125,12 +125,12 @@ var Templates = map[string][]string{
 	WholesaleAnswer:  {"name", "number", "line", "state", "text", "credit", "link"},                  // state: accepted, declined or empty; credit: of the credit note, empty: there is none
 	WholesaleFailed:  {"name", "number", "amount", "reason", "next", "link"},                         // next: when it is tried again, empty: it is not
 
-	RenewalUpcoming:        {"name", "what", "amount", "total", "on", "until", "method", "usage", "link", "unsubscribe"}, // unsubscribe: the path of a link to do without such letters, empty: there is none; amount: net; total: with tax; on, until: dates; method: it is collected from, empty: it is paid by hand; usage: yes when what was used is added; link: the subscription's page
-	SubscriptionEnds:       {"name", "what", "ends", "link"},                                                             // ends: a date
-	TrialEnding:            {"name", "what", "amount", "every", "on", "card", "link"},                                    // amount: net; card: yes when it is paid by itself, otherwise empty
-	InvoiceDue:             {"name", "what", "number", "open", "due", "off", "fee", "fee_on", "week", "link"},            // off: when it is turned off; fee, fee_on: what is added then, empty: nothing; week: yes when a week more can be had; link: to pay
-	PaymentFailed:          {"name", "what", "number", "amount", "reason", "next", "ask", "week", "link"},                // next: a date, empty: it is not tried again; ask: replace (the method), confirm (with the bank), or empty
-	DebitAnnounced:         {"name", "number", "amount", "on", "method", "reference", "link"},                            // on: the date; reference: of the mandate
+	RenewalUpcoming:        {"name", "what", "amount", "total", "on", "due", "until", "method", "usage", "link", "unsubscribe"}, // due: a date, empty: the one on which it renews; unsubscribe: the path of a link to do without such letters, empty: there is none; amount: net; total: with tax; on, until: dates; method: it is collected from, empty: it is paid by hand; usage: yes when what was used is added; link: the subscription's page
+	SubscriptionEnds:       {"name", "what", "ends", "link"},                                                                    // ends: a date
+	TrialEnding:            {"name", "what", "amount", "every", "on", "card", "link"},                                           // amount: net; card: yes when it is paid by itself, otherwise empty
+	InvoiceDue:             {"name", "what", "number", "open", "due", "off", "fee", "fee_on", "week", "link"},                   // off: when it is turned off; fee, fee_on: what is added then, empty: nothing; week: yes when a week more can be had; link: to pay
+	PaymentFailed:          {"name", "what", "number", "amount", "reason", "next", "ask", "week", "link"},                       // next: a date, empty: it is not tried again; ask: replace (the method), confirm (with the bank), or empty
+	DebitAnnounced:         {"name", "number", "amount", "on", "method", "reference", "link"},                                   // on: the date; reference: of the mandate
 	DebitMandate:           {"name", "method", "reference", "text", "link"},
 	ServiceSuspendedUnpaid: {"name", "what", "number", "open", "ends", "link"}, // ends: when it is deleted
 	SubscriptionCancelled:  {"name", "what", "ends", "link"},

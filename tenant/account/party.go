@@ -46,6 +46,7 @@ type Party struct {
 	Locale      string // of the oldest owner
 	OwnerID     uuid.UUID
 	HasCredit   bool // something of it may count, and is spent on every invoice
+	TermDays    int  // it has to pay what it is invoiced; 0: none of its own
 	// BillingEmail is the address given for invoices; empty: none was, and Email is the owner's.
 	BillingEmail string
 }
@@ -79,7 +80,7 @@ func ForInvoices(ctx context.Context, tx *tenancy.Tx, ids []uuid.UUID) (map[uuid
 	err := tx.NewRaw(`SELECT a.id, a.name, coalesce(a.kind, '') AS kind, coalesce(a.billing::text, '{}') AS billing, coalesce(a.country, '') AS country,
 		coalesce(a.tax_id, '') AS tax_id, coalesce(a.tax_check::text, '') AS tax_check, coalesce(a.tax_exemption::text, '') AS tax_exemption, a.currency, a.time_zone, coalesce(a.number, 0) AS number, coalesce(o.name, '') AS person,
 		coalesce(o.email, '') AS email, coalesce(o.locale, 'en') AS locale,
-		a.closed_at IS NULL AND a.credit_by_hand IS NOT TRUE AND EXISTS (SELECT FROM credit_grants g WHERE g.account_id = a.id AND g.left_minor > 0) AS has_credit, coalesce(o.id, '00000000-0000-0000-0000-000000000000') AS owner_id
+		a.closed_at IS NULL AND a.credit_by_hand IS NOT TRUE AND EXISTS (SELECT FROM credit_grants g WHERE g.account_id = a.id AND g.left_minor > 0) AS has_credit, coalesce(a.term_days, 0) AS term_days, coalesce(o.id, '00000000-0000-0000-0000-000000000000') AS owner_id
 		FROM accounts a LEFT JOIN LATERAL (SELECT p.id, p.name, p.email, p.locale FROM memberships m JOIN people p ON p.id = m.person_id
 			WHERE m.account_id = a.id ORDER BY m.role <> 'owner', m.created_at, p.id LIMIT 1) o ON true
 		WHERE a.id IN (?)`, bun.List(ids)).Scan(ctx, &rows)
@@ -104,11 +105,12 @@ type partyRow struct {
 	ID, OwnerID                                                                                            uuid.UUID
 	Name, Kind, Billing, Country, TaxID, Currency, TimeZone, Person, Email, Locale, TaxCheck, TaxExemption string
 	Number                                                                                                 int64
+	TermDays                                                                                               int
 	HasCredit                                                                                              bool
 }
 
 func (r partyRow) party() (Party, error) {
-	p := Party{AccountID: r.ID, Account: r.Name, Number: r.Number, Kind: r.Kind, TaxID: r.TaxID, Currency: r.Currency, TimeZone: r.TimeZone, Locale: r.Locale, OwnerID: r.OwnerID, HasCredit: r.HasCredit}
+	p := Party{AccountID: r.ID, Account: r.Name, Number: r.Number, Kind: r.Kind, TaxID: r.TaxID, Currency: r.Currency, TimeZone: r.TimeZone, Locale: r.Locale, OwnerID: r.OwnerID, HasCredit: r.HasCredit, TermDays: r.TermDays}
 	if err := json.Unmarshal([]byte(r.Billing), &p.Address); err != nil {
 		return Party{}, fmt.Errorf("read the party of account %s: %w", r.ID, err)
 	}

@@ -140,7 +140,7 @@ func (a *API) upcomingInvoices(c call) (int, any, error) {
 			for _, o := range f.With {
 				all = append(all, o.SubscriptionID)
 			}
-			out.Data = append(out.Data, foreseen{f.SubscriptionID, all, f.Label, f.IssueAt.UTC(), f.Period.From.UTC(), f.Period.To.UTC(), amountOf(f.Net), amountOf(f.Tax), amountOf(f.Total)})
+			out.Data = append(out.Data, foreseen{f.SubscriptionID, all, f.Label, f.IssueAt.UTC(), f.DueAt.UTC(), f.Period.To.UTC(), amountOf(f.Net), amountOf(f.Tax), amountOf(f.Total)})
 		}
 		return err
 	})

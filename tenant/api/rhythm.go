@@ -15,6 +15,7 @@ type rhythm struct {
 	OneInvoice *bool `json:"one_invoice"` // null: as the shop says
 	Together   bool  `json:"together"`    // what follows
 	BillDay    *int  `json:"bill_day"`    // null: each its own
+	TermDays   *int  `json:"term_days"`   // null: none of the account's own
 }
 
 type notices struct {
@@ -66,6 +67,9 @@ func (a *API) getRhythm(c call) (int, any, error) {
 	out := rhythm{OneInvoice: r.Together, Together: r.Joins()}
 	if r.BillDay > 0 {
 		out.BillDay = &r.BillDay
+	}
+	if r.TermDays > 0 {
+		out.TermDays = &r.TermDays
 	}
 	return fiber.StatusOK, out, err
 }

@@ -49,6 +49,9 @@ func TestInvoicingByAProgram(t *testing.T) {
 	if got := l.call("GET", at, eve.token, nil); got.json["together"] != false || got.json["bill_day"] != nil {
 		t.Errorf("another account: %s", got.body)
 	}
+	if got := l.call("PATCH", at, ada.token, map[string]any{"term_days": 90}); got.status != 422 {
+		t.Errorf("a program gives its account days to pay: %d %s", got.status, got.body)
+	}
 	if got := l.call("PATCH", at, ada.token, map[string]any{"one_invoice": nil}); got.status != 200 || got.json["one_invoice"] != nil {
 		t.Errorf("%d %s", got.status, got.body)
 	}

@@ -26,6 +26,8 @@ type Draft struct {
 	Lines     []billing.Line // net where it is not quantity of unit; tax is set here, by Tax.Class
 	DueAt     time.Time      // zero: after the shop's usual term
 	CollectAt time.Time      // when somebody begins to collect it; zero: nobody does
+	OnTerms   bool           // the account's days to pay count, where they give it longer
+	TermDays  int            // so many days to pay are named; 0: those that made it due, if any did
 }
 
 // Issue makes an invoice final, now: it takes the next number, taxes the lines by the
@@ -139,9 +141,7 @@ func issueFresh(ctx context.Context, tx *tenancy.Tx, series seriesRow, seller te
 
 // issued is the document of a draft, with the number it gets.
 func (d Draft) issued(seller terms, buyer buyer, sequence int64, now time.Time) (issued, error) {
-	if d.DueAt.IsZero() {
-		d.DueAt = now.AddDate(0, 0, seller.TermDays)
-	}
+	d.fallDue(seller, buyer, now)
 	if d.DueAt.Before(now) {
 		return issued{}, fault.New(fault.Invalid, "invoice.bad_due", "An invoice is not due before it is issued.")
 	}
@@ -160,7 +160,7 @@ func (d Draft) issued(seller terms, buyer buyer, sequence int64, now time.Time) 
 		Version: document.Version, Kind: inv.Kind, Number: inv.Number, IssuedAt: inv.IssuedAt, DueAt: inv.DueAt,
 		Locale: buyer.locale, TimeZone: buyer.timeZone, Currency: inv.Currency, Seller: party(seller.Billing), Buyer: buyer.Party,
 		CustomerNo: buyer.number, NetMinor: p.Net.Minor, TaxMinor: p.Tax.Minor, TotalMinor: p.Total.Minor, Footer: seller.Footer,
-		BuyerRef: buyer.reference, Account: seller.account,
+		BuyerRef: buyer.reference, Account: seller.account, TermDays: d.TermDays,
 	}
 	doc.Put(p.Lines, p.Taxes)
 	n := issued{Invoice: inv, sequence: sequence, doc: doc, ledgerKey: "invoice/" + inv.ID.String(), asked: p.Asked}
@@ -171,6 +171,24 @@ func (d Draft) issued(seller terms, buyer buyer, sequence int64, now time.Time) 
 		n.collectAt = d.CollectAt
 	}
 	return n, nil
+}
+
+// fallDue says when it is due where the draft does not, or the account has longer to pay.
+// Collecting it begins no sooner.
+func (d *Draft) fallDue(seller terms, buyer buyer, now time.Time) {
+	if d.DueAt.IsZero() {
+		d.DueAt = now.AddDate(0, 0, seller.TermDays)
+	}
+	if !d.OnTerms {
+		return
+	}
+	due := billing.DueAfter(d.DueAt, now, buyer.termDays, buyer.zone)
+	if due.After(d.DueAt) {
+		d.DueAt, d.TermDays = due, buyer.termDays
+	}
+	if !d.CollectAt.IsZero() && d.CollectAt.Before(d.DueAt) {
+		d.CollectAt = d.DueAt
+	}
 }
 
 func (d Draft) invoice(p Priced, accountName, number string, now time.Time) (Invoice, error) {

@@ -18,6 +18,8 @@ type buyer struct {
 	document.Party
 	accountName, number, locale, timeZone, reference string
 	hasCredit                                        bool // that is spent on every invoice
+	termDays                                         int
+	zone                                             *time.Location
 	taxed                                            func(time.Time) account.Taxed
 }
 
@@ -33,7 +35,7 @@ func buyersOf(ctx context.Context, tx *tenancy.Tx, drafts []Draft) (map[uuid.UUI
 	}
 	found := make(map[uuid.UUID]buyer, len(parties))
 	for id, p := range parties {
-		found[id] = buyer{taxed: p.Taxed, reference: p.Reference, hasCredit: p.HasCredit, accountName: p.Account, locale: p.Locale, timeZone: p.TimeZone, number: CustomerNumber(p), Party: Buyer(p)}
+		found[id] = buyer{taxed: p.Taxed, reference: p.Reference, hasCredit: p.HasCredit, termDays: p.TermDays, zone: p.Zone(), accountName: p.Account, locale: p.Locale, timeZone: p.TimeZone, number: CustomerNumber(p), Party: Buyer(p)}
 	}
 	return found, nil
 }

@@ -44,7 +44,6 @@ type SheetLine struct {
 const (
 	MostSheetLines = 30
 	MostSheets     = 500
-	mostTermDays   = 90
 )
 
 // SheetForm is a sheet as a form sends it. A line of which nothing is typed is none.
@@ -108,7 +107,7 @@ func (f SheetForm) check() (Sheet, error) {
 		wrong["to"] = "It would end before it begins."
 	}
 	days, err := strconv.Atoi(strings.TrimSpace(f.TermDays))
-	if err != nil || days < 0 || days > mostTermDays {
+	if err != nil || days < 0 || days > billing.MostTermDays {
 		wrong["term_days"] = "Give a number of days from 0 to 90."
 	}
 	s.TermDays = days
@@ -117,7 +116,7 @@ func (f SheetForm) check() (Sheet, error) {
 
 // draft is the invoice it becomes when it is issued at a time.
 func (s Sheet) draft(now time.Time, zone *time.Location) (Draft, error) {
-	d := Draft{Key: "hand/" + s.ID.String(), AccountID: s.AccountID, Currency: s.Currency, DueAt: now.AddDate(0, 0, s.TermDays)}
+	d := Draft{Key: "hand/" + s.ID.String(), AccountID: s.AccountID, Currency: s.Currency, DueAt: now.AddDate(0, 0, s.TermDays), TermDays: s.TermDays}
 	var p billing.Period
 	if s.From != "" {
 		from, err := time.ParseInLocation(time.DateOnly, s.From, zone)

@@ -26,8 +26,9 @@ type Account struct {
 	Members       []Member       `json:"members"`
 	Outstanding   []Outstanding  `json:"outstanding"` // one a currency; empty: nothing is owed
 	Tax           Tax            `json:"tax"`
-	Credit        []Credit       `json:"credit"`   // one a currency; empty: none
-	Disputes      []Dispute      `json:"disputes"` // of payments, that the customer's bank has not decided
+	TermDays      int            `json:"term_days"` // it has to pay; 0: none of its own
+	Credit        []Credit       `json:"credit"`    // one a currency; empty: none
+	Disputes      []Dispute      `json:"disputes"`  // of payments, that the customer's bank has not decided
 	Counts        struct {
 		Services, Running, Subscriptions, Orders, Invoices int
 	} `json:"counts"`
@@ -132,6 +133,7 @@ func Customer(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (a Account, err
 			WHERE i.account_id = a.id AND p.disputes IS NOT NULL AND d.state NOT IN ('won', 'lost') ORDER BY d.opened_at DESC LIMIT 10) x),
 		'tax', (SELECT jsonb_build_object('Country', coalesce(x.country, ''), 'TaxID', coalesce(x.tax_id, ''), 'Check', coalesce(x.tax_check::text, ''),
 			'Exemption', coalesce(x.tax_exemption::text, '')) FROM accounts x WHERE x.id = a.id),
+		'term_days', (SELECT coalesce(x.term_days, 0) FROM accounts x WHERE x.id = a.id),
 		'counts', jsonb_build_object('Services', (SELECT count(*) FROM services WHERE account_id = a.id), 'Running', (SELECT count(*) FROM services WHERE account_id = a.id AND observed <> 'gone'),
 			'Subscriptions', (SELECT count(*) FROM subscriptions WHERE account_id = a.id), 'Orders', (SELECT count(*) FROM orders WHERE account_id = a.id),
 			'Invoices', (SELECT count(*) FROM invoices WHERE account_id = a.id AND state <> 'draft' AND kind <> 'top_up')))::text FROM a`,

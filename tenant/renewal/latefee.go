@@ -52,7 +52,7 @@ func lateFee(ctx context.Context, w *work, s Subscription, b *bill) error {
 		return err
 	}
 	_, err = invoicing.Issue(ctx, w.tx, invoicing.Draft{
-		Key: feeKey + b.InvoiceID.String(), AccountID: b.AccountID, Currency: b.Currency,
+		Key: feeKey + b.InvoiceID.String(), AccountID: b.AccountID, Currency: b.Currency, OnTerms: true,
 		Lines: []billing.Line{{Kind: "fee", Description: "Late fee for invoice " + b.Number, Quantity: 1, Unit: fee, Tax: billing.TaxRule{Class: billing.Compensation}}},
 	})
 	if err != nil {

@@ -215,12 +215,17 @@ func (d *Desk) extend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscript
 			return err
 		}
 	}
+	if s.mayRunOn(tx.Now()) { // the next one began while this one was overdue
+		if err := runOn(ctx, tx, &s); err != nil {
+			return err
+		}
+	}
 	s.RenewsAt = p.look(s, tx.Now())
-	if err := save(ctx, tx, s); err != nil || !s.Period.To.After(was.Period.To) {
+	if err := save(ctx, tx, s); err != nil || !b.PeriodTo.After(was.Period.To) {
 		return err
 	}
 	return put(ctx, tx, s, "renewed/"+b.InvoiceID.String(), activity.Event{
-		Text: s.Label + " is paid until " + s.date(s.Period.To) + ".", CustomerSees: true, Programs: news(s, webhook.SubscriptionRenewed),
+		Text: s.Label + " is paid until " + s.date(b.PeriodTo) + ".", CustomerSees: true, Programs: news(s, webhook.SubscriptionRenewed),
 	})
 }
 

@@ -89,7 +89,7 @@ func (s Subscription) PauseDays(now time.Time, team bool) int {
 
 // Pause stops a subscription for some days: its service is off, nothing is invoiced, and
 // what is paid lasts longer by as much. An invoice of the next period that nobody has
-// paid is withdrawn. Faults: subscription.not_found, those of Pausable,
+// paid is withdrawn. Faults: subscription.not_found, those of Pausable, pause.unpaid,
 // pause.not_offered, pause.bad_days, change.payment_under_way.
 func (d *Desk) Pause(ctx context.Context, db *tenancy.DB, r PauseRequest, by audit.Origin) (s Subscription, err error) {
 	r.Reason = strings.Join(strings.Fields(strings.ReplaceAll(strings.ToValidUTF8(r.Reason, ""), "\x00", "")), " ")
@@ -102,6 +102,13 @@ func (d *Desk) Pause(ctx context.Context, db *tenancy.DB, r PauseRequest, by aud
 		}
 		if err := s.Pausable(tx.Now()); err != nil {
 			return err
+		}
+		owed, err := unpaidPeriod(ctx, tx, s)
+		if err != nil {
+			return err
+		}
+		if owed != "" {
+			return fault.New(fault.Conflict, "pause.unpaid", "Invoice "+owed+" is not paid yet. Please pay it first; then the subscription can be paused.")
 		}
 		left := s.PauseDays(tx.Now(), r.AccountID == uuid.Nil)
 		switch {

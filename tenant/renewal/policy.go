@@ -199,7 +199,7 @@ func (p Policy) look(s Subscription, now time.Time) time.Time {
 	if !s.Runs() || s.AnchorAt.IsZero() {
 		return at
 	}
-	return sooner(at, s.MeteredTo, s.foldAt(now))
+	return sooner(at, s.MeteredTo, s.foldAt(now), s.runsOnAt(now))
 }
 
 // lookAt is look, but for what was used.

@@ -139,7 +139,7 @@ func (l *life) jobs() {
 func (l *life) step() (string, error) {
 	ctx, sub := l.t.Context(), l.subs[l.rnd.IntN(len(l.subs))]
 	l.leaks = l.rnd.IntN(3) == 0
-	switch l.rnd.IntN(15) {
+	switch l.rnd.IntN(16) {
 	case 0:
 		if l.leaks = false; len(l.subs) < 5 {
 			l.buy()
@@ -180,6 +180,8 @@ func (l *life) step() (string, error) {
 		return "move", l.offer(ctx, renewal.ChangeAsk{SubscriptionID: sub, ToBillDay: true})
 	case 12:
 		return "dispute", l.dispute(ctx)
+	case 13:
+		return "terms", renewal.SetTerms(ctx, l.db, l.accounts[l.rnd.IntN(len(l.accounts))], []int{0, 10, 30, 60}[l.rnd.IntN(4)], somebody)
 	case 10:
 		return "ahead", l.offer(ctx, renewal.ChangeAsk{SubscriptionID: sub, Prepay: 1 + l.rnd.IntN(3)})
 	}

@@ -147,11 +147,14 @@ func (d *Desk) letterUpcoming(ctx context.Context, tx *tenancy.Tx, s Subscriptio
 	}
 	m = message{
 		key: "subscription/" + s.ID.String() + "/upcoming/" + next.From.UTC().Format(time.RFC3339) + "/" + strconv.Itoa(step), template: mail.RenewalUpcoming,
-		data:    map[string]string{"what": s.what(), "on": s.date(next.From), "until": s.date(next.To), "method": method, "usage": usage, "link": s.path(), "unsubscribe": d.Letters.Path(tx.TenantID(), s.AccountID)},
+		data:    map[string]string{"what": s.what(), "on": s.date(next.From), "until": s.date(next.To), "method": method, "usage": usage, "due": "", "link": s.path(), "unsubscribe": d.Letters.Path(tx.TenantID(), s.AccountID)},
 		amounts: map[string]billing.Money{"amount": s.NextAmount()},
 	}
 	m.amounts["total"] = m.amounts["amount"]
 	if len(foreseen) > 0 {
+		if due := foreseen[0].DueAt; s.TermDays > 0 && due.After(next.From) {
+			m.data["due"] = s.date(due)
+		}
 		m.amounts["amount"], m.amounts["total"] = foreseen[0].Net, foreseen[0].Total
 	}
 	return m, nil

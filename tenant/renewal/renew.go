@@ -129,6 +129,11 @@ func (d *Desk) renewAll(ctx context.Context, w *work, ids []uuid.UUID) error {
 				return err
 			}
 		}
+		if s.mayRunOn(w.tx.Now()) && !s.RenewsAt.IsZero() && !s.RenewsAt.After(w.tx.Now()) {
+			if err := runOn(ctx, w.tx, &s); err != nil {
+				return err
+			}
+		}
 		now, at := w.tx.Now(), w.policy.lookAt(s, w.tx.Now())
 		switch {
 		case s.RenewsAt.IsZero() || s.RenewsAt.After(now): // somebody was faster
@@ -169,7 +174,7 @@ func (d *Desk) renewAll(ctx context.Context, w *work, ids []uuid.UUID) error {
 			if err := d.remind(ctx, w, s); err != nil {
 				return err
 			}
-			w.advance(s, sooner(at, s.MeteredTo, s.foldAt(now)))
+			w.advance(s, w.policy.look(s, now))
 		default:
 			due = append(due, s)
 		}
@@ -216,7 +221,7 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 			subs[i], noted[i] = s, true
 		}
 		credits[i] = used
-		drafts[i] = invoicing.Draft{Key: periodKey(s, next), AccountID: s.AccountID, Currency: s.Amount.Currency, Lines: lines, DueAt: next.From, CollectAt: next.From}
+		drafts[i] = invoicing.Draft{Key: periodKey(s, next), AccountID: s.AccountID, Currency: s.Amount.Currency, Lines: lines, DueAt: next.From, CollectAt: next.From, OnTerms: true}
 		if next.From.Before(now) {
 			drafts[i].DueAt, drafts[i].CollectAt = now, now
 		}
@@ -266,6 +271,11 @@ func (d *Desk) invoice(ctx context.Context, w *work, subs []Subscription) error 
 			}
 			if inv.IssuedAt.Before(now) { // it was made before, whatever became of it since
 				w.schedule(inv.ID, inv.DueAt)
+			}
+			if s.mayRunOn(now) {
+				if err := runOn(ctx, w.tx, &s); err != nil {
+					return err
+				}
 			}
 			continue
 		}

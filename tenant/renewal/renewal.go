@@ -103,6 +103,7 @@ type Subscription struct {
 	Reprices     []Repricing // prices that wait for its next periods, the soonest first
 	Stub         *Stub       // what is paid before its anchor, by a bill day; nil: nothing
 	BillDay      int         // of its account; 0: each has its own
+	TermDays     int         // its account has to pay what it is invoiced; 0: none of its own
 	Together     *bool       // of its account: its renewals of a day make one invoice; nil: as the shop says
 	Total        int         // of the whole list
 	folded       []folded
@@ -224,12 +225,12 @@ type row struct {
 	AmountMinor, CreditMinor                                                                          int64
 	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt, Since                     time.Time
 	MeteredTo                                                                                         time.Time
-	Renewals, Total, PlanPause, BillDay                                                               int
+	Renewals, Total, PlanPause, BillDay, TermDays                                                     int
 	HasMethod, Debit, AwaitsTeam, Unreminded, HoursOff                                                bool
 	OneInvoice                                                                                        *bool
 }
 
-const columns = account.Unreminded + ` AS unreminded, s.id, s.account_id, a.name AS account_name, a.time_zone, a.one_invoice, coalesce(a.bill_day, 0) AS bill_day, coalesce(s.stub::text, '') AS stub, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
+const columns = account.Unreminded + ` AS unreminded, s.id, s.account_id, a.name AS account_name, a.time_zone, a.one_invoice, coalesce(a.bill_day, 0) AS bill_day, coalesce(a.term_days, 0) AS term_days, coalesce(s.stub::text, '') AS stub, s.order_id, s.plan_id, s.label, s.state, s.cycle, s.currency, s.amount_minor,
 	s.items::text AS items, coalesce(jsonb_exists(s.hours->-1, 'off'), false) AS hours_off, coalesce(s.discount::text, '') AS discount, coalesce(s.method_id, '00000000-0000-0000-0000-000000000000') AS method_id, s.anchor_at, s.period_from, s.period_to, s.renewals,
 	s.renews_at, coalesce(s.change::text, '') AS change, coalesce(s.picked::text, '') AS picked, coalesce(s.pause::text, '') AS pause, coalesce(s.taken::text, '') AS taken, coalesce(s.stays::text, '') AS stays, coalesce(s.trial::text, '') AS trial, coalesce(s.reprices::text, '') AS reprices,
 	coalesce((SELECT x.value->'loyalty' FROM shop_settings x WHERE x.name = 'renewal')::text, '') AS loyalty, (SELECT min(o.paid_at) FROM orders o WHERE o.account_id = s.account_id) AS since, (SELECT coalesce(pl.pause_days, 0) FROM plans pl WHERE pl.id = s.plan_id) AS plan_pause, coalesce(s.credit_minor, 0) AS credit_minor, s.metered_to, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
@@ -245,7 +246,7 @@ func (r row) subscription() (Subscription, error) {
 		Cycle: billing.Cycle(r.Cycle), Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, MethodID: r.MethodID, AnchorAt: r.AnchorAt,
 		Period: billing.Period{From: r.PeriodFrom, To: r.PeriodTo}, Renewals: r.Renewals, RenewsAt: r.RenewsAt, CancelAt: r.CancelAt,
 		CancelReason: r.CancelReason, CancelNote: r.CancelNote, EndedAt: r.EndedAt, CreatedAt: r.CreatedAt,
-		ServiceID: r.ServiceID, ServiceName: r.ServiceName, AwaitsTeam: r.AwaitsTeam, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Debit: r.Debit, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause, Since: r.Since, Together: r.OneInvoice, BillDay: r.BillDay, Unreminded: r.Unreminded, hoursOff: r.HoursOff,
+		ServiceID: r.ServiceID, ServiceName: r.ServiceName, AwaitsTeam: r.AwaitsTeam, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Debit: r.Debit, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause, Since: r.Since, Together: r.OneInvoice, BillDay: r.BillDay, TermDays: r.TermDays, Unreminded: r.Unreminded, hoursOff: r.HoursOff,
 	}
 	s.Credit = billing.Money{Minor: r.CreditMinor, Currency: r.Currency}
 	for _, x := range []struct {

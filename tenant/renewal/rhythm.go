@@ -17,6 +17,7 @@ import (
 type Rhythm struct {
 	Together     *bool // its renewals of a day make one invoice; nil: as the shop says
 	BillDay      int   // of the month, on which what it has renews; 0: each on its own
+	TermDays     int   // it has to pay what it is invoiced, see SetTerms; 0: none of its own
 	ShopTogether bool  // what the shop says; only read
 }
 
@@ -34,7 +35,7 @@ func RhythmOf(ctx context.Context, tx *tenancy.Tx, account uuid.UUID) (r Rhythm,
 	if err != nil {
 		return r, err
 	}
-	err = tx.NewRaw("SELECT one_invoice, coalesce(bill_day, 0) FROM accounts WHERE id = ?", account).Scan(ctx, &r.Together, &r.BillDay)
+	err = tx.NewRaw("SELECT one_invoice, coalesce(bill_day, 0), coalesce(term_days, 0) FROM accounts WHERE id = ?", account).Scan(ctx, &r.Together, &r.BillDay, &r.TermDays)
 	if tenancy.IsNoRows(err) {
 		return r, fault.New(fault.NotFound, "account.not_found", "There is no such account.")
 	}
@@ -45,7 +46,7 @@ func RhythmOf(ctx context.Context, tx *tenancy.Tx, account uuid.UUID) (r Rhythm,
 	return r, nil
 }
 
-// SetRhythm keeps how an account is invoiced. It counts for invoices that are not made yet;
+// SetRhythm keeps how an account is invoiced, but for its days to pay. It counts for invoices that are not made yet;
 // what runs keeps its day until it is moved (QuoteChange). Faults: account.not_found,
 // bill_day.invalid.
 func SetRhythm(ctx context.Context, db *tenancy.DB, account uuid.UUID, is Rhythm, by audit.Origin) error {

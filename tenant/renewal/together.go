@@ -243,6 +243,9 @@ func foreseenTogether(all []Foreseen) []Foreseen {
 			if f.Period.From.Before(out[n].Period.From) {
 				out[n].Period.From = f.Period.From
 			}
+			if f.DueAt.Before(out[n].DueAt) {
+				out[n].DueAt = f.DueAt
+			}
 			f.Lines = nil
 			out[n].With = append(out[n].With, f)
 		}

@@ -23,7 +23,8 @@ type Foreseen struct {
 	SubscriptionID  uuid.UUID
 	Label           string // product and plan as they will be
 	IssueAt         time.Time
-	Period          billing.Period // due when it begins
+	Period          billing.Period
+	DueAt           time.Time // when the period begins, or as long after it is made as the account has to pay
 	Lines           []billing.Line
 	Net, Tax, Total billing.Money
 	SoFar           bool       // with what was used so far, which may become more
@@ -82,7 +83,7 @@ func foresee(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscript
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, s.foreseeUsage(used[s.ID], more)...)
+		all = append(all, s.foreseeUsage(policy, used[s.ID], more)...)
 	}
 	slices.SortStableFunc(all, func(a, b Foreseen) int { return a.IssueAt.Compare(b.IssueAt) })
 	all = foreseenTogether(all)
@@ -109,7 +110,7 @@ func foresee(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscript
 
 // foreseeUsage adds what was used so far of the month under way: to the invoice of the
 // period that begins as it ends, or as one of its own.
-func (s Subscription) foreseeUsage(u metering.Usage, all []Foreseen) []Foreseen {
+func (s Subscription) foreseeUsage(p Policy, u metering.Usage, all []Foreseen) []Foreseen {
 	var lines []billing.Line
 	for _, m := range u.Meters {
 		if m.Charge.Net.Minor > 0 {
@@ -126,7 +127,7 @@ func (s Subscription) foreseeUsage(u metering.Usage, all []Foreseen) []Foreseen 
 			return all
 		}
 	}
-	own := Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: u.Period.To, Period: billing.Period{From: u.Period.To, To: u.Period.To}, Lines: lines, SoFar: true, joins: billing.Renewing{Alone: true}}
+	own := Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: u.Period.To, DueAt: p.dueOf(s, billing.Period{}, u.Period.To), Period: billing.Period{From: u.Period.To, To: u.Period.To}, Lines: lines, SoFar: true, joins: billing.Renewing{Alone: true}}
 	return append([]Foreseen{own}, all...)
 }
 
@@ -160,6 +161,19 @@ func (s Subscription) foreseeHours(now billing.Period, all []Foreseen) []Foresee
 	return all
 }
 
+// dueOf is when the invoice of a period that is issued at a time is due, or with none that of
+// what was used. Whoever pays what was used by hand has as long as for what is invoiced ahead.
+func (p Policy) dueOf(s Subscription, next billing.Period, issued time.Time) time.Time {
+	due := next.From
+	if due.Before(issued) {
+		due = issued
+	}
+	if !s.MeteredTo.IsZero() && !s.HasMethod {
+		due = issued.Add(p.lead(next))
+	}
+	return billing.DueAfter(due, issued, s.TermDays, s.Zone())
+}
+
 // foreseen are the next n invoices of a subscription.
 func (s Subscription) foreseen(p Policy, n int) (all []Foreseen, err error) {
 	for range n {
@@ -173,12 +187,13 @@ func (s Subscription) foreseen(p Policy, n int) (all []Foreseen, err error) {
 			return nil, err
 		}
 		var off *billing.Discount
+		issue := p.issueAt(s, next)
 		if s.Cycle == billing.Hourly {
 			if off, err = s.discountFor(next); err != nil {
 				return nil, err
 			}
 		}
-		all = append(all, Foreseen{off: off, cycle: s.Cycle, items: s.pricedFor(next.From).Items, SubscriptionID: s.ID, Label: s.Label, IssueAt: p.issueAt(s, next), Period: next, Lines: lines, joins: p.renewing(s, next, len(lines))})
+		all = append(all, Foreseen{off: off, cycle: s.Cycle, items: s.pricedFor(next.From).Items, SubscriptionID: s.ID, Label: s.Label, IssueAt: issue, DueAt: p.dueOf(s, next, issue), Period: next, Lines: lines, joins: p.renewing(s, next, len(lines))})
 		s.Credit.Minor -= used
 		s.Renewals++
 	}

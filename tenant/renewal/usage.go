@@ -173,6 +173,11 @@ func (d *Desk) invoiceUsage(ctx context.Context, w *work, subs []Subscription) e
 		if err := settleUsage(ctx, w, paying, made, bills); err != nil {
 			return err
 		}
+		for i, inv := range made {
+			if paying[i].Debit && inv.State == invoicing.Open && w.tx.Now().Before(inv.DueAt) { // announced now, and collected when it is due
+				w.charge(bill{InvoiceID: inv.ID, Tries: inv.Tries, Key: inv.Key})
+			}
+		}
 	}
 	if err := settleBills(ctx, w.tx, free); err != nil {
 		return err
@@ -200,7 +205,7 @@ func (s *Subscription) usageDraft(ctx context.Context, w *work, b metering.Bill)
 	if !s.HasMethod {
 		at = at.Add(w.policy.lead(billing.Period{}))
 	}
-	return invoicing.Draft{Key: usageKey(*s, b.Until.UTC().Format(time.RFC3339)), AccountID: s.AccountID, Currency: s.Amount.Currency, Lines: lines, DueAt: at, CollectAt: at}, nil
+	return invoicing.Draft{Key: usageKey(*s, b.Until.UTC().Format(time.RFC3339)), AccountID: s.AccountID, Currency: s.Amount.Currency, Lines: lines, DueAt: at, CollectAt: at, OnTerms: true}, nil
 }
 
 // lastUsage invoices what a subscription that ends has used and not paid for, whyever it
@@ -215,7 +220,7 @@ func lastUsage(ctx context.Context, tx *tenancy.Tx, s Subscription) error {
 	}
 	if bills[0].Net() > 0 {
 		_, err := invoicing.Issue(ctx, tx, invoicing.Draft{
-			Key: usageKey(s, "end"), AccountID: s.AccountID, Currency: s.Amount.Currency, Lines: bills[0].Lines, DueAt: tx.Now(), CollectAt: tx.Now(),
+			Key: usageKey(s, "end"), AccountID: s.AccountID, Currency: s.Amount.Currency, Lines: bills[0].Lines, DueAt: tx.Now(), CollectAt: tx.Now(), OnTerms: true,
 		})
 		if err != nil {
 			return fmt.Errorf("invoice the last usage of subscription %s: %w", s.ID, err)

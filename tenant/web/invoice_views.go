@@ -126,6 +126,9 @@ func paperOf(d document.Document) paper {
 	p := paper{Document: d, From: d.Seller.Address(), To: d.Buyer.Address(), Issued: d.Day(d.IssuedAt), Total: d.Total().Format(d.Locale)}
 	if d.Kind == document.Invoice {
 		p.Due = d.Day(d.DueAt)
+		if d.TermDays > 0 {
+			p.Due += " (" + d.TermWords() + ")"
+		}
 	}
 	if c := d.Corrects; c != nil {
 		p.Corrected = c.Number + " of " + d.Day(c.IssuedAt)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -89,7 +90,7 @@ func (s *Site) draftView(c *fiber.Ctx, tx *tenancy.Tx, f invoicing.SheetForm) (d
 	}
 	f.Currency = who.Currency
 	if f.TermDays == "" {
-		f.TermDays = strconv.Itoa(b.TermDays)
+		f.TermDays = strconv.Itoa(cmp.Or(who.TermDays, b.TermDays))
 	}
 	for n := len(f.Lines) + 3; len(f.Lines) < min(n, invoicing.MostSheetLines); {
 		f.Lines = append(f.Lines, invoicing.SheetFormLine{Class: billing.Standard})

@@ -2,6 +2,7 @@ package web
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
@@ -9,6 +10,7 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/branding/office"
 	"github.com/ezscale/ezscale/branding/surface"
+	"github.com/ezscale/ezscale/branding/surface/table"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/identity"
@@ -30,6 +32,7 @@ func (s *Site) rhythmRoutes() []surface.Route {
 		{Method: "POST", Path: rhythmPath, Needs: identity.SignedIn, Handler: s.saveRhythm},
 		{Method: "GET", Path: "/manage/customers/:customer/invoicing", Needs: identity.SalesRead, Handler: s.showCustomerRhythm},
 		{Method: "POST", Path: "/manage/customers/:customer/invoicing", Needs: identity.SalesWrite, Handler: s.saveCustomerRhythm},
+		{Method: "POST", Path: "/manage/customers/:customer/invoicing/terms", Needs: identity.SalesWrite, Handler: s.saveCustomerTerms},
 	}
 }
 
@@ -45,6 +48,8 @@ type rhythmForm struct {
 	Others   []subscriptionRow // that could be moved to the day
 	Root     string            // of the pages about subscriptions
 	MayMove  bool
+	Terms    string // days to pay; empty: none of the account's own
+	Due      string // "30 days after they are issued"; empty: as usual
 }
 
 func newRhythmForm(r renewal.Rhythm, at string, mayEdit bool) rhythmForm {
@@ -60,6 +65,12 @@ func newRhythmForm(r renewal.Rhythm, at string, mayEdit bool) rhythmForm {
 	}
 	if r.BillDay > 0 {
 		f.BillDay, f.Day = strconv.Itoa(r.BillDay), billing.Ordinal(r.BillDay)
+	}
+	if r.TermDays > 0 {
+		f.Terms, f.Due = strconv.Itoa(r.TermDays), strconv.Itoa(r.TermDays)+" days after they are issued"
+		if r.TermDays == 1 {
+			f.Due = "a day after they are issued"
+		}
 	}
 	if r.Together != nil {
 		f.Together = map[bool]string{true: "yes", false: "no"}[*r.Together]
@@ -217,6 +228,24 @@ func (s *Site) saveCustomerRhythm(c *fiber.Ctx) error {
 		return err
 	}
 	if err := saveRhythmOf(c, v.In.ID); err != nil {
+		return surface.FormError(c, err, "manage", "manage/customer-invoicing", "Invoicing of "+v.In.Name, v)
+	}
+	return surface.Redirect(c, v.Form.At, "Saved. Invoices that are not made yet follow it.")
+}
+
+// saveCustomerTerms handles POST /manage/customers/:customer/invoicing/terms?account=.
+func (s *Site) saveCustomerTerms(c *fiber.Ctx) error {
+	v, err := s.readCustomerRhythm(c)
+	if err != nil {
+		return err
+	}
+	days := 0
+	if v.Form.Terms = strings.TrimSpace(table.Text(c.FormValue("term_days"), 10)); v.Form.Terms != "" {
+		if days, err = strconv.Atoi(v.Form.Terms); err != nil {
+			days = -1 // refused with what may be given
+		}
+	}
+	if err := renewal.SetTerms(c.UserContext(), surface.DB(c), v.In.ID, days, office.By(c)); err != nil {
 		return surface.FormError(c, err, "manage", "manage/customer-invoicing", "Invoicing of "+v.In.Name, v)
 	}
 	return surface.Redirect(c, v.Form.At, "Saved. Invoices that are not made yet follow it.")

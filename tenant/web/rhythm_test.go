@@ -59,3 +59,40 @@ func TestHowAnAccountIsInvoiced(t *testing.T) {
 	}
 	unchanged(t, "the neighbour", before, e.state(t, e.B))
 }
+
+// TestDaysToPay: the team gives an account days to pay; its customer reads it everywhere and
+// cannot change it.
+func TestDaysToPay(t *testing.T) {
+	e := newEstate(t, tenancytest.New(t))
+	c, team := e.as(t, e.A, identity.CustomerMember), e.as(t, e.A, identity.ResellerOwner)
+	customer := "/manage/customers/" + e.things[e.A.ID][":customer"]
+	at, before := customer+"/invoicing/terms", e.state(t, e.B)
+	for _, wrong := range []string{"0.5", "91", "-1", "thirty", "99999999999999999999"} {
+		says(t, wrong, team.Send(t, "POST", at, url.Values{"term_days": {wrong}}), 422, "Give a number of days from 1 to 90")
+	}
+	says(t, "saved", team.Send(t, "POST", at, url.Values{"term_days": {" 30 "}}), 303)
+	says(t, "the form", team.Send(t, "GET", customer+"/invoicing", nil), 200, `name="term_days"`, `value="30"`)
+	says(t, "the customer's page", team.Send(t, "GET", customer, nil), 200, "To pay", "30 days")
+	says(t, "the customer reads it", c.Send(t, "GET", "/client/account/invoicing", nil), 200, "Your invoices are due 30 days after they are issued.")
+	if a := c.Send(t, "GET", "/client/account/invoicing", nil); strings.Contains(a.Page, "term_days") {
+		t.Error("the customer is offered to change it")
+	}
+	says(t, "another setting", c.Send(t, "POST", "/client/account/invoicing", url.Values{"together": {"yes"}, "term_days": {"90"}}), 303)
+	says(t, "it stays", team.Send(t, "GET", customer+"/invoicing", nil), 200, `value="30"`)
+	says(t, "what runs", c.Send(t, "GET", "/client/subscriptions", nil), 200, "Invoiced until")
+	var account string
+	must(t, e.DB(e.A).View(t.Context(), func(tx *tenancy.Tx) error {
+		return tx.NewRaw("SELECT id::text FROM accounts WHERE term_days = 30").Scan(t.Context(), &account)
+	}))
+	says(t, "by hand", team.Send(t, "GET", "/manage/invoice-drafts/new?account="+account, nil), 200, `name="term_days"`, `value="30"`)
+	says(t, "written down", team.Send(t, "GET", "/manage/activity", nil), 200, "account.terms_changed")
+	says(t, "told", team.Send(t, "GET", customer, nil), 200, "New invoices are due 30 days after they are issued.")
+	for who, x := range map[string]string{"the neighbour's": e.things[e.B.ID][":customer"], "nobody's": "0190a000-0000-7000-8000-000000000000"} {
+		if a := team.Send(t, "POST", "/manage/customers/"+x+"/invoicing/terms", url.Values{"term_days": {"3"}}); a.Status != 404 {
+			t.Errorf("%s: %d", who, a.Status)
+		}
+	}
+	says(t, "none of their own", team.Send(t, "POST", at, url.Values{"term_days": {""}}), 303)
+	says(t, "as usual", c.Send(t, "GET", "/client/subscriptions", nil), 200, "Paid until")
+	unchanged(t, "the neighbour", before, e.state(t, e.B))
+}

@@ -82,9 +82,11 @@ func samples(t testing.TB) map[string]document.Document {
 	if err := kronor.StateTaxIn(billing.ExchangeRate{From: "EUR", Into: "SEK", Value: "11.234500", Day: time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC), Source: billing.ECB}); err != nil {
 		t.Fatal(err)
 	}
+	agreed := sample(t, german)
+	agreed.TermDays = 7
 	return map[string]document.Document{
-		"accounting_currency": kronor,
-		"standard":            sample(t, german, reduced), "reverse_charge": sample(t, reverse), "small_business": small, "outside": plain, "zero": sample(t, zero),
+		"days_to_pay": agreed, "accounting_currency": kronor,
+		"standard": sample(t, german, reduced), "reverse_charge": sample(t, reverse), "small_business": small, "outside": plain, "zero": sample(t, zero),
 		"swiss": francs, "first_version": old, "credit_note": credited(sample(t, german, reduced)), "credit_reverse": credited(sample(t, reverse)),
 	}
 }

@@ -132,6 +132,9 @@ func modelOf(d document.Document) (invoice, error) {
 		}
 	} else {
 		m.due = d.DayIn(d.DueAt)
+		if d.TermDays > 0 {
+			m.terms = d.Terms()
+		}
 	}
 	if t := d.TaxIn; t != nil {
 		m.taxCurrency, m.taxIn = t.Currency, t.Money().Decimal()
