@@ -70,9 +70,13 @@ func Close(ctx context.Context, tx *tenancy.Tx, ids []uuid.UUID, others map[uuid
 	if err != nil {
 		return nil, err
 	}
+	goes, err := goesOn(ctx, tx, all, meters)
+	if err != nil {
+		return nil, err
+	}
 	bills := map[uuid.UUID]*Bill{}
 	for id, s := range all {
-		bills[id] = newBill(s, tx.Now(), final)
+		bills[id] = newBill(s, goes[id], tx.Now(), final)
 	}
 	if len(due) > 0 {
 		if err := fill(ctx, tx, all, due, bills, others); err != nil {
@@ -82,13 +86,48 @@ func Close(ctx context.Context, tx *tenancy.Tx, ids []uuid.UUID, others map[uuid
 	out := make([]Bill, 0, len(ids))
 	for _, id := range ids {
 		if bill := bills[id]; bill != nil {
+			if !final && bill.Next.IsZero() && !bill.Until.IsZero() && slices.ContainsFunc(bill.done, func(x settled) bool { return x.Late > 0 }) {
+				bill.Next = all[id].period(bill.Until).To // what is left to be given back is taken off the next one
+			}
 			out = append(out, *bill)
 		}
 	}
 	return out, nil
 }
 
-func newBill(s sub, now time.Time, final bool) *Bill {
+// goesOn says of which subscriptions there is another month of usage to come: of what is billed by
+// use, and of what was until something of it is invoiced.
+func goesOn(ctx context.Context, tx *tenancy.Tx, all map[uuid.UUID]sub, meters []catalog.Meter) (map[uuid.UUID]bool, error) {
+	goes := map[uuid.UUID]bool{}
+	var others []uuid.UUID
+	for id, s := range all {
+		if goes[id] = len(s.sold(meters)) > 0; !goes[id] {
+			others = append(others, id)
+		}
+	}
+	if len(others) == 0 {
+		return goes, nil
+	}
+	var left []uuid.UUID
+	err := tx.NewRaw(`SELECT DISTINCT s.id FROM subscriptions s JOIN usage_totals t ON t.subscription_id = s.id
+		WHERE s.id IN (?) AND t.rounds = 0 AND t.period_to > s.metered_to`, bun.List(others)).Scan(ctx, &left)
+	if err != nil {
+		return nil, fmt.Errorf("look for usage of plans that were had: %w", err)
+	}
+	run, err := runningOf(ctx, tx, others)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range left {
+		goes[id] = true
+	}
+	for p := range run {
+		goes[p.Sub] = true
+	}
+	return goes, nil
+}
+
+func newBill(s sub, goes bool, now time.Time, final bool) *Bill {
 	b := &Bill{SubscriptionID: s.ID, Until: s.MeteredTo}
 	if s.Spend != "" {
 		b.Service = s.ServiceID
@@ -96,7 +135,7 @@ func newBill(s sub, now time.Time, final bool) *Bill {
 	switch {
 	case final:
 		b.Until = now
-	case !s.MeteredTo.IsZero():
+	case goes && !s.MeteredTo.IsZero():
 		b.Next = s.period(s.MeteredTo).To
 	}
 	return b

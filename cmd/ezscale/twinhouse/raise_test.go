@@ -25,7 +25,8 @@ func TestARaiseIsOfWhatIsUsedToo(t *testing.T) {
 		Feed: catalog.FeedHours, Model: "graduated", Tiers: map[string]string{"EUR": "0.02"}, Most: map[string]string{"EUR": "9.00"}}, audit.Origin{})
 	must(t, err)
 	_, err = e.Owner.Exec(t.Context(), `UPDATE `+in+`.subscriptions SET cycle = 'hourly', amount_minor = 0,
-		items = '[{"kind":"plan","code":"s","label":"VPS Small","quantity":1,"amount_minor":0,"hour":{"rate":{"Units":200000000,"Currency":"EUR"},"most":{"Minor":900,"Currency":"EUR"},"month_minor":900}}]' WHERE id = $1`, sub)
+		items = '[{"kind":"plan","code":"s","label":"VPS Small","quantity":1,"amount_minor":0,"hour":{"rate":{"Units":200000000,"Currency":"EUR"},"most":{"Minor":900,"Currency":"EUR"},"month_minor":900}}]',
+		hours = jsonb_build_array(jsonb_build_object('from', anchor_at, 'parts', '[{"kind":"plan","code":"s","label":"VPS Small","price":{"rate":{"Units":200000000,"Currency":"EUR"},"most":{"Minor":900,"Currency":"EUR"}}}]'::jsonb)) WHERE id = $1`, sub)
 	must(t, err)
 	_, err = e.Owner.Exec(t.Context(), "UPDATE "+in+".meters m SET created_at = s.created_at FROM "+in+".subscriptions s WHERE s.id = $1", sub)
 	must(t, err)
@@ -49,6 +50,11 @@ func TestARaiseIsOfWhatIsUsedToo(t *testing.T) {
 	}
 	if got := scan[string](e, "SELECT (items->0->'hour'->'rate'->>'Units') || ' ' || (items->0->'hour'->'most'->>'Minor') || ' ' || (items->0->'hour'->>'month_minor') FROM "+allShop.ID.Schema()+".subscriptions WHERE id = $1", sub); got != "220000000 990 990" {
 		t.Errorf("what runs says %s", got)
+	}
+	for schema, want := range map[string]string{freshShop.ID.Schema(): "200000000 900", allShop.ID.Schema(): "220000000 990"} { // by which its months are priced
+		if got := scan[string](e, "SELECT (hours->0->'parts'->0->'price'->'rate'->>'Units') || ' ' || (hours->0->'parts'->0->'price'->'most'->>'Minor') FROM "+schema+".subscriptions WHERE id = $1", sub); got != want {
+			t.Errorf("its hours are priced at %s, want %s", got, want)
+		}
 	}
 	if got := unit(allShop.ID.Schema(), "traffic", "retired_at IS NULL"); got != "11" {
 		t.Errorf("a GB costs %s", got)
