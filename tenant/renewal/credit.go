@@ -14,9 +14,16 @@ import (
 // credited adds what a downgrade left over to the lines of the next period, as far as
 // they reach, and says how much that is.
 func (s Subscription) credited(next billing.Period) (lines []billing.Line, used int64, err error) {
-	lines, _, err = s.discounted(next)
-	if err != nil || s.Credit.IsZero() {
-		return lines, 0, err
+	if lines, _, err = s.discounted(next); err != nil {
+		return nil, 0, err
+	}
+	return s.lessCredit(lines)
+}
+
+// lessCredit is credited of lines that are known.
+func (s Subscription) lessCredit(lines []billing.Line) (with []billing.Line, used int64, err error) {
+	if s.Credit.IsZero() {
+		return lines, 0, nil
 	}
 	if s.Credit.Minor < 0 { // see beginStub
 		owed := creditLine(s, s.Credit.Minor)

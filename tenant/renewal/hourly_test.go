@@ -1,6 +1,7 @@
 package renewal_test
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
 	"github.com/ezscale/ezscale/tenant/catalog"
 	"github.com/ezscale/ezscale/tenant/hosting"
@@ -273,4 +275,86 @@ func TestWhoBoughtHoursBefore(t *testing.T) {
 		t.Errorf("two hours of before, and one since: %s", u.Net)
 	}
 	s.honest()
+}
+
+// TestNothingIsMeteredAfterHours: once the last hours of who went over to months are invoiced,
+// nothing of it is billed by use: its invoices are made ahead again, a letter before one says
+// nothing of usage, and it may move to a bill day. Hours that begin anew are counted.
+func TestNothingIsMeteredAfterHours(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(newYear)
+	s := scenery(t, w, w.A)
+	s.byHours()
+	s.exec("UPDATE plans SET downgrade = 'credit'")
+	account := s.customer("ida", true)
+	sub := s.runsHours(account)
+	s.Clock.Advance(84*time.Hour + 30*time.Minute)
+	if _, err := s.desk.QuoteChange(t.Context(), s.db, renewal.ChangeAsk{SubscriptionID: sub, Prepay: 3}); code(err) != "prepay.bad_cycles" || !strings.Contains(fault.From(err).Fields["cycles"], "Hours are paid when they are over, and not ahead.") {
+		t.Errorf("hours paid ahead: %v", err)
+	}
+	q := s.accept(s.quote(sub, "", billing.Monthly, nil))
+	s.settle(q.InvoiceID)
+	s.work()
+	month := newYear.AddDate(0, 1, 0)
+	s.lives(month.Add(-24 * time.Hour))
+	if x := s.get(sub); !x.MeteredTo.Equal(month) || x.Renewals != 0 {
+		t.Fatalf("before its hours are invoiced: metered to %s, %d renewals", x.MeteredTo, x.Renewals)
+	}
+	s.lives(month.Add(12 * time.Hour))
+	if got := s.lines(sub); len(got) != 1 || !strings.HasSuffix(got[0], " = 170") {
+		t.Errorf("its hours: %q", got)
+	}
+	if x := s.get(sub); !x.MeteredTo.IsZero() || x.Renewals != 1 {
+		t.Fatalf("afterwards: metered to %s, %d renewals", x.MeteredTo, x.Renewals)
+	}
+	s.update(func(tx *tenancy.Tx) error {
+		next, err := renewal.Upcoming(t.Context(), tx, account, 1)
+		if want := month.AddDate(0, 1, -3); err != nil || len(next) != 1 || !next[0].IssueAt.Equal(want) || next[0].SoFar {
+			t.Errorf("foreseen %+v, %v, want it at %s", next, err, want)
+		}
+		return nil
+	})
+	s.lives(month.AddDate(0, 1, -2))
+	if x := s.get(sub); x.Renewals != 2 {
+		t.Errorf("two days before March there are %d renewals", x.Renewals)
+	}
+	s.lives(month.AddDate(0, 1, 1))
+	s.accept(s.quote(sub, "", billing.Hourly, nil))
+	s.work()
+	if x := s.get(sub); x.Cycle != billing.Hourly || x.MeteredTo.IsZero() {
+		t.Errorf("by the hour again: %s, metered to %s", x.Cycle, x.MeteredTo)
+	}
+	s.honest()
+	s.books()
+}
+
+// TestAnOfferToStayByTheHour: a share off for staying is taken off months of hours, as many as it
+// said.
+func TestAnOfferToStayByTheHour(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(newYear)
+	s := scenery(t, w, w.A)
+	s.byHours()
+	s.offers(6, map[string]billing.StayOffer{"too_expensive": {Kind: billing.StayDiscount, Ppm: 300_000, Cycles: 2}})
+	account := s.customer("ida", true)
+	sub := s.runsHours(account)
+	s.Clock.Advance(100 * time.Hour)
+	if !s.offer(sub, account, "too_expensive") {
+		t.Fatal("no offer")
+	}
+	out, err := s.desk.Stay(t.Context(), s.db, sub, account, "too_expensive", somebody)
+	if err != nil || out.Subscription.StayOff() != "30 % off the next 2 invoices" {
+		t.Fatalf("%q, %v", out.Subscription.StayOff(), err)
+	}
+	s.lives(newYear.AddDate(0, 4, 1))
+	var got []string
+	for _, l := range s.lines(sub) {
+		_, net, _ := strings.Cut(l, " = ")
+		got = append(got, net)
+	}
+	if want := []string{"900", "630", "630", "900"}; !slices.Equal(got, want) {
+		t.Errorf("four months of hours: %q, want %q", got, want)
+	}
+	s.honest()
+	s.books()
 }

@@ -108,6 +108,8 @@ type Subscription struct {
 	Total        int         // of the whole list
 	folded       []folded
 	hoursOff     bool // something is taken off its hours
+	metered      bool // what it has is billed by use; said where MeteredTo is, and in a trial
+	meteredThen  bool // what it changes to is
 }
 
 // Zone is the time zone that decides on which day a period begins.
@@ -226,7 +228,7 @@ type row struct {
 	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt, Since                     time.Time
 	MeteredTo                                                                                         time.Time
 	Renewals, Total, PlanPause, BillDay, TermDays                                                     int
-	HasMethod, Debit, AwaitsTeam, Unreminded, HoursOff                                                bool
+	HasMethod, Debit, AwaitsTeam, Unreminded, HoursOff, Metered, MeteredThen                          bool
 	OneInvoice                                                                                        *bool
 }
 
@@ -236,7 +238,11 @@ const columns = account.Unreminded + ` AS unreminded, s.id, s.account_id, a.name
 	coalesce((SELECT x.value->'loyalty' FROM shop_settings x WHERE x.name = 'renewal')::text, '') AS loyalty, (SELECT min(o.paid_at) FROM orders o WHERE o.account_id = s.account_id) AS since, (SELECT coalesce(pl.pause_days, 0) FROM plans pl WHERE pl.id = s.plan_id) AS plan_pause, coalesce(s.credit_minor, 0) AS credit_minor, s.metered_to, s.cancel_at, s.cancel_reason, s.cancel_note, s.ended_at, s.created_at,
 	coalesce(v.id, '00000000-0000-0000-0000-000000000000') AS service_id, coalesce(v.name, '') AS service_name, coalesce(v.sku = '' AND v.began_at IS NULL, false) AS awaits_team,
 	EXISTS (SELECT FROM payment_methods m WHERE m.id IN (a.default_method_id, s.method_id) AND m.account_id = a.id AND m.state = 'active') AS has_method,
-	EXISTS (SELECT FROM payment_methods m WHERE m.id = coalesce(s.method_id, a.default_method_id) AND m.kind = 'sepa_debit' AND m.state = 'active') AS debit`
+	EXISTS (SELECT FROM payment_methods m WHERE m.id = coalesce(s.method_id, a.default_method_id) AND m.kind = 'sepa_debit' AND m.state = 'active') AS debit,
+	CASE WHEN s.metered_to IS NULL AND s.state <> 'trial' THEN false ELSE EXISTS (SELECT FROM meters m WHERE m.plan_id = s.plan_id AND (m.feed <> 'hours' OR s.cycle = 'hourly')
+		AND m.created_at <= coalesce(s.metered_at, s.created_at) AND (m.retired_at IS NULL OR m.retired_at > coalesce(s.metered_at, s.created_at))) END AS metered,
+	CASE WHEN s.change IS NULL THEN false ELSE EXISTS (SELECT FROM meters m WHERE m.plan_id = (s.change->'terms'->>'plan_id')::uuid AND m.retired_at IS NULL
+		AND (m.feed <> 'hours' OR s.change->'terms'->>'cycle' = 'hourly')) END AS metered_then`
 
 const tables = ` FROM subscriptions s JOIN accounts a ON a.id = s.account_id LEFT JOIN services v ON v.subscription_id = s.id`
 
@@ -246,7 +252,7 @@ func (r row) subscription() (Subscription, error) {
 		Cycle: billing.Cycle(r.Cycle), Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, MethodID: r.MethodID, AnchorAt: r.AnchorAt,
 		Period: billing.Period{From: r.PeriodFrom, To: r.PeriodTo}, Renewals: r.Renewals, RenewsAt: r.RenewsAt, CancelAt: r.CancelAt,
 		CancelReason: r.CancelReason, CancelNote: r.CancelNote, EndedAt: r.EndedAt, CreatedAt: r.CreatedAt,
-		ServiceID: r.ServiceID, ServiceName: r.ServiceName, AwaitsTeam: r.AwaitsTeam, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Debit: r.Debit, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause, Since: r.Since, Together: r.OneInvoice, BillDay: r.BillDay, TermDays: r.TermDays, Unreminded: r.Unreminded, hoursOff: r.HoursOff,
+		ServiceID: r.ServiceID, ServiceName: r.ServiceName, AwaitsTeam: r.AwaitsTeam, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Debit: r.Debit, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause, Since: r.Since, Together: r.OneInvoice, BillDay: r.BillDay, TermDays: r.TermDays, Unreminded: r.Unreminded, hoursOff: r.HoursOff, metered: r.Metered, meteredThen: r.MeteredThen,
 	}
 	s.Credit = billing.Money{Minor: r.CreditMinor, Currency: r.Currency}
 	for _, x := range []struct {

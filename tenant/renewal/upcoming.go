@@ -29,6 +29,7 @@ type Foreseen struct {
 	Net, Tax, Total billing.Money
 	SoFar           bool       // with what was used so far, which may become more
 	With            []Foreseen // others on the same invoice, without amounts
+	billsUsage      bool       // a month of usage ends with it, whatever was used
 	joins           billing.Renewing
 	cycle           billing.Cycle
 	items           []Item
@@ -70,23 +71,36 @@ func foresee(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscript
 	}
 	var all []Foreseen
 	for _, s := range subs {
+		var resumes time.Time
 		if s.State == Paused { // as it will be when it continues by itself
-			s = s.continued(s.Pause.Until)
+			resumes = s.Pause.Until
+			s = s.continued(resumes)
 		}
 		if s.State == InTrial { // as it will be when the trial is over
-			s = s.begun()
+			if s = s.begun(); s.metered {
+				s.MeteredTo = billing.UsagePeriod(s.AnchorAt, s.AnchorAt, s.Zone()).To
+			}
 		}
-		if !s.Runs() {
+		if !s.Runs() || s.AnchorAt.IsZero() {
 			continue
 		}
 		more, err := s.foreseen(policy, n)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, s.foreseeUsage(policy, used[s.ID], more)...)
+		more = s.foreseeUsage(policy, used[s.ID], resumes, more)
+		if err := s.foreseeCredit(more); err != nil {
+			return nil, err
+		}
+		for i, f := range more {
+			if f.IssueAt.Before(tx.Now()) { // it is made as soon as somebody looks
+				more[i].IssueAt, more[i].DueAt = tx.Now(), policy.dueOf(s, f.Period, tx.Now(), f.billsUsage)
+			}
+		}
+		all = append(all, more...)
 	}
 	slices.SortStableFunc(all, func(a, b Foreseen) int { return a.IssueAt.Compare(b.IssueAt) })
-	all = foreseenTogether(all)
+	all = slices.DeleteFunc(foreseenTogether(all), Foreseen.asksNothing)
 	if all = all[:min(n, len(all))]; len(all) == 0 {
 		return nil, nil
 	}
@@ -109,47 +123,62 @@ func foresee(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscript
 }
 
 // foreseeUsage adds what was used so far of the month under way: to the invoice of the
-// period that begins as it ends, or as one of its own.
-func (s Subscription) foreseeUsage(p Policy, u metering.Usage, all []Foreseen) []Foreseen {
+// period that begins as it ends, or as one of its own. What was used before a pause, which ends at
+// resumes, is invoiced when both the pause and the month are over.
+func (s Subscription) foreseeUsage(p Policy, u metering.Usage, resumes time.Time, all []Foreseen) []Foreseen {
+	at, of := u.Period.To, u.Period
+	if !resumes.IsZero() && !at.IsZero() {
+		if resumes.After(at) {
+			at = resumes
+		}
+		if cut := billing.UsagePeriod(s.AnchorAt, resumes, s.Zone()).From; cut.After(of.From) && cut.Before(of.To) { // months are counted anew
+			of.To = cut
+		}
+	}
 	var lines []billing.Line
 	for _, m := range u.Meters {
 		if m.Charge.Net.Minor > 0 {
-			lines = append(lines, billing.Line{Kind: "usage", SubscriptionID: s.ID.String(), Description: s.Label + ": " + m.Meter.Name + ", so far", Period: u.Period, Quantity: 1, Unit: m.Charge.Net, Net: m.Charge.Net, MeterID: m.Meter.ID.String()})
+			lines = append(lines, billing.Line{Kind: "usage", SubscriptionID: s.ID.String(), Description: s.Label + ": " + m.Meter.Name + ", so far", Period: of, Quantity: 1, Unit: m.Charge.Net, Net: m.Charge.Net, MeterID: m.Meter.ID.String()})
 		}
 	}
-	all = s.foreseeHours(u.Period, all)
-	if len(lines) == 0 {
-		return all
-	}
+	all = s.foreseeHours(u.Period, resumes, all)
 	for i := range all {
-		if all[i].Period.From.Equal(u.Period.To) {
+		if len(u.Meters) > 0 && all[i].Period.From.Equal(at) {
 			all[i].Lines, all[i].SoFar = append(all[i].Lines, lines...), true
 			return all
 		}
 	}
-	own := Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: u.Period.To, DueAt: p.dueOf(s, billing.Period{}, u.Period.To), Period: billing.Period{From: u.Period.To, To: u.Period.To}, Lines: lines, SoFar: true, joins: billing.Renewing{Alone: true}}
+	if len(lines) == 0 {
+		return all
+	}
+	own := Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: at, DueAt: p.dueOf(s, billing.Period{}, at, true), Period: billing.Period{From: at, To: at}, Lines: lines, SoFar: true, billsUsage: true, joins: billing.Renewing{Alone: true}}
 	return append([]Foreseen{own}, all...)
 }
 
-// foreseeHours adds the hours of whole months to come, as if it runs through them, to the invoices
-// that follow them. Where nobody read what was used so far, the month under way is one of them.
-func (s Subscription) foreseeHours(now billing.Period, all []Foreseen) []Foreseen {
-	before, paid, off := s.Period, s, s.discountAt(s.Period.From)
+// foreseeHours adds the hours of months to come, as if it runs through them, to the invoices that
+// follow them. Where nobody read what was used so far, the month under way is one of them; of the
+// month in which a pause ends it is what is left.
+func (s Subscription) foreseeHours(now billing.Period, resumes time.Time, all []Foreseen) []Foreseen {
+	before, paid, off, begins := s.Period, s, s.discountAt(s.Period.From), s.AnchorAt
+	if !resumes.IsZero() {
+		before, begins, now = billing.UsagePeriod(s.AnchorAt, resumes, s.Zone()), s.nextHour(resumes), billing.Period{}
+	}
 	for i, f := range all {
 		month, of, less := before, paid, off
 		before, paid, off = f.Period, Subscription{Cycle: f.cycle, Items: f.items}, f.off
-		if _, ok := of.Hour(); !ok || !month.To.Equal(f.Period.From) || !now.To.IsZero() && !f.Period.From.After(now.To) {
+		if _, ok := of.Hour(); !ok || s.firstAfterTrial(f.Period) || !month.To.Equal(f.Period.From) || !now.To.IsZero() && !f.Period.From.After(now.To) {
 			continue
 		}
+		ran := billing.Session{Start: begins} // hours are counted from there, and not from where the month begins
+		if ran.Start.IsZero() || !ran.Start.Before(month.To) {
+			ran.Start = month.From
+		}
 		spans := []billing.HourSpan{{Parts: hourParts(of.Items), Off: less}}
-		lines, err := billing.Hours(spans, month, []billing.Session{{Start: month.From}}, month.To, map[string]int64{})
+		lines, err := billing.Hours(spans, month, []billing.Session{ran}, month.To, map[string]int64{})
 		if err != nil {
 			continue
 		}
 		for _, l := range lines {
-			if l.Net.IsZero() {
-				continue
-			}
 			what := s.Label + ": "
 			if l.Part.Kind != "plan" {
 				what += l.Part.Label + ", "
@@ -163,39 +192,108 @@ func (s Subscription) foreseeHours(now billing.Period, all []Foreseen) []Foresee
 
 // dueOf is when the invoice of a period that is issued at a time is due, or with none that of
 // what was used. Whoever pays what was used by hand has as long as for what is invoiced ahead.
-func (p Policy) dueOf(s Subscription, next billing.Period, issued time.Time) time.Time {
+func (p Policy) dueOf(s Subscription, next billing.Period, issued time.Time, used bool) time.Time {
 	due := next.From
 	if due.Before(issued) {
 		due = issued
 	}
-	if !s.MeteredTo.IsZero() && !s.HasMethod {
+	if used && !s.HasMethod {
 		due = issued.Add(p.lead(next))
 	}
 	return billing.DueAfter(due, issued, s.TermDays, s.Zone())
 }
 
-// foreseen are the next n invoices of a subscription.
+// foreseeCredit takes what a change left over off invoices, one after the other, as far as it
+// reaches: off the price of a period, and then off what was used.
+func (s Subscription) foreseeCredit(all []Foreseen) error {
+	for i, f := range all {
+		at := slices.IndexFunc(f.Lines, func(l billing.Line) bool { return l.Kind == metering.LineKind })
+		if at < 0 {
+			at = len(f.Lines)
+		}
+		price, usage := slices.Clone(f.Lines[:at]), f.Lines[at:]
+		if len(price) > 0 {
+			less, used, err := s.lessCredit(price)
+			if err != nil {
+				return err
+			}
+			price = less
+			s.Credit.Minor -= used
+		}
+		net, err := netOf(usage)
+		if err != nil {
+			return err
+		}
+		lines := append(price, usage...)
+		if used := min(s.Credit.Minor, net); used > 0 {
+			lines = append(lines, creditLine(s, used))
+			s.Credit.Minor -= used
+		}
+		all[i].Lines, all[i].joins.Lines = lines, len(lines)
+	}
+	return nil
+}
+
+// foreseen are the next n invoices of a subscription, without credit and what is used.
 func (s Subscription) foreseen(p Policy, n int) (all []Foreseen, err error) {
 	for range n {
-		s.takeScheduled()
+		was := s
+		taken := s.takeScheduled()
 		next := s.Next()
 		if next.To.IsZero() || !s.CancelAt.IsZero() && !next.From.Before(s.CancelAt) {
 			return all, nil
 		}
-		lines, used, err := s.credited(next)
+		lines, _, err := s.discounted(next)
 		if err != nil {
 			return nil, err
 		}
 		var off *billing.Discount
-		issue := p.issueAt(s, next)
 		if s.Cycle == billing.Hourly {
 			if off, err = s.discountFor(next); err != nil {
 				return nil, err
 			}
 		}
-		all = append(all, Foreseen{off: off, cycle: s.Cycle, items: s.pricedFor(next.From).Items, SubscriptionID: s.ID, Label: s.Label, IssueAt: issue, DueAt: p.dueOf(s, next, issue), Period: next, Lines: lines, joins: p.renewing(s, next, len(lines))})
-		s.Credit.Minor -= used
+		closed := s.meteredUntil(was, next.From)
+		f := Foreseen{off: off, cycle: s.Cycle, items: s.pricedFor(next.From).Items, SubscriptionID: s.ID, Label: s.Label, IssueAt: p.issueAt(s, next), Period: next, Lines: lines, joins: p.renewing(s, next, 0)}
+		if f.IssueAt.Before(closed) {
+			f.IssueAt = closed
+		}
+		f.billsUsage = s.MeteredTo.Equal(next.From)
+		f.DueAt = p.dueOf(s, next, f.IssueAt, f.billsUsage)
+		all = append(all, f)
+		if s.MeteredTo.Equal(next.From) { // that month is on this invoice
+			s.meteredUntil(was, next.From.Add(time.Microsecond))
+		}
+		if taken {
+			if s.metered = s.meteredThen; s.metered && s.MeteredTo.IsZero() {
+				s.MeteredTo = billing.UsagePeriod(s.AnchorAt, f.IssueAt, s.Zone()).To
+			}
+		}
 		s.Renewals++
 	}
 	return all, nil
+}
+
+// meteredUntil moves on to the month of usage that is invoiced at a time or after it, by what the
+// subscription was until then. Where nothing of that is billed by use there are no more of them
+// once the one under way is invoiced; it returns when that was.
+func (s *Subscription) meteredUntil(was Subscription, at time.Time) (closed time.Time) {
+	for !s.MeteredTo.IsZero() && s.MeteredTo.Before(at) {
+		if !was.metered {
+			closed, s.MeteredTo = s.MeteredTo, time.Time{}
+			break
+		}
+		s.MeteredTo = billing.UsagePeriod(was.AnchorAt, s.MeteredTo, s.Zone()).To
+	}
+	return closed
+}
+
+// asksNothing reports whether there will be no invoice: see issueOwed.
+func (f Foreseen) asksNothing() bool {
+	for _, l := range f.Lines {
+		if l.Unit.Minor != 0 || l.Kind == metering.LineKind {
+			return false
+		}
+	}
+	return true
 }
