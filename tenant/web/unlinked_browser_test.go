@@ -1,12 +1,15 @@
 package web_test
 
 import (
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/ezscale/ezscale/branding/surface/browser"
 	"github.com/ezscale/ezscale/branding/surface/surfacetest"
 	"github.com/ezscale/ezscale/tenancy/identity"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/account"
 )
 
 // TestPagesNoLinkLeadsTo looks at pages that the walk through the demo does not come by,
@@ -21,10 +24,10 @@ func TestPagesNoLinkLeadsTo(t *testing.T) {
 		pages map[string]string
 	}{
 		{identity.CustomerMember, map[string]string{
-			"client_add": "/client/subscriptions/:subscription/add", "client_hook": "/client/webhooks/:endpoint",
+			"client_add": "/client/subscriptions/:subscription/add", "client_quote": "/client/subscriptions/:subscription/change/:offer", "client_hook": "/client/webhooks/:endpoint",
 		}},
 		{identity.ResellerOwner, map[string]string{
-			"manage_draft": "/manage/invoice-drafts/:draft", "manage_code": "/manage/coupons/codes/:coupon", "manage_hook": "/manage/webhooks/:hook", "manage_domain": "/manage/domains/:id",
+			"manage_quote": "/manage/subscriptions/:subscription/change/:offer", "manage_draft": "/manage/invoice-drafts/:draft", "manage_code": "/manage/coupons/codes/:coupon", "manage_hook": "/manage/webhooks/:hook", "manage_domain": "/manage/domains/:id",
 		}},
 	} {
 		c := e.as(t, w.A, x.role)
@@ -39,4 +42,14 @@ func TestPagesNoLinkLeadsTo(t *testing.T) {
 			p.CheckViews("unlinked/" + name)
 		}
 	}
+	box := e.post()
+	says(t, "an invitation", e.as(t, w.A, identity.CustomerMember).Send(t, "POST", "/client/account/members", url.Values{"email": {"tech@lee.test"}, "role": {"technical"}}), 303)
+	nobody := tab(t, drive, home, e.as(t, w.A, ""))
+	nobody.Go(home + box.last.Data["link"])
+	nobody.Wait("main", "Join")
+	nobody.CheckViews("unlinked/invitation")
+	nobody.Go(home + strings.Replace(e.site.Letters.Path(w.A.ID, e.buyersAccount(t, w.A)), account.LetterPath, account.LetterPage, 1))
+	nobody.CheckViews("unlinked/letters")
+	nobody.Follow(`main form button`)
+	nobody.CheckViews("unlinked/letters_done")
 }

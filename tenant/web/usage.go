@@ -199,6 +199,7 @@ type usageLineView struct {
 	Events   []metering.Seen
 	Total    int
 	Sessions []ranRow
+	OfLife   bool // what is counted is the subscription's own life: its sessions have no names
 }
 
 type ranRow struct {
@@ -220,6 +221,7 @@ func (v *usageLineView) read(c *fiber.Ctx, tx *tenancy.Tx, invoice uuid.UUID) (e
 	if v.Line, err = metering.LineOf(ctx, tx, invoice, lineParam(c)); err != nil {
 		return err
 	}
+	v.OfLife = v.Line.Meter.OfLife()
 	if v.List.CSV {
 		v.Events, err = table.Collect(func(offset, limit int) ([]metering.Seen, int, error) { return v.Line.Behind(ctx, tx, offset, limit) })
 		return err
