@@ -45,6 +45,7 @@ func TestScreenshots(t *testing.T) {
 			walk(t, drive, tab, tab.MustInfo().URL, map[string]string{"reseller": "/manage", "customer": "/client"}[l.World], strings.ReplaceAll(strings.TrimSpace(kind), " ", "_"))
 		})
 	}
+	t.Run("every page", everyPage)
 }
 
 // signIn fills the sign-in page the tab shows and proves the second factor where one is asked for.
@@ -117,6 +118,7 @@ func walk(t *testing.T, drive *browser.Browser, tab *browser.Page, start, below,
 	}
 	at, err := url.Parse(start)
 	must(t, err)
+	world, _, _ := strings.Cut(name, "_")
 	queue, known := []string{at.RequestURI()}, map[string]bool{pattern(at.Path): true}
 	for n := 0; n < len(queue); n++ {
 		if n == maxPages {
@@ -124,6 +126,7 @@ func walk(t *testing.T, drive *browser.Browser, tab *browser.Page, start, below,
 		}
 		path := queue[n]
 		tab.Go(at.Scheme + "://" + at.Host + path)
+		came(surfaceOf[world], path)
 		tab.CheckNext(name + strings.TrimSuffix(strings.ReplaceAll(pattern(path), "/", "_"), "_"))
 		found, err := tab.Eval(links)
 		must(t, err)

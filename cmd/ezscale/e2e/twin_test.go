@@ -44,6 +44,8 @@ func TestTwins(t *testing.T) {
 	both(tab, "twins_compared")
 	tab.Go(made[0] + "/mails")
 	both(tab, "twin_mails")
+	tab.Follow("tbody th a")
+	both(tab, "twin_mail")
 	tab.Go(made[1])
 	tab.Follow(`form[action$="/drop"] button`)
 	await(t, tab, "#twins", "As it is")
