@@ -55,6 +55,9 @@ func (r *run) renewals(ctx context.Context) error {
 	}
 	defer pool.Close()
 	desk := &renewal.Desk{Mail: mail.NewOutbox(ring)}
+	if err := forgetPeak(); err != nil {
+		return err
+	}
 	began := time.Now()
 	if err := r.renewAll(ctx, pool, desk, f.ids[:renewingShops], now); err != nil {
 		return err

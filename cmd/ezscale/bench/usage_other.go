@@ -14,4 +14,5 @@ func familyCPU(int) (time.Duration, error) { return 0, errNoProc }
 func cpuOf(int) (time.Duration, error)     { return 0, errNoProc }
 func childrenOf(int) ([]int, error)        { return nil, errNoProc }
 func memoryOf(int, string) (int64, error)  { return 0, errNoProc }
+func forgetPeak() error                    { return errNoProc }
 func cpuModel() string                     { return "unknown processor" }

@@ -56,6 +56,9 @@ func (r *run) billMonth(ctx context.Context, resellers int, word string, limit f
 	if err != nil {
 		return err
 	}
+	if err := forgetPeak(); err != nil {
+		return err
+	}
 	began := time.Now()
 	done, err := d.Run(ctx, m, by, false)
 	if err != nil {
