@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"hash/maphash"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -83,7 +82,9 @@ type cachedPage struct {
 type header struct{ name, value []byte }
 
 // keptHeaders are those a page may bring; all others belong to one answer.
-var keptHeaders = []string{fiber.HeaderContentType, fiber.HeaderContentLanguage, "Link", "X-Robots-Tag"}
+var keptHeaders = [][]byte{[]byte(fiber.HeaderContentType), []byte(fiber.HeaderContentLanguage), []byte("Link"), []byte("X-Robots-Tag")}
+
+var etagHeader = []byte("Etag")
 
 // NewPageCache makes an empty cache.
 func NewPageCache(cfg PageCacheConfig) *PageCache {
@@ -193,6 +194,10 @@ func (p *PageCache) key(buf []byte, c *fiber.Ctx, t tenancy.Tenant) ([]byte, boo
 func (s *cacheShard) get(key []byte) *cachedPage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.bytes < s.limit/2 { // nobody has to go yet: who was here last does not matter
+		page, _ := s.pages.Peek(string(key))
+		return page
+	}
 	page, _ := s.pages.Get(string(key))
 	return page
 }
@@ -270,22 +275,38 @@ func capture(c *fiber.Ctx, t tenancy.Tenant) *cachedPage {
 		len(res.Header.Peek(fiber.HeaderSetCookie)) > 0 || len(res.Header.Peek(fiber.HeaderContentEncoding)) > 0 {
 		return nil
 	}
-	body := append([]byte(nil), res.Body()...)
-	sum := sha256.Sum256(body)
+	sum := sha256.Sum256(res.Body())
 	page := &cachedPage{
-		brand: t.BrandVersion, content: t.ContentVersion, body: body,
+		brand: t.BrandVersion, content: t.ContentVersion,
 		etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, route: c.Locals(routeKey),
 	}
-	for _, name := range keptHeaders {
-		if v := res.Header.Peek(name); len(v) > 0 {
-			page.headers = append(page.headers, header{[]byte(name), append([]byte(nil), v...)})
-		}
-	}
-	page.headers = append(page.headers, header{[]byte("Etag"), []byte(page.etag)})
-	if packed := fasthttp.AppendGzipBytesLevel(nil, body, fasthttp.CompressDefaultCompression); len(packed) < len(body)*7/8 {
-		page.packed, page.packedTag = slices.Clip(packed), []byte(strings.TrimSuffix(page.etag, `"`)+`-gzip"`)
+	page.keep(&res.Header, res.Body())
+	if packed := fasthttp.AppendGzipBytesLevel(nil, page.body, fasthttp.CompressDefaultCompression); len(packed) < len(page.body)*7/8 {
+		page.packed, page.packedTag = bytes.Clone(packed), []byte(strings.TrimSuffix(page.etag, `"`)+`-gzip"`)
 	}
 	return page
+}
+
+// keep copies headers and body into one piece of memory: with thousands of pages none is
+// near the processor when it is asked for, and a hit waits once.
+func (c *cachedPage) keep(h *fasthttp.ResponseHeader, body []byte) {
+	size := len(c.etag) + len(body)
+	for _, name := range keptHeaders {
+		size += len(h.PeekBytes(name))
+	}
+	all := make([]byte, 0, size)
+	add := func(b []byte) []byte {
+		from := len(all)
+		all = append(all, b...)
+		return all[from:len(all):len(all)]
+	}
+	for _, name := range keptHeaders {
+		if v := h.PeekBytes(name); len(v) > 0 {
+			c.headers = append(c.headers, header{name, add(v)})
+		}
+	}
+	c.headers = append(c.headers, header{etagHeader, add([]byte(c.etag))})
+	c.body = add(body)
 }
 
 // send answers with the page, or with 304 when the visitor has it.
@@ -302,7 +323,7 @@ func (c *cachedPage) send(ctx *fiber.Ctx) error {
 	body := c.body
 	if c.packed != nil && takesGzip(ctx) {
 		body = c.packed
-		res.Header.SetCanonical([]byte("Etag"), c.packedTag)
+		res.Header.SetCanonical(etagHeader, c.packedTag)
 		res.Header.SetCanonical([]byte(fiber.HeaderContentEncoding), []byte("gzip"))
 	}
 	if known := ctx.Request().Header.Peek(fiber.HeaderIfNoneMatch); matches(known, c.etag) || c.packed != nil && matches(known, string(c.packedTag)) {
