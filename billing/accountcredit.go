@@ -73,6 +73,8 @@ const (
 	CreditRefunds     = "credit_refunds"     // paid ahead and on its way back
 	GiftCodes         = "gift_codes"         // paid for, and redeemed by nobody yet
 	CreditLosses      = "credit_losses"      // given back though it was used
+	CreditHeld        = "credit_held"        // paid ahead with money that is disputed
+	CreditTakenBack   = "credit_taken_back"  // of that, what was not spent when the bank took the money for good
 )
 
 // CreditAccount is where credit stands: what was bought apart from what was given.

@@ -48,13 +48,13 @@ func Defaults(c Chart) map[string]string {
 		return map[string]string{
 			billing.Receivable: "1210", billing.Revenue: "4200", billing.DeferredRevenue: "3900", billing.TaxPayable: "3800", "cash/": "1460", "cash/transfer": "1800", "disputed/": "1300", billing.DisputeLosses: "6930",
 			billing.CustomerCredit: "3250", billing.GiftCodes: "3500", billing.CreditRefunds: "3500", billing.PromotionalCredit: "3500", billing.Promotions: "6600",
-			billing.CreditExpired: "4830", billing.CreditLosses: "6930",
+			billing.CreditExpired: "4830", billing.CreditLosses: "6930", billing.CreditHeld: "3500", billing.CreditTakenBack: "4830",
 		}
 	}
 	return map[string]string{
 		billing.Receivable: "1410", billing.Revenue: "8200", billing.DeferredRevenue: "0990", billing.TaxPayable: "1770", "cash/": "1360", "cash/transfer": "1200", "disputed/": "1500", billing.DisputeLosses: "2400",
 		billing.CustomerCredit: "1710", billing.GiftCodes: "1700", billing.CreditRefunds: "1700", billing.PromotionalCredit: "1700", billing.Promotions: "4600",
-		billing.CreditExpired: "2700", billing.CreditLosses: "2400",
+		billing.CreditExpired: "2700", billing.CreditLosses: "2400", billing.CreditHeld: "1700", billing.CreditTakenBack: "2700",
 	}
 }
 
@@ -69,7 +69,7 @@ func Words(account string) string {
 	words := map[string]string{
 		billing.Receivable: "Owed by customers", billing.Revenue: "Revenue, net", billing.DeferredRevenue: "Invoiced ahead, not earned yet", billing.TaxPayable: "Tax collected", billing.DisputeLosses: "Lost in disputes", billing.CustomerCredit: "Credit paid ahead by customers",
 		billing.GiftCodes: "Gift codes that were bought", billing.CreditRefunds: "Credit on its way back", billing.PromotionalCredit: "Credit that was given", billing.Promotions: "What giving credit costs",
-		billing.CreditExpired: "Credit that expired", billing.CreditLosses: "Lost by giving used credit back",
+		billing.CreditExpired: "Credit that expired", billing.CreditLosses: "Lost by giving used credit back", billing.CreditHeld: "Credit whose payment is disputed", billing.CreditTakenBack: "Credit whose payment was taken back",
 	}
 	if w, ok := words[account]; ok {
 		return w

@@ -155,6 +155,7 @@ type Gift struct {
 	ExpiresAt  time.Time // zero: never
 	RedeemedAt time.Time // zero: not yet
 	Withdrawn  bool
+	Held       bool // its payment is disputed, or was taken back
 }
 
 // Bought lists the gift codes an account bought, the newest first.
@@ -164,16 +165,16 @@ func Bought(ctx context.Context, tx *tenancy.Tx, account uuid.UUID) ([]Gift, err
 		Hint, Currency        string
 		AmountMinor           int64
 		CreatedAt, RedeemedAt time.Time
-		Withdrawn             bool
+		Withdrawn, Held       bool
 	}
-	err := tx.NewRaw(`SELECT batch_id, hint, currency, amount_minor, created_at, redeemed_at, withdrawn_at IS NOT NULL AS withdrawn FROM gift_codes
+	err := tx.NewRaw(`SELECT batch_id, hint, currency, amount_minor, created_at, redeemed_at, withdrawn_at IS NOT NULL AS withdrawn, disputed_at IS NOT NULL AS held FROM gift_codes
 		WHERE bought_by = ? ORDER BY created_at DESC, batch_id LIMIT 50`, account).Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("list gift codes: %w", err)
 	}
 	all := make([]Gift, len(rows))
 	for i, r := range rows {
-		all[i] = Gift{BatchID: r.BatchID, Hint: r.Hint, Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, CreatedAt: r.CreatedAt, RedeemedAt: r.RedeemedAt, Withdrawn: r.Withdrawn}
+		all[i] = Gift{BatchID: r.BatchID, Hint: r.Hint, Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, CreatedAt: r.CreatedAt, RedeemedAt: r.RedeemedAt, Withdrawn: r.Withdrawn, Held: r.Held}
 	}
 	return all, nil
 }
@@ -186,7 +187,7 @@ func Show(ctx context.Context, db *tenancy.DB, account, payment uuid.UUID, by au
 	err = db.Update(ctx, func(tx *tenancy.Tx) error {
 		var hash []byte
 		code, hash = newCode()
-		r, err := tx.NewRaw("UPDATE gift_codes SET code_hash = ?, hint = ? WHERE batch_id = ? AND bought_by = ? AND redeemed_at IS NULL AND withdrawn_at IS NULL", hash, code[len(code)-4:], payment, account).Exec(ctx)
+		r, err := tx.NewRaw("UPDATE gift_codes SET code_hash = ?, hint = ? WHERE batch_id = ? AND bought_by = ? AND redeemed_at IS NULL AND withdrawn_at IS NULL AND disputed_at IS NULL", hash, code[len(code)-4:], payment, account).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("make a gift's code: %w", err)
 		}
@@ -204,8 +205,8 @@ func Show(ctx context.Context, db *tenancy.DB, account, payment uuid.UUID, by au
 var errUnknownCode = fault.Field("code", "gift.unknown", "This code is not valid.")
 
 // Redeem makes credit of a gift code, once however many try at once. Who lets people guess
-// holds them back. Faults at the field code: gift.unknown, gift.redeemed, gift.expired,
-// gift.currency; and credit.account_closed.
+// holds them back. Faults at the field code: gift.unknown, gift.redeemed, gift.held,
+// gift.expired, gift.currency; and credit.account_closed.
 func Redeem(ctx context.Context, db *tenancy.DB, account uuid.UUID, typed string, by audit.Origin) (g Grant, err error) {
 	plain := readCode(typed)
 	if plain == "" {
@@ -216,10 +217,11 @@ func Redeem(ctx context.Context, db *tenancy.DB, account uuid.UUID, typed string
 		var r struct {
 			Currency, Own         string
 			AmountMinor           int64
-			Bought, Closed        bool
+			Bought, Closed, Held  bool
+			BatchID               uuid.UUID
 			ExpiresAt, RedeemedAt time.Time
 		}
-		err := tx.NewRaw(`SELECT g.currency, a.currency AS own, g.amount_minor, g.bought_by IS NOT NULL AS bought, a.closed_at IS NOT NULL AS closed, g.expires_at, g.redeemed_at
+		err := tx.NewRaw(`SELECT g.currency, a.currency AS own, g.amount_minor, g.bought_by IS NOT NULL AS bought, a.closed_at IS NOT NULL AS closed, g.expires_at, g.redeemed_at, g.disputed_at IS NOT NULL AS held, g.batch_id
 			FROM gift_codes g, accounts a WHERE g.code_hash = ? AND g.withdrawn_at IS NULL AND a.id = ? FOR UPDATE OF g`, hash, account).Scan(ctx, &r)
 		switch {
 		case tenancy.IsNoRows(err):
@@ -230,6 +232,8 @@ func Redeem(ctx context.Context, db *tenancy.DB, account uuid.UUID, typed string
 			return errClosed
 		case !r.RedeemedAt.IsZero():
 			return fault.Field("code", "gift.redeemed", "This code has been redeemed already.")
+		case r.Held:
+			return fault.Field("code", "gift.held", "This code cannot be redeemed at the moment. Please ask who gave it to you.")
 		case !r.ExpiresAt.IsZero() && !tx.Now().Before(r.ExpiresAt):
 			return fault.Field("code", "gift.expired", "This code has expired.")
 		case r.Currency != r.Own:
@@ -238,9 +242,9 @@ func Redeem(ctx context.Context, db *tenancy.DB, account uuid.UUID, typed string
 		if _, err := tx.NewRaw("UPDATE gift_codes SET redeemed_by = ?, redeemed_at = ? WHERE code_hash = ?", account, tx.Now(), hash).Exec(ctx); err != nil {
 			return fmt.Errorf("redeem a gift code: %w", err)
 		}
-		n := New{Key: "gift/" + hex.EncodeToString(hash), AccountID: account, Kind: OfGift, Bought: r.Bought, From: billing.Promotions, Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, By: by.Actor.Name}
+		n := New{Key: giftKey(hash), AccountID: account, Kind: OfGift, Bought: r.Bought, From: billing.Promotions, Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, By: by.Actor.Name}
 		if r.Bought {
-			n.From = billing.GiftCodes
+			n.From, n.SourceID = billing.GiftCodes, r.BatchID
 		}
 		if g, err = Give(ctx, tx, n); err != nil {
 			return err

@@ -83,7 +83,7 @@ func WithdrawGift(ctx context.Context, tx *tenancy.Tx, payment, refund uuid.UUID
 		AmountMinor int64
 		Counts      bool
 	}
-	err := tx.NewRaw("SELECT bought_by, amount_minor, redeemed_at IS NULL AND withdrawn_at IS NULL AS counts FROM gift_codes WHERE batch_id = ? AND bought_by IS NOT NULL FOR UPDATE", payment).Scan(ctx, &r)
+	err := tx.NewRaw("SELECT bought_by, amount_minor, redeemed_at IS NULL AND withdrawn_at IS NULL AND disputed_at IS NULL AS counts FROM gift_codes WHERE batch_id = ? AND bought_by IS NOT NULL FOR UPDATE", payment).Scan(ctx, &r)
 	if tenancy.IsNoRows(err) {
 		return false, nil
 	}

@@ -38,7 +38,7 @@ func (p Purse) Balance(currency string) billing.Money {
 type Move struct {
 	GrantID   uuid.UUID
 	Key       string
-	Kind      string // granted, spent, returned, expired, withdrawn
+	Kind      string // granted, spent, returned, expired, withdrawn, held, lost
 	Of        Kind
 	Amount    billing.Money // less than nothing: taken
 	InvoiceID uuid.UUID     // uuid.Nil: none

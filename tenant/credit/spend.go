@@ -195,7 +195,14 @@ func Return(ctx context.Context, tx *tenancy.Tx, w Want, amount billing.Money) e
 			return err
 		}
 	}
-	return ledger.Post(ctx, tx, event)
+	if err := ledger.Post(ctx, tx, event); err != nil {
+		return err
+	}
+	ids := make([]uuid.UUID, len(steps))
+	for i, s := range steps {
+		ids[i] = s.GrantID
+	}
+	return contestReturned(ctx, tx, w.AccountID, ids)
 }
 
 // takeGiven takes what is left of a locked grant that was given.

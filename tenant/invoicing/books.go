@@ -79,9 +79,12 @@ var bookChecks = []string{
 			WHERE i.kind = 'top_up' AND r.state IN ('created', 'processing') GROUP BY 1, 2
 		UNION ALL SELECT account_id, currency, 'credit_losses', sum(minor) FROM (
 			SELECT p.account_id, p.currency, r.amount_minor AS minor FROM refunds r JOIN payments p ON p.id = r.payment_id JOIN invoices i ON i.id = p.invoice_id WHERE i.kind = 'top_up' AND r.state <> 'failed'
-			UNION ALL SELECT bought_by, currency, -amount_minor FROM gift_codes WHERE bought_by IS NOT NULL AND withdrawn_at IS NOT NULL
+			UNION ALL SELECT bought_by, currency, -amount_minor FROM gift_codes WHERE bought_by IS NOT NULL AND withdrawn_at IS NOT NULL AND disputed_at IS NULL
 			UNION ALL SELECT g.account_id, g.currency, m.minor FROM credit_grants g JOIN credit_moves m ON m.grant_id = g.id WHERE m.kind = 'withdrawn') w GROUP BY 1, 2
-		UNION ALL SELECT '00000000-0000-0000-0000-000000000000'::uuid, currency, 'gift_codes', -sum(amount_minor) FROM gift_codes WHERE bought_by IS NOT NULL AND redeemed_at IS NULL AND withdrawn_at IS NULL GROUP BY 2) p
+		UNION ALL SELECT account_id, currency, what, sum(minor) FROM (
+			SELECT g.account_id, g.currency, CASE m.kind WHEN 'held' THEN 'credit_held' ELSE 'credit_taken_back' END AS what, m.minor FROM credit_grants g JOIN credit_moves m ON m.grant_id = g.id WHERE m.kind IN ('held', 'lost')
+			UNION ALL SELECT bought_by, currency, CASE WHEN withdrawn_at IS NULL THEN 'credit_held' ELSE 'credit_taken_back' END, -amount_minor FROM gift_codes WHERE bought_by IS NOT NULL AND disputed_at IS NOT NULL) h GROUP BY 1, 2, 3
+		UNION ALL SELECT '00000000-0000-0000-0000-000000000000'::uuid, currency, 'gift_codes', -sum(amount_minor) FROM gift_codes WHERE bought_by IS NOT NULL AND redeemed_at IS NULL AND withdrawn_at IS NULL AND disputed_at IS NULL GROUP BY 2) p
 		FULL JOIN (SELECT CASE account WHEN 'gift_codes' THEN '00000000-0000-0000-0000-000000000000'::uuid ELSE account_id END AS account_id, currency, CASE WHEN account = 'dispute_losses' OR account LIKE 'disputed/%' OR account LIKE 'cash/%' THEN 'paid' ELSE account END AS what, sum(minor) AS books FROM (
 			SELECT account_id, currency, debit AS account, amount_minor AS minor FROM ledger_postings
 			UNION ALL SELECT account_id, currency, credit, -amount_minor FROM ledger_postings

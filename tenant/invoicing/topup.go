@@ -171,6 +171,17 @@ func RestoreTopUp(ctx context.Context, tx *tenancy.Tx, payment, refund uuid.UUID
 	return credit.Restore(ctx, tx, credit.IDOf(paidKey(payment)), refund, amount)
 }
 
+// ContestTopUp has what a top-up became follow the disputes about its payment: away is what
+// banks hold or took of it, gone what of that is lost for good. It does nothing about the
+// payment of an invoice. Fault: invoice.not_found.
+func ContestTopUp(ctx context.Context, tx *tenancy.Tx, invoice, payment uuid.UUID, away, gone int64) error {
+	inv, err := lock(ctx, tx, invoice)
+	if err != nil || inv.Kind != document.TopUp {
+		return err
+	}
+	return credit.Contest(ctx, tx, payment, credit.IDOf(paidKey(payment)), away, gone)
+}
+
 // LapseTopUps cancels top-ups whose money has not come in time and is not under way, and
 // sets the agenda anew. Money that comes later is credit all the same.
 func LapseTopUps(ctx context.Context, db *tenancy.DB, _ time.Time) error {

@@ -154,7 +154,7 @@ func pressedTwice(t *testing.T, s *till, lab *stripelab.Lab, before payment.Meth
 		return m
 	}
 	var all sync.WaitGroup
-	became := make([]payment.Method, 4)
+	became, setups := make([]payment.Method, 4), lab.Setups()
 	for i := range became {
 		all.Go(func() { became[i] = press(form) })
 	}
@@ -166,6 +166,9 @@ func pressedTwice(t *testing.T, s *till, lab *stripelab.Lab, before payment.Meth
 	}
 	if own := scan[uuid.UUID](s, "SELECT method_id FROM subscriptions WHERE id = ?", sub); own != became[0].ID || !became[0].IsDefault {
 		t.Errorf("the old mandate was chosen for a subscription and as the usual method, and the new one is not: %s, %+v", own, became[0])
+	}
+	if n := lab.Setups() - setups; n != 1 {
+		t.Errorf("%d SetupIntents of one mandate", n)
 	}
 	if n := letters() - wrote; n != 1 {
 		t.Errorf("%d letters of one mandate", n)

@@ -224,6 +224,13 @@ func (d *Desk) keepDispute(ctx context.Context, tx *tenancy.Tx, payment uuid.UUI
 	if err != nil {
 		return err
 	}
+	var away, gone int64
+	for _, k := range all {
+		away, gone = away+k.WithdrawnMinor, gone+k.LostMinor
+	}
+	if err := invoicing.ContestTopUp(ctx, tx, p.InvoiceID, p.ID, away, gone); err != nil {
+		return err
+	}
 	if err := watchEvidence(ctx, tx); err != nil {
 		return err
 	}

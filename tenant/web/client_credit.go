@@ -81,6 +81,14 @@ func creditRows(p credit.Purse) []creditRow {
 			if rows[i].Says = "Expired"; m.Actor != "system" {
 				rows[i].Says = "Taken back"
 			}
+		case "held":
+			if rows[i].Says = "Held: its payment is disputed"; m.Amount.Minor > 0 {
+				rows[i].Says = "No longer held"
+			}
+		case "lost":
+			if rows[i].Says = "Taken back with its payment"; m.Amount.Minor > 0 {
+				rows[i].Says = "Its payment came back"
+			}
 		case "withdrawn":
 			if rows[i].Says = "Paid out"; m.Amount.Minor > 0 {
 				rows[i].Says = "Could not be paid out"

@@ -120,6 +120,20 @@ func (l *Lab) Calls(call string) int {
 	return l.calls[call]
 }
 
+// Setups is how many SetupIntents the accounts hold.
+func (l *Lab) Setups() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.accounts {
+		for _, i := range a.intents {
+			if i.setup {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // Taken is what all successful payments of an account, by its secret key or, of one that
 // is connected, its id, came to, less what was given
 // back and what banks withdrew, in minor units by currency; Charged is how many there were.
