@@ -269,10 +269,13 @@ func errNoOffer() error {
 
 // words say what the numbers do not.
 func (v *offerPage) words(locale string) {
-	p := v.Q.Price
+	p, pay := v.Q.Price, "Pay "
+	if strings.HasPrefix(v.At, "/manage/") { // the team has somebody else pay
+		pay = "Charge "
+	}
 	switch {
 	case v.Q.Ask.Prepay > 0:
-		v.Confirm = "Pay " + v.Q.Total.Format(locale) + " ahead"
+		v.Confirm = pay + v.Q.Total.Format(locale) + " ahead"
 		v.Notes = append(v.Notes, "It is paid until then as soon as the invoice is paid. The price does not change meanwhile.")
 		return
 	case len(v.Q.Bought) > 0:
@@ -282,7 +285,7 @@ func (v *offerPage) words(locale string) {
 	case v.Q.Move != nil:
 		v.Confirm = "Move it"
 		if v.Q.Total.Minor > 0 {
-			v.Confirm = "Pay " + v.Q.Total.Format(locale) + " and move it"
+			v.Confirm = pay + v.Q.Total.Format(locale) + " and move it"
 		}
 		v.Notes = append(v.Notes, "Every period after that begins on this day of the month.")
 		if p.Return == billing.DowngradeCredit {
@@ -292,7 +295,7 @@ func (v *offerPage) words(locale string) {
 	case p.AtRenewal:
 		v.Confirm = "Change at the renewal"
 	case v.Q.Total.Minor > 0:
-		v.Confirm = "Pay " + v.Q.Total.Format(locale) + " and change"
+		v.Confirm = pay + v.Q.Total.Format(locale) + " and change"
 	default:
 		v.Confirm = "Change now"
 	}
