@@ -66,7 +66,7 @@ func (f *foretold) compare() {
 			end = v.all[last].IssueAt.Add(-time.Microsecond) // of its moment there may be more
 		}
 		made := f.happened(v)
-		open := map[int64]bool{} // hours that run on become more
+		open := map[string]bool{} // hours that run on become more
 		for _, x := range v.all {
 			if x.IssueAt.After(end) {
 				continue
@@ -74,13 +74,13 @@ func (f *foretold) compare() {
 			n++
 			words, runs := foreseenWords(x)
 			if runs {
-				open[x.IssueAt.UnixMicro()], sofar = true, sofar+1
+				open[opens(x.IssueAt, x.SubscriptionID.String())], sofar = true, sofar+1
 			}
 			want = append(want, words)
 		}
 		for _, x := range made {
 			if !x.IssuedAt.After(end) {
-				got = append(got, x.words(open[x.IssuedAt.UnixMicro()]))
+				got = append(got, x.words(slices.ContainsFunc(x.Lines, func(l string) bool { return open[opens(x.IssuedAt, l[:4])] })))
 			}
 		}
 		slices.Sort(want)
@@ -118,6 +118,11 @@ func (h happened) words(runs bool) string {
 		return fmt.Sprintf("%s hours | %s", at, strings.Join(lines, ", "))
 	}
 	return fmt.Sprintf("%s %d %d | %s", at, h.NetMinor, h.Total, strings.Join(lines, ", "))
+}
+
+// opens names an invoice by when it is made and something on it.
+func opens(at time.Time, sub string) string {
+	return at.UTC().Format(time.RFC3339Nano) + sub[len(sub)-4:]
 }
 
 // only are those of all that are not among others.

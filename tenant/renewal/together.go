@@ -224,11 +224,13 @@ func wakeToJoin(ctx context.Context, tx *tenancy.Tx, account uuid.UUID) error {
 	return settle(ctx, tx)
 }
 
-// foreseenTogether puts invoices that are foreseen together as they will be made.
+// foreseenTogether puts invoices that are foreseen together as they will be made: those that
+// are made at one moment, as renewals that are not made ahead are not.
 func foreseenTogether(all []Foreseen) []Foreseen {
 	kinds := make([]billing.Renewing, len(all))
 	for i, f := range all {
 		kinds[i] = f.joins
+		kinds[i].Day += " " + f.IssueAt.UTC().Format(time.RFC3339Nano)
 	}
 	groups := billing.Together(kinds)
 	if len(groups) == len(all) {

@@ -295,5 +295,5 @@ func (f Foreseen) asksNothing() bool {
 			return false
 		}
 	}
-	return true
+	return !f.SoFar
 }
