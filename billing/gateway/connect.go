@@ -35,3 +35,23 @@ type Connector interface {
 	// ErrSignature when it proves nothing.
 	Heard(header http.Header, body []byte, now time.Time) (account string, err error)
 }
+
+// Endpoint is where a gateway sends notifications, as the gateway has it.
+type Endpoint struct {
+	Ref     string
+	URL     string
+	Key     string // that it was registered with by us; empty: by somebody else
+	On      bool
+	Missing []string // kinds of news that are needed and not sent there
+}
+
+// Endpoints registers where a gateway tells of all accounts that are connected to it.
+type Endpoints interface {
+	// Endpoints are all of the account.
+	Endpoints(ctx context.Context) ([]Endpoint, error)
+	// NewEndpoint registers one, once a key for as long as the gateway knows that, and says
+	// what notifications to it are signed with: later nobody says so.
+	NewEndpoint(ctx context.Context, key, url string) (e Endpoint, secret string, err error)
+	// DropEndpoint removes one; what is gone is removed.
+	DropEndpoint(ctx context.Context, ref string) error
+}

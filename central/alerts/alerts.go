@@ -32,6 +32,7 @@ func Kinds() []Kind {
 		{"wholesale.full", "An order was refused: a reseller's tier gives no service more"},
 		{"wholesale.balance", "A reseller's prepaid balance comes to its end"},
 		{"gateway.disconnected", "A connected account was disconnected"},
+		{"connect.endpoint", "Stripe does not tell of connected accounts as it should"},
 		{"payment.refunded_there", "A refund was made at the payment service's own pages"},
 		{"payment.disputed", "A payment is disputed at a bank"},
 		{"renewal.failed", "A subscription could not be renewed"},

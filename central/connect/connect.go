@@ -21,7 +21,11 @@ type Desk struct {
 	// Deliver hands what the gateway tells of an account to its reseller's shop, which
 	// verifies it once more. It may be nil where nothing is received.
 	Deliver func(ctx context.Context, of tenancy.ID, header http.Header, body []byte) error
+	Ready   func() bool // whether news of accounts are taken, without which none is opened; nil: yes
 }
+
+// Offered reports whether resellers can connect accounts.
+func (d *Desk) Offered() bool { return d.Ready == nil || d.Ready() }
 
 type row struct {
 	Account string

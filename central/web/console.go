@@ -19,6 +19,9 @@ type Console struct {
 
 	Wholesale *wholesale.Desk   // what the platform charges its resellers
 	Running   wholesale.Running // what ran, as the resellers' own schemas tell it, for the audit
+
+	Connect      ConnectHook // where the gateway tells of connected accounts; nil: the platform has none
+	ConnectFixed bool        // its secret is in the configuration
 }
 
 // Routes is every route of the console, on one screen.
@@ -31,5 +34,6 @@ func (s *Console) Routes() []surface.Route {
 	all = append(all, s.platformRoutes()...)
 
 	all = append(all, s.wholesaleRoutes()...)
+	all = append(all, s.connectRoutes()...)
 	return all
 }

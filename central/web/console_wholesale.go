@@ -63,7 +63,7 @@ func (s *Console) wholesaleRoutes() []surface.Route {
 // wholesaleTabs are the tabs above the pages of wholesale billing.
 func wholesaleTabs(active string) []map[string]any {
 	var tabs []map[string]any
-	for _, t := range [][2]string{{"/wholesale", "Runs"}, {"/wholesale/invoices", "Invoices"}, {"/wholesale/questions", "Questions"}, {payoutsPath, "Payouts"}, {booksPath, "Books"}, {"/wholesale/prices", "Price book"}, {"/wholesale/tiers", "Tiers"}, {"/wholesale/seller", "Our details"}} {
+	for _, t := range [][2]string{{"/wholesale", "Runs"}, {"/wholesale/invoices", "Invoices"}, {"/wholesale/questions", "Questions"}, {payoutsPath, "Payouts"}, {booksPath, "Books"}, {"/wholesale/prices", "Price book"}, {"/wholesale/tiers", "Tiers"}, {connectPath, "Connect"}, {"/wholesale/seller", "Our details"}} {
 		tabs = append(tabs, map[string]any{"Href": t[0], "Label": t[1], "Active": t[0] == active})
 	}
 	return tabs

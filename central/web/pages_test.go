@@ -22,6 +22,7 @@ import (
 	"github.com/ezscale/ezscale/branding/surface"
 	"github.com/ezscale/ezscale/branding/surface/surfacetest"
 	"github.com/ezscale/ezscale/central/alerts"
+	"github.com/ezscale/ezscale/central/connect"
 	"github.com/ezscale/ezscale/central/reseller"
 	"github.com/ezscale/ezscale/central/staff"
 	"github.com/ezscale/ezscale/central/watch"
@@ -105,6 +106,7 @@ func openOver(t testing.TB, w *tenancytest.World, role identity.Role) *house {
 	lab, registry := platforms(t, w, ring)
 	sessions := identity.NewSessions(rdb, w.Clock.Now)
 	console := &web.Console{
+		Connect: &connect.Hook{Central: w.Central, Gateway: connectLab(t), Keys: ring, Address: "https://partners.localhost/hooks/connect"},
 		Central: w.Central, SignIn: signin.Parts{Sessions: sessions, Keys: ring, Clock: w.Clock.Now, Mail: box},
 		Wholesale: &wholesale.Desk{Central: w.Central, Mail: box}, Running: idle{},
 		Office: &web.Office{

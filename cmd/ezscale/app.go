@@ -37,6 +37,7 @@ type app struct {
 	redis    *redis.Client
 	resolver *tenancy.Resolver
 	registry *platform.Registry // see platforms
+	hook     *connectHook       // see connectHook
 	taker    *wholesale.Taker   // takes what resellers owe; nil: only people do
 
 	loops   sync.WaitGroup

@@ -274,7 +274,7 @@ type paymentsConfig struct {
 	Publishable string `env:"STRIPE_PUBLISHABLE_KEY" about:"Publishable key of the same account: pk_…."`
 	Webhook     string `env:"STRIPE_WEBHOOK_SECRET" secret:"true" about:"Signing secret of that account's webhook, whose address is https://<partner host>/hooks/stripe; two, with a comma, while one is exchanged."`
 
-	ConnectWebhook string  `env:"STRIPE_CONNECT_WEBHOOK_SECRET" secret:"true" about:"Signing secret of that account's Connect webhook (events of connected accounts), whose address is https://<partner host>/hooks/connect. With it resellers may connect Stripe accounts of their own in place of entering keys."`
+	ConnectWebhook string  `env:"STRIPE_CONNECT_WEBHOOK_SECRET" secret:"true" about:"Signing secret of that account's Connect webhook (events of connected accounts), whose address is https://<partner host>/hooks/connect. Resellers may connect Stripe accounts of their own in place of entering keys with it, or with an endpoint that is registered at the console (Wholesale, Connect); it wins over that one."`
 	ConnectFee     float64 `env:"STRIPE_CONNECT_FEE" envDefault:"0" about:"Percentage of what connected accounts take that stays with the platform, such as 0.5."`
 
 	StripeAPI   string `env:"STRIPE_API_URL" envDefault:"https://api.stripe.com" about:"Where Stripe's API is; another one for a simulator."`

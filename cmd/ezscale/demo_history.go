@@ -79,7 +79,7 @@ func (a *app) makeHistory(ctx context.Context, w *queue.Workers, lab *demo.Lab, 
 	lab.Servers.SetInstallDelay(0)
 	defer lab.Servers.SetInstallDelay(lab.Install())
 	e := demo.Engine{
-		Clock: clock, Pool: a.pool, Checkout: a.checkoutDesk(wholesaleOffers{a.platforms()}), Payments: newPayments(a.ring, a.cfg.Payments), Usage: a.meteringDesk(), Services: a.hostingDesk(), Stripe: lab.StripeURL(),
+		Clock: clock, Pool: a.pool, Checkout: a.checkoutDesk(wholesaleOffers{a.platforms()}), Payments: a.payments(), Usage: a.meteringDesk(), Services: a.hostingDesk(), Stripe: lab.StripeURL(),
 		Due:  (&liver{app: a, work: w, jobs: jobs}).Due,
 		Bill: a.billAndPay,
 	}

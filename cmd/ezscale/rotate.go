@@ -11,6 +11,7 @@ import (
 	"github.com/ezscale/ezscale/branding/domain"
 	"github.com/ezscale/ezscale/branding/mail"
 	"github.com/ezscale/ezscale/central/alerts"
+	"github.com/ezscale/ezscale/central/connect"
 	"github.com/ezscale/ezscale/central/platform"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/identity"
@@ -41,6 +42,7 @@ const (
 	sealedTickets = "ticket keys"
 	sealedAccess  = "access data of services"
 	sealedAlerts  = "channels of alerts"
+	sealedConnect = "the endpoint of connected accounts"
 	sealedTokens  = "platforms' tokens"
 )
 
@@ -122,6 +124,7 @@ func (x *tools) rotateCentral(ctx context.Context, sealed map[string]int) error 
 		sealedTickets: func(tx *tenancy.CentralTx) (int, error) { return domain.RewrapTickets(ctx, tx, x.ring) },
 		sealedTokens:  func(tx *tenancy.CentralTx) (int, error) { return platform.Rewrap(ctx, tx, x.ring, rewrapPage) },
 		sealedAlerts:  func(tx *tenancy.CentralTx) (int, error) { return alerts.Rewrap(ctx, tx, x.ring, rewrapPage) },
+		sealedConnect: func(tx *tenancy.CentralTx) (int, error) { return connect.Rewrap(ctx, tx, x.ring) },
 		sealedMails:   func(tx *tenancy.CentralTx) (int, error) { return mail.Rewrap(ctx, tx, x.ring, rewrapPage) },
 		sealedFactors: func(tx *tenancy.CentralTx) (int, error) {
 			return x.rewrapFactors(ctx, tx, identity.Staff, identity.Partner)
@@ -204,7 +207,7 @@ func (x *tools) sealedBy(ctx context.Context, ids []tenancy.ID) (map[string]int,
 	err := x.central.View(ctx, func(tx *tenancy.CentralTx) error {
 		return countSealed(ctx, tx, all, append(slices.Clone(sealedColumns), "SELECT "+secrets.KeyIDSQL("value")+" AS key FROM tls_assets WHERE key LIKE '%.key'",
 			"SELECT "+secrets.KeyIDSQL("sealed_key")+" AS key FROM tls_ticket_keys",
-			"SELECT "+secrets.KeyIDSQL("sealed_target")+" AS key FROM alert_channels", platform.SealedBy()))
+			"SELECT "+secrets.KeyIDSQL("sealed_target")+" AS key FROM alert_channels", platform.SealedBy(), connect.SealedBy()))
 	})
 	for _, id := range ids {
 		if err != nil {

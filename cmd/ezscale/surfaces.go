@@ -73,7 +73,7 @@ func (a *app) openSites(ctx context.Context, t trust) (*sites, error) {
 	}
 	s.tenant = &tenantweb.Site{
 		Webhooks: a.webhooks(), Office: a.teamOffice(outbox, letters, s.desk), SignIn: s.signIn, Brands: s.desk, Media: s.media, Domains: s.domains.Desk,
-		Services: a.serviceDesk(), Payments: a.connecting(newPayments(a.ring, a.cfg.Payments)), Links: a.payLinks(), Letters: a.letterLinks(), Selling: a.selling(), TaxDesk: a.taxDesk(), AsksRegister: a.cfg.Tax.VIES != "", DailyRates: a.cfg.Tax.ECB != "",
+		Services: a.serviceDesk(), Payments: a.connecting(a.payments()), Links: a.payLinks(), Letters: a.letterLinks(), Selling: a.selling(), TaxDesk: a.taxDesk(), AsksRegister: a.cfg.Tax.VIES != "", DailyRates: a.cfg.Tax.ECB != "",
 	}
 	tenants, err := surface.New(a.tenantSurface(s))
 	if err != nil {
@@ -129,7 +129,11 @@ func (a *app) tenantSurface(s *sites) surface.Config {
 func (a *app) consoleSurface(s *sites) surface.Config {
 	c := a.common(s, "console")
 	c.Areas = []surface.Area{{Name: "console", World: identity.Staff, SignIn: "/sign-in", Nav: centralweb.Nav, MustTOTP: func(tenancy.Tenant) bool { return true }}}
-	c.Routes = (&centralweb.Console{Central: a.central, Office: s.office, SignIn: s.signIn, Domains: s.domains.Overview, Wholesale: a.wholesaleDesk(), Running: ranIn{a.pool}}).Routes()
+	console := &centralweb.Console{Central: a.central, Office: s.office, SignIn: s.signIn, Domains: s.domains.Overview, Wholesale: a.wholesaleDesk(), Running: ranIn{a.pool}}
+	if hook := a.connectHook(); hook != nil {
+		console.Connect, console.ConnectFixed = hook, hook.Fixed
+	}
+	c.Routes = console.Routes()
 	c.Site = func(context.Context, *tenancy.DB) (surface.Site, error) {
 		return surface.Site{Name: "EZSCALE", Theme: "base"}, nil
 	}

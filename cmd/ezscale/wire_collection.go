@@ -31,7 +31,7 @@ func (a *app) handOver(ctx context.Context, of tenancy.ID, e gateway.Event) erro
 	if !ok {
 		return fault.New(fault.NotFound, "hook.unknown", "Nothing is expected here.")
 	}
-	return newPayments(a.ring, a.cfg.Payments).Told(ctx, a.pool.Bind(t), e)
+	return a.payments().Told(ctx, a.pool.Bind(t), e)
 }
 
 // collectionJobs book what the platform took for shops, and end it where it is taken back.
@@ -49,5 +49,5 @@ func (a *app) endCollection(ctx context.Context, job wholesale.EndCollectionJob)
 	if !ok {
 		return nil // it is gone, and takes nothing
 	}
-	return newPayments(a.ring, a.cfg.Payments).EndCollection(ctx, a.pool.Bind(t), audit.Origin{Actor: audit.System("platform")})
+	return a.payments().EndCollection(ctx, a.pool.Bind(t), audit.Origin{Actor: audit.System("platform")})
 }

@@ -80,7 +80,7 @@ func openCollecting(t *testing.T) *collecting {
 	must(t, c.app.resolver.Refresh(ctx))
 	c.app.taker, err = newTaker(cfg.Payments)
 	must(t, err)
-	c.desk, c.pay, c.db = c.app.wholesaleDesk(), c.app.connecting(newPayments(ring, cfg.Payments)), w.DB(w.A)
+	c.desk, c.pay, c.db = c.app.wholesaleDesk(), c.app.connecting(c.app.payments()), w.DB(w.A)
 	from := w.Clock.Now().AddDate(0, -2, 1-w.Clock.Now().Day()).Truncate(24 * time.Hour)
 	must(t, c.desk.SetTier(ctx, wholesale.NewTier{Tier: "pro", Currency: "EUR", Name: "Pro", Fee: "0", Percent: "0", From: from}, tester))
 	for _, of := range []tenancy.Tenant{w.A, w.B} {

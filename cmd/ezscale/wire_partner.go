@@ -27,6 +27,7 @@ func (a *app) partnerWork(w *queue.Workers, desk *reseller.Desk) {
 		return err
 	})
 	queue.HandleCentral(w, a.partnerDesk().Finish)
+	a.connectJobs(w)
 	queue.HandleCentral(w, func(ctx context.Context, _ *tenancy.Central, _ alerts.SendJob) error {
 		_, err := a.alertDesk().SendDue(ctx)
 		return err
@@ -56,5 +57,6 @@ func partnerTicks(s *queue.Scheduler) error {
 	return errors.Join(
 		queue.Schedule(s, "arrears", 30*time.Second, arrearsJob{}),
 		queue.Schedule(s, "alerts", 10*time.Second, alerts.SendJob{}),
+		connectTicks(s),
 	)
 }

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/ezscale/ezscale/billing/gateway"
@@ -14,11 +12,7 @@ import (
 	"github.com/ezscale/ezscale/billing/gateway/stripe"
 	"github.com/ezscale/ezscale/billing/gateway/transfer"
 	"github.com/ezscale/ezscale/branding/mail"
-	"github.com/ezscale/ezscale/central/connect"
-	"github.com/ezscale/ezscale/tenancy"
-	"github.com/ezscale/ezscale/tenancy/fault"
 	"github.com/ezscale/ezscale/tenancy/queue"
-	"github.com/ezscale/ezscale/tenancy/secrets"
 	"github.com/ezscale/ezscale/tenant/payment"
 )
 
@@ -30,6 +24,7 @@ type drivers struct {
 	cfg    paymentsConfig
 	http   *http.Client
 	tokens *paypal.Tokens
+	hooks  func() []string // what news of connected accounts may be signed with
 }
 
 var _ payment.Gateways = drivers{}
@@ -42,7 +37,7 @@ func (d drivers) Open(code string, s payment.Settings) (gateway.Gateway, error) 
 	switch code {
 	case stripe.Code:
 		if account := s.Secret["account"]; account != "" { // connected to the platform's
-			return stripe.New(d.cfg.connected(d.http, account, s.Tenant.String()))
+			return stripe.New(d.cfg.connected(d.http, account, s.Tenant.String(), d.hooks()))
 		}
 		return stripe.New(stripe.Config{
 			SecretKey: s.Secret["secret_key"], PublishableKey: s.Public["publishable_key"], WebhookSecrets: []string{s.Secret["webhook_secret"]},
@@ -70,54 +65,25 @@ func (d drivers) Open(code string, s payment.Settings) (gateway.Gateway, error) 
 	return nil, fmt.Errorf("gateway %.20q: %w", code, gateway.ErrUnsupported)
 }
 
-// newPayments is where shops' money is taken.
-func newPayments(ring *secrets.Keyring, cfg paymentsConfig) *payment.Desk {
-	return &payment.Desk{Gateways: drivers{cfg, &http.Client{Timeout: gatewayTimeout}, &paypal.Tokens{}}, Keys: ring, Mail: mail.NewOutbox(ring)}
+// payments is where shops' money is taken.
+func (a *app) payments() *payment.Desk {
+	hook := a.connectHook()
+	return &payment.Desk{Gateways: drivers{a.cfg.Payments, &http.Client{Timeout: gatewayTimeout}, &paypal.Tokens{}, hook.secrets}, Keys: a.ring, Mail: mail.NewOutbox(a.ring)}
 }
 
 // connected opens the platform's account at Stripe in the name of one that was connected to
 // it; without an account, for what is done about such accounts.
-func (c paymentsConfig) connected(h *http.Client, account, shop string) stripe.Config {
+func (c paymentsConfig) connected(h *http.Client, account, shop string, hooks []string) stripe.Config {
 	return stripe.Config{
-		SecretKey: c.Secret, PublishableKey: c.Publishable, WebhookSecrets: strings.Split(c.ConnectWebhook, ","), APIURL: c.StripeAPI, ScriptURL: c.StripeJS,
+		SecretKey: c.Secret, PublishableKey: c.Publishable, WebhookSecrets: hooks, APIURL: c.StripeAPI, ScriptURL: c.StripeJS,
 		HTTP: h, Account: account, FeePpm: int64(c.ConnectFee * 10_000), Shop: shop,
 	}
-}
-
-// connects opens accounts of shops at the platform's; nil: it is not a platform at Stripe.
-func (a *app) connects() *connect.Desk {
-	if a.cfg.Payments.Secret == "" || a.cfg.Payments.ConnectWebhook == "" {
-		return nil
-	}
-	g, err := stripe.New(a.cfg.Payments.connected(&http.Client{Timeout: gatewayTimeout}, "", "platform"))
-	if err != nil {
-		return nil // the configuration was checked: it cannot be
-	}
-	d := &connect.Desk{Central: a.central, Gateway: g}
-	d.Deliver = func(ctx context.Context, of tenancy.ID, header http.Header, body []byte) error {
-		t, ok := a.resolver.ByID(of)
-		if !ok {
-			return fault.New(fault.NotFound, "hook.unknown", "Nothing is expected here.")
-		}
-		return newPayments(a.ring, a.cfg.Payments).Receive(ctx, a.pool.Bind(t), stripe.Code, header, body)
-	}
-	return d
-}
-
-// connecting is a desk at which shops can connect accounts, and have the platform take
-// their payments.
-func (a *app) connecting(d *payment.Desk) *payment.Desk {
-	d.Collector = collector{a.wholesaleDesk()}
-	if c := a.connects(); c != nil {
-		d.Connect = c
-	}
-	return d
 }
 
 // paymentJobs are the jobs that take money and give it back. What follows a failed try
 // is renewal's.
 func (a *app) paymentJobs(w *queue.Workers) {
-	desk := a.connecting(newPayments(a.ring, a.cfg.Payments))
+	desk := a.connecting(a.payments())
 	queue.Handle(w, desk.Charge)
 	queue.HandleMany(w, desk.ChargeMany)
 	queue.Handle(w, desk.HandleEvent)

@@ -20,7 +20,7 @@ import (
 // renewalDesk is where subscriptions are renewed, collected and ended.
 func (a *app) renewalDesk() *renewal.Desk {
 	return &renewal.Desk{
-		Mail: mail.NewOutbox(a.ring), Links: a.payLinks(), Letters: a.letterLinks(), Offers: catalog.Remember(wholesaleOffers{a.platforms()}, offersFor, a.clock), Refunds: newPayments(a.ring, a.cfg.Payments), Taxes: a.taxDesk(),
+		Mail: mail.NewOutbox(a.ring), Links: a.payLinks(), Letters: a.letterLinks(), Offers: catalog.Remember(wholesaleOffers{a.platforms()}, offersFor, a.clock), Refunds: a.payments(), Taxes: a.taxDesk(),
 	}
 }
 

@@ -40,7 +40,7 @@ func (a *app) exchangeDesk() *exchange.Desk {
 
 // taxDesk asks Stripe about tax with a shop's own keys.
 func (a *app) taxDesk() *taxservice.Desk {
-	payments := newPayments(a.ring, a.cfg.Payments)
+	payments := a.payments()
 	return &taxservice.Desk{Asked: a.metrics.TaxAsked, Open: func(ctx context.Context, db *tenancy.DB) (taxservice.Service, error) {
 		g, _, err := payments.Open(ctx, db, stripe.Code)
 		if fault.Is(err, "gateway.unknown") {

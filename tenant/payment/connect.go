@@ -17,6 +17,8 @@ import (
 // Connect opens accounts of shops at the platform's gateway; central/connect does, by cmd.
 // Errors are gateway's.
 type Connect interface {
+	// Offered reports whether accounts can be connected now.
+	Offered() bool
 	// Open returns the shop's account, opened where there is none.
 	Open(ctx context.Context, of tenancy.ID, c gateway.Customer, country string) (account string, err error)
 	// Link is where its owner tells the gateway who they are; see gateway.Connector.
@@ -42,12 +44,15 @@ type Connection struct {
 
 var errNoConnect = fault.New(fault.NotFound, "connect.not_offered", "Accounts cannot be connected here. Please enter the keys of your own account.")
 
+// Connects reports whether shops can connect accounts.
+func (d *Desk) Connects() bool { return d.Connect != nil && d.Connect.Offered() }
+
 // BeginConnect opens the shop's account at the platform's gateway, which from now on is
 // what payments are taken with once the gateway allows it. The shop's own keys stay and
 // count again when the account is disconnected. Faults: connect.not_offered,
 // gateway.unavailable.
 func (d *Desk) BeginConnect(ctx context.Context, db *tenancy.DB, by audit.Origin) error {
-	if d.Connect == nil || db.Tenant().Sandbox {
+	if !d.Connects() || db.Tenant().Sandbox {
 		return errNoConnect
 	}
 	var seller settings.Billing

@@ -22,8 +22,9 @@ import (
 
 // platform opens accounts at the simulator, as the program's part for it does.
 type platform struct {
-	gw  *stripe.Gateway
-	all map[tenancy.ID]string
+	gw     *stripe.Gateway
+	all    map[tenancy.ID]string
+	closed bool // it hears nothing of accounts
 }
 
 func (p *platform) Open(ctx context.Context, of tenancy.ID, c gateway.Customer, country string) (string, error) {
@@ -36,6 +37,8 @@ func (p *platform) Open(ctx context.Context, of tenancy.ID, c gateway.Customer, 
 	}
 	return p.all[of], nil
 }
+
+func (p *platform) Offered() bool { return !p.closed }
 
 func (p *platform) Link(ctx context.Context, of tenancy.ID, back, again string) (string, error) {
 	return p.gw.Onboard(ctx, p.all[of], back, again)
@@ -82,7 +85,7 @@ func TestAConnectedAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &platform{gw, map[tenancy.ID]string{}}
+	p := &platform{gw: gw, all: map[tenancy.ID]string{}, closed: true}
 	for _, s := range []*till{a, b} {
 		keys := s.desk.Gateways.(drivers)[stripe.Code]
 		s.desk.Gateways.(drivers)[stripe.Code] = func(x payment.Settings) (gateway.Gateway, error) {
@@ -97,6 +100,10 @@ func TestAConnectedAccount(t *testing.T) {
 		t.Errorf("where the platform has none: %v", err)
 	}
 	a.desk.Connect, b.desk.Connect = p, p
+	if err := a.desk.BeginConnect(ctx, a.db, olga); !fault.Is(err, "connect.not_offered") || a.desk.Connects() {
+		t.Errorf("where the platform hears nothing of accounts: %v", err)
+	}
+	p.closed = false
 	if err := a.desk.BeginConnect(ctx, a.db, olga); !fault.Is(err, "connect.not_offered") {
 		t.Errorf("a sandbox: %v", err)
 	}

@@ -27,6 +27,9 @@ func (k connectsAtStripe) Open(ctx context.Context, of tenancy.ID, c gateway.Cus
 	return account, err
 }
 
+// Offered reports that accounts can be connected.
+func (connectsAtStripe) Offered() bool { return true }
+
 // Link is the form of a shop's account.
 func (k connectsAtStripe) Link(ctx context.Context, of tenancy.ID, back, again string) (string, error) {
 	return k.Onboard(ctx, k.accounts[of], back, again)

@@ -22,6 +22,9 @@ func (k connects) Open(_ context.Context, of tenancy.ID, _ gateway.Customer, _ s
 	return k.account(of), nil
 }
 
+// Offered reports that accounts can be connected.
+func (connects) Offered() bool { return true }
+
 // Link is the form of a shop's account.
 func (k connects) Link(_ context.Context, of tenancy.ID, back, again string) (string, error) {
 	return "https://connect.example.test/" + k.account(of), nil

@@ -78,7 +78,7 @@ func (s *Site) readGateways(c *fiber.Ctx) (v gatewaysView, err error) {
 	t, _ := surface.Tenant(c)
 	v.MayTest, v.Trial, v.Hook = t.MayTest(), !t.Sandbox, canonical(c, "/hooks/"+stripeCode)
 	v.PayPalHook, v.CoinbaseHook = canonical(c, "/hooks/"+paypalCode), canonical(c, "/hooks/"+coinbaseCode)
-	v.Connects = s.Payments.Connect != nil && !t.Sandbox
+	v.Connects = s.Payments.Connects() && !t.Sandbox
 	v.DebitStarts = []option{{"", "when the money came"}, {"at_once", "at once, while the bank is asked"}}
 	if err := v.readCollection(c, s.Payments, t); err != nil {
 		return v, err

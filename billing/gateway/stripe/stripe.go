@@ -55,6 +55,7 @@ var (
 	_ gateway.Listener  = (*Gateway)(nil)
 	_ gateway.Overseer  = (*Gateway)(nil)
 	_ gateway.Connector = (*Gateway)(nil)
+	_ gateway.Endpoints = (*Gateway)(nil)
 	_ gateway.Sharer    = (*Gateway)(nil)
 )
 

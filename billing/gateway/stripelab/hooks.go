@@ -19,14 +19,16 @@ type endpoint struct {
 	connect         bool // it is told of connected accounts, and not of the keys' own
 	events          []string
 	created         int64
+	meta            map[string]string
+	off             bool
 }
 
 func (e *endpoint) wants(kind string) bool {
-	return slices.Contains(e.events, "*") || slices.Contains(e.events, kind)
+	return !e.off && (slices.Contains(e.events, "*") || slices.Contains(e.events, kind))
 }
 
 func (e *endpoint) json() object {
-	return object{"id": e.id, "object": "webhook_endpoint", "url": e.url, "enabled_events": e.events, "status": "enabled", "created": e.created, "livemode": false, "api_version": stripego.APIVersion, "metadata": object{}}
+	return object{"id": e.id, "object": "webhook_endpoint", "url": e.url, "enabled_events": e.events, "status": map[bool]string{false: "enabled", true: "disabled"}[e.off], "created": e.created, "livemode": false, "api_version": stripego.APIVersion, "metadata": e.meta}
 }
 
 type event struct {
@@ -35,7 +37,7 @@ type event struct {
 }
 
 func (c *call) newEndpoint() answer {
-	e := &endpoint{id: newID("we"), url: c.form.Get("url"), secret: newID("whsec"), created: c.lab.now()}
+	e := &endpoint{id: newID("we"), url: c.form.Get("url"), secret: newID("whsec"), created: c.lab.now(), meta: c.metadata()}
 	e.events, e.connect = c.list("enabled_events"), c.form.Get("connect") == "true"
 	if !strings.HasPrefix(e.url, "http://") && !strings.HasPrefix(e.url, "https://") {
 		return invalid("url", "Not a valid URL")
