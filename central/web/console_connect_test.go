@@ -44,7 +44,7 @@ func TestStaffRegisterTheConnectEndpoint(t *testing.T) {
 	if there != 2 {
 		t.Errorf("%d secrets are believed, want the new and the old", there)
 	}
-	r := openOver(t, w, identity.StaffReadOnly)
+	r := openOver(t, tenancytest.New(t), identity.StaffReadOnly)
 	if a := r.get("/wholesale/connect"); a.status == 200 && strings.Contains(a.page, "Change the secret") {
 		t.Error("who only reads may change the secret")
 	}

@@ -169,6 +169,9 @@ func (a *app) serveDemo(ctx context.Context, t *terminal, c demoConfig, lab *dem
 			return nil, fmt.Errorf("history of the demo: %w", err)
 		}
 	}
+	if err := a.connectHook().Register(ctx, audit.Origin{Actor: audit.System("demo")}); err != nil { // at every start: the simulated Stripe remembers nothing
+		return nil, fmt.Errorf("connected accounts of the demo: %w", err)
+	}
 	a.keep("card gateway", lab.Cards.Run)
 	a.keep("simulated PayPal", lab.PayPal.Run)
 	a.keep("simulated Coinbase", lab.Dollars.Run)
@@ -234,7 +237,7 @@ func demoServeConfig(ctx context.Context, cfg *demoCommandConfig, lab *demo.Lab)
 func (a *app) demoDoors(s *sites, lab *demo.Lab) demo.Doors {
 	return demo.Doors{
 		Resellers: *newResellerDesk(a.central, a.pool, a.cfg.Hosts.Platform, newOutboxes(a.ring)),
-		Wholesale: &wholesale.Desk{Central: a.central, Taker: a.taker}, Platforms: a.platforms(), VirtFusionURL: lab.VirtFusionURL(), StripeURL: lab.StripeURL(), CoinbaseSecret: lab.Dollars.AddAccount(demo.CoinbaseKeyID), Payments: a.payments(),
+		Wholesale: &wholesale.Desk{Central: a.central, Taker: a.taker}, Platforms: a.platforms(), VirtFusionURL: lab.VirtFusionURL(), StripeURL: lab.StripeURL(), CoinbaseSecret: lab.Dollars.AddAccount(demo.CoinbaseKeyID), Payments: a.connecting(a.payments()),
 		Brands: s.desk, Pool: a.pool, Central: a.central, Passwords: s.passwords, Clock: a.clock,
 		Upload: func(ctx context.Context, db *tenancy.DB, purpose, name string, body []byte) (string, error) {
 			u, err := s.media.Add(ctx, db, media.Offer{Purpose: media.Purpose(purpose), FileName: name, MediaType: "image/svg+xml", Bytes: body, By: audit.System("demo")})

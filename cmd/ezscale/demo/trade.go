@@ -111,6 +111,10 @@ func (s *seeder) cards(ctx context.Context, db *tenancy.DB, b business) error {
 	if err != nil {
 		return err
 	}
+	// An account that was connected before the last start is one the simulator knows no more.
+	if _, err := s.Payments.RefreshConnect(ctx, db); err != nil {
+		return err
+	}
 	return s.Payments.SaveGateway(ctx, db, payment.Change{
 		Code: "stripe", On: true, Public: map[string]string{"publishable_key": publishable},
 		Secret: map[string]string{"secret_key": secret, "webhook_secret": signed},
