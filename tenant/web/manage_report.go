@@ -121,8 +121,7 @@ func wants(v dashboardView, p identity.Principal) []todo {
 	w := v.Wanting
 	if r := v.Room; r.Full() && p.May(identity.ServicesRead) {
 		out = append(out, todo{Title: "No service more can be sold", Href: "/manage/services", Action: "See them",
-			Says: fmt.Sprintf("Your tier has room for %d services of your customers, orders that wait for their payment included, and all are taken: new orders are refused. "+
-				"Ask the platform for a larger tier at the partner centre.", r.Services)})
+			Says: fmt.Sprintf("New orders are refused: %d of %d your tier gives, unpaid ones included. Ask the platform for a larger tier.", r.HasServices, r.Services)})
 	}
 	add(identity.ServicesRead, w.ServicesFailed, "service needs you", "services need you", "The platform refused something; the customer waits.", "/manage/services?state=trouble", "Look")
 	add(identity.ServicesRead, w.ServicesByHand, "task for your team", "tasks for your team", "Customers wait for what you deliver, change or end by hand.", "/manage/services?state=team", "See them")

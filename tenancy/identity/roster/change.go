@@ -210,8 +210,12 @@ func (r Roster) seat(ctx context.Context, tx tenancy.Statements) error {
 	if err != nil || n < r.Most {
 		return err
 	}
-	return fault.New(fault.Conflict, "member.limit", fmt.Sprintf("Your tier has room for %d people, those invited included, and %d are here. "+
-		"Remove or disable somebody first, or ask the platform for a larger tier: the partner centre says which you are on.", r.Most, n))
+	room := "one person"
+	if r.Most > 1 {
+		room = fmt.Sprintf("%d people", r.Most)
+	}
+	return fault.New(fault.Conflict, "member.limit", "Your tier has room for "+room+", those invited included, and no place is left. "+
+		"Remove or disable somebody first, or ask the platform for a larger tier: the partner centre says which you are on.")
 }
 
 var errAbove = fault.New(fault.Forbidden, "member.above", "Only somebody with that role can do this.")
