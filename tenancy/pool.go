@@ -210,7 +210,7 @@ func (db *DB) run(ctx context.Context, begin string, fn func(*Tx) error) error {
 			if now.IsZero() {
 				now = db.clock()()
 			}
-			return fn(&Tx{statements: statements{wire: w, now: now}, tenant: id, twin: !w.clock.IsZero(), nodes: &db.pool.nodes})
+			return fn(&Tx{statements: statements{wire: w, now: now}, tenant: id, zone: db.tenant.TimeZone, twin: !w.clock.IsZero(), nodes: &db.pool.nodes})
 		})
 	})
 }

@@ -19,12 +19,22 @@ type Tx struct {
 	statements
 	tenant ID
 	nodes  *nodes
+	zone   string
 	twin   bool // its time is a twin's, so what it tells the platform is heard by nobody
 }
 
 // Twin reports whether the tenant lives by a clock of its own: a sandbox twin, of whose
 // figures and alerts the platform keeps none.
 func (tx *Tx) Twin() bool { return tx.twin }
+
+// Zone is the tenant's time zone.
+func (tx *Tx) Zone() *time.Location {
+	zone, err := time.LoadLocation(tx.zone)
+	if err != nil {
+		return time.UTC
+	}
+	return zone
+}
 
 // TenantID is whom the transaction is bound to.
 func (tx *Tx) TenantID() ID { return tx.tenant }

@@ -232,6 +232,7 @@ func (r CreditRequest) issue(ctx context.Context, tx *tenancy.Tx, inv Invoice, o
 	if err != nil {
 		return Invoice{}, err
 	}
+	series.turn(seller, tx.Now(), tx.Zone())
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Invoice{}, err
@@ -244,7 +245,7 @@ func (r CreditRequest) issue(ctx context.Context, tx *tenancy.Tx, inv Invoice, o
 	}
 	note := Invoice{
 		ID: id, Key: r.Key, Kind: document.CreditNote, CorrectsID: inv.ID, AccountID: inv.AccountID, AccountName: inv.AccountName, State: Paid,
-		Number: written(seller.Pattern(SeriesCreditNote), series.Next, tx.Now()), Currency: inv.Currency, Net: net, Tax: tax,
+		Number: series.number(seller, SeriesCreditNote, series.Next, tx.Now()), Currency: inv.Currency, Net: net, Tax: tax,
 		Total: billing.Money{Minor: net.Minor + tax.Minor, Currency: inv.Currency}, Paid: nothing, Credited: nothing, IssuedAt: tx.Now(), PaidAt: tx.Now(),
 	}
 	// Both parties as they stood on the invoice: a correction is between the same two.

@@ -63,6 +63,7 @@ func IssueAll(ctx context.Context, tx *tenancy.Tx, drafts []Draft) ([]Invoice, e
 	if err != nil {
 		return nil, err
 	}
+	series.turn(seller.Billing, tx.Now(), tx.Zone())
 	var fresh []Draft
 	for _, d := range drafts {
 		if !slices.Contains(seller.known, d.Key) {
@@ -114,7 +115,7 @@ func issueFresh(ctx context.Context, tx *tenancy.Tx, series seriesRow, seller te
 	made, news, docs := map[string]Invoice{}, make([]Invoice, len(drafts)), make([]issued, len(drafts))
 	for i, d := range drafts {
 		d.Lines = lines[i]
-		if docs[i], err = d.issued(seller, buyers[d.AccountID], series.Next+int64(i), tx.Now()); err != nil {
+		if docs[i], err = d.issued(seller, buyers[d.AccountID], series, series.Next+int64(i), tx.Now()); err != nil {
 			return nil, err
 		}
 		if err := stateTax(ctx, tx, seller, rates, &docs[i]); err != nil {
@@ -140,7 +141,7 @@ func issueFresh(ctx context.Context, tx *tenancy.Tx, series seriesRow, seller te
 }
 
 // issued is the document of a draft, with the number it gets.
-func (d Draft) issued(seller terms, buyer buyer, sequence int64, now time.Time) (issued, error) {
+func (d Draft) issued(seller terms, buyer buyer, series seriesRow, sequence int64, now time.Time) (issued, error) {
 	d.fallDue(seller, buyer, now)
 	if d.DueAt.Before(now) {
 		return issued{}, fault.New(fault.Invalid, "invoice.bad_due", "An invoice is not due before it is issued.")
@@ -152,7 +153,7 @@ func (d Draft) issued(seller terms, buyer buyer, sequence int64, now time.Time) 
 	if p.Net.Currency != d.Currency {
 		return issued{}, fault.New(fault.Invalid, "invoice.bad_sum", "All lines of an invoice are of its currency.")
 	}
-	inv, err := d.invoice(p, buyer.accountName, written(seller.Pattern(SeriesInvoice), sequence, now.UTC()), now)
+	inv, err := d.invoice(p, buyer.accountName, series.number(seller.Billing, SeriesInvoice, sequence, now), now)
 	if err != nil {
 		return issued{}, err
 	}

@@ -28,7 +28,7 @@ func ProForma(ctx context.Context, tx *tenancy.Tx, d Draft) (document.Document, 
 	if err := shop.consult(ctx, tx, sale{buyers[d.AccountID].taxed(tx.Now()), d.Lines}); err != nil {
 		return document.Document{}, err
 	}
-	n, err := d.issued(shop, buyers[d.AccountID], 1, tx.Now())
+	n, err := d.issued(shop, buyers[d.AccountID], seriesRow{}, 1, tx.Now())
 	if err != nil {
 		return document.Document{}, err
 	}

@@ -33,12 +33,41 @@ func first(series string) int64 {
 type seriesRow struct {
 	Next     int64
 	LastHash []byte
+	Year     int   // of which its numbers are, where they begin again each year; 0: they never did
+	Before   int64 // documents before those of that year
+}
+
+// turn has numbers begin again where the shop wants it and the year is another than that of
+// the last document, in the shop's time zone. One whose moment is of the year before, and which
+// waited for its number while another had the first of the new year, is counted with the new.
+func (s *seriesRow) turn(b settings.Billing, now time.Time, zone *time.Location) {
+	year := now.In(zone).Year()
+	switch {
+	case !b.YearlyNumbers:
+	case s.Year == 0:
+		s.Year = year
+	case year > s.Year:
+		s.Year, s.Before = year, s.Next-1
+	}
+}
+
+// number is how the number of a place in the series is written. Where numbers began again once
+// and do no more, they go on; a pattern without the year counts all there are.
+func (s seriesRow) number(b settings.Billing, code string, place int64, now time.Time) string {
+	pattern, at := b.Pattern(code), now.UTC()
+	if b.YearlyNumbers && s.Year != 0 {
+		at = time.Date(s.Year, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	if strings.Contains(pattern, settings.YearMark) {
+		place -= s.Before
+	}
+	return written(pattern, place, at)
 }
 
 // lockSeries makes everybody else who wants a number of the series wait.
 func lockSeries(ctx context.Context, tx *tenancy.Tx, series string) (s seriesRow, err error) {
 	err = tx.NewRaw(`INSERT INTO number_series AS s (code, pattern, next, last_hash) VALUES (?, '', ?, '')
-		ON CONFLICT (code) DO UPDATE SET code = excluded.code RETURNING s.next, s.last_hash`, series, first(series)).Scan(ctx, &s)
+		ON CONFLICT (code) DO UPDATE SET code = excluded.code RETURNING s.next, s.last_hash, coalesce(s.year, 0) AS year, coalesce(s.before, 0) AS before`, series, first(series)).Scan(ctx, &s)
 	if err != nil {
 		return s, fmt.Errorf("lock the series %s: %w", series, err)
 	}

@@ -118,7 +118,7 @@ const storedParts = `
 	ahead AS (INSERT INTO recognitions (invoice_id, position, account_id, subscription_id, currency, net_minor, done_minor, done_to, period_from, period_to, held)
 		SELECT n.id, r.position, n.account_id, r.subscription_id, n.currency, r.net, 0, r.done_to, r.period_from, r.period_to, false
 		FROM n, jsonb_to_recordset(n.ahead) AS r(position int, subscription_id uuid, net bigint, done_to timestamptz, period_from timestamptz, period_to timestamptz))
-	UPDATE number_series SET next = ?, pattern = ?, last_hash = (SELECT hash FROM chain ORDER BY place DESC LIMIT 1) WHERE code = ?`
+	UPDATE number_series SET next = ?, pattern = ?, year = nullif(?, 0), before = nullif(?, 0), last_hash = (SELECT hash FROM chain ORDER BY place DESC LIMIT 1) WHERE code = ?`
 
 // store keeps documents, in their order, whose numbers go on from the book's next.
 func store(ctx context.Context, tx *tenancy.Tx, b book, all []issued) error {
@@ -130,7 +130,7 @@ func store(ctx context.Context, tx *tenancy.Tx, b book, all []issued) error {
 	if err != nil {
 		return err
 	}
-	rest := []any{b.code, tx.Now(), tx.Now(), tx.Now(), b.Next + int64(len(all)), b.pattern, b.code}
+	rest := []any{b.code, tx.Now(), tx.Now(), tx.Now(), b.Next + int64(len(all)), b.pattern, b.Year, b.Before, b.code}
 	spread, err := tx.Spread(ctx)
 	switch {
 	case err != nil:

@@ -39,6 +39,7 @@ type Billing struct {
 	Footer        string `json:"footer"`         // lines below: register, bank
 	InvoiceNumber string `json:"invoice_number"`
 	CreditNumber  string `json:"credit_number"`
+	YearlyNumbers bool   `json:"yearly_numbers"` // both begin again with each year
 }
 
 // DefaultBilling holds where nothing was entered.
@@ -125,6 +126,9 @@ func ReadBilling(text string) (Billing, error) {
 	return b, nil
 }
 
+// YearMark stands for the year in a number's pattern.
+const YearMark = "{year}"
+
 // patternForm is a number's pattern: letters and dashes, perhaps the year, the number at
 // the end. Two series that begin differently can then never meet in one number.
 var patternForm = regexp.MustCompile(`^([A-Za-z/_.\-]{0,16})(?:\{year\}[/_.\-])?\{number(?::[1-9])?\}$`)
@@ -176,6 +180,9 @@ func (b Billing) Check() (Billing, error) {
 			wrong[field] = "Use letters and dashes, then {year}- if you like, and {number:5} at the end."
 			continue
 		}
+		if b.YearlyNumbers && !strings.Contains(p, YearMark) {
+			wrong[field] = "Put {year}- before the number: it begins again each year, and would come a second time."
+		}
 		first[field] = strings.ToUpper(m[1])
 	}
 	if len(first) == 2 && first["invoice_number"] == first["credit_number"] {
@@ -215,13 +222,19 @@ func SaveBilling(ctx context.Context, db *tenancy.DB, b Billing, by audit.Origin
 		if err := numbersApart(ctx, tx, b); err != nil {
 			return err
 		}
+		if b.YearlyNumbers && !was.YearlyNumbers { // this year's go on, and the next year's begin again
+			_, err := tx.NewRaw("UPDATE number_series SET year = ? WHERE code IN ('invoice', 'credit_note')", tx.Now().In(tx.Zone()).Year()).Exec(ctx)
+			if err != nil {
+				return fmt.Errorf("begin numbers by the year: %w", err)
+			}
+		}
 		if err := Put(ctx, tx, "billing", b); err != nil {
 			return err
 		}
 		return by.Record(ctx, tx, "settings.billing_changed", audit.Target{Kind: "settings", ID: "billing"}, map[string]any{
 			"company": b.Company, "country": b.Country, "tax_id": b.TaxID, "small_business": b.SmallBusiness,
 			"oss": b.OSS, "registered": b.Registered, "trust_numbers": b.TrustNumbers, "prices_include": b.PricesInclude,
-			"invoice_number": b.InvoiceNumber, "credit_number": b.CreditNumber,
+			"invoice_number": b.InvoiceNumber, "credit_number": b.CreditNumber, "yearly_numbers": b.YearlyNumbers,
 		})
 	})
 }

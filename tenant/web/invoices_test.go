@@ -187,6 +187,14 @@ func TestBillingSettings(t *testing.T) {
 	if a := c.Send(t, "POST", "/manage/settings/billing", form("tax_id", "DE123456789")); a.Status != 303 {
 		t.Errorf("%d: %s", a.Status, a.Page)
 	}
+	says(t, "numbers that would repeat", c.Send(t, "POST", "/manage/settings/billing", form("yearly_numbers", "on")), 422, "Put {year}- before the number", `aria-invalid="true"`)
+	yearly := form("yearly_numbers", "on")
+	yearly.Set("invoice_number", "A-{year}-{number:4}")
+	says(t, "by the year", c.Send(t, "POST", "/manage/settings/billing", yearly), 303)
+	says(t, "as it is kept", c.Send(t, "GET", "/manage/settings/billing", nil), 200, `name="yearly_numbers" value="on" checked`)
+	if a := c.Send(t, "POST", "/manage/settings/billing", form("tax_id", "DE123456789")); a.Status != 303 {
+		t.Errorf("%d: %s", a.Status, a.Page)
+	}
 	if a := c.Send(t, "GET", "/manage/settings/billing", nil); !strings.Contains(a.Page, "DE123456789") || strings.Contains(a.Page, "not complete") {
 		t.Error(a.Page)
 	}

@@ -87,7 +87,7 @@ func (s *Site) saveBilling(c *fiber.Ctx) error {
 		TaxNumber: c.FormValue("tax_number"), Registration: c.FormValue("registration"),
 		OSS: c.FormValue("oss") != "", Registered: c.FormValue("registered"), TrustNumbers: !s.AsksRegister || c.FormValue("confirmed_only") == "", PricesInclude: c.FormValue("prices") == "with_tax",
 		Email: c.FormValue("email"), Phone: c.FormValue("phone"), SmallBusiness: c.FormValue("small_business") != "", Footer: c.FormValue("footer"),
-		InvoiceNumber: c.FormValue("invoice_number"), CreditNumber: c.FormValue("credit_number"),
+		InvoiceNumber: c.FormValue("invoice_number"), CreditNumber: c.FormValue("credit_number"), YearlyNumbers: c.FormValue("yearly_numbers") != "",
 	}
 	term := table.Text(c.FormValue("term_days"), 10)
 	days, err := strconv.Atoi(term)
