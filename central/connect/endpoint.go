@@ -72,8 +72,8 @@ func (e Endpoint) aad() []byte { return fmt.Appendf(nil, "connect_endpoints/%d",
 const endpointColumns = "attempt, address, coalesce(ref, '') AS ref, sealed_secret, replaced_at, checked_at, problem, opened_at"
 
 // all are the endpoints there are rows of; the one that counts is the first, if there is one.
-func (h *Hook) all(ctx context.Context, tx *tenancy.CentralTx, lock string) (rows []endpointRow, err error) {
-	err = tx.NewRaw("SELECT "+endpointColumns+" FROM connect_endpoints ORDER BY replaced_at IS NOT NULL, attempt DESC"+lock).Scan(ctx, &rows)
+func (h *Hook) all(ctx context.Context, tx *tenancy.CentralTx) (rows []endpointRow, err error) {
+	err = tx.NewRaw("SELECT "+endpointColumns+" FROM connect_endpoints ORDER BY replaced_at IS NOT NULL, attempt DESC").Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("read the endpoint of connected accounts: %w", err)
 	}
@@ -83,7 +83,7 @@ func (h *Hook) all(ctx context.Context, tx *tenancy.CentralTx, lock string) (row
 // State is how the endpoint stands; Ref is empty where there is none.
 func (h *Hook) State(ctx context.Context) (e Endpoint, err error) {
 	err = h.Central.View(ctx, func(tx *tenancy.CentralTx) error {
-		rows, err := h.all(ctx, tx, "")
+		rows, err := h.all(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -100,7 +100,7 @@ func (h *Hook) State(ctx context.Context) (e Endpoint, err error) {
 func (h *Hook) Secrets(ctx context.Context) (all []string, err error) {
 	var rows []endpointRow
 	err = h.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) {
-		rows, err = h.all(ctx, tx, "")
+		rows, err = h.all(ctx, tx)
 		return err
 	})
 	if err != nil {
@@ -176,7 +176,7 @@ func (h *Hook) begin(ctx context.Context, there []gateway.Endpoint, anew bool) (
 		if _, err := tx.NewRaw("SELECT pg_advisory_xact_lock(hashtextextended('connect endpoint', 0))").Exec(ctx); err != nil {
 			return err
 		}
-		if rows, err = h.all(ctx, tx, ""); err != nil {
+		if rows, err = h.all(ctx, tx); err != nil {
 			return err
 		}
 		last := 0
@@ -238,7 +238,7 @@ func (h *Hook) keep(ctx context.Context, e Endpoint, ref, secret string, by audi
 func (h *Hook) Tidy(ctx context.Context) error {
 	var rows []endpointRow
 	err := h.Central.View(ctx, func(tx *tenancy.CentralTx) (err error) {
-		rows, err = h.all(ctx, tx, "")
+		rows, err = h.all(ctx, tx)
 		return err
 	})
 	if err != nil || len(rows) == 0 {

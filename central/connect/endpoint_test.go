@@ -212,3 +212,32 @@ func TestNewsWithARegisteredSecret(t *testing.T) {
 		t.Errorf("another's: %v", err)
 	}
 }
+
+// TestRewrappingTheEndpointsSecret: what an old key sealed is sealed by the new one, and reads
+// the same.
+func TestRewrappingTheEndpointsSecret(t *testing.T) {
+	h, ctx := newHooked(t), t.Context()
+	old, err := secrets.NewKey("old")
+	h.must(err)
+	fresh, err := secrets.NewKey("new")
+	h.must(err)
+	before, err := secrets.Parse(old)
+	h.must(err)
+	h.hook.Keys = before
+	h.must(h.hook.Register(ctx, anna))
+	was := h.secrets(1)[0]
+	both, err := secrets.Parse(fresh + "," + old)
+	h.must(err)
+	for _, want := range []int{1, 0} {
+		h.must(h.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
+			n, err := connect.Rewrap(ctx, tx, both)
+			if n != want {
+				t.Errorf("%d secrets were sealed anew, want %d", n, want)
+			}
+			return err
+		}))
+	}
+	if h.hook.Keys, err = secrets.Parse(fresh); err != nil || h.secrets(1)[0] != was {
+		t.Errorf("with the new key alone: %v", err)
+	}
+}
