@@ -65,6 +65,9 @@ func (f *foretold) compare() {
 		if last := len(v.all) - 1; last == 9 && v.all[last].IssueAt.Before(end) {
 			end = v.all[last].IssueAt.Add(-time.Microsecond) // of its moment there may be more
 		}
+		if leavesCredit(v.all) {
+			continue
+		}
 		made := f.happened(v)
 		open := map[string]bool{} // hours that run on become more
 		for _, x := range v.all {
@@ -118,6 +121,17 @@ func (h happened) words(runs bool) string {
 		return fmt.Sprintf("%s hours | %s", at, strings.Join(lines, ", "))
 	}
 	return fmt.Sprintf("%s %d %d | %s", at, h.NetMinor, h.Total, strings.Join(lines, ", "))
+}
+
+// leavesCredit reports whether credit is taken where hours run: how much of it is left for the next
+// invoice is known when they are over.
+func leavesCredit(all []renewal.Foreseen) bool {
+	runs, takes := false, false
+	for _, x := range all {
+		words, open := foreseenWords(x)
+		runs, takes = runs || open, takes || strings.Contains(words, " credit ")
+	}
+	return runs && takes
 }
 
 // opens names an invoice by when it is made and something on it.

@@ -92,9 +92,13 @@ func foresee(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscript
 		if err := s.foreseeCredit(more); err != nil {
 			return nil, err
 		}
+		soonest := tx.Now() // what is late is made as soon as somebody looks
+		if resumes.After(soonest) {
+			soonest = resumes
+		}
 		for i, f := range more {
-			if f.IssueAt.Before(tx.Now()) { // it is made as soon as somebody looks
-				more[i].IssueAt, more[i].DueAt = tx.Now(), policy.dueOf(s, f.Period, tx.Now(), f.billsUsage)
+			if f.IssueAt.Before(soonest) {
+				more[i].IssueAt, more[i].DueAt = soonest, policy.dueOf(s, f.Period, soonest, f.billsUsage)
 			}
 		}
 		all = append(all, more...)
