@@ -72,7 +72,7 @@ func TestDaysToPay(t *testing.T) {
 	}
 	says(t, "saved", team.Send(t, "POST", at, url.Values{"term_days": {" 30 "}}), 303)
 	says(t, "the form", team.Send(t, "GET", customer+"/invoicing", nil), 200, `name="term_days"`, `value="30"`)
-	says(t, "the customer's page", team.Send(t, "GET", customer, nil), 200, "To pay", "30 days")
+	says(t, "the customer's page", team.Send(t, "GET", customer, nil), 200, "Days to pay</dt>", ">30<")
 	says(t, "the customer reads it", c.Send(t, "GET", "/client/account/invoicing", nil), 200, "Your invoices are due 30 days after they are issued.")
 	if a := c.Send(t, "GET", "/client/account/invoicing", nil); strings.Contains(a.Page, "term_days") {
 		t.Error("the customer is offered to change it")
