@@ -81,6 +81,7 @@ var elsewhere = map[string]map[string]string{
 	"console": {
 		"/domains/:id":                "TestReseller",
 		"/platforms/:platform/repair": "central/web: TestPlatformsInABrowser",
+		"/resellers/:id/balance":      "central/web: TestCollectingInABrowser", // not every reseller has one
 		"/wholesale/preview":          "TestMarket",
 	},
 	"partner": {
