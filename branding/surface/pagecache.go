@@ -62,29 +62,38 @@ const (
 // cacheShard is a part of the cache with a lock of its own.
 type cacheShard struct {
 	mu    sync.Mutex
-	pages *simplelru.LRU[string, *cachedPage]
+	pages *simplelru.LRU[string, cachedPage]
 	bytes int64
 	limit int64
 }
 
-// cachedPage is immutable.
+// cachedPage is immutable. With thousands of pages none is near the processor when it is
+// asked for: all that a hit reads lies in two pieces, the entry of the cache and text.
 type cachedPage struct {
 	brand, content int64
-	body           []byte
-	packed         []byte // the body by gzip; nil: that would save little
-	etag           string
-	packedTag      []byte // another form of a page has a tag of its own (RFC 9110, 8.8.3.3)
-	headers        []header
-	route          any // for logs and metrics
+	text           []byte                  // the values of keptHeaders, one after another, and the body
+	ends           [len(keptHeaders)]int32 // of the values
+	packed         []byte                  // the body by gzip; nil: that would save little
+	packedTag      []byte                  // another form of a page has a tag of its own (RFC 9110, 8.8.3.3)
+	route          any                     // for logs and metrics
 }
 
-// header is one, its name as fasthttp writes it.
-type header struct{ name, value []byte }
+// keptHeaders are those a page may bring, as fasthttp writes them; all others belong to
+// one answer. The last is the cache's own.
+var keptHeaders = [...][]byte{[]byte(fiber.HeaderContentType), []byte(fiber.HeaderContentLanguage), []byte("Link"), []byte("X-Robots-Tag"), []byte("Etag")}
 
-// keptHeaders are those a page may bring; all others belong to one answer.
-var keptHeaders = [][]byte{[]byte(fiber.HeaderContentType), []byte(fiber.HeaderContentLanguage), []byte("Link"), []byte("X-Robots-Tag")}
+const etagAt = len(keptHeaders) - 1
 
-var etagHeader = []byte("Etag")
+// value is that of a kept header; empty: the page has none.
+func (c *cachedPage) value(header int) []byte {
+	from := int32(0)
+	if header > 0 {
+		from = c.ends[header-1]
+	}
+	return c.text[from:c.ends[header]]
+}
+
+func (c *cachedPage) body() []byte { return c.text[c.ends[etagAt]:] }
 
 // NewPageCache makes an empty cache.
 func NewPageCache(cfg PageCacheConfig) *PageCache {
@@ -96,13 +105,13 @@ func NewPageCache(cfg PageCacheConfig) *PageCache {
 		s := &p.shards[i]
 		s.limit = cfg.MaxBytes / cacheShards
 		// The bytes bound it; the count only must be positive.
-		s.pages, _ = simplelru.NewLRU(1<<30, func(key string, page *cachedPage) { s.bytes -= page.size(key) })
+		s.pages, _ = simplelru.NewLRU(1<<30, func(key string, page cachedPage) { s.bytes -= page.size(key) })
 	}
 	return p
 }
 
 func (c *cachedPage) size(key string) int64 {
-	return int64(len(key)+len(c.body)+len(c.packed)) + cacheOverhead
+	return int64(len(key)+len(c.text)+len(c.packed)) + cacheOverhead
 }
 
 // CachePages answers from the cache where it may and keeps what it may. It stands
@@ -119,14 +128,18 @@ func (p *PageCache) CachePages(c *fiber.Ctx) error {
 		return c.Next()
 	}
 	shard := &p.shards[maphash.Bytes(p.seed, key)%cacheShards]
-	old := shard.get(key)
-	if old != nil && old.brand == t.BrandVersion && old.content == t.ContentVersion {
+	page, ok := shard.get(key)
+	if ok && page.brand == t.BrandVersion && page.content == t.ContentVersion {
 		p.hits.Add(1)
-		return old.send(c)
+		return page.send(c)
 	}
 	p.misses.Add(1)
 	if c.Method() == fiber.MethodHead {
 		return c.Next() // nothing to keep, and nobody should wait for it
+	}
+	var old *cachedPage
+	if ok {
+		old = new(page)
 	}
 	return p.make(c, t, string(key), shard, old)
 }
@@ -191,15 +204,13 @@ func (p *PageCache) key(buf []byte, c *fiber.Ctx, t tenancy.Tenant) ([]byte, boo
 	return buf, known == len(values)
 }
 
-func (s *cacheShard) get(key []byte) *cachedPage {
+func (s *cacheShard) get(key []byte) (cachedPage, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.bytes < s.limit/2 { // nobody has to go yet: who was here last does not matter
-		page, _ := s.pages.Peek(string(key))
-		return page
+		return s.pages.Peek(string(key))
 	}
-	page, _ := s.pages.Get(string(key))
-	return page
+	return s.pages.Get(string(key))
 }
 
 // put keeps a page, unless a newer one is there or it would take too much of the room.
@@ -216,7 +227,7 @@ func (s *cacheShard) put(key string, page *cachedPage) {
 		}
 		s.pages.Remove(key)
 	}
-	s.pages.Add(key, page)
+	s.pages.Add(key, *page)
 	for s.bytes += size; s.bytes > s.limit; {
 		s.pages.RemoveOldest()
 	}
@@ -275,58 +286,52 @@ func capture(c *fiber.Ctx, t tenancy.Tenant) *cachedPage {
 		len(res.Header.Peek(fiber.HeaderSetCookie)) > 0 || len(res.Header.Peek(fiber.HeaderContentEncoding)) > 0 {
 		return nil
 	}
-	sum := sha256.Sum256(res.Body())
-	page := &cachedPage{
-		brand: t.BrandVersion, content: t.ContentVersion,
-		etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, route: c.Locals(routeKey),
-	}
+	page := &cachedPage{brand: t.BrandVersion, content: t.ContentVersion, route: c.Locals(routeKey)}
 	page.keep(&res.Header, res.Body())
-	if packed := fasthttp.AppendGzipBytesLevel(nil, page.body, fasthttp.CompressDefaultCompression); len(packed) < len(page.body)*7/8 {
-		page.packed, page.packedTag = bytes.Clone(packed), []byte(strings.TrimSuffix(page.etag, `"`)+`-gzip"`)
+	if packed := fasthttp.AppendGzipBytesLevel(nil, page.body(), fasthttp.CompressDefaultCompression); len(packed) < len(page.body())*7/8 {
+		page.packed = bytes.Clone(packed)
+		page.packedTag = append(bytes.TrimSuffix(bytes.Clone(page.value(etagAt)), []byte(`"`)), `-gzip"`...)
 	}
 	return page
 }
 
-// keep copies headers and body into one piece of memory: with thousands of pages none is
-// near the processor when it is asked for, and a hit waits once.
+// keep copies headers and body, and makes the tag.
 func (c *cachedPage) keep(h *fasthttp.ResponseHeader, body []byte) {
-	size := len(c.etag) + len(body)
-	for _, name := range keptHeaders {
-		size += len(h.PeekBytes(name))
+	sum := sha256.Sum256(body)
+	values := [len(keptHeaders)][]byte{etagAt: []byte(`"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`)}
+	size := len(body) + len(values[etagAt])
+	for i, name := range keptHeaders[:etagAt] {
+		values[i] = h.PeekBytes(name)
+		size += len(values[i])
 	}
-	all := make([]byte, 0, size)
-	add := func(b []byte) []byte {
-		from := len(all)
-		all = append(all, b...)
-		return all[from:len(all):len(all)]
+	c.text = make([]byte, 0, size)
+	for i, v := range values {
+		c.text = append(c.text, v...)
+		c.ends[i] = int32(len(c.text)) //nolint:gosec // headers are shorter than a buffer
 	}
-	for _, name := range keptHeaders {
-		if v := h.PeekBytes(name); len(v) > 0 {
-			c.headers = append(c.headers, header{name, add(v)})
-		}
-	}
-	c.headers = append(c.headers, header{etagHeader, add([]byte(c.etag))})
-	c.body = add(body)
+	c.text = append(c.text, body...)
 }
 
 // send answers with the page, or with 304 when the visitor has it.
 func (c *cachedPage) send(ctx *fiber.Ctx) error {
 	ctx.Locals(routeKey, c.route)
 	res := ctx.Response()
-	for _, h := range c.headers {
-		res.Header.SetCanonical(h.name, h.value)
+	for i, name := range keptHeaders {
+		if v := c.value(i); len(v) > 0 {
+			res.Header.SetCanonical(name, v)
+		}
 	}
 	// A browser may keep it and asks each time; the same address shows people who are
 	// signed in something else.
 	res.Header.SetCanonical([]byte(fiber.HeaderCacheControl), []byte("private, no-cache"))
 	res.Header.SetCanonical([]byte(fiber.HeaderVary), []byte("Cookie, Accept-Encoding"))
-	body := c.body
+	body := c.body()
 	if c.packed != nil && takesGzip(ctx) {
 		body = c.packed
-		res.Header.SetCanonical(etagHeader, c.packedTag)
+		res.Header.SetCanonical(keptHeaders[etagAt], c.packedTag)
 		res.Header.SetCanonical([]byte(fiber.HeaderContentEncoding), []byte("gzip"))
 	}
-	if known := ctx.Request().Header.Peek(fiber.HeaderIfNoneMatch); matches(known, c.etag) || c.packed != nil && matches(known, string(c.packedTag)) {
+	if known := ctx.Request().Header.Peek(fiber.HeaderIfNoneMatch); matches(known, c.value(etagAt)) || c.packed != nil && matches(known, c.packedTag) {
 		res.Header.Del(fiber.HeaderContentEncoding)
 		res.ResetBody()
 		ctx.Status(fiber.StatusNotModified)
@@ -347,11 +352,11 @@ func takesGzip(c *fiber.Ctx) bool {
 }
 
 // matches reports whether an If-None-Match header names the tag.
-func matches(header []byte, etag string) bool {
+func matches(header, etag []byte) bool {
 	for len(header) > 0 {
 		var one []byte
 		one, header = cutComma(header)
-		if s := strings.TrimPrefix(strings.TrimSpace(string(one)), "W/"); s == etag || s == "*" {
+		if s := bytes.TrimPrefix(bytes.TrimSpace(one), []byte("W/")); bytes.Equal(s, etag) || string(s) == "*" {
 			return true
 		}
 	}

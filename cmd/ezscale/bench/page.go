@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"io"
 	mathrand "math/rand/v2"
 	"net/http"
 	"strings"
@@ -16,8 +17,8 @@ func shopHost(n int) string { return fmt.Sprintf("s%d.%s", n+1, platform) }
 // fewTenants is the fleet that the big one is compared with.
 const fewTenants = 100
 
-// page compares the anonymous home page of random tenants, through everything a
-// request passes, with a bare handler that writes the same bytes: of few tenants and of
+// page compares the anonymous home page of random tenants, as browsers ask for it and
+// through everything a request passes, with a bare handler that writes the same bytes: of few tenants and of
 // many, each on servers of their own that stand side by side.
 func (r *run) page(ctx context.Context) error {
 	many, err := r.grow(ctx, r.Tenants)
@@ -70,7 +71,7 @@ func (r *run) pageCosts(ctx context.Context, fleets ...*fleetServer) (bare cost,
 		defer s.site.stop()
 		sides = append(sides, s)
 	}
-	_, body, err := fetch(ctx, "http://"+sides[0].site.addr+"/", shopHost(0))
+	body, err := sent(ctx, "http://"+sides[0].site.addr+"/", shopHost(0))
 	if err != nil {
 		return bare, nil, err
 	}
@@ -113,6 +114,36 @@ func (r *run) pageTurn(ctx context.Context, into *cost, pid int, addr string, vi
 	return nil
 }
 
+// encodings are what browsers take.
+const encodings = "gzip, deflate, br, zstd"
+
+// visit is a browser's request of a shop's home page.
+func visit(host string) []byte {
+	return []byte("GET / HTTP/1.1\r\nHost: " + host + "\r\nAccept-Encoding: " + encodings + "\r\nUser-Agent: bench\r\n\r\n")
+}
+
+// sent are the bytes of a page as a browser is sent them.
+func sent(ctx context.Context, url, host string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Host = host
+	req.Header.Set("Accept-Encoding", encodings) // and so nothing is unpacked
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // read only
+	if got := resp.Header.Get("Content-Encoding"); resp.StatusCode != http.StatusOK || got != packed {
+		return nil, fmt.Errorf("the home page answers %d, encoded %q", resp.StatusCode, got)
+	}
+	return io.ReadAll(resp.Body)
+}
+
+// packed is how pages from memory are encoded.
+const packed = "gzip"
+
 // warmSide starts the program on a fleet and asks for each page once: the first visitor
 // pays for the rest.
 func (r *run) warmSide(ctx context.Context, f *fleetServer) (*pageSide, error) {
@@ -122,7 +153,7 @@ func (r *run) warmSide(ctx context.Context, f *fleetServer) (*pageSide, error) {
 	}
 	s := &pageSide{fleet: f, site: site, tenants: len(f.ids), visits: make([][]byte, len(f.ids))}
 	for i := range s.visits {
-		s.visits[i] = get(shopHost(i), "/")
+		s.visits[i] = visit(shopHost(i))
 	}
 	status, _, err := fetch(ctx, "http://"+site.addr+"/", shopHost(0))
 	if err == nil && status != http.StatusOK {
@@ -262,6 +293,7 @@ func servePageBare(ctx context.Context, spec childSpec) (string, func(), error) 
 	return listen(ctx, func(app *fiber.App) {
 		app.Get("/", func(c *fiber.Ctx) error {
 			c.Set(fiber.HeaderContentType, fiber.MIMETextHTMLCharsetUTF8)
+			c.Set(fiber.HeaderContentEncoding, packed)
 			return c.Send(spec.Body)
 		})
 	})
