@@ -1,4 +1,4 @@
--- Version 341: what the tenants' migrations up to it come to. Written by `go test ./tenancy -run Baseline -update`; do not edit.
+-- Version 432: what the tenants' migrations up to it come to. Written by `go test ./tenancy -run Baseline -update`; do not edit.
 CREATE TABLE accounts (
   id uuid NOT NULL,
   name text NOT NULL,
@@ -21,11 +21,13 @@ CREATE TABLE accounts (
   bill_day integer,
   referral jsonb,
   brought jsonb,
+  term_days integer,
   CONSTRAINT accounts_pkey PRIMARY KEY (id),
   CONSTRAINT accounts_bill_day_check CHECK (bill_day >= 1 AND bill_day <= 28),
   CONSTRAINT accounts_country_check CHECK (country ~ '^[A-Z]{2}$'::text),
   CONSTRAINT accounts_currency_check CHECK (currency ~ '^[A-Z]{3}$'::text),
-  CONSTRAINT accounts_kind_check CHECK (kind = ANY (ARRAY['person'::text, 'business'::text]))
+  CONSTRAINT accounts_kind_check CHECK (kind = ANY (ARRAY['person'::text, 'business'::text])),
+  CONSTRAINT accounts_term_days_check CHECK (term_days >= 1 AND term_days <= 90)
 );
 CREATE TABLE audit_entries (
   seq bigint NOT NULL,
@@ -192,6 +194,7 @@ CREATE TABLE gift_codes (
   withdrawn_at timestamp with time zone,
   created_by text NOT NULL,
   created_at timestamp with time zone NOT NULL,
+  disputed_at timestamp with time zone,
   CONSTRAINT gift_codes_pkey PRIMARY KEY (code_hash),
   CONSTRAINT gift_codes_amount_minor_check CHECK (amount_minor > 0),
   CONSTRAINT gift_codes_currency_check CHECK (currency ~ '^[A-Z]{3}$'::text),
@@ -317,6 +320,8 @@ CREATE TABLE number_series (
   pattern text NOT NULL,
   next bigint NOT NULL,
   last_hash bytea NOT NULL,
+  year integer,
+  before bigint,
   CONSTRAINT number_series_pkey PRIMARY KEY (code),
   CONSTRAINT number_series_next_check CHECK (next > 0)
 );
@@ -633,7 +638,7 @@ CREATE TABLE credit_moves (
   actor text NOT NULL,
   at timestamp with time zone NOT NULL,
   CONSTRAINT credit_moves_pkey PRIMARY KEY (grant_id, key),
-  CONSTRAINT credit_moves_kind_check CHECK (kind = ANY (ARRAY['granted'::text, 'spent'::text, 'returned'::text, 'expired'::text, 'withdrawn'::text])),
+  CONSTRAINT credit_moves_kind_check CHECK (kind = ANY (ARRAY['granted'::text, 'spent'::text, 'returned'::text, 'expired'::text, 'withdrawn'::text, 'held'::text, 'lost'::text])),
   CONSTRAINT credit_moves_minor_check CHECK (minor <> 0),
   CONSTRAINT credit_moves_grant_id_fkey FOREIGN KEY (grant_id) REFERENCES credit_grants(id),
   CONSTRAINT credit_moves_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES invoices(id)
@@ -844,6 +849,7 @@ CREATE TABLE subscriptions (
   trial jsonb,
   stub jsonb,
   stays jsonb,
+  hours jsonb,
   CONSTRAINT subscriptions_pkey PRIMARY KEY (id),
   CONSTRAINT subscriptions_amount_minor_check CHECK (amount_minor >= 0),
   CONSTRAINT subscriptions_currency_check CHECK (currency ~ '^[A-Z]{3}$'::text),
@@ -891,12 +897,13 @@ CREATE TABLE agreed_prices (
   running boolean NOT NULL,
   note text NOT NULL,
   created_at timestamp with time zone NOT NULL,
+  hour jsonb,
   CONSTRAINT agreed_prices_pkey PRIMARY KEY (id),
   CONSTRAINT agreed_prices_amount_minor_check CHECK (amount_minor >= 0),
-  CONSTRAINT agreed_prices_check CHECK ((amount_minor IS NULL) <> (off_ppm IS NULL)),
   CONSTRAINT agreed_prices_check1 CHECK (amount_minor IS NULL OR cycle IS NOT NULL),
   CONSTRAINT agreed_prices_currency_check CHECK (currency ~ '^[A-Z]{3}$'::text),
   CONSTRAINT agreed_prices_off_ppm_check CHECK (off_ppm > 0 AND off_ppm <= 1000000),
+  CONSTRAINT agreed_prices_one_price CHECK (((amount_minor IS NOT NULL)::integer + (off_ppm IS NOT NULL)::integer + (hour IS NOT NULL)::integer) = 1),
   CONSTRAINT agreed_prices_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id),
   CONSTRAINT agreed_prices_plan_id_fkey FOREIGN KEY (plan_id) REFERENCES plans(id)
 );
@@ -921,8 +928,8 @@ CREATE TABLE meters (
   CONSTRAINT meters_pkey PRIMARY KEY (id),
   CONSTRAINT meters_aggregation_check CHECK (aggregation = ANY (ARRAY['sum'::text, 'max'::text, 'last'::text, 'unique'::text, 'time_weighted'::text, 'sessions'::text])),
   CONSTRAINT meters_code_check CHECK (code ~ '^[a-z0-9]([a-z0-9_]{0,38}[a-z0-9])?$'::text),
-  CONSTRAINT meters_feeds CHECK (feed = ANY (ARRAY['api'::text, 'power'::text, 'traffic'::text, 'life'::text])),
   CONSTRAINT meters_included_check CHECK (included >= 0::numeric),
+  CONSTRAINT meters_known_feeds CHECK (feed = ANY (ARRAY['api'::text, 'power'::text, 'traffic'::text, 'life'::text, 'hours'::text])),
   CONSTRAINT meters_model_check CHECK (model = ANY (ARRAY['graduated'::text, 'volume'::text, 'package'::text])),
   CONSTRAINT meters_package_check CHECK (package > 0::numeric),
   CONSTRAINT meters_step_minutes_check CHECK (step_minutes >= 0),
