@@ -75,6 +75,9 @@ func handleRenewals(w *queue.Workers, d *renewal.Desk, orders *checkout.Desk) {
 		}
 		return referral.Paid(ctx, db, []uuid.UUID{job.InvoiceID})
 	})
+	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job invoicing.ForgivenJob) error {
+		return d.Forgiven(ctx, db, job.InvoiceID)
+	})
 	queue.HandleMany(w, func(ctx context.Context, db *tenancy.DB, all []invoicing.PaidJob) error {
 		ids := make([]uuid.UUID, len(all))
 		for i, job := range all {

@@ -29,6 +29,10 @@ type CreditRequest struct {
 	// CreditBack gives what the account's credit had paid back to it: of an invoice that was
 	// never to be paid.
 	CreditBack bool
+	// Settles has what waits for the payment go on where nothing is owed any more because of
+	// it: PaidJob follows, or ForgivenJob where nothing was paid. What takes an invoice back,
+	// or goes ahead of a refund, sets nothing going.
+	Settles bool
 
 	positions []int // the lines of CreditPart
 }
@@ -88,16 +92,26 @@ func Credit(ctx context.Context, tx *tenancy.Tx, r CreditRequest) (Invoice, erro
 			}
 		}
 	}
-	// What is settled by a credit was not paid: no job follows.
+	owed := inv.State
 	if inv, _, err = settle(ctx, tx, inv, tx.Now()); err != nil {
 		return Invoice{}, err
 	}
-	if r.positions != nil && inv.State != Open { // but the rest of it may be by now
-		if _, err := tx.Enqueue(ctx, PaidJob{InvoiceID: inv.ID}, tenancy.JobOptions{Key: inv.ID.String() + "/" + note.ID.String()}); err != nil {
-			return Invoice{}, err
-		}
+	if err := r.follow(ctx, tx, inv, note, owed); err != nil {
+		return Invoice{}, err
 	}
 	return note, tellOfCredit(ctx, tx, inv, note)
+}
+
+// follow has go on what waited for an invoice that was in a state before it was credited.
+func (r CreditRequest) follow(ctx context.Context, tx *tenancy.Tx, inv, note Invoice, was State) (err error) {
+	once := tenancy.JobOptions{Key: inv.ID.String() + "/" + note.ID.String()}
+	switch {
+	case r.positions != nil && inv.State != Open, r.Settles && inv.State == Paid && was != Paid:
+		_, err = tx.Enqueue(ctx, PaidJob{InvoiceID: inv.ID}, once)
+	case r.Settles && inv.State == Void && was != Void:
+		_, err = tx.Enqueue(ctx, ForgivenJob{InvoiceID: inv.ID}, once)
+	}
+	return err
 }
 
 // leftOf is what of an invoice was not credited yet, tax by tax.
@@ -286,8 +300,10 @@ func tellOfCredit(ctx context.Context, tx *tenancy.Tx, inv, note Invoice) error 
 	return enqueueLetter(ctx, tx, LetterJob{Letter: mail.CreditNote, InvoiceID: note.ID, Key: key + "/issued"})
 }
 
-// CreditByHand is Credit as a change of its own, made by a person.
+// CreditByHand is Credit as a change of its own, made by a person. It Settles: who is
+// forgiven what they owe is not turned off for it.
 func CreditByHand(ctx context.Context, db *tenancy.DB, r CreditRequest, by audit.Origin) (note Invoice, err error) {
+	r.Settles = true
 	err = db.Update(ctx, func(tx *tenancy.Tx) error {
 		if _, err := lock(ctx, tx, r.InvoiceID); err != nil {
 			return err

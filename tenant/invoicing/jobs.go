@@ -10,14 +10,24 @@ import (
 	"github.com/ezscale/ezscale/tenant/webhook"
 )
 
-// PaidJob follows when nothing is owed on an invoice any more because it was paid. It
-// may come again when an invoice was given back and paid anew.
+// PaidJob follows when nothing is owed on an invoice any more and money paid it, if only a
+// part of it: the rest may have been credited. It may come again when an invoice was given
+// back and paid anew.
 type PaidJob struct {
 	InvoiceID uuid.UUID `json:"invoice_id"`
 }
 
 // Kind names the job.
 func (PaidJob) Kind() string { return "invoice.paid" }
+
+// ForgivenJob follows when nothing is owed on an invoice any more and nothing was paid: all
+// that was left was credited by hand. It may come again.
+type ForgivenJob struct {
+	InvoiceID uuid.UUID `json:"invoice_id"`
+}
+
+// Kind names the job.
+func (ForgivenJob) Kind() string { return "invoice.forgiven" }
 
 // LetterJob writes to the customer about an invoice.
 type LetterJob struct {

@@ -122,7 +122,8 @@ func GivenBack(ctx context.Context, tx *tenancy.Tx, g GivenBackMoney) error {
 
 // CameBack books that a refund which had gone out was sent back by the customer's bank:
 // the money is the shop's again, and a credit note that was issued with it is owed to the
-// customer. Faults: invoice.not_found, invoice.bad_amount.
+// customer. Where nothing is owed any more PaidJob follows. Faults: invoice.not_found,
+// invoice.bad_amount.
 func CameBack(ctx context.Context, tx *tenancy.Tx, g GivenBackMoney) error {
 	inv, key, known, err := begin(ctx, tx, g.InvoiceID, "refund/"+g.RefundID.String()+"/came_back", g.Amount)
 	if err != nil || known {
@@ -149,7 +150,12 @@ func CameBack(ctx context.Context, tx *tenancy.Tx, g GivenBackMoney) error {
 	if err := tell(ctx, tx, event{key, inv, "invoice.refund_returned", text, nil}); err != nil {
 		return err
 	}
-	_, _, err = settle(ctx, tx, inv, g.At) // nothing new was paid: no job follows
+	inv, paid, err := settle(ctx, tx, inv, g.At)
+	if err != nil || !paid || inv.Kind == document.TopUp {
+		return err
+	}
+	// It may have gone out before anybody did what follows a payment.
+	_, err = tx.Enqueue(ctx, PaidJob{InvoiceID: inv.ID}, tenancy.JobOptions{Key: inv.ID.String() + "/" + g.RefundID.String() + "/came_back"})
 	return err
 }
 

@@ -108,6 +108,7 @@ func TestARefundMadeAtTheGateway(t *testing.T) {
 	if len(open) != 1 {
 		t.Fatalf("%d refunds without a credit note", len(open))
 	}
+	paid := s.jobs("invoice.paid")
 	note, err := payment.CreditRefund(t.Context(), s.db, inv.ID, open[0].ID, "", olga)
 	if err != nil || note.Total != eur(500) {
 		t.Fatalf("%+v %v", note, err)
@@ -120,6 +121,9 @@ func TestARefundMadeAtTheGateway(t *testing.T) {
 	}
 	if got := s.invoice(inv.ID); got.State != invoicing.Paid || got.Credited != eur(500) {
 		t.Errorf("%+v", got)
+	}
+	if n := s.jobs("invoice.paid"); n != paid+1 { // what it was paid for may not have begun
+		t.Errorf("%d jobs follow", n-paid)
 	}
 	// The bank sends the money back: it is the shop's again.
 	if err := lab.SetRefund(id, "failed"); err != nil {

@@ -317,7 +317,8 @@ func OnTheWayBack(ctx context.Context, tx *tenancy.Tx, invoice uuid.UUID) (minor
 	return minor, nil
 }
 
-// CreditRefund issues the credit note of a refund that has none, over what it gave back.
+// CreditRefund issues the credit note of a refund that has none, over what it gave back. What
+// waited for the invoice goes on where nothing is owed any more.
 // Asking again gets the same note. Faults: refund.not_found, refund.not_paid, and
 // invoicing's of the credit note.
 func CreditRefund(ctx context.Context, db *tenancy.DB, invoice, id uuid.UUID, reason string, by audit.Origin) (note invoicing.Invoice, err error) {
@@ -345,7 +346,7 @@ func CreditRefund(ctx context.Context, db *tenancy.DB, invoice, id uuid.UUID, re
 		if reason == "" {
 			reason = "Refund"
 		}
-		note, err = invoicing.Credit(ctx, tx, invoicing.CreditRequest{Key: "credit/refund/" + id.String(), InvoiceID: invoice, Amount: r.Amount, Reason: reason})
+		note, err = invoicing.Credit(ctx, tx, invoicing.CreditRequest{Key: "credit/refund/" + id.String(), InvoiceID: invoice, Amount: r.Amount, Reason: reason, Settles: true})
 		if err != nil {
 			return err
 		}

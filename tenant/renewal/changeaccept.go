@@ -208,7 +208,7 @@ func (d *Desk) changePaid(ctx context.Context, tx *tenancy.Tx, s Subscription, b
 	c := s.Change
 	if c == nil || c.InvoiceID != b.InvoiceID {
 		known, err := changeOver(ctx, tx, b)
-		if err != nil || known {
+		if err != nil || known || b.forgiven {
 			return err
 		}
 		text := "Invoice " + b.Number + " was paid after the change of " + s.Label + " had lapsed. Give the money back, or change it by hand."

@@ -87,11 +87,16 @@ func (d *Desk) GiveBack(ctx context.Context, db *tenancy.DB, job GiveBackJob) er
 	})
 }
 
-// toGive is how much is still to be given back, with tax.
+// toGive is how much is still to be given back, with tax: of a change's own invoice what was
+// not forgiven.
 func (q ChangeQuote) toGive(ctx context.Context, tx *tenancy.Tx) (left int64, err error) {
 	whole := q.Back.Minor
 	if q.InvoiceID != uuid.Nil {
-		whole = q.Total.Minor
+		err := tx.NewRaw(`SELECT ?::bigint - coalesce(sum(n.total_minor), 0)::bigint FROM invoices n
+			WHERE n.account_id = ? AND n.corrects_id = ? AND NOT EXISTS (SELECT FROM refunds r WHERE r.credit_note_id = n.id)`, q.Total.Minor, q.AccountID, q.InvoiceID).Scan(ctx, &whole)
+		if err != nil {
+			return 0, fmt.Errorf("read what was forgiven: %w", err)
+		}
 	}
 	err = tx.NewRaw("SELECT ?::bigint - coalesce(sum(amount_minor), 0)::bigint FROM refunds WHERE key LIKE ? AND state <> 'failed'", whole, "change/"+q.ID.String()+"/%").Scan(ctx, &left)
 	if err != nil {

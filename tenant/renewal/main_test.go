@@ -106,8 +106,21 @@ func (s *shop) heard(prefix string) []string {
 // sell orders a subscription and pays for it.
 func (s *shop) sell(account uuid.UUID, cycle billing.Cycle, minor int64, change ...func(*renewal.New)) uuid.UUID {
 	s.t.Helper()
+	sub, invoice := s.order(account, cycle, minor, change...)
+	s.pay(invoice)
+	s.update(func(tx *tenancy.Tx) error {
+		_, err := hosting.Order(s.t.Context(), tx, hosting.New{SubscriptionID: sub, AccountID: account, Type: "vps", SKU: "vps-s", Label: "VPS Small", PlatformID: uuid.New(), Region: "ams", Image: "debian"})
+		return err
+	})
+	return sub
+}
+
+// order is a subscription that waits for its invoice.
+func (s *shop) order(account uuid.UUID, cycle billing.Cycle, minor int64, change ...func(*renewal.New)) (sub, invoice uuid.UUID) {
+	s.t.Helper()
 	ctx := s.t.Context()
-	quote, order, sub := uuid.New(), uuid.New(), uuid.New()
+	quote, order := uuid.New(), uuid.New()
+	sub = uuid.New()
 	owner := scan[uuid.UUID](s, "SELECT person_id FROM memberships WHERE account_id = ?", account)
 	s.exec(`INSERT INTO quotes (id, kind, account_id, currency, net_minor, tax_minor, total_minor, body, created_at, expires_at) VALUES (?, 'checkout', ?, 'EUR', 1, 0, 1, '{}', now(), now())`, quote, account)
 	n := scan[int64](s, "SELECT coalesce(max(number), 1000) + 1 FROM orders")
@@ -129,12 +142,7 @@ func (s *shop) sell(account uuid.UUID, cycle billing.Cycle, minor int64, change 
 			Lines: []billing.Line{{Kind: "plan", SubscriptionID: sub.String(), Description: "VPS Small", Quantity: 1, Unit: amount, Awaits: cycle.Months() > 0}}})
 		return err
 	})
-	s.pay(inv.ID)
-	s.update(func(tx *tenancy.Tx) error {
-		_, err := hosting.Order(ctx, tx, hosting.New{SubscriptionID: sub, AccountID: account, Type: "vps", SKU: "vps-s", Label: "VPS Small", PlatformID: uuid.New(), Region: "ams", Image: "debian"})
-		return err
-	})
-	return sub
+	return sub, inv.ID
 }
 
 // pay settles what is owed on an invoice, and does what follows.

@@ -64,6 +64,37 @@ func (d *Desk) Paid(ctx context.Context, db *tenancy.DB, invoice uuid.UUID) erro
 	})
 }
 
+// Forgiven follows when what was left to pay of an invoice was credited and nothing was paid
+// (job invoice.forgiven): what renews gets its period, what was off for it is released and a
+// change is made. What never began does not begin: its order is the shop's to cancel. It may
+// be called again.
+func (d *Desk) Forgiven(ctx context.Context, db *tenancy.DB, invoice uuid.UUID) error {
+	return db.Update(ctx, func(tx *tenancy.Tx) error {
+		bills, err := billsOf(ctx, tx, "i.id = ? AND i.state = 'void'", invoice)
+		if err != nil || len(bills) == 0 {
+			return err
+		}
+		p, err := PolicyOf(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, b := range bills {
+			s, err := lock(ctx, tx, b.SubscriptionID)
+			if err != nil {
+				return err
+			}
+			if s.State == Pending || s.State == Ended {
+				continue
+			}
+			b.forgiven = true
+			if err := d.paid(ctx, tx, p, s, b); err != nil {
+				return fmt.Errorf("invoice %s is forgiven: %w", b.Number, err)
+			}
+		}
+		return settle(ctx, tx)
+	})
+}
+
 // bill is an invoice as one subscription sees it.
 type bill struct {
 	InvoiceID, AccountID, SubscriptionID uuid.UUID
@@ -78,10 +109,26 @@ type bill struct {
 	UnderWay                             bool      // a bank is collecting it
 	Others                               int       // subscriptions on it, besides
 	Plans                                int       // how many different ones stand on it
+	forgiven                             bool      // nobody paid it
 }
 
 // base is the moment from which the days of the schedule count.
 func (b bill) base() time.Time { return billing.Base(b.DueAt, b.WeekAt) }
+
+// settled says why nothing is owed on it any more.
+func (b bill) settled() string {
+	if b.forgiven {
+		return "was credited"
+	}
+	return "was paid"
+}
+
+func (b bill) until() string {
+	if b.forgiven {
+		return " runs until "
+	}
+	return " is paid until "
+}
 
 func (b bill) owed() billing.Money { return billing.Money{Minor: b.DueMinor, Currency: b.Currency} }
 
@@ -197,8 +244,10 @@ func (d *Desk) extend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscript
 			s.CancelAt = b.PeriodTo // what was paid for is given
 		}
 	}
-	if err := chargeFee(ctx, tx, b); err != nil {
-		return err
+	if !b.forgiven { // a fee for it stays the shop's to credit
+		if err := chargeFee(ctx, tx, b); err != nil {
+			return err
+		}
 	}
 	late, err := overdue(ctx, tx, s)
 	if err != nil {
@@ -211,7 +260,7 @@ func (d *Desk) extend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscript
 				return err
 			}
 		}
-		if err := tell(ctx, tx, s, "settled/"+b.InvoiceID.String(), "Invoice "+b.Number+" was paid. "+s.Label+" runs as before.", true); err != nil {
+		if err := tell(ctx, tx, s, "settled/"+b.InvoiceID.String(), "Invoice "+b.Number+" "+b.settled()+". "+s.Label+" runs as before.", true); err != nil {
 			return err
 		}
 	}
@@ -225,7 +274,7 @@ func (d *Desk) extend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscript
 		return err
 	}
 	return put(ctx, tx, s, "renewed/"+b.InvoiceID.String(), activity.Event{
-		Text: s.Label + " is paid until " + s.date(b.PeriodTo) + ".", CustomerSees: true, Programs: news(s, webhook.SubscriptionRenewed),
+		Text: s.Label + b.until() + s.date(b.PeriodTo) + ".", CustomerSees: true, Programs: news(s, webhook.SubscriptionRenewed),
 	})
 }
 

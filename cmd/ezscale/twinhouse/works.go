@@ -52,6 +52,9 @@ func Works(ring *secrets.Keyring, singly bool) *queue.Workers {
 	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job invoicing.PaidJob) error {
 		return renewals.Paid(ctx, db, job.InvoiceID)
 	})
+	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job invoicing.ForgivenJob) error {
+		return renewals.Forgiven(ctx, db, job.InvoiceID)
+	})
 	use := &metering.Desk{Mail: box, Holds: hosting.SpendHolds{}}
 	queue.Due(w, metering.AgendaSpend, use.Look)
 	queue.Due(w, metering.AgendaReplay, use.Replay)
