@@ -154,10 +154,9 @@ func contestReturned(ctx context.Context, tx *tenancy.Tx, account uuid.UUID, ids
 			if id != g.ID {
 				continue
 			}
-			var away, gone int64
-			err := tx.NewRaw(`SELECT coalesce(sum(d.withdrawn_minor), 0)::bigint, coalesce(sum(d.lost_minor), 0)::bigint FROM payments p, jsonb_to_recordset(p.disputes) AS d(withdrawn_minor bigint, lost_minor bigint) WHERE p.id = ?`, g.SourceID).Scan(ctx, &away, &gone)
+			away, gone, err := contested(ctx, tx, g.SourceID)
 			if err != nil {
-				return fmt.Errorf("read the disputes of payment %s: %w", g.SourceID, err)
+				return err
 			}
 			if err := g.contest(ctx, tx, away, gone); err != nil {
 				return err
@@ -165,4 +164,35 @@ func contestReturned(ctx context.Context, tx *tenancy.Tx, account uuid.UUID, ids
 		}
 	}
 	return nil
+}
+
+// contested is what banks hold or took of a payment, and what of that is lost for good.
+func contested(ctx context.Context, tx *tenancy.Tx, payment uuid.UUID) (away, gone int64, err error) {
+	err = tx.NewRaw(`SELECT coalesce(sum(d.withdrawn_minor), 0)::bigint, coalesce(sum(d.lost_minor), 0)::bigint FROM payments p, jsonb_to_recordset(p.disputes) AS d(withdrawn_minor bigint, lost_minor bigint) WHERE p.id = ?`, payment).Scan(ctx, &away, &gone)
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the disputes of payment %s: %w", payment, err)
+	}
+	return away, gone, nil
+}
+
+// unhold makes so much of a locked grant that is held count again, as far as so much is held, and
+// says how much: what went back meanwhile is not there to be held.
+func (g Grant) unhold(ctx context.Context, tx *tenancy.Tx, minor int64) (int64, error) {
+	var held int64
+	err := tx.NewRaw("SELECT coalesce(-sum(minor), 0)::bigint FROM credit_moves WHERE grant_id = ? AND kind = 'held'", g.ID).Scan(ctx, &held)
+	if err != nil {
+		return 0, fmt.Errorf("read what is held of credit %s: %w", g.ID, err)
+	}
+	if minor = min(minor, held); minor <= 0 {
+		return 0, nil
+	}
+	key, err := uuid.NewV7()
+	if err != nil {
+		return 0, err
+	}
+	if err := keep(ctx, tx, []step{{GrantID: g.ID, Key: key.String() + "/held", Kind: "held", Minor: minor, Actor: activity.System}}); err != nil {
+		return 0, err
+	}
+	m := func(minor int64) billing.Money { return billing.Money{Minor: minor, Currency: g.Amount.Currency} }
+	return minor, ledger.Post(ctx, tx, ledger.Event{Key: "credit/contested/" + key.String(), AccountID: g.AccountID, SourceKind: "credit", SourceID: g.ID, Moves: billing.PostCreditContested(billing.CustomerCredit, m(-minor), m(0))})
 }

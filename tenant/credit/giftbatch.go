@@ -102,7 +102,7 @@ func WithdrawGift(ctx context.Context, tx *tenancy.Tx, payment, refund uuid.UUID
 	case gone:
 		moves = billing.PostCreditLost(amount)
 	case !r.Counts:
-		return true, fault.Field("amount", "gift.redeemed", "The gift code was redeemed, or given back before.")
+		return true, fault.Field("amount", "gift.redeemed", "The gift code was redeemed, given back before, or is held because its payment is disputed.")
 	default:
 		return true, fault.Field("amount", "gift.whole", "Of a gift code all goes back or nothing.")
 	}
@@ -110,7 +110,8 @@ func WithdrawGift(ctx context.Context, tx *tenancy.Tx, payment, refund uuid.UUID
 }
 
 // RestoreGift makes the gift code of a payment count again because the refund it was
-// withdrawn for failed, once. It reports false when the payment bought none.
+// withdrawn for failed, once; while its payment is disputed it is held. It reports false when the
+// payment bought none.
 func RestoreGift(ctx context.Context, tx *tenancy.Tx, payment, refund uuid.UUID, amount billing.Money) (bool, error) {
 	key, back := "gift/withdrawn/"+refund.String(), "gift/restored/"+refund.String()
 	var r struct {
@@ -132,5 +133,12 @@ func RestoreGift(ctx context.Context, tx *tenancy.Tx, payment, refund uuid.UUID,
 	} else if _, err := tx.NewRaw("UPDATE gift_codes SET withdrawn_at = NULL WHERE batch_id = ? AND bought_by IS NOT NULL", payment).Exec(ctx); err != nil {
 		return true, fmt.Errorf("restore a gift code: %w", err)
 	}
-	return true, ledger.Post(ctx, tx, ledger.Event{Key: back, AccountID: r.BoughtBy, SourceKind: "payment", SourceID: payment, Moves: moves})
+	if err := ledger.Post(ctx, tx, ledger.Event{Key: back, AccountID: r.BoughtBy, SourceKind: "payment", SourceID: payment, Moves: moves}); err != nil {
+		return true, err
+	}
+	away, gone, err := contested(ctx, tx, payment)
+	if err != nil {
+		return true, err
+	}
+	return true, Contest(ctx, tx, payment, uuid.Nil, away, gone)
 }

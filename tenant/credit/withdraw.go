@@ -14,7 +14,7 @@ import (
 
 // Withdraw takes bought credit out, which goes back to who paid for it: once a refund.
 // What was spent cannot be taken, unless the money has gone already (gone): what is
-// missing then is the shop's loss. Faults: credit.not_found, credit.spent.
+// missing then is the shop's loss, once what is held is taken too. Faults: credit.not_found, credit.spent.
 func Withdraw(ctx context.Context, tx *tenancy.Tx, id, refund uuid.UUID, amount billing.Money, gone bool, actor string) error {
 	key := "credit/withdrawn/" + refund.String()
 	grants, err := locked(ctx, tx, "g.id = ? AND g.bought AND g.currency = ?", id, amount.Currency)
@@ -28,6 +28,13 @@ func Withdraw(ctx context.Context, tx *tenancy.Tx, id, refund uuid.UUID, amount 
 		return err
 	}
 	g := grants[0]
+	if gone {
+		free, err := g.unhold(ctx, tx, amount.Minor-g.Left.Minor)
+		if err != nil {
+			return err
+		}
+		g.Left.Minor += free
+	}
 	taken := billing.Money{Minor: min(amount.Minor, g.Left.Minor), Currency: amount.Currency}
 	if taken.Minor < amount.Minor && !gone {
 		return fault.Field("amount", "credit.spent", "Only "+g.Left.Format("en")+" of this credit are left. What was spent on invoices is given back there.")
@@ -42,7 +49,8 @@ func Withdraw(ctx context.Context, tx *tenancy.Tx, id, refund uuid.UUID, amount 
 	return ledger.Post(ctx, tx, ledger.Event{Key: key, AccountID: g.AccountID, SourceKind: "credit", SourceID: g.ID, Moves: moves})
 }
 
-// Restore puts back what was withdrawn for a refund that failed, once.
+// Restore puts back what was withdrawn for a refund that failed, once. Where its payment is
+// disputed it is held.
 func Restore(ctx context.Context, tx *tenancy.Tx, id, refund uuid.UUID, amount billing.Money) error {
 	key, back := "credit/withdrawn/"+refund.String(), "credit/restored/"+refund.String()
 	grants, err := locked(ctx, tx, "g.id = ?", id)
@@ -63,5 +71,8 @@ func Restore(ctx context.Context, tx *tenancy.Tx, id, refund uuid.UUID, amount b
 		}
 	}
 	moves = append(moves, billing.PostCreditLost(billing.Money{Minor: taken - amount.Minor, Currency: amount.Currency})...)
-	return ledger.Post(ctx, tx, ledger.Event{Key: back, AccountID: grants[0].AccountID, SourceKind: "credit", SourceID: id, Moves: moves})
+	if err := ledger.Post(ctx, tx, ledger.Event{Key: back, AccountID: grants[0].AccountID, SourceKind: "credit", SourceID: id, Moves: moves}); err != nil {
+		return err
+	}
+	return contestReturned(ctx, tx, grants[0].AccountID, []uuid.UUID{id})
 }
