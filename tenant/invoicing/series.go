@@ -55,7 +55,7 @@ func (s *seriesRow) turn(b settings.Billing, now time.Time, zone *time.Location)
 // and do no more, they go on; a pattern without the year counts all there are.
 func (s seriesRow) number(b settings.Billing, code string, place int64, now time.Time) string {
 	pattern, at := b.Pattern(code), now.UTC()
-	if b.YearlyNumbers && s.Year != 0 {
+	if s.Year != 0 && (b.YearlyNumbers || at.Year() < s.Year) { // where they go on, never back
 		at = time.Date(s.Year, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	if strings.Contains(pattern, settings.YearMark) {

@@ -155,3 +155,52 @@ func TestYearsEndWhileManyIssue(t *testing.T) {
 	}
 	s.hold(len(all))
 }
+
+// TestYearlyNumbersChosenOnNewYearsEve: between the shop's midnight and that of UTC, by which
+// other numbers name their year, nothing that is switched gives a number twice.
+func TestYearlyNumbersChosenOnNewYearsEve(t *testing.T) {
+	for name, c := range map[string]struct {
+		zone  string
+		first bool // numbers begin again each year from the beginning
+		at    []time.Time
+		set   []bool
+	}{
+		"on in New York, where the year is UTC's already": {"America/New_York", false, []time.Time{time.Date(2027, 1, 1, 1, 0, 0, 0, time.UTC), time.Date(2027, 1, 1, 2, 0, 0, 0, time.UTC)}, []bool{false, true}},
+		"off in Berlin, where the year is not UTC's yet":  {"Europe/Berlin", true, []time.Time{time.Date(2026, 12, 31, 23, 5, 0, 0, time.UTC), time.Date(2026, 12, 31, 23, 10, 0, 0, time.UTC)}, []bool{true, false}},
+		"off and on again in New York":                    {"America/New_York", true, []time.Time{time.Date(2027, 1, 1, 1, 0, 0, 0, time.UTC), time.Date(2027, 1, 1, 2, 0, 0, 0, time.UTC)}, []bool{false, true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := tenancytest.New(t)
+			w.Clock.Set(time.Date(2026, 11, 3, 12, 0, 0, 0, time.UTC))
+			of := w.A
+			of.TimeZone = c.zone
+			s := open(t, w, of)
+			if c.first {
+				if err := s.yearly(true); err != nil {
+					t.Fatal(err)
+				}
+			}
+			n := 0
+			issue := func() {
+				t.Helper()
+				n++
+				s.issue(s.draft(fmt.Sprint("order/", n), 100))
+			}
+			issue()
+			issue()
+			for i, at := range c.at {
+				w.Clock.Set(at)
+				if err := s.yearly(c.set[i]); err != nil {
+					t.Fatal(err)
+				}
+				issue()
+			}
+			w.Clock.Set(time.Date(2027, 1, 1, 9, 0, 0, 0, time.UTC))
+			for range 6 {
+				issue()
+			}
+			s.hold(n)
+			t.Log(s.numbers())
+		})
+	}
+}

@@ -223,7 +223,9 @@ func SaveBilling(ctx context.Context, db *tenancy.DB, b Billing, by audit.Origin
 			return err
 		}
 		if b.YearlyNumbers && !was.YearlyNumbers { // this year's go on, and the next year's begin again
-			_, err := tx.NewRaw("UPDATE number_series SET year = ? WHERE code IN ('invoice', 'credit_note')", tx.Now().In(tx.Zone()).Year()).Exec(ctx)
+			// The last document may name a year the shop is not in yet: others are named by UTC's.
+			_, err := tx.NewRaw(`UPDATE number_series s SET year = greatest(s.year, ?, (SELECT extract(year FROM i.issued_at AT TIME ZONE 'UTC')::int FROM invoices i
+				WHERE i.series = s.code ORDER BY i.sequence DESC LIMIT 1)) WHERE s.code IN ('invoice', 'credit_note')`, tx.Now().In(tx.Zone()).Year()).Exec(ctx)
 			if err != nil {
 				return fmt.Errorf("begin numbers by the year: %w", err)
 			}
