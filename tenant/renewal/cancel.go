@@ -103,6 +103,11 @@ func (d *Desk) Cancel(ctx context.Context, db *tenancy.DB, r CancelRequest, by a
 				return err
 			}
 		}
+		if s.mayRunOn(tx.Now()) { // the period began, and nobody has looked at it yet
+			if err := runOn(ctx, tx, &s); err != nil {
+				return err
+			}
+		}
 		// Nothing is paid ahead of one that is overdue: its time is over.
 		r.Now = r.Now || s.Period.To.IsZero() || !s.Period.To.After(tx.Now())
 		if !s.CancelAt.IsZero() && !r.Now {
