@@ -160,7 +160,8 @@ func (h *Hook) register(ctx context.Context, by audit.Origin, anew bool) error {
 		return refusedBy(err)
 	}
 	for _, x := range there { // ours, of which nobody knows the secret any more
-		if x.URL == h.Address && !known[x.Ref] && x.Ref != made.Ref {
+		left := slices.ContainsFunc(rows, func(r endpointRow) bool { return h.leaves(r) && r.key() == x.Key })
+		if left || x.URL == h.Address && !known[x.Ref] && x.Ref != made.Ref {
 			if err := h.Gateway.DropEndpoint(ctx, x.Ref); err != nil {
 				return refusedBy(err)
 			}
@@ -168,6 +169,10 @@ func (h *Hook) register(ctx context.Context, by audit.Origin, anew bool) error {
 	}
 	return h.keep(ctx, e, made.Ref, secret, by)
 }
+
+// leaves reports whether an attempt was begun at another address and is not gone on with: the
+// gateway takes its key with that address only.
+func (h *Hook) leaves(r endpointRow) bool { return r.Ref == "" && r.Address != h.Address }
 
 // begin notes the attempt before the gateway is asked; an attempt that was begun is gone on
 // with. With a Ref it is well as it is.
@@ -185,7 +190,7 @@ func (h *Hook) begin(ctx context.Context, there []gateway.Endpoint, anew bool) (
 		}
 		// One that is being registered is not the one yet, if there is one: it is replaced at now
 		// for as long as that lasts.
-		if i := slices.IndexFunc(rows, func(r endpointRow) bool { return r.Ref == "" }); i >= 0 {
+		if i := slices.IndexFunc(rows, func(r endpointRow) bool { return r.Ref == "" && !h.leaves(r) }); i >= 0 {
 			e = rows[i].Endpoint
 			return nil
 		}
@@ -214,14 +219,19 @@ func (h *Hook) keep(ctx context.Context, e Endpoint, ref, secret string, by audi
 		return fmt.Errorf("seal the secret of the endpoint of connected accounts: %w", err)
 	}
 	err = h.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
+		var begun []int
+		err := tx.NewRaw("SELECT attempt FROM connect_endpoints WHERE ref IS NULL AND (attempt = ? OR address <> ?) ORDER BY attempt FOR UPDATE", e.Attempt, e.Address).Scan(ctx, &begun)
+		if err != nil || !slices.Contains(begun, e.Attempt) { // another was faster, and yet another may have its place by now
+			return err
+		}
 		if _, err := tx.NewRaw("UPDATE connect_endpoints SET replaced_at = ?, changed_at = ? WHERE replaced_at IS NULL AND attempt <> ?", tx.Now(), tx.Now(), e.Attempt).Exec(ctx); err != nil {
 			return err
 		}
-		res, err := tx.NewRaw("UPDATE connect_endpoints SET ref = ?, sealed_secret = ?, replaced_at = NULL, checked_at = ?, changed_at = ? WHERE attempt = ? AND ref IS NULL", ref, sealed, tx.Now(), tx.Now(), e.Attempt).Exec(ctx)
-		if err != nil {
+		if _, err := tx.NewRaw("DELETE FROM connect_endpoints WHERE ref IS NULL AND address <> ?", e.Address).Exec(ctx); err != nil {
 			return err
 		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 { // the other one was faster: it is kept
+		_, err = tx.NewRaw("UPDATE connect_endpoints SET ref = ?, sealed_secret = ?, replaced_at = NULL, checked_at = ?, changed_at = ? WHERE attempt = ?", ref, sealed, tx.Now(), tx.Now(), e.Attempt).Exec(ctx)
+		if err != nil {
 			return err
 		}
 		return by.Record(ctx, tx, "connect.endpoint_registered", audit.Target{Kind: "settings", ID: "connect"}, map[string]any{"address": e.Address, "endpoint": ref})

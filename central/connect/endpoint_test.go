@@ -241,3 +241,60 @@ func TestRewrappingTheEndpointsSecret(t *testing.T) {
 		t.Errorf("with the new key alone: %v", err)
 	}
 }
+
+// slow is Stripe as one process asks it, with what happens before it hears the answer.
+type slow struct {
+	*stripe.Gateway
+	happens func()
+}
+
+func (s *slow) NewEndpoint(ctx context.Context, key, url string) (gateway.Endpoint, string, error) {
+	e, secret, err := s.Gateway.NewEndpoint(ctx, key, url)
+	if does := s.happens; does != nil {
+		s.happens = nil
+		does()
+	}
+	return e, secret, err
+}
+
+// TestAnAnswerThatIsHeardLate: who hears of an endpoint when others have registered it, and
+// another in its place, leaves the one that counts as it is.
+func TestAnAnswerThatIsHeardLate(t *testing.T) {
+	h, ctx := newHooked(t), t.Context()
+	late := *h.hook
+	late.Gateway = &slow{h.gw, func() {
+		h.must(h.hook.Register(ctx, anna))
+		h.must(h.hook.Rotate(ctx, anna))
+	}}
+	h.must(late.Register(ctx, anna))
+	e, err := h.hook.State(ctx)
+	if err != nil || e.Attempt != 2 || e.Ref == "" {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	h.Clock.Advance(connect.Believed)
+	h.must(h.hook.Tidy(ctx))
+	if refs := h.there(); len(refs) != 1 || refs[0] != e.Ref || len(h.secrets(1)) != 1 {
+		t.Errorf("%v at Stripe, want %s", refs, e.Ref)
+	}
+}
+
+// TestAnAttemptAtAnotherAddress: one that was begun before the address changed is not gone on
+// with: Stripe takes a key with one address only.
+func TestAnAttemptAtAnotherAddress(t *testing.T) {
+	h, ctx := newHooked(t), t.Context()
+	h.hook.Address = "https://old.test/hooks/connect"
+	h.lab.SetFaults(stripelab.Faults{LoseAnswers: true})
+	if err := h.hook.Register(ctx, anna); !fault.Is(err, "gateway.unavailable") {
+		t.Fatalf("a lost answer: %v", err)
+	}
+	h.lab.SetFaults(stripelab.Faults{})
+	h.hook.Address = address
+	h.must(h.hook.Register(ctx, anna))
+	if e, err := h.hook.State(ctx); err != nil || e.Address != address || len(h.there()) != 1 || h.there()[0] != e.Ref {
+		t.Errorf("%+v, %v, %v", e, h.there(), err)
+	}
+	if all, err := h.gw.Endpoints(ctx); err != nil || len(all) != 1 {
+		t.Errorf("at Stripe: %+v, %v", all, err)
+	}
+	h.secrets(1)
+}
