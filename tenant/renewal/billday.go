@@ -85,7 +85,7 @@ type Move struct {
 }
 
 // move is the quote of a subscription that moves to its account's bill day. Faults:
-// bill_day.none, bill_day.metered, change.nothing, change.renewing.
+// bill_day.none, bill_day.metered, change.nothing, change.renewing, change.unpaid.
 func (c changing) move(ctx context.Context, tx *tenancy.Tx, a ChangeAsk, at time.Time) (ChangeQuote, error) {
 	s := c.s
 	q := ChangeQuote{SubscriptionID: s.ID, AccountID: s.AccountID, At: at, Was: s.Label, Ask: a, Amount: s.Amount}
@@ -119,6 +119,9 @@ func (c changing) move(ctx context.Context, tx *tenancy.Tx, a ChangeAsk, at time
 	}
 	q.Price, q.Move = got.Changed, &Move{To: got.To, Paid: got.Paid}
 	q.Price.Amount = s.Amount
+	if err := s.mustBePaid(ctx, tx, got.To); err != nil {
+		return q, err
+	}
 	return q, q.tax(ctx, tx)
 }
 

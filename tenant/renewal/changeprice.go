@@ -230,6 +230,9 @@ func (c changing) price(ctx context.Context, tx *tenancy.Tx, offers []catalog.Of
 	case err != nil:
 		return q, fault.Wrap(err, fault.Invalid, "change.too_much", "This comes to more than we can calculate.")
 	}
+	if err := s.mustBePaid(ctx, tx, q.Price.NextAt); err != nil {
+		return q, err
+	}
 	return q, q.tax(ctx, tx)
 }
 

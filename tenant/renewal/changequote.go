@@ -81,8 +81,8 @@ type ChangeQuote struct {
 
 // QuoteChange prices a change and keeps the offer for ChangeFor. Faults:
 // subscription.not_found, those of Changeable and of a service that cannot be changed,
-// change.unknown_plan, change.plan_archived, change.sold_out, change.nothing, and those
-// of catalog.Configure.
+// change.unknown_plan, change.plan_archived, change.sold_out, change.nothing, change.unpaid, and
+// those of catalog.Configure.
 func (d *Desk) QuoteChange(ctx context.Context, db *tenancy.DB, a ChangeAsk) (q ChangeQuote, err error) {
 	offers, err := d.offers(ctx, db)
 	if err != nil {

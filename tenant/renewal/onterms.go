@@ -108,14 +108,25 @@ func runOn(ctx context.Context, tx *tenancy.Tx, s *Subscription) error {
 }
 
 // unpaidPeriod is the number of an open invoice of a period of a subscription that has
-// begun; empty: there is none.
+// begun, as those have it who may pay later; empty: there is none.
 func unpaidPeriod(ctx context.Context, tx *tenancy.Tx, s Subscription) (string, error) {
-	if s.TermDays == 0 {
-		return "", nil
-	}
-	bills, err := billsOf(ctx, tx, "i.account_id = ? AND i.state = 'open' AND i.key LIKE 'renewal/%' AND l.subscription_id = ? AND l.period_from <= ?", s.AccountID, s.ID, tx.Now())
+	bills, err := billsOf(ctx, tx, "i.account_id = ? AND i.state = 'open' AND i.key LIKE 'renewal/%' AND l.subscription_id = ? AND l.meter_id IS NULL AND l.period_from <= ?", s.AccountID, s.ID, tx.Now())
 	if err != nil || len(bills) == 0 {
 		return "", err
 	}
 	return bills[0].Number, nil
+}
+
+// mustBePaid refuses a change by which what runs would end sooner, at a time, while its period
+// is owed: paid later, the period would be there again beside what was given back for it. Fault:
+// change.unpaid.
+func (s Subscription) mustBePaid(ctx context.Context, tx *tenancy.Tx, ends time.Time) error {
+	if !ends.Before(s.Period.To) {
+		return nil
+	}
+	owed, err := unpaidPeriod(ctx, tx, s)
+	if err != nil || owed == "" {
+		return err
+	}
+	return fault.New(fault.Conflict, "change.unpaid", "Invoice "+owed+" is not paid yet, and this would shorten what it is for. Please pay it first.")
 }

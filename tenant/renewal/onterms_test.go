@@ -260,3 +260,50 @@ func TestCancelledBeforeAnybodyLooked(t *testing.T) {
 	}
 	s.hold()
 }
+
+// TestAShorterCycleOnTerms: a year that is owed is not changed to months, nor moved to a bill day
+// that comes sooner: paid later, it would be there again beside its rest, which is credit then.
+// Once it is paid both can be had; so can what ends no sooner, also while it is owed.
+func TestAShorterCycleOnTerms(t *testing.T) {
+	w := tenancytest.New(t)
+	s := scenery(t, w, w.A)
+	s.exec("UPDATE plans SET downgrade = 'credit'")
+	s.policy(func(p *renewal.Policy) { p.Shorten = true })
+	ida := s.customer("ida", false)
+	s.days(ida, 60)
+	s.billDay(ida, 1)
+	sub := s.sell(ida, billing.Annual, 10000)
+	s.work()
+	s.turn(s.get(sub).Period.To.Sub(s.Clock.Now()) + 2*day)
+	year := s.get(sub).Period
+	if year.To.Before(s.Clock.Now()) {
+		t.Fatalf("the year does not run: %v", year)
+	}
+	months := renewal.ChangeAsk{SubscriptionID: sub, Cycle: billing.Monthly}
+	sooner := renewal.ChangeAsk{SubscriptionID: sub, ToBillDay: true}
+	for _, ask := range []renewal.ChangeAsk{months, sooner} {
+		if q, err := s.desk.QuoteChange(t.Context(), s.db, ask); !fault.Is(err, "change.unpaid") {
+			t.Errorf("%+v while it is owed: back %s, %v", ask, q.Back, err)
+		}
+	}
+	if q := s.quote(sub, "m", "", nil); q.Price.AtRenewal || !q.Price.NextAt.Equal(year.To) {
+		t.Errorf("a larger plan for the same year: %+v", q.Price)
+	}
+	s.days(ida, 0) // what is owed is owed all the same
+	if _, err := s.desk.QuoteChange(t.Context(), s.db, months); !fault.Is(err, "change.unpaid") {
+		t.Errorf("without days to pay any more: %v", err)
+	}
+	s.settle(s.renewals(sub)[0].ID)
+	for _, ask := range []renewal.ChangeAsk{months, sooner} {
+		q, err := s.desk.QuoteChange(t.Context(), s.db, ask)
+		if err != nil || q.Back.Minor < 1000 || !q.Price.NextAt.Before(year.To) {
+			t.Errorf("%+v once it is paid: back %s, until %s, %v", ask, q.Back, q.Price.NextAt, err)
+		}
+	}
+	s.accept(s.quote(sub, "", billing.Monthly, nil))
+	s.work()
+	if x := s.get(sub); x.Cycle != billing.Monthly || x.Period.To.After(s.Clock.Now().Add(32*day)) {
+		t.Errorf("%s, %v", x.Cycle, x.Period)
+	}
+	s.books()
+}
