@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/uptrace/bun"
 
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
@@ -36,6 +37,26 @@ func Contest(ctx context.Context, tx *tenancy.Tx, payment, id uuid.UUID, away, g
 		return err
 	}
 	return grants[0].contest(ctx, tx, away, gone)
+}
+
+// ContestRefunds has the credit that a payment of an invoice became in place of going back follow
+// its disputes as Contest says, as far as they are about more than the invoice kept of it.
+func ContestRefunds(ctx context.Context, tx *tenancy.Tx, payment uuid.UUID, away, gone int64) error {
+	var kept int64
+	if err := tx.NewRaw("SELECT amount_minor - refunded_minor FROM payments WHERE id = ?", payment).Scan(ctx, &kept); err != nil {
+		return fmt.Errorf("read what payment %s paid: %w", payment, err)
+	}
+	grants, err := locked(ctx, tx, "g.bought AND g.id IN (SELECT r.grant_id FROM refunds r WHERE r.payment_id = ?)", payment)
+	if err != nil {
+		return err
+	}
+	for _, g := range grants {
+		if err := g.contest(ctx, tx, away-kept, gone-kept); err != nil {
+			return err
+		}
+		kept += g.Amount.Minor // the next one is held for what is beyond this one
+	}
+	return nil
 }
 
 // giftKey is the natural key of the credit of a code.
@@ -145,22 +166,32 @@ func (r giftRow) contest(ctx context.Context, tx *tenancy.Tx, payment uuid.UUID,
 
 // contestReturned holds what came back to pieces whose payment is disputed or was taken back.
 func contestReturned(ctx context.Context, tx *tenancy.Tx, account uuid.UUID, ids []uuid.UUID) error {
-	grants, err := locked(ctx, tx, "g.account_id = ? AND g.bought AND g.left_minor > 0 AND g.source_id IN (SELECT p.id FROM payments p WHERE p.disputes IS NOT NULL)", account)
-	if err != nil {
-		return err
+	var from []struct {
+		ID, GrantID uuid.UUID // GrantID uuid.Nil: its invoice's money became credit
 	}
-	for _, g := range grants {
-		for _, id := range ids {
-			if id != g.ID {
-				continue
-			}
-			away, gone, err := contested(ctx, tx, g.SourceID)
-			if err != nil {
+	err := tx.NewRaw(`SELECT p.id, g.id AS grant_id FROM credit_grants g JOIN payments p ON p.id = g.source_id WHERE g.account_id = ?0 AND g.bought AND g.id IN (?1) AND p.disputes IS NOT NULL
+		UNION SELECT p.id, '00000000-0000-0000-0000-000000000000' FROM credit_grants g JOIN payments p ON p.invoice_id = g.source_id JOIN refunds r ON r.payment_id = p.id AND r.grant_id = g.id
+		WHERE g.account_id = ?0 AND g.bought AND g.id IN (?1) AND p.disputes IS NOT NULL ORDER BY 1, 2`, account, bun.List(ids)).Scan(ctx, &from)
+	if err != nil {
+		return fmt.Errorf("look for disputes about credit that came back: %w", err)
+	}
+	for _, p := range from {
+		away, gone, err := contested(ctx, tx, p.ID)
+		if err != nil {
+			return err
+		}
+		if p.GrantID == uuid.Nil {
+			if err := ContestRefunds(ctx, tx, p.ID, away, gone); err != nil {
 				return err
 			}
-			if err := g.contest(ctx, tx, away, gone); err != nil {
-				return err
-			}
+			continue
+		}
+		grants, err := locked(ctx, tx, "g.id = ?", p.GrantID) // not by Contest: its codes are locked before what became of them
+		if err != nil {
+			return err
+		}
+		if err := grants[0].contest(ctx, tx, away, gone); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -171,13 +171,16 @@ func RestoreTopUp(ctx context.Context, tx *tenancy.Tx, payment, refund uuid.UUID
 	return credit.Restore(ctx, tx, credit.IDOf(paidKey(payment)), refund, amount)
 }
 
-// ContestTopUp has what a top-up became follow the disputes about its payment: away is what
-// banks hold or took of it, gone what of that is lost for good. It does nothing about the
-// payment of an invoice. Fault: invoice.not_found.
-func ContestTopUp(ctx context.Context, tx *tenancy.Tx, invoice, payment uuid.UUID, away, gone int64) error {
+// ContestCredit has credit follow the disputes about its payment: what a top-up became, or what
+// of an invoice's money became credit in place of going back. Away is what banks hold or took of
+// it, gone what of that is lost for good. Fault: invoice.not_found.
+func ContestCredit(ctx context.Context, tx *tenancy.Tx, invoice, payment uuid.UUID, away, gone int64) error {
 	inv, err := lock(ctx, tx, invoice)
-	if err != nil || inv.Kind != document.TopUp {
+	switch {
+	case err != nil:
 		return err
+	case inv.Kind != document.TopUp:
+		return credit.ContestRefunds(ctx, tx, payment, away, gone)
 	}
 	return credit.Contest(ctx, tx, payment, credit.IDOf(paidKey(payment)), away, gone)
 }

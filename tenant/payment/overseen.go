@@ -228,7 +228,7 @@ func (d *Desk) keepDispute(ctx context.Context, tx *tenancy.Tx, payment uuid.UUI
 	for _, k := range all {
 		away, gone = away+k.WithdrawnMinor, gone+k.LostMinor
 	}
-	if err := invoicing.ContestTopUp(ctx, tx, p.InvoiceID, p.ID, away, gone); err != nil {
+	if err := invoicing.ContestCredit(ctx, tx, p.InvoiceID, p.ID, away, gone); err != nil {
 		return err
 	}
 	if err := watchEvidence(ctx, tx); err != nil {
