@@ -67,7 +67,7 @@ func (s Subscription) current(now time.Time) (p billing.Period) {
 
 // mayRunOn reports whether a period has begun that is not paid and need not be yet.
 func (s Subscription) mayRunOn(now time.Time) bool {
-	if s.TermDays == 0 || s.State != Active {
+	if s.State != Active {
 		return false
 	}
 	p := s.current(now)
@@ -87,10 +87,12 @@ func (s Subscription) runsOnAt(now time.Time) time.Time {
 }
 
 // runOn gives a subscription that may run on the period that has begun, if its invoice is
-// open, not due, and none before it is overdue. Paid later, it has the period already.
+// open, not due, and none before it is overdue. Paid later, it has the period already. Where the
+// account's days were taken back, an invoice that was made with them keeps them.
 func runOn(ctx context.Context, tx *tenancy.Tx, s *Subscription) error {
 	p := s.current(tx.Now())
-	bills, err := billsOf(ctx, tx, "i.account_id = ? AND i.state = 'open' AND i.due_at > ? AND l.subscription_id = ? AND l.period_from = ?", s.AccountID, tx.Now(), s.ID, p.From)
+	bills, err := billsOf(ctx, tx, "i.account_id = ? AND i.state = 'open' AND i.due_at > ? AND l.subscription_id = ? AND l.period_from = ? AND (? OR i.document->>'term_days' IS NOT NULL)",
+		s.AccountID, tx.Now(), s.ID, p.From, s.TermDays > 0)
 	if err != nil || len(bills) == 0 {
 		return err
 	}

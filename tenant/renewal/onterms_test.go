@@ -236,29 +236,35 @@ func TestSetTerms(t *testing.T) {
 }
 
 // TestCancelledBeforeAnybodyLooked: whoever has days to pay and cancels when the period has
-// begun, and the agenda was not looked at yet, has the period as anybody else who cancels.
+// begun, and the agenda was not looked at yet, has the period as anybody else who cancels; also
+// when the days were taken back meanwhile, for an invoice that is made keeps its own.
 func TestCancelledBeforeAnybodyLooked(t *testing.T) {
-	w := tenancytest.New(t)
-	s := open(t, w, w.A)
-	ida := s.customer("ida", false)
-	s.days(ida, 30)
-	sub := s.sell(ida, billing.Monthly, 1000)
-	end := s.get(sub).Period.To
-	s.turn(end.Sub(s.Clock.Now()) - day)
-	inv := s.renewals(sub)[0]
-	s.Clock.Set(end.Add(time.Minute))
-	x, err := s.desk.Cancel(t.Context(), s.db, renewal.CancelRequest{SubscriptionID: sub, Reason: "not_needed"}, staff)
-	if err != nil || x.State != renewal.Active || !x.CancelAt.After(end.Add(27*day)) {
-		t.Fatalf("%s, ends %s: %v", x.State, x.CancelAt, err)
+	for _, taken := range []bool{false, true} {
+		w := tenancytest.New(t)
+		s := open(t, w, w.A)
+		ida := s.customer("ida", false)
+		s.days(ida, 30)
+		sub := s.sell(ida, billing.Monthly, 1000)
+		end := s.get(sub).Period.To
+		s.turn(end.Sub(s.Clock.Now()) - day)
+		inv := s.renewals(sub)[0]
+		if taken {
+			s.days(ida, 0)
+		}
+		s.Clock.Set(end.Add(time.Minute))
+		x, err := s.desk.Cancel(t.Context(), s.db, renewal.CancelRequest{SubscriptionID: sub, Reason: "not_needed"}, staff)
+		if err != nil || x.State != renewal.Active || !x.CancelAt.After(end.Add(27*day)) {
+			t.Fatalf("days taken back %t: %s, ends %s: %v", taken, x.State, x.CancelAt, err)
+		}
+		if got := s.renewals(sub); len(got) != 1 || got[0].State != invoicing.Open || got[0].ID != inv.ID {
+			t.Errorf("%+v", got)
+		}
+		s.turn(33 * day)
+		if got := s.get(sub); got.State != renewal.Ended {
+			t.Errorf("%s", got.State)
+		}
+		s.hold()
 	}
-	if got := s.renewals(sub); len(got) != 1 || got[0].State != invoicing.Open || got[0].ID != inv.ID {
-		t.Errorf("%+v", got)
-	}
-	s.turn(33 * day)
-	if got := s.get(sub); got.State != renewal.Ended {
-		t.Errorf("%s", got.State)
-	}
-	s.hold()
 }
 
 // TestAShorterCycleOnTerms: a year that is owed is not changed to months, nor moved to a bill day
