@@ -1,12 +1,17 @@
 package payment_test
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/billing/gateway"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/audit"
 	"github.com/ezscale/ezscale/tenancy/fault"
@@ -178,4 +183,89 @@ func TestSpentCreditOfDisputedMoneyComesBack(t *testing.T) {
 		t.Errorf("%s count, %d are held", got, s.balance(billing.CreditHeld))
 	}
 	s.books()
+}
+
+// TestDisputedCreditWhileManyAct: banks, people who redeem, invoices that are made and credited,
+// and refunds at the same time: nobody is in another's way for good, the books hold, and nothing
+// counts that is disputed at the end.
+func TestDisputedCreditWhileManyAct(t *testing.T) {
+	w := tenancytest.New(t)
+	desk := &payment.Desk{Gateways: local(), Keys: newRing(t)}
+	s := open(t, w, w.A, desk)
+	ctx := t.Context()
+	all := []*heldPiece{s.ahead("a", false), s.ahead("b", true), s.ahead("c", false), s.ahead("d", true)}
+	var wg sync.WaitGroup
+	for g := range 8 {
+		rnd := rand.New(rand.NewPCG(uint64(g), 20261123)) //nolint:gosec // no secret
+		wg.Go(func() {
+			for step := range 20 {
+				p, key := all[rnd.IntN(len(all))], fmt.Sprintf("%d/%d", g, step)
+				var err error
+				switch rnd.IntN(5) {
+				case 0, 1:
+					told := gateway.Dispute{Ref: "dp_" + p.id.String(), Amount: eur(3000), Withdrawn: eur(3000), Moves: int(p.told.Add(1)), State: []gateway.DisputeState{gateway.NeedsResponse, gateway.Won, gateway.Lost}[rnd.IntN(3)]}
+					if told.State == gateway.Won {
+						told.Withdrawn = eur(0)
+					}
+					err = desk.HearOfDispute(ctx, s.db, p.id, told)
+				case 2:
+					if p.code != "" {
+						_, err = credit.Redeem(ctx, s.db, s.account, p.code, olga)
+					}
+				case 3:
+					_, err = desk.GiveBack(ctx, s.db, payment.RefundRequest{Key: key, PaymentID: p.id, Amount: eur(100), Reason: "asked for"}, olga)
+				default:
+					var inv invoicing.Invoice
+					err = s.db.Update(ctx, func(tx *tenancy.Tx) (err error) {
+						inv, err = invoicing.Issue(ctx, tx, invoicing.Draft{Key: key, AccountID: s.account, Currency: "EUR", Lines: []billing.Line{{Kind: "plan", Description: "VPS Small", Quantity: 1, Unit: eur(500)}}})
+						return err
+					})
+					if err == nil && rnd.IntN(2) == 0 {
+						_, err = invoicing.CreditByHand(ctx, s.db, invoicing.CreditRequest{Key: "c" + key, InvoiceID: inv.ID, Amount: eur(300), Reason: "Goodwill", CreditBack: true}, audit.Origin{Actor: olga.Actor})
+					}
+				}
+				if err != nil && fault.From(err).Kind == fault.Internal {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	s.books()
+	for _, p := range all {
+		if n := scanOf(s, `SELECT coalesce(sum(g.left_minor), 0)::bigint FROM credit_grants g JOIN payments p ON p.id = g.source_id WHERE p.id = ? AND p.disputes @> '[{"withdrawn_minor": 3000}]'`, p.id); n != 0 {
+			t.Errorf("%d of a disputed top-up count", n)
+		}
+	}
+}
+
+// heldPiece is what was paid ahead, and how often its bank told of it.
+type heldPiece struct {
+	id   uuid.UUID
+	code string // of a gift
+	told atomic.Int32
+}
+
+// ahead pays 30.00 ahead, as a payment that came.
+func (s *shop) ahead(key string, gift bool) *heldPiece {
+	s.t.Helper()
+	ctx, p := s.t.Context(), &heldPiece{id: uuid.New()}
+	inv, err := invoicing.AskTopUp(ctx, s.db, invoicing.TopUp{Key: key, AccountID: s.account, Amount: eur(3000), Gift: gift}, olga)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.update(func(tx *tenancy.Tx) error {
+		_, err := tx.NewRaw(`INSERT INTO payments (id, key, invoice_id, account_id, gateway, currency, amount_minor, refunded_minor, state, decline_code, decline_text, on_session, created_at, changed_at)
+			VALUES (?, ?, ?, ?, 'sandbox', 'EUR', 3000, 0, 'succeeded', '', '', true, now(), now())`, p.id, p.id.String(), inv.ID, s.account).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		return invoicing.Applied(ctx, tx, invoicing.Application{InvoiceID: inv.ID, PaymentID: p.id, Gateway: "sandbox", Amount: inv.Total})
+	})
+	if gift {
+		if p.code, err = credit.Show(ctx, s.db, s.account, p.id, olga); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return p
 }
