@@ -120,7 +120,8 @@ func (h *Hook) Secrets(ctx context.Context) (all []string, err error) {
 }
 
 // Register has the gateway tell of connected accounts at our address. What is registered and
-// well stays as it is; what is gone at the gateway, or leads elsewhere, is registered anew.
+// well stays as it is; what is gone at the gateway, leads elsewhere or is not told of everything
+// is registered anew.
 // Faults: connect.configured, connect.endpoint_taken, gateway.refused, gateway.unavailable,
 // gateway.no_webhook.
 func (h *Hook) Register(ctx context.Context, by audit.Origin) error {
@@ -195,7 +196,9 @@ func (h *Hook) begin(ctx context.Context, there []gateway.Endpoint, anew bool) (
 			return nil
 		}
 		if len(rows) > 0 && rows[0].ReplacedAt.IsZero() && !anew {
-			well := slices.ContainsFunc(there, func(x gateway.Endpoint) bool { return x.Ref == rows[0].Ref && x.URL == h.Address && x.On })
+			well := slices.ContainsFunc(there, func(x gateway.Endpoint) bool {
+				return x.Ref == rows[0].Ref && x.URL == h.Address && x.On && len(x.Missing) == 0
+			})
 			if well {
 				e = rows[0].Endpoint
 				return nil
@@ -309,7 +312,7 @@ func wrong(e Endpoint, address string, there []gateway.Endpoint) string {
 	case !there[i].On:
 		return "The endpoint is switched off at Stripe: Stripe does that where deliveries keep failing. Register it again."
 	case len(there[i].Missing) > 0:
-		return "Stripe does not send " + strings.Join(there[i].Missing, ", ") + " there. Change the secret: that registers it anew."
+		return "Stripe does not send " + strings.Join(there[i].Missing, ", ") + " there. Register it again."
 	}
 	return ""
 }

@@ -298,3 +298,36 @@ func TestAnAttemptAtAnotherAddress(t *testing.T) {
 	}
 	h.secrets(1)
 }
+
+// partly is a Stripe whose endpoint was set to hear less, at its own pages or by an older version.
+type partly struct {
+	*stripe.Gateway
+	of string
+}
+
+func (p *partly) Endpoints(ctx context.Context) ([]gateway.Endpoint, error) {
+	all, err := p.Gateway.Endpoints(ctx)
+	for i := range all {
+		if all[i].Ref == p.of {
+			all[i].Missing = []string{"account.updated"}
+		}
+	}
+	return all, err
+}
+
+// TestAnEndpointThatHearsLess: what the page says is to be done helps.
+func TestAnEndpointThatHearsLess(t *testing.T) {
+	h, ctx := newHooked(t), t.Context()
+	h.must(h.hook.Register(ctx, anna))
+	was := h.there()[0]
+	h.hook.Gateway = &partly{h.gw, was}
+	h.must(h.hook.Tidy(ctx))
+	if e, err := h.hook.State(ctx); err != nil || !strings.Contains(e.Problem, "account.updated") || !strings.Contains(e.Problem, "Register it again") {
+		t.Errorf("%+v, %v", e, err)
+	}
+	h.must(h.hook.Register(ctx, anna))
+	h.must(h.hook.Tidy(ctx))
+	if e, err := h.hook.State(ctx); err != nil || e.Problem != "" || e.Ref == was {
+		t.Errorf("registered again: %+v, %v", e, err)
+	}
+}
