@@ -274,8 +274,12 @@ func (h *Hook) remove(ctx context.Context, e Endpoint) error {
 		return err
 	}
 	return h.Central.Update(ctx, func(tx *tenancy.CentralTx) error {
-		if _, err := tx.NewRaw("DELETE FROM connect_endpoints WHERE attempt = ? AND replaced_at IS NOT NULL", e.Attempt).Exec(ctx); err != nil {
+		res, err := tx.NewRaw("DELETE FROM connect_endpoints WHERE attempt = ? AND replaced_at IS NOT NULL", e.Attempt).Exec(ctx)
+		if err != nil {
 			return fmt.Errorf("forget an endpoint of connected accounts: %w", err)
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 { // another was faster
+			return err
 		}
 		return audit.Origin{Actor: audit.System("connect")}.Record(ctx, tx, "connect.endpoint_removed", audit.Target{Kind: "settings", ID: "connect"}, map[string]any{"endpoint": e.Ref})
 	})

@@ -257,6 +257,31 @@ func (s *slow) NewEndpoint(ctx context.Context, key, url string) (gateway.Endpoi
 	return e, secret, err
 }
 
+func (s *slow) DropEndpoint(ctx context.Context, ref string) error {
+	err := s.Gateway.DropEndpoint(ctx, ref)
+	if does := s.happens; does != nil {
+		s.happens = nil
+		does()
+	}
+	return err
+}
+
+// TestTwoTidyAtOnce: what is removed by two stands in the trail once.
+func TestTwoTidyAtOnce(t *testing.T) {
+	h, ctx := newHooked(t), t.Context()
+	h.must(h.hook.Register(ctx, anna))
+	h.must(h.hook.Rotate(ctx, anna))
+	h.Clock.Advance(connect.Believed)
+	other := *h.hook
+	other.Gateway = &slow{h.gw, func() { h.must(h.hook.Tidy(ctx)) }}
+	h.must(other.Tidy(ctx))
+	var entries int
+	h.must(h.Owner.QueryRow(ctx, "SELECT count(*) FROM central.audit_entries WHERE action = 'connect.endpoint_removed'").Scan(&entries))
+	if entries != 1 {
+		t.Errorf("%d entries in the trail", entries)
+	}
+}
+
 // TestAnAnswerThatIsHeardLate: who hears of an endpoint when others have registered it, and
 // another in its place, leaves the one that counts as it is.
 func TestAnAnswerThatIsHeardLate(t *testing.T) {

@@ -103,7 +103,7 @@ func (d *Desk) Cancel(ctx context.Context, db *tenancy.DB, r CancelRequest, by a
 				return err
 			}
 		}
-		if s.mayRunOn(tx.Now()) { // the period began, and nobody has looked at it yet
+		if !r.Now && s.mayRunOn(tx.Now()) { // the period began, and nobody has looked at it yet
 			if err := runOn(ctx, tx, &s); err != nil {
 				return err
 			}
