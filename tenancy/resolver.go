@@ -151,16 +151,42 @@ func (r *Resolver) Refresh(ctx context.Context) error {
 	old, next := r.state.Load(), newState(len(snap.Entries))
 	next.mark, next.at = snap.Mark, wallClock()
 	next.add(snap.Entries)
+	changed := changes(old, next)
+	if len(changed) == 0 && leadAlike(old, next) { // what requests read stays where it is in memory
+		same := *old
+		same.mark, same.at = next.mark, next.at
+		next = &same
+	}
 	r.state.Store(next)
-	for id := range next.ids {
+	for _, id := range changed {
 		r.tellOf(id, old, next)
 	}
-	for id := range old.ids {
-		if _, still := next.ids[id]; !still {
-			r.tellOf(id, old, next)
+	return nil
+}
+
+// changes are the tenants about which two states disagree.
+func changes(old, now *directoryState) (ids []ID) {
+	for id := range now.ids {
+		if differs(id, old, now) {
+			ids = append(ids, id)
 		}
 	}
-	return nil
+	for id := range old.ids {
+		if _, still := now.ids[id]; !still {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// leadAlike reports whether every host leads to the same tenant in both.
+func leadAlike(a, b *directoryState) bool {
+	for host, t := range b.hosts {
+		if was, ok := a.hosts[host]; !ok || was.ID != t.ID {
+			return false
+		}
+	}
+	return len(a.hosts) == len(b.hosts)
 }
 
 // RefreshTenant loads what the directory says about some tenants now. Who has just
@@ -252,8 +278,12 @@ func (s *directoryState) add(entries []Entry) {
 			t = &copied
 			s.ids[t.ID] = t
 		}
-		s.hosts[e.Host] = t
-		s.of[t.ID] = append(s.of[t.ID], e.Host)
+		host := e.Host
+		if host == t.PrimaryHost {
+			host = t.PrimaryHost // one text in memory, read once for both
+		}
+		s.hosts[host] = t
+		s.of[t.ID] = append(s.of[t.ID], host)
 	}
 	for i := range entries {
 		slices.Sort(s.of[entries[i].Tenant.ID])
@@ -282,9 +312,6 @@ func sameTenant(a, b *Tenant) bool {
 
 // tellOf tells the watchers of a tenant about which two states disagree.
 func (r *Resolver) tellOf(id ID, old, now *directoryState) {
-	if !differs(id, old, now) {
-		return
-	}
 	if t, ok := now.ids[id]; ok {
 		r.tell(*t)
 		return

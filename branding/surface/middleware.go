@@ -71,7 +71,7 @@ func (s *Surface) observe(c *fiber.Ctx) error {
 	took := s.cfg.Clock().Sub(start)
 	status := c.Response().StatusCode()
 	pattern := "none"
-	if r, ok := c.Locals(routeKey).(Route); ok {
+	if r, ok := c.Locals(routeKey).(*Route); ok {
 		pattern = r.Path
 	}
 	s.describe(c, span, pattern, status)

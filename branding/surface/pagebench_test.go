@@ -28,12 +28,12 @@ func BenchmarkPagesFromMemory(b *testing.B) {
 				names[i] = fmt.Sprintf("s%d.localhost", i)
 			}
 			var ask fasthttp.Request
-			if err := ask.Read(bufio.NewReader(strings.NewReader("GET / HTTP/1.1\r\nHost: x.localhost\r\n\r\n"))); err != nil {
+			if err := ask.Read(bufio.NewReader(strings.NewReader("GET / HTTP/1.1\r\nHost: x.localhost\r\nAccept-Encoding: gzip\r\n\r\n"))); err != nil {
 				b.Fatal(err)
 			}
 			from := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
 			var ctx fasthttp.RequestCtx
-			out := bufio.NewWriterSize(discard{}, 4096)
+			out := bufio.NewWriterSize(discard{}, 16<<10)
 			visit := func(i int) {
 				ask.Header.SetHost(names[i])
 				ctx.Init(&ask, from, nil)
@@ -68,8 +68,9 @@ func manyShops(t testing.TB, n int) *surface.Front {
 	cfg.Routes = []surface.Route{{Method: "GET", Path: "/", Needs: identity.Public, Handler: func(c *fiber.Ctx) error {
 		t, _ := surface.Tenant(c)
 		var page strings.Builder
-		for page.Len() < 9000 {
-			fmt.Fprintf(&page, "<li>%s sells plan %d</li>", t.Slug, page.Len())
+		words := rand.New(rand.NewPCG(1, uint64(t.ID.Number())))
+		for page.Len() < 8600 {
+			fmt.Fprintf(&page, "<li class=plan>%s sells plan %04x%04x with cores and memory</li>", t.Slug, words.IntN(1<<16), words.IntN(1<<16))
 		}
 		c.Set(fiber.HeaderContentType, "text/html; charset=utf-8")
 		return c.SendString(page.String())

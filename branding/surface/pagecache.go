@@ -62,38 +62,47 @@ const (
 // cacheShard is a part of the cache with a lock of its own.
 type cacheShard struct {
 	mu    sync.Mutex
-	pages *simplelru.LRU[string, cachedPage]
+	pages *simplelru.LRU[uint64, cachedPage] // by the hash of their keys, which each page has itself
 	bytes int64
 	limit int64
 }
 
 // cachedPage is immutable. With thousands of pages none is near the processor when it is
-// asked for: all that a hit reads lies in two pieces, the entry of the cache and text.
+// asked for, and each place in memory that is far from the others is waited for: what a hit
+// reads lies in two, the entry of the cache and text.
 type cachedPage struct {
 	brand, content int64
-	text           []byte                  // the values of keptHeaders, one after another, and the body
-	ends           [len(keptHeaders)]int32 // of the values
-	packed         []byte                  // the body by gzip; nil: that would save little
-	packedTag      []byte                  // another form of a page has a tag of its own (RFC 9110, 8.8.3.3)
-	route          any                     // for logs and metrics
+	text           []byte            // the key, the values of keptHeaders, the tag of the other form and the body by gzip, one after another
+	ends           [bodyAt + 1]int32 // of all before the body
+	packed         bool              // the body is compressed in text; otherwise that would save little, and plain is of text
+	plain          []byte            // the body as it was made
+	route          *Route            // for logs and metrics
 }
 
 // keptHeaders are those a page may bring, as fasthttp writes them; all others belong to
 // one answer. The last is the cache's own.
 var keptHeaders = [...][]byte{[]byte(fiber.HeaderContentType), []byte(fiber.HeaderContentLanguage), []byte("Link"), []byte("X-Robots-Tag"), []byte("Etag")}
 
-const etagAt = len(keptHeaders) - 1
+// The parts of a page's text: its key, the values of keptHeaders, the tag of the compressed
+// form, which has to have one of its own (RFC 9110, 8.8.3.3), and the body.
+const (
+	keyAt       = 0
+	headersAt   = 1
+	etagAt      = headersAt + len(keptHeaders) - 1
+	packedTagAt = etagAt + 1
+	bodyAt      = packedTagAt
+)
 
-// value is that of a kept header; empty: the page has none.
-func (c *cachedPage) value(header int) []byte {
+// part is one of text's; empty: the page has none.
+func (c *cachedPage) part(at int) []byte {
 	from := int32(0)
-	if header > 0 {
-		from = c.ends[header-1]
+	if at > 0 {
+		from = c.ends[at-1]
 	}
-	return c.text[from:c.ends[header]]
+	return c.text[from:c.ends[at]]
 }
 
-func (c *cachedPage) body() []byte { return c.text[c.ends[etagAt]:] }
+func (c *cachedPage) body() []byte { return c.text[c.ends[bodyAt]:] }
 
 // NewPageCache makes an empty cache.
 func NewPageCache(cfg PageCacheConfig) *PageCache {
@@ -105,13 +114,17 @@ func NewPageCache(cfg PageCacheConfig) *PageCache {
 		s := &p.shards[i]
 		s.limit = cfg.MaxBytes / cacheShards
 		// The bytes bound it; the count only must be positive.
-		s.pages, _ = simplelru.NewLRU(1<<30, func(key string, page cachedPage) { s.bytes -= page.size(key) })
+		s.pages, _ = simplelru.NewLRU(1<<30, func(_ uint64, page cachedPage) { s.bytes -= page.size() })
 	}
 	return p
 }
 
-func (c *cachedPage) size(key string) int64 {
-	return int64(len(key)+len(c.text)+len(c.packed)) + cacheOverhead
+func (c *cachedPage) size() int64 {
+	size := int64(len(c.text)) + cacheOverhead
+	if c.packed {
+		size += int64(len(c.plain))
+	}
+	return size
 }
 
 // CachePages answers from the cache where it may and keeps what it may. It stands
@@ -127,8 +140,8 @@ func (p *PageCache) CachePages(c *fiber.Ctx) error {
 	if !ok {
 		return c.Next()
 	}
-	shard := &p.shards[maphash.Bytes(p.seed, key)%cacheShards]
-	page, ok := shard.get(key)
+	at := p.at(key)
+	page, ok := at.get(key)
 	if ok && page.brand == t.BrandVersion && page.content == t.ContentVersion {
 		p.hits.Add(1)
 		return page.send(c)
@@ -141,7 +154,18 @@ func (p *PageCache) CachePages(c *fiber.Ctx) error {
 	if ok {
 		old = new(page)
 	}
-	return p.make(c, t, string(key), shard, old)
+	return p.make(c, t, string(key), at, old)
+}
+
+// place is where the page of a key is, if there is one.
+type place struct {
+	*cacheShard
+	sum uint64
+}
+
+func (p *PageCache) at(key []byte) place {
+	sum := maphash.Bytes(p.seed, key)
+	return place{&p.shards[sum%cacheShards], sum}
 }
 
 // mayKeep reports whether the request could be anybody's and asks for a public page.
@@ -204,37 +228,43 @@ func (p *PageCache) key(buf []byte, c *fiber.Ctx, t tenancy.Tenant) ([]byte, boo
 	return buf, known == len(values)
 }
 
-func (s *cacheShard) get(key []byte) (cachedPage, bool) {
+// get returns the page of a key. Two keys may have one hash: the page says whose it is.
+func (s place) get(key []byte) (page cachedPage, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.bytes < s.limit/2 { // nobody has to go yet: who was here last does not matter
-		return s.pages.Peek(string(key))
+		page, ok = s.pages.Peek(s.sum)
+	} else {
+		page, ok = s.pages.Get(s.sum)
 	}
-	return s.pages.Get(string(key))
+	if !ok || !bytes.Equal(page.part(keyAt), key) {
+		return cachedPage{}, false
+	}
+	return page, true
 }
 
 // put keeps a page, unless a newer one is there or it would take too much of the room.
-func (s *cacheShard) put(key string, page *cachedPage) {
-	size := page.size(key)
+func (s place) put(page *cachedPage) {
+	size := page.size()
 	if size > s.limit/2 {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old, ok := s.pages.Peek(key); ok {
-		if old.content > page.content || old.brand > page.brand {
+	if old, ok := s.pages.Peek(s.sum); ok {
+		if bytes.Equal(old.part(keyAt), page.part(keyAt)) && (old.content > page.content || old.brand > page.brand) {
 			return
 		}
-		s.pages.Remove(key)
+		s.pages.Remove(s.sum)
 	}
-	s.pages.Add(key, *page)
+	s.pages.Add(s.sum, *page)
 	for s.bytes += size; s.bytes > s.limit; {
 		s.pages.RemoveOldest()
 	}
 }
 
 // make has the page made, once for all who ask for it now.
-func (p *PageCache) make(c *fiber.Ctx, t tenancy.Tenant, key string, shard *cacheShard, old *cachedPage) error {
+func (p *PageCache) make(c *fiber.Ctx, t tenancy.Tenant, key string, at place, old *cachedPage) error {
 	mine := false
 	var made error
 	version := key + "\x00" + strconv.FormatInt(t.BrandVersion, 10) + "." + strconv.FormatInt(t.ContentVersion, 10)
@@ -245,9 +275,9 @@ func (p *PageCache) make(c *fiber.Ctx, t tenancy.Tenant, key string, shard *cach
 		if made = c.Next(); made != nil {
 			return (*cachedPage)(nil), nil
 		}
-		page := capture(c, t)
+		page := capture(c, t, key)
 		if page != nil {
-			shard.put(key, page)
+			at.put(page)
 		}
 		return page, nil
 	})
@@ -280,36 +310,41 @@ func ours(c *fiber.Ctx, err error) bool {
 }
 
 // capture copies an answer that may be kept; nil: it may not.
-func capture(c *fiber.Ctx, t tenancy.Tenant) *cachedPage {
+func capture(c *fiber.Ctx, t tenancy.Tenant, key string) *cachedPage {
 	res := c.Response()
 	if c.Locals(formTokenKey) != nil || res.StatusCode() != fiber.StatusOK || res.IsBodyStream() ||
 		len(res.Header.Peek(fiber.HeaderSetCookie)) > 0 || len(res.Header.Peek(fiber.HeaderContentEncoding)) > 0 {
 		return nil
 	}
-	page := &cachedPage{brand: t.BrandVersion, content: t.ContentVersion, route: c.Locals(routeKey)}
-	page.keep(&res.Header, res.Body())
-	if packed := fasthttp.AppendGzipBytesLevel(nil, page.body(), fasthttp.CompressDefaultCompression); len(packed) < len(page.body())*7/8 {
-		page.packed = bytes.Clone(packed)
-		page.packedTag = append(bytes.TrimSuffix(bytes.Clone(page.value(etagAt)), []byte(`"`)), `-gzip"`...)
-	}
+	page := &cachedPage{brand: t.BrandVersion, content: t.ContentVersion}
+	page.route, _ = c.Locals(routeKey).(*Route)
+	page.keep(key, &res.Header, res.Body())
 	return page
 }
 
-// keep copies headers and body, and makes the tag.
-func (c *cachedPage) keep(h *fasthttp.ResponseHeader, body []byte) {
-	sum := sha256.Sum256(body)
-	values := [len(keptHeaders)][]byte{etagAt: []byte(`"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`)}
-	size := len(body) + len(values[etagAt])
-	for i, name := range keptHeaders[:etagAt] {
-		values[i] = h.PeekBytes(name)
-		size += len(values[i])
+// keep copies headers and body, and makes the tags.
+func (c *cachedPage) keep(key string, h *fasthttp.ResponseHeader, plain []byte) {
+	sum := sha256.Sum256(plain)
+	tag := base64.RawURLEncoding.EncodeToString(sum[:12])
+	parts := [bodyAt + 1][]byte{keyAt: []byte(key), etagAt: []byte(`"` + tag + `"`), packedTagAt: []byte(`"` + tag + `-gzip"`)}
+	for i, name := range keptHeaders[:len(keptHeaders)-1] {
+		parts[headersAt+i] = h.PeekBytes(name)
 	}
-	c.text = make([]byte, 0, size)
-	for i, v := range values {
-		c.text = append(c.text, v...)
-		c.ends[i] = int32(len(c.text)) //nolint:gosec // headers are shorter than a buffer
+	body := fasthttp.AppendGzipBytesLevel(nil, plain, fasthttp.CompressBestCompression)
+	if c.packed = len(body) < len(plain)*7/8; c.packed {
+		c.plain = bytes.Clone(plain)
+	} else {
+		body = plain
 	}
-	c.text = append(c.text, body...)
+	c.text = bytes.Join(append(parts[:], body), nil)
+	end := int32(0)
+	for i, v := range parts {
+		end += int32(len(v)) //nolint:gosec // headers are shorter than a buffer
+		c.ends[i] = end
+	}
+	if !c.packed {
+		c.plain = c.body()
+	}
 }
 
 // send answers with the page, or with 304 when the visitor has it.
@@ -317,7 +352,7 @@ func (c *cachedPage) send(ctx *fiber.Ctx) error {
 	ctx.Locals(routeKey, c.route)
 	res := ctx.Response()
 	for i, name := range keptHeaders {
-		if v := c.value(i); len(v) > 0 {
+		if v := c.part(headersAt + i); len(v) > 0 {
 			res.Header.SetCanonical(name, v)
 		}
 	}
@@ -325,13 +360,13 @@ func (c *cachedPage) send(ctx *fiber.Ctx) error {
 	// signed in something else.
 	res.Header.SetCanonical([]byte(fiber.HeaderCacheControl), []byte("private, no-cache"))
 	res.Header.SetCanonical([]byte(fiber.HeaderVary), []byte("Cookie, Accept-Encoding"))
-	body := c.body()
-	if c.packed != nil && takesGzip(ctx) {
-		body = c.packed
-		res.Header.SetCanonical(keptHeaders[etagAt], c.packedTag)
+	body := c.plain
+	if c.packed && takesGzip(ctx) {
+		body = c.body()
+		res.Header.SetCanonical(keptHeaders[len(keptHeaders)-1], c.part(packedTagAt))
 		res.Header.SetCanonical([]byte(fiber.HeaderContentEncoding), []byte("gzip"))
 	}
-	if known := ctx.Request().Header.Peek(fiber.HeaderIfNoneMatch); matches(known, c.value(etagAt)) || c.packed != nil && matches(known, c.packedTag) {
+	if known := ctx.Request().Header.Peek(fiber.HeaderIfNoneMatch); matches(known, c.part(etagAt)) || c.packed && matches(known, c.part(packedTagAt)) {
 		res.Header.Del(fiber.HeaderContentEncoding)
 		res.ResetBody()
 		ctx.Status(fiber.StatusNotModified)

@@ -185,6 +185,25 @@ func TestVersionsAndTags(t *testing.T) {
 	}
 }
 
+// TestAPageIsItsKeysOnly: a page that lies where another key leads is not that key's.
+func TestAPageIsItsKeysOnly(t *testing.T) {
+	k := openKiosk(t, 0)
+	for round := range 2 {
+		for _, host := range []string{"nimbus.localhost", "forge.localhost"} {
+			_, text, made := k.get(t, host, "/")
+			if slug, _, _ := strings.Cut(host, "."); !made || !strings.HasPrefix(text, slug+" ") {
+				t.Errorf("round %d: %s is shown %q, made: %v", round, host, text, made)
+			}
+			if _, again, made := k.get(t, host, "/"); made || again != text {
+				t.Errorf("round %d: %s is shown %q, and then %q", round, host, text, again)
+			}
+		}
+		if !k.cache.Swap() {
+			t.Fatal("there are not two pages")
+		}
+	}
+}
+
 func TestPagesFromMemoryAreCompressed(t *testing.T) {
 	k := openKiosk(t, 0)
 	plain, text, _ := k.get(t, "nimbus.localhost", "/big/1")

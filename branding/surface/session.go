@@ -181,7 +181,7 @@ func (s *Surface) view(c *fiber.Ctx, fn func(tenancy.Statements) error) error {
 // admit lets a request through that has what the route needs.
 func (s *Surface) admit(r Route) fiber.Handler {
 	return func(c *fiber.Ctx) error {
-		c.Locals(routeKey, r)
+		c.Locals(routeKey, &r) // one for all requests: of thousands of pages each would keep a copy
 		if r.Needs == identity.Public {
 			return c.Next()
 		}
