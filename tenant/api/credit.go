@@ -13,6 +13,7 @@ import (
 
 type creditBody struct {
 	Balances  []amount     `json:"balances"`  // one a currency
+	Held      []amount     `json:"held"`      // one a currency: does not count while its payment is disputed
 	Automatic bool         `json:"automatic"` // it pays new invoices by itself
 	Grants    []creditPart `json:"grants"`    // what something is left of, in the order in which it is spent
 }
@@ -34,9 +35,12 @@ func (a *API) getCredit(c call) (int, any, error) {
 		p, err = credit.Of(c.ctx(), tx, c.caller.AccountID)
 		return err
 	})
-	out := creditBody{Balances: []amount{}, Grants: []creditPart{}, Automatic: !p.ByHand}
+	out := creditBody{Balances: []amount{}, Held: []amount{}, Grants: []creditPart{}, Automatic: !p.ByHand}
 	for _, b := range p.Balances {
 		out.Balances = append(out.Balances, amountOf(b))
+	}
+	for _, h := range p.Held {
+		out.Held = append(out.Held, amountOf(h))
 	}
 	for _, g := range p.Open {
 		out.Grants = append(out.Grants, creditPart{ID: g.ID, Kind: string(g.Kind), Amount: amountOf(g.Amount), Left: amountOf(g.Left), ExpiresAt: moment(g.ExpiresAt), Note: g.Note, CreatedAt: g.CreatedAt.UTC()})

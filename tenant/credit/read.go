@@ -2,6 +2,7 @@ package credit
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 // Purse is what an account has.
 type Purse struct {
 	Balances []billing.Money // what counts now, by currency; none: nothing
+	Held     []billing.Money // what does not, because its payment is disputed; none: nothing
 	Open     []Grant         // what something is left of, in the order in which it is spent
 	Moves    []Move          // what became of it, the newest first
 	ByHand   bool            // the customer spends it themselves
@@ -57,11 +59,14 @@ func Of(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (p Purse, err error) 
 		grantRow
 		ByHand, Closed bool
 		Has            bool
+		Held           string
 	}
 	err = tx.NewRaw(`SELECT a.credit_by_hand IS TRUE AS by_hand, a.closed_at IS NOT NULL AS closed, g.id IS NOT NULL AS has,
 			coalesce(g.id, a.id) AS id, a.id AS account_id, coalesce(g.source_id, '00000000-0000-0000-0000-000000000000') AS source_id, coalesce(g.kind, '') AS kind,
 			coalesce(g.currency, '') AS currency, coalesce(g.note, '') AS note, coalesce(g.created_by, '') AS created_by, coalesce(g.bought, false) AS bought,
-			coalesce(g.amount_minor, 0) AS amount_minor, coalesce(g.left_minor, 0) AS left_minor, g.expires_at, coalesce(g.created_at, a.created_at) AS created_at
+			coalesce(g.amount_minor, 0) AS amount_minor, coalesce(g.left_minor, 0) AS left_minor, g.expires_at, coalesce(g.created_at, a.created_at) AS created_at,
+			coalesce((SELECT jsonb_agg(jsonb_build_object('Currency', h.currency, 'Minor', h.minor) ORDER BY h.currency) FROM (SELECT x.currency, -sum(m.minor) AS minor
+				FROM credit_grants x JOIN credit_moves m ON m.grant_id = x.id WHERE x.account_id = a.id AND m.kind = 'held' GROUP BY x.currency HAVING sum(m.minor) < 0) h), '[]')::text AS held
 		FROM accounts a LEFT JOIN credit_grants g ON g.account_id = a.id AND g.left_minor > 0 WHERE a.id = ?
 		ORDER BY g.expires_at NULLS LAST, g.bought, g.created_at, g.id`, id).Scan(ctx, &rows)
 	if err != nil {
@@ -71,6 +76,9 @@ func Of(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (p Purse, err error) 
 		return p, errAccount
 	}
 	p.ByHand, p.Closed = rows[0].ByHand, rows[0].Closed
+	if err := json.Unmarshal([]byte(rows[0].Held), &p.Held); err != nil {
+		return p, fmt.Errorf("read held credit: %w", err)
+	}
 	for _, r := range rows {
 		g := r.grant()
 		if !r.Has || !g.Rule().Counts(g.Left.Currency, tx.Now()) {

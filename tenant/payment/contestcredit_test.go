@@ -2,6 +2,7 @@ package payment_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,8 +68,8 @@ func TestADisputedTopUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.take(ten(s.told()))
-			if got := s.purse(); got.Balance("EUR").Minor != 0 || s.balance(billing.CreditHeld) != -810 {
-				t.Errorf("disputed: %s count, %d are held in the books", got.Balance("EUR"), s.balance(billing.CreditHeld))
+			if got := s.purse(); got.Balance("EUR").Minor != 0 || !slices.Equal(got.Held, []billing.Money{eur(810)}) || s.balance(billing.CreditHeld) != -810 {
+				t.Errorf("disputed: %s count, %v are held, %d in the books", got.Balance("EUR"), got.Held, s.balance(billing.CreditHeld))
 			}
 			s.saysOnTimeline("credit.held", "€8.10 of credit are held")
 			if next := s.issue("not by it"); next.State != invoicing.Open || next.Paid.Minor != 0 {
@@ -80,6 +81,9 @@ func TestADisputedTopUp(t *testing.T) {
 			}
 			w.Clock.Advance(time.Hour)
 			s.take(ten(s.told()))
+			if got := s.purse(); len(got.Held) != 0 {
+				t.Errorf("%s: %v are held", decided, got.Held)
+			}
 			if got := s.purse().Balance("EUR"); got.Minor != want.left || s.balance(billing.CreditHeld) != 0 || s.balance(billing.CreditTakenBack) != -want.backed || s.balance(billing.DisputeLosses) != want.lossesOfMoney {
 				t.Errorf("%s: %s count, %d held, %d taken back, %d lost", decided, got, s.balance(billing.CreditHeld), s.balance(billing.CreditTakenBack), s.balance(billing.DisputeLosses))
 			}

@@ -116,7 +116,7 @@ func (d *Desk) foundRefund(ctx context.Context, tx *tenancy.Tx, p Payment, gr ga
 	if gr.State == gateway.Failed || gr.State == gateway.Cancelled || gr.Amount.Currency != p.Amount.Currency || gr.Amount.Minor <= 0 {
 		return Refund{}, false, nil // nothing moved
 	}
-	if gr.Amount.Minor > p.Left().Minor {
+	if gr.Amount.Minor > p.unrefunded().Minor {
 		// What was asked for here and is not sent yet will be refused: then there is room.
 		return Refund{}, false, queue.Retry(time.Minute, errRefundsUnderWay)
 	}

@@ -3,7 +3,9 @@ package payment_test
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -340,6 +342,7 @@ func TestADisputeIsKeptAndBooked(t *testing.T) {
 				t.Errorf("%d are disputed", n)
 			}
 			s.audited()
+			s.notTwice(p)
 			// Once, three days before: the evidence is due.
 			letters := s.number("SELECT count(*) FROM mails")
 			for range 2 {
@@ -377,6 +380,9 @@ func TestADisputeIsKeptAndBooked(t *testing.T) {
 			}
 			if n, losses := s.number(held, "disputed/stripe"), s.number(held, "dispute_losses"); n != 0 || losses != test.losses {
 				t.Errorf("%d disputed, %d lost", n, losses)
+			}
+			if left := p.Left(); left.Minor != test.held {
+				t.Errorf("%s may be given back", left)
 			}
 			if n := s.number("SELECT count(*) FROM timeline WHERE kind = 'payment.disputed' AND customer_sees"); n != 0 {
 				t.Error("the customer reads of it")
@@ -437,6 +443,26 @@ func TestTwoShopsOfOneAccount(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	a.audited()
+}
+
+// notTwice asks for a refund of what a bank took, to the card and to credit, and of what was
+// asked for before the bank did.
+func (s *till) notTwice(p payment.Payment) {
+	s.t.Helper()
+	for _, credit := range []bool{false, true} {
+		_, err := s.desk.GiveBack(s.t.Context(), s.db, payment.RefundRequest{Key: uuid.NewString(), PaymentID: p.ID, Amount: eur(100), Reason: "Sorry", ToCredit: credit, CreditNote: true}, olga)
+		if !fault.Is(err, "refund.disputed") {
+			s.t.Errorf("to credit %v: %v", credit, err)
+		}
+	}
+	gw, err := stripe.New(stripe.Config{SecretKey: s.secret, PublishableKey: "pk_test", APIURL: s.url, ScriptURL: s.url + "/v3/", HTTP: http.DefaultClient})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	got, err := gw.Refund(s.t.Context(), gateway.Refund{Key: uuid.NewString(), Payment: p.Ref, Amount: eur(100)})
+	if err != nil || got.State != gateway.Failed || !strings.Contains(got.Text, "charged back") {
+		s.t.Errorf("Stripe gives it back: %+v %v", got, err)
+	}
 }
 
 // disputeOf names a's dispute; a refund's event may name the payment alone.

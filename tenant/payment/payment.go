@@ -70,8 +70,24 @@ type Payment struct {
 	Total       int                `json:"-"` // of the whole list
 }
 
-// Left is what may still be given back.
+// Left is what may still be given back: neither what was, nor what the customer's bank took
+// or holds because of a dispute.
 func (p Payment) Left() billing.Money {
+	left := p.unrefunded()
+	left.Minor = max(0, left.Minor-p.Away().Minor)
+	return left
+}
+
+// Away is what the customer's bank took or holds because of disputes.
+func (p Payment) Away() billing.Money {
+	away := billing.Money{Currency: p.Amount.Currency}
+	for _, d := range p.Disputes {
+		away.Minor += d.WithdrawnMinor
+	}
+	return away
+}
+
+func (p Payment) unrefunded() billing.Money {
 	if p.State != gateway.Succeeded {
 		return billing.Money{Currency: p.Amount.Currency}
 	}

@@ -92,7 +92,7 @@ func oneRefund(ctx context.Context, tx *tenancy.Tx, where string, args ...any) (
 
 // GiveBack has a job give money back, all or a part of a payment, or makes credit of it
 // now. With a credit note it is issued now. Asking again with the key gives back once. Faults: payment.not_found,
-// refund.bad_amount, refund.not_paid, and invoicing's of the credit note.
+// refund.bad_amount, refund.not_paid, refund.disputed, and invoicing's of the credit note.
 func (d *Desk) GiveBack(ctx context.Context, db *tenancy.DB, q RefundRequest, by audit.Origin) (out Refund, err error) {
 	err = db.Update(ctx, func(tx *tenancy.Tx) error {
 		p, err := lockPayment(ctx, tx, q.PaymentID)
@@ -106,7 +106,11 @@ func (d *Desk) GiveBack(ctx context.Context, db *tenancy.DB, q RefundRequest, by
 		if p.State != gateway.Succeeded {
 			return fault.New(fault.Conflict, "refund.not_paid", "Only a payment that came can be given back.")
 		}
-		if left := p.Left(); q.Amount.Currency != left.Currency || q.Amount.Minor <= 0 || q.Amount.Minor > left.Minor {
+		left, away := p.Left(), p.Away()
+		if left.IsZero() && away.Minor > 0 {
+			return fault.New(fault.Conflict, "refund.disputed", "The customer's bank has taken this money back because of a dispute: it cannot be given back a second time.")
+		}
+		if q.Amount.Currency != left.Currency || q.Amount.Minor <= 0 || q.Amount.Minor > left.Minor {
 			return fault.Field("amount", "refund.bad_amount", "Give an amount of at most "+left.Format("en")+".")
 		}
 		if p.TopUp { // there is no invoice to credit, and it is credit already

@@ -333,6 +333,26 @@ func TestARefusedChangeIsGivenBack(t *testing.T) {
 	s.books()
 }
 
+// TestWhatABankTookIsNotGivenBack refuses a change whose payment the customer's bank took back.
+func TestWhatABankTookIsNotGivenBack(t *testing.T) {
+	w := tenancytest.New(t)
+	s := scenery(t, w, w.A)
+	sub := s.runs(s.customer("ann", false), 1000)
+	s.platform.refuses = provisioners.ErrNoRoom
+	q := s.accept(s.quote(sub, "l", "", nil))
+	s.settle(scan[uuid.UUID](s.shop, "SELECT id FROM invoices WHERE key LIKE 'change/%'"))
+	s.exec(`UPDATE payments SET disputes = jsonb_build_array(jsonb_build_object('ref', 'd', 'state', 'lost', 'withdrawn_minor', amount_minor - 100)) WHERE amount_minor = ?`, q.Total.Minor)
+	s.work()
+	s.want(sub, "VPS Small 1000 monthly, change none, sku vps-s")
+	if back := scan[int64](s.shop, "SELECT coalesce(sum(amount_minor), 0) FROM refunds"); back != 100 {
+		t.Errorf("%d go back", back)
+	}
+	if n := scan[int](s.shop, "SELECT count(*) FROM timeline WHERE key LIKE '%/give_back/%'"); n != 1 {
+		t.Errorf("the team is told %d times", n)
+	}
+	s.books()
+}
+
 func TestAChangeNobodyPaysLapses(t *testing.T) {
 	w := tenancytest.New(t)
 	s := scenery(t, w, w.A)

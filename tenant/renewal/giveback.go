@@ -108,7 +108,7 @@ func (q ChangeQuote) toGive(ctx context.Context, tx *tenancy.Tx) (left int64, er
 // sources are the payments it can go back to: of the change's own invoice, or of the
 // subscription's, the newest first.
 func (q ChangeQuote) sources(ctx context.Context, tx *tenancy.Tx) (all []source, err error) {
-	err = tx.NewRaw(`SELECT p.id, p.amount_minor - p.refunded_minor AS left_minor, i.total_minor - i.credited_minor AS uncred_minor
+	err = tx.NewRaw(`SELECT p.id, p.amount_minor - p.refunded_minor - coalesce((SELECT sum((d->>'withdrawn_minor')::bigint) FROM jsonb_array_elements(p.disputes) d), 0)::bigint AS left_minor, i.total_minor - i.credited_minor AS uncred_minor
 		FROM payments p JOIN invoices i ON i.id = p.invoice_id WHERE p.state = 'succeeded' AND i.kind = 'invoice'
 			AND CASE WHEN ?0 = '00000000-0000-0000-0000-000000000000' THEN EXISTS (SELECT FROM invoice_lines l WHERE l.invoice_id = i.id AND l.subscription_id = ?1) ELSE i.id = ?0 END
 		ORDER BY i.issued_at DESC, p.settled_at DESC, p.id`, q.InvoiceID, q.SubscriptionID).Scan(ctx, &all)

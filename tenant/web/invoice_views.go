@@ -173,6 +173,8 @@ type disputeRow struct {
 	Held billing.Money // what the bank took and did not give back
 	Tone string
 	Off  bool // something it paid for is suspended for it
+	// Credit says that it paid for credit, which does not count while the money is away.
+	Credit bool
 }
 
 func disputeRows(all []payment.Payment) (rows []disputeRow) {
@@ -182,7 +184,7 @@ func disputeRows(all []payment.Payment) (rows []disputeRow) {
 			if k.State.Closed() || k.State == gateway.UnderReview {
 				tone = "info"
 			}
-			rows = append(rows, disputeRow{k, payment.DisputeText(p, k), billing.Money{Minor: k.WithdrawnMinor, Currency: p.Amount.Currency}, tone, p.TurnedOff})
+			rows = append(rows, disputeRow{k, payment.DisputeText(p, k), billing.Money{Minor: k.WithdrawnMinor, Currency: p.Amount.Currency}, tone, p.TurnedOff, p.TopUp})
 		}
 	}
 	return rows

@@ -39,7 +39,7 @@ func statusOfPayment(p payment.Payment) map[string]any {
 		switch {
 		case p.Refunded.Minor == 0:
 			return office.Status("good", "Received")
-		case p.Left().Minor == 0:
+		case p.Refunded == p.Amount:
 			return office.Status("idle", "Given back")
 		}
 		return office.Status("good", "Received, partly given back")

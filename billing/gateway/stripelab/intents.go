@@ -320,6 +320,11 @@ func (c *call) newRefund() answer {
 	if left <= 0 {
 		return refuse(http.StatusBadRequest, "invalid_request_error", "charge_already_refunded", "", "Charge has already been refunded.", nil)
 	}
+	for _, d := range c.a.disputes {
+		if d.intent == i.id && d.held() > 0 {
+			return refuse(http.StatusBadRequest, "invalid_request_error", "charge_disputed", "", "Charge ch_"+i.id+" has been charged back; cannot issue a refund.", nil)
+		}
+	}
 	if amount > left {
 		return invalid("amount", "Refund amount is greater than unrefunded amount on charge.")
 	}

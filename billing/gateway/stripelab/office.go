@@ -31,6 +31,14 @@ func (d *dispute) json() object {
 	}
 }
 
+// held is what the bank took and did not give back.
+func (d *dispute) held() (minor int64) {
+	for _, m := range d.moves {
+		minor -= m
+	}
+	return minor
+}
+
 // The statuses of disputes.
 const (
 	needsResponse = "needs_response"
@@ -139,10 +147,7 @@ func (l *Lab) SetDispute(id, status string) error {
 		return errNoDispute
 	}
 	d := c.a.disputes[id]
-	var held int64
-	for _, m := range d.moves {
-		held -= m
-	}
+	held := d.held()
 	move := func(amount int64, event string) {
 		d.moves = append(d.moves, amount)
 		c.tell(event, d.json())
