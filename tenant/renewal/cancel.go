@@ -144,7 +144,7 @@ func (d *Desk) cancel(ctx context.Context, tx *tenancy.Tx, s *Subscription, by a
 		return err
 	}
 	s.Renewals -= gone
-	s.RenewsAt = p.lookAt(*s, tx.Now())
+	s.RenewsAt = p.look(*s, tx.Now())
 	if err := save(ctx, tx, *s); err != nil {
 		return err
 	}

@@ -195,13 +195,14 @@ func (s Subscription) foreseeHours(now billing.Period, resumes time.Time, all []
 }
 
 // dueOf is when the invoice of a period that is issued at a time is due, or with none that of
-// what was used. Whoever pays what was used by hand has as long as for what is invoiced ahead.
+// what was used. Whoever pays what was used by hand has as long as for what is invoiced ahead, but
+// for what is used last.
 func (p Policy) dueOf(s Subscription, next billing.Period, issued time.Time, used bool) time.Time {
 	due := next.From
 	if due.Before(issued) {
 		due = issued
 	}
-	if used && !s.HasMethod {
+	if used && !s.HasMethod && (s.CancelAt.IsZero() || issued.Before(s.CancelAt)) {
 		due = issued.Add(p.lead(next))
 	}
 	return billing.DueAfter(due, issued, s.TermDays, s.Zone())

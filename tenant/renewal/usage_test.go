@@ -449,3 +449,23 @@ func TestAServiceTellsItsHours(t *testing.T) {
 		return err
 	})
 }
+
+// TestUsageOfWhatIsCancelled: until the end of a year that is paid the months of usage are
+// invoiced as ever.
+func TestUsageOfWhatIsCancelled(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	s := open(t, w, w.A)
+	s.meter(traffic())
+	sub := s.sell(s.customer("ida", true), billing.Annual, 10000)
+	s.Clock.Advance(day)
+	s.tell(used(sub, "1", "traffic", "200", s.Clock.Now()))
+	if _, err := s.desk.Cancel(t.Context(), s.db, renewal.CancelRequest{SubscriptionID: sub, Reason: renewal.Reasons()[0].Value}, somebody); err != nil {
+		t.Fatal(err)
+	}
+	s.turn(35 * day)
+	if got := s.lines(sub); len(got) != 1 {
+		t.Errorf("a month of usage of what is cancelled, but runs: %q", got)
+	}
+	s.honest()
+}
