@@ -109,6 +109,12 @@ func runOn(ctx context.Context, tx *tenancy.Tx, s *Subscription) error {
 	})
 }
 
+// had reports whether a subscription that was cancelled had the period of an invoice to its end,
+// as those have it who may pay later: what is paid for it is owed, and nothing to give back.
+func (s Subscription) had(b bill) bool {
+	return !s.CancelAt.IsZero() && !b.PeriodTo.IsZero() && !b.PeriodTo.After(s.EndedAt)
+}
+
 // unpaidPeriod is the number of an open invoice of a period of a subscription that has
 // begun, as those have it who may pay later; empty: there is none.
 func unpaidPeriod(ctx context.Context, tx *tenancy.Tx, s Subscription) (string, error) {

@@ -145,6 +145,10 @@ func TestCancelledOnTerms(t *testing.T) {
 	if n := s.letters("invoice_due"); n != 1 {
 		t.Errorf("%d letters about what is owed", n)
 	}
+	s.pay(all[0].ID)
+	if n := scan[int](s, "SELECT count(*) FROM timeline WHERE kind = 'subscription.paid_late'"); n != 0 {
+		t.Error("the team is asked to give back what was paid for a month that was had")
+	}
 	s.hold()
 }
 

@@ -163,7 +163,7 @@ func (d *Desk) paid(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscriptio
 			return nil
 		}
 		return begin(ctx, tx, p, s)
-	case s.State == Ended && isUsage(b.Key): // it was used
+	case s.State == Ended && (isUsage(b.Key) || s.had(b)): // it was used
 		return nil
 	case s.State == Ended:
 		return d.paidTooLate(ctx, tx, s, b)
