@@ -16,7 +16,8 @@ import (
 func IsDown(err error) bool {
 	var connect *pgconn.ConnectError
 	var network *net.OpError
-	if errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, pgconn.ErrConnClosed) { // it went away while it waited in the pool
 		return !errors.Is(err, context.Canceled)
 	}
 	var pe *pgconn.PgError
