@@ -3,6 +3,7 @@ package renewal_test
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -160,6 +161,38 @@ func TestForgivingBeginsNothing(t *testing.T) {
 	s.settled()
 	if a, b := s.get(pending), s.get(ended); a.State != renewal.Pending || b.State != renewal.Ended {
 		t.Errorf("they are %s and %s", a.State, b.State)
+	}
+	s.hold()
+}
+
+// TestForgivingWhatIsCancelledAddsNothing: a renewal that a payment under way kept from being
+// withdrawn is credited by hand once that payment failed. It ends when it was to end.
+func TestForgivingWhatIsCancelledAddsNothing(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	s := open(t, w, w.A)
+	sub := s.sell(s.customer("ida", false), billing.Monthly, 1000)
+	end := s.get(sub).Period.To
+	s.turn(end.Add(-2 * day).Sub(w.Clock.Now()))
+	invoice := scan[uuid.UUID](s, openRenewal)
+	way := uuid.New()
+	s.update(func(tx *tenancy.Tx) error {
+		_, err := tx.NewRaw(`INSERT INTO payments (id, key, invoice_id, account_id, gateway, currency, amount_minor, refunded_minor, state, decline_code, decline_text, on_session, created_at, changed_at)
+			SELECT ?, 'way', id, account_id, 'sandbox', 'EUR', 1000, 0, 'processing', '', '', false, issued_at, issued_at FROM invoices WHERE id = ?`, way, invoice).Exec(t.Context())
+		return err
+	})
+	if _, err := s.desk.Cancel(t.Context(), s.db, renewal.CancelRequest{SubscriptionID: sub, Reason: "other"}, staff); err != nil {
+		t.Fatal(err)
+	}
+	s.exec("UPDATE payments SET state = 'failed' WHERE id = ?", way)
+	s.credit(invoice, 1000)
+	s.settled()
+	if x := s.get(sub); !x.Period.To.Equal(end) || !x.CancelAt.Equal(end) {
+		t.Errorf("it runs until %s and ends %s, not %s", x.Period.To, x.CancelAt, end)
+	}
+	s.turn(end.Add(time.Minute).Sub(w.Clock.Now()))
+	if x := s.get(sub); x.State != renewal.Ended {
+		t.Errorf("past its end it is %s", x.State)
 	}
 	s.hold()
 }

@@ -238,7 +238,8 @@ func (d *Desk) extend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscript
 	if err := d.convert(ctx, tx, &s); err != nil {
 		return err
 	}
-	if b.PeriodTo.After(s.Period.To) {
+	given := b.PeriodTo.After(s.Period.To) && !(b.forgiven && s.endsBy(b.PeriodFrom))
+	if given {
 		s.Period = billing.Period{From: b.PeriodFrom, To: b.PeriodTo}
 		if !s.CancelAt.IsZero() && s.CancelAt.Before(b.PeriodTo) {
 			s.CancelAt = b.PeriodTo // what was paid for is given
@@ -270,13 +271,17 @@ func (d *Desk) extend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscript
 		}
 	}
 	s.RenewsAt = p.look(s, tx.Now())
-	if err := save(ctx, tx, s); err != nil || !b.PeriodTo.After(was.Period.To) {
+	if err := save(ctx, tx, s); err != nil || !given {
 		return err
 	}
 	return put(ctx, tx, s, "renewed/"+b.InvoiceID.String(), activity.Event{
 		Text: s.Label + b.until() + s.date(b.PeriodTo) + ".", CustomerSees: true, Programs: news(s, webhook.SubscriptionRenewed),
 	})
 }
+
+// endsBy reports whether it is cancelled to an end at a time or sooner. Who credits by hand what
+// was made for later means that end, too.
+func (s Subscription) endsBy(at time.Time) bool { return !s.CancelAt.IsZero() && !s.CancelAt.After(at) }
 
 // paidTooLate tells the reseller of money for what has ended: only a person can decide
 // whether it is given back.
