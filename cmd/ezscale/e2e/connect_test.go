@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
@@ -40,11 +39,7 @@ func TestConnect(t *testing.T) {
 	}
 
 	// Stripe thinks otherwise: nobody looks, and the page says so.
-	at, err := url.Parse(form)
-	must(t, err)
-	res, err := http.PostForm(at.Scheme+"://"+at.Host+"/lab/account/"+accounts.FindString(desk.Text("main")), url.Values{"ready": {"off"}})
-	must(t, err)
-	must(t, res.Body.Close())
+	stripeLab(t, form, "/lab/account/"+accounts.FindString(desk.Text("main")), url.Values{"ready": {"off"}})
 	for until := time.Now().Add(30 * time.Second); !strings.Contains(desk.Text("main"), "does not let it take payments yet"); {
 		if time.Now().After(until) {
 			t.Fatalf("what Stripe told of the account did not arrive:\n%s", desk.Text("main"))

@@ -49,31 +49,34 @@ func TestDispute(t *testing.T) {
 	desk.Wait("main", `31\.40`)
 	payment := desk.MustInfo().URL
 	intent := intents.FindString(desk.Text("main"))
-	at, err := url.Parse(frame)
-	must(t, err)
-	bank := func(path string, form url.Values) string {
-		t.Helper()
-		res, err := http.PostForm(at.Scheme+"://"+at.Host+path, form)
-		must(t, err)
-		defer res.Body.Close() //nolint:errcheck // read only
-		id, err := io.ReadAll(res.Body)
-		must(t, err)
-		if res.StatusCode != http.StatusOK {
-			t.Fatalf("%s: %s", path, id)
-		}
-		return strings.TrimSpace(string(id))
-	}
-	dispute := bank("/lab/dispute", url.Values{"payment_intent": {intent}, "amount": {"3140"}})
+	dispute := stripeLab(t, frame, "/lab/dispute", url.Values{"payment_intent": {intent}, "amount": {"3140"}})
 	credit(had)
 	tab.Wait("main", "isputed")
 	both(tab, "credit_held")
 	desk.Go(payment)
 	desk.Wait("main", "does not count meanwhile")
 	both(desk, "disputed_top_up")
-	bank("/lab/dispute/"+dispute, url.Values{"status": {"won"}})
+	stripeLab(t, frame, "/lab/dispute/"+dispute, url.Values{"status": {"won"}})
 	credit(had + 3140)
 	both(tab, "credit_back")
 	desk.Go(payment)
 	desk.Wait("main", "[Ww]on")
 	both(desk, "dispute_won")
+}
+
+// stripeLab tells the simulator of Stripe, which shows one of its pages at an address, what
+// happens outside of the shop, and returns what it answers.
+func stripeLab(t *testing.T, page, path string, form url.Values) string {
+	t.Helper()
+	at, err := url.Parse(page)
+	must(t, err)
+	res, err := http.PostForm(at.Scheme+"://"+at.Host+path, form)
+	must(t, err)
+	defer res.Body.Close() //nolint:errcheck // read only
+	answer, err := io.ReadAll(res.Body)
+	must(t, err)
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s", path, answer)
+	}
+	return strings.TrimSpace(string(answer))
 }
