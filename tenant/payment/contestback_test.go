@@ -109,6 +109,19 @@ func TestARefundHeardAfterTheDispute(t *testing.T) {
 	s.audited()
 }
 
+// paidAndMoved pays an invoice of 11.90, gives a part of it back as credit, and names the payment
+// as its gateway does.
+func (s *till) paidAndMoved(minor int64) (ref string) {
+	s.t.Helper()
+	first, ref := s.paid("first", true)
+	p := s.payments(payment.Filter{InvoiceID: first.ID})[0]
+	_, err := s.desk.GiveBack(s.t.Context(), s.db, payment.RefundRequest{Key: "back", PaymentID: p.ID, Amount: eur(minor), Reason: "moved", CreditNote: true, ToCredit: true}, olga)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return ref
+}
+
 // TestDisputedMoneyThatBecameCredit: what an invoice's payment became credit of, in place of going
 // back, is held too once that payment is disputed, as far as what is disputed is more than what
 // the invoice kept.
@@ -118,13 +131,7 @@ func TestDisputedMoneyThatBecameCredit(t *testing.T) {
 		lab, base := simulator(t, w)
 		s := newTill(t, w, lab, base, w.A)
 		s.staffed()
-		ctx := t.Context()
-		first, ref := s.paid("first", true)
-		p := s.payments(payment.Filter{InvoiceID: first.ID})[0]
-		_, err := s.desk.GiveBack(ctx, s.db, payment.RefundRequest{Key: "back", PaymentID: p.ID, Amount: eur(1000), Reason: "moved", CreditNote: true, ToCredit: true}, olga)
-		if err != nil {
-			t.Fatal(err)
-		}
+		ref := s.paidAndMoved(1000)
 		dispute := func(amount int64) string {
 			id, err := lab.Dispute(ref, amount, "fraudulent", w.Clock.Now().Add(9*24*time.Hour), false)
 			if err != nil {
@@ -165,11 +172,7 @@ func TestSpentCreditOfDisputedMoneyComesBack(t *testing.T) {
 	s := newTill(t, w, lab, base, w.A)
 	s.staffed()
 	ctx := t.Context()
-	first, ref := s.paid("first", true)
-	p := s.payments(payment.Filter{InvoiceID: first.ID})[0]
-	if _, err := s.desk.GiveBack(ctx, s.db, payment.RefundRequest{Key: "back", PaymentID: p.ID, Amount: eur(1190), Reason: "moved", CreditNote: true, ToCredit: true}, olga); err != nil {
-		t.Fatal(err)
-	}
+	ref := s.paidAndMoved(1190)
 	spent := s.issue("spent")
 	if _, err := lab.Dispute(ref, 0, "fraudulent", w.Clock.Now().Add(9*24*time.Hour), false); err != nil {
 		t.Fatal(err)
