@@ -40,7 +40,6 @@ func TestWhateverIsForeseenHappens(t *testing.T) {
 			f.does()
 			f.pass(1)
 		}
-		f.late = true
 		for range 5 { // whose trials run
 			f.account()
 		}
@@ -64,7 +63,6 @@ type foretold struct {
 	of       map[uuid.UUID]*client
 	asked    []vision
 	paidJobs int64
-	late     bool // prices of M that wait are told to who buys it now later on
 }
 
 // client is an account with what was done to it, in words.
@@ -149,11 +147,7 @@ func (f *foretold) buy(account uuid.UUID) (string, uuid.UUID) {
 			n.Discount = &billing.Discount{Code: "AMOUNT", Off: billing.Money{Minor: 1 + f.rnd.Int64N(900), Currency: "EUR"}, Cycles: 1 + f.rnd.IntN(4)}
 		}
 	}
-	kind := f.rnd.IntN(9)
-	if f.late && kind == 4 {
-		kind = 0
-	}
-	switch kind {
+	switch f.rnd.IntN(9) {
 	case 0:
 		return "hourly", f.runsHours(account, code)
 	case 1:
@@ -251,15 +245,15 @@ func (f *foretold) does() {
 func (f *foretold) pass(days int) {
 	f.t.Helper()
 	for end, again := f.Clock.Now().AddDate(0, 0, days), 0; ; {
+		f.prices()
 		f.tick()
 		f.work()
 		f.settled()
 		var due time.Time
-		err := f.Owner.QueryRow(f.t.Context(), "SELECT due_at FROM central.agenda WHERE tenant_id = $1 AND kind IN ('renewal', 'collection') ORDER BY due_at LIMIT 1", f.who.ID.Number()).Scan(&due)
+		err := f.Owner.QueryRow(f.t.Context(), "SELECT due_at FROM central.agenda WHERE tenant_id = $1 AND kind IN ('renewal', 'collection', 'prices') ORDER BY due_at LIMIT 1", f.who.ID.Number()).Scan(&due)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows) || err == nil && due.After(end):
 			f.Clock.Set(end)
-			f.prices()
 			return
 		case err != nil:
 			f.t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/ezscale/ezscale/billing"
 	"github.com/ezscale/ezscale/tenancy"
 	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/agreed"
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
@@ -131,6 +132,58 @@ func TestPricesChangeOnADayAndReachWhoWasTold(t *testing.T) {
 	if got := other.get(foreign); got.Amount.Minor != 1000 || other.letters("price_change") != 0 {
 		t.Errorf("the other shop's costs %s", got.Amount)
 	}
+	s.books()
+}
+
+// TestPricesToComeAreForeseen: what somebody will be told of is foreseen before they are, of a
+// plan and of an option, whether it is about to be announced or they bought since it was. Nothing
+// is foreseen of what nobody is told: on trial, without an address, at an agreed price.
+func TestPricesToComeAreForeseen(t *testing.T) {
+	w := tenancytest.New(t)
+	w.Clock.Set(january)
+	s := scenery(t, w, w.A)
+	tells := map[string]uuid.UUID{}
+	sell := func(names ...string) {
+		for _, name := range names {
+			tells[name] = s.customer(name, true)
+			s.runs(tells[name], 1000)
+		}
+	}
+	is := func(when string, want map[string][]int64) {
+		t.Helper()
+		for name, nets := range want {
+			if got := s.foreseen(tells[name], len(nets)); !slices.Equal(got, nets) {
+				t.Errorf("%s, %s: %v are foreseen, not %v", when, name, got, nets)
+			}
+		}
+	}
+	sell("ida", "mute", "agreed", "option")
+	s.exec("UPDATE people SET email = '' WHERE name = 'mute'")
+	s.exec(`UPDATE subscriptions SET amount_minor = 1600, items = items || '[{"kind":"option","code":"ipv4","label":"Addresses: 2","quantity":2,"amount_minor":600}]' WHERE account_id = ?`, tells["option"])
+	s.schedule(s.plan, uuid.Nil, january.AddDate(0, 0, 45), true, map[string]string{"price.EUR.monthly": "12.00"})
+	s.schedule(uuid.Nil, scan[uuid.UUID](s.shop, "SELECT id FROM options"), january.AddDate(0, 0, 80), true, map[string]string{"price.one.EUR.monthly": "3.50"})
+	f := agreed.Form{AccountID: tells["agreed"], Plan: s.plan.String(), Cycle: "monthly", Amount: "7.77"}
+	if _, err := s.desk.Agree(t.Context(), s.db, f, s.by); err != nil {
+		t.Fatal(err)
+	}
+	before := map[string][]int64{"ida": {1000, 1200, 1200}, "mute": {1000, 1000, 1000}, "agreed": {1000, 1000, 1000}, "option": {1600, 1800, 1900}}
+	is("scheduled", before)
+	s.prices()
+	is("announced", before)
+
+	s.until(january, 10)
+	sell("since")
+	s.exec("UPDATE subscriptions SET amount_minor = 1000 WHERE account_id = ?", tells["since"])
+	tells["tries"] = s.customer("tries", true)
+	s.try(tells["tries"], func(n *renewal.New) { n.PlanID, n.Trial.Days, n.Amount.Minor, n.Items = s.plan, 60, 1000, nil })
+	since := map[string][]int64{"since": {1000, 1000, 1200, 1200}, "tries": {1500, 1000, 1000, 1000}}
+	is("bought since", since)
+	s.until(january, 44)
+	s.prices()
+	is("the day before", map[string][]int64{"since": {1000, 1200, 1200}, "tries": since["tries"]})
+	s.until(january, 46)
+	s.prices()
+	is("told", map[string][]int64{"since": {1000, 1200, 1200}, "tries": since["tries"], "option": {1800, 1900}})
 	s.books()
 }
 

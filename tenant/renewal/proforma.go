@@ -21,7 +21,11 @@ func ProForma(ctx context.Context, tx *tenancy.Tx, s Subscription) (document.Doc
 	}
 	var next []Foreseen
 	if s.Runs() {
-		if next, err = s.foreseen(p, 1); err != nil {
+		coming, err := comingPrices(ctx, tx, s.AccountID, []Subscription{s})
+		if err != nil {
+			return document.Document{}, err
+		}
+		if next, err = s.foreseen(p, coming, 1); err != nil {
 			return document.Document{}, err
 		}
 	}

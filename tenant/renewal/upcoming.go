@@ -69,6 +69,10 @@ func foresee(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscript
 	if err != nil {
 		return nil, err
 	}
+	coming, err := comingPrices(ctx, tx, id, subs)
+	if err != nil {
+		return nil, err
+	}
 	var all []Foreseen
 	for _, s := range subs {
 		var resumes time.Time
@@ -84,7 +88,7 @@ func foresee(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscript
 		if !s.Runs() || s.AnchorAt.IsZero() {
 			continue
 		}
-		more, err := s.foreseen(policy, n)
+		more, err := s.foreseen(policy, coming, n)
 		if err != nil {
 			return nil, err
 		}
@@ -240,7 +244,7 @@ func (s Subscription) foreseeCredit(all []Foreseen) error {
 }
 
 // foreseen are the next n invoices of a subscription, without credit and what is used.
-func (s Subscription) foreseen(p Policy, n int) (all []Foreseen, err error) {
+func (s Subscription) foreseen(p Policy, coming []comingPrice, n int) (all []Foreseen, err error) {
 	for range n {
 		was := s
 		taken := s.takeScheduled()
@@ -248,6 +252,12 @@ func (s Subscription) foreseen(p Policy, n int) (all []Foreseen, err error) {
 		if next.To.IsZero() || !s.CancelAt.IsZero() && !next.From.Before(s.CancelAt) {
 			return all, nil
 		}
+		closed := s.meteredUntil(was, next.From)
+		issue := p.issueAt(s, next)
+		if issue.Before(closed) {
+			issue = closed
+		}
+		coming = s.hear(coming, was, issue)
 		lines, _, err := s.discounted(next)
 		if err != nil {
 			return nil, err
@@ -258,11 +268,7 @@ func (s Subscription) foreseen(p Policy, n int) (all []Foreseen, err error) {
 				return nil, err
 			}
 		}
-		closed := s.meteredUntil(was, next.From)
-		f := Foreseen{off: off, cycle: s.Cycle, items: s.pricedFor(next.From).Items, SubscriptionID: s.ID, Label: s.Label, IssueAt: p.issueAt(s, next), Period: next, Lines: lines, joins: p.renewing(s, next, 0)}
-		if f.IssueAt.Before(closed) {
-			f.IssueAt = closed
-		}
+		f := Foreseen{off: off, cycle: s.Cycle, items: s.pricedFor(next.From).Items, SubscriptionID: s.ID, Label: s.Label, IssueAt: issue, Period: next, Lines: lines, joins: p.renewing(s, next, 0)}
 		f.billsUsage = s.MeteredTo.Equal(next.From)
 		f.DueAt = p.dueOf(s, next, f.IssueAt, f.billsUsage)
 		all = append(all, f)
