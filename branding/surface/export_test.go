@@ -10,8 +10,7 @@ func (p *PageCache) Swap() bool {
 	var all []kept
 	for i := range p.shards {
 		s := &p.shards[i]
-		for _, sum := range s.pages.Keys() {
-			page, _ := s.pages.Peek(sum)
+		for sum, page := range s.pages {
 			all = append(all, kept{place{s, sum}, page})
 		}
 	}
@@ -19,9 +18,7 @@ func (p *PageCache) Swap() bool {
 		return false
 	}
 	for i, k := range all {
-		other := all[1-i].page
-		k.pages.Remove(k.sum)
-		k.put(&other)
+		k.pages[k.sum] = all[1-i].page
 	}
 	return true
 }

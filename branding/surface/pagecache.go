@@ -2,8 +2,6 @@ package surface
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
 	"hash/maphash"
 	"net/url"
 	"strconv"
@@ -12,8 +10,6 @@ import (
 	"sync/atomic"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/hashicorp/golang-lru/v2/simplelru"
-	"github.com/valyala/fasthttp"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/ezscale/ezscale/tenancy"
@@ -59,50 +55,15 @@ const (
 	cacheOverhead = 512 // of an entry beside its body, about
 )
 
-// cacheShard is a part of the cache with a lock of its own.
+// cacheShard is a part of the cache with a lock of its own. When there is no room left any page
+// goes, whichever comes first: to know which was asked for last, each hit would have to look
+// at, and change, places in memory that are far from the page.
 type cacheShard struct {
 	mu    sync.Mutex
-	pages *simplelru.LRU[uint64, cachedPage] // by the hash of their keys, which each page has itself
+	pages map[uint64]cachedPage // by the hash of their keys, which each page has itself
 	bytes int64
 	limit int64
 }
-
-// cachedPage is immutable. With thousands of pages none is near the processor when it is
-// asked for, and each place in memory that is far from the others is waited for: what a hit
-// reads lies in two, the entry of the cache and text.
-type cachedPage struct {
-	brand, content int64
-	text           []byte            // the key, the values of keptHeaders, the tag of the other form and the body by gzip, one after another
-	ends           [bodyAt + 1]int32 // of all before the body
-	packed         bool              // the body is compressed in text; otherwise that would save little, and plain is of text
-	plain          []byte            // the body as it was made
-	route          *Route            // for logs and metrics
-}
-
-// keptHeaders are those a page may bring, as fasthttp writes them; all others belong to
-// one answer. The last is the cache's own.
-var keptHeaders = [...][]byte{[]byte(fiber.HeaderContentType), []byte(fiber.HeaderContentLanguage), []byte("Link"), []byte("X-Robots-Tag"), []byte("Etag")}
-
-// The parts of a page's text: its key, the values of keptHeaders, the tag of the compressed
-// form, which has to have one of its own (RFC 9110, 8.8.3.3), and the body.
-const (
-	keyAt       = 0
-	headersAt   = 1
-	etagAt      = headersAt + len(keptHeaders) - 1
-	packedTagAt = etagAt + 1
-	bodyAt      = packedTagAt
-)
-
-// part is one of text's; empty: the page has none.
-func (c *cachedPage) part(at int) []byte {
-	from := int32(0)
-	if at > 0 {
-		from = c.ends[at-1]
-	}
-	return c.text[from:c.ends[at]]
-}
-
-func (c *cachedPage) body() []byte { return c.text[c.ends[bodyAt]:] }
 
 // NewPageCache makes an empty cache.
 func NewPageCache(cfg PageCacheConfig) *PageCache {
@@ -111,20 +72,9 @@ func NewPageCache(cfg PageCacheConfig) *PageCache {
 	}
 	p := &PageCache{cfg: cfg, seed: maphash.MakeSeed()}
 	for i := range p.shards {
-		s := &p.shards[i]
-		s.limit = cfg.MaxBytes / cacheShards
-		// The bytes bound it; the count only must be positive.
-		s.pages, _ = simplelru.NewLRU(1<<30, func(_ uint64, page cachedPage) { s.bytes -= page.size() })
+		p.shards[i].pages, p.shards[i].limit = map[uint64]cachedPage{}, cfg.MaxBytes/cacheShards
 	}
 	return p
-}
-
-func (c *cachedPage) size() int64 {
-	size := int64(len(c.text)) + cacheOverhead
-	if c.packed {
-		size += int64(len(c.plain))
-	}
-	return size
 }
 
 // CachePages answers from the cache where it may and keeps what it may. It stands
@@ -142,7 +92,7 @@ func (p *PageCache) CachePages(c *fiber.Ctx) error {
 	}
 	at := p.at(key)
 	page, ok := at.get(key)
-	if ok && page.brand == t.BrandVersion && page.content == t.ContentVersion {
+	if ok && page.brand() == t.BrandVersion && page.content() == t.ContentVersion {
 		p.hits.Add(1)
 		return page.send(c)
 	}
@@ -150,11 +100,7 @@ func (p *PageCache) CachePages(c *fiber.Ctx) error {
 	if c.Method() == fiber.MethodHead {
 		return c.Next() // nothing to keep, and nobody should wait for it
 	}
-	var old *cachedPage
-	if ok {
-		old = new(page)
-	}
-	return p.make(c, t, string(key), at, old)
+	return p.make(c, t, string(key), at, page)
 }
 
 // place is where the page of a key is, if there is one.
@@ -231,12 +177,8 @@ func (p *PageCache) key(buf []byte, c *fiber.Ctx, t tenancy.Tenant) ([]byte, boo
 // get returns the page of a key. Two keys may have one hash: the page says whose it is.
 func (s place) get(key []byte) (page cachedPage, ok bool) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.bytes < s.limit/2 { // nobody has to go yet: who was here last does not matter
-		page, ok = s.pages.Peek(s.sum)
-	} else {
-		page, ok = s.pages.Get(s.sum)
-	}
+	page, ok = s.pages[s.sum]
+	s.mu.Unlock()
 	if !ok || !bytes.Equal(page.part(keyAt), key) {
 		return cachedPage{}, false
 	}
@@ -244,27 +186,34 @@ func (s place) get(key []byte) (page cachedPage, ok bool) {
 }
 
 // put keeps a page, unless a newer one is there or it would take too much of the room.
-func (s place) put(page *cachedPage) {
+func (s place) put(page cachedPage) {
 	size := page.size()
 	if size > s.limit/2 {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old, ok := s.pages.Peek(s.sum); ok {
-		if bytes.Equal(old.part(keyAt), page.part(keyAt)) && (old.content > page.content || old.brand > page.brand) {
+	if old, ok := s.pages[s.sum]; ok {
+		if bytes.Equal(old.part(keyAt), page.part(keyAt)) && (old.content() > page.content() || old.brand() > page.brand()) {
 			return
 		}
-		s.pages.Remove(s.sum)
+		s.bytes -= old.size()
 	}
-	s.pages.Add(s.sum, *page)
-	for s.bytes += size; s.bytes > s.limit; {
-		s.pages.RemoveOldest()
+	s.pages[s.sum] = page
+	s.bytes += size
+	for sum, other := range s.pages { // in no order
+		if s.bytes <= s.limit {
+			return
+		}
+		if sum != s.sum {
+			delete(s.pages, sum)
+			s.bytes -= other.size()
+		}
 	}
 }
 
 // make has the page made, once for all who ask for it now.
-func (p *PageCache) make(c *fiber.Ctx, t tenancy.Tenant, key string, at place, old *cachedPage) error {
+func (p *PageCache) make(c *fiber.Ctx, t tenancy.Tenant, key string, at place, old cachedPage) error {
 	mine := false
 	var made error
 	version := key + "\x00" + strconv.FormatInt(t.BrandVersion, 10) + "." + strconv.FormatInt(t.ContentVersion, 10)
@@ -273,10 +222,10 @@ func (p *PageCache) make(c *fiber.Ctx, t tenancy.Tenant, key string, at place, o
 		// As for somebody without cookies: what they would put in is nobody else's.
 		c.Request().Header.DelAllCookies()
 		if made = c.Next(); made != nil {
-			return (*cachedPage)(nil), nil
+			return cachedPage{}, nil
 		}
 		page := capture(c, t, key)
-		if page != nil {
+		if page.text != nil {
 			at.put(page)
 		}
 		return page, nil
@@ -284,13 +233,13 @@ func (p *PageCache) make(c *fiber.Ctx, t tenancy.Tenant, key string, at place, o
 	if err != nil {
 		return err
 	}
-	fresh, _ := page.(*cachedPage)
+	fresh, _ := page.(cachedPage)
 	switch {
-	case fresh != nil:
+	case fresh.text != nil:
 		return fresh.send(c)
 	case !mine:
 		return c.Next() // what one got was not for all
-	case old != nil && ours(c, made):
+	case old.text != nil && ours(c, made):
 		p.stale.Add(1)
 		c.Response().ResetBody()
 		c.Status(fiber.StatusOK)
@@ -309,102 +258,16 @@ func ours(c *fiber.Ctx, err error) bool {
 	return c.Response().StatusCode() >= fiber.StatusInternalServerError
 }
 
-// capture copies an answer that may be kept; nil: it may not.
-func capture(c *fiber.Ctx, t tenancy.Tenant, key string) *cachedPage {
+// capture copies an answer that may be kept; without text: it may not.
+func capture(c *fiber.Ctx, t tenancy.Tenant, key string) cachedPage {
 	res := c.Response()
 	if c.Locals(formTokenKey) != nil || res.StatusCode() != fiber.StatusOK || res.IsBodyStream() ||
 		len(res.Header.Peek(fiber.HeaderSetCookie)) > 0 || len(res.Header.Peek(fiber.HeaderContentEncoding)) > 0 {
-		return nil
+		return cachedPage{}
 	}
-	page := &cachedPage{brand: t.BrandVersion, content: t.ContentVersion}
+	page := newPage(t, key, &res.Header, res.Body())
 	page.route, _ = c.Locals(routeKey).(*Route)
-	page.keep(key, &res.Header, res.Body())
 	return page
-}
-
-// keep copies headers and body, and makes the tags.
-func (c *cachedPage) keep(key string, h *fasthttp.ResponseHeader, plain []byte) {
-	sum := sha256.Sum256(plain)
-	tag := base64.RawURLEncoding.EncodeToString(sum[:12])
-	parts := [bodyAt + 1][]byte{keyAt: []byte(key), etagAt: []byte(`"` + tag + `"`), packedTagAt: []byte(`"` + tag + `-gzip"`)}
-	for i, name := range keptHeaders[:len(keptHeaders)-1] {
-		parts[headersAt+i] = h.PeekBytes(name)
-	}
-	body := fasthttp.AppendGzipBytesLevel(nil, plain, fasthttp.CompressBestCompression)
-	if c.packed = len(body) < len(plain)*7/8; c.packed {
-		c.plain = bytes.Clone(plain)
-	} else {
-		body = plain
-	}
-	c.text = bytes.Join(append(parts[:], body), nil)
-	end := int32(0)
-	for i, v := range parts {
-		end += int32(len(v)) //nolint:gosec // headers are shorter than a buffer
-		c.ends[i] = end
-	}
-	if !c.packed {
-		c.plain = c.body()
-	}
-}
-
-// send answers with the page, or with 304 when the visitor has it.
-func (c *cachedPage) send(ctx *fiber.Ctx) error {
-	ctx.Locals(routeKey, c.route)
-	res := ctx.Response()
-	for i, name := range keptHeaders {
-		if v := c.part(headersAt + i); len(v) > 0 {
-			res.Header.SetCanonical(name, v)
-		}
-	}
-	// A browser may keep it and asks each time; the same address shows people who are
-	// signed in something else.
-	res.Header.SetCanonical([]byte(fiber.HeaderCacheControl), []byte("private, no-cache"))
-	res.Header.SetCanonical([]byte(fiber.HeaderVary), []byte("Cookie, Accept-Encoding"))
-	body := c.plain
-	if c.packed && takesGzip(ctx) {
-		body = c.body()
-		res.Header.SetCanonical(keptHeaders[len(keptHeaders)-1], c.part(packedTagAt))
-		res.Header.SetCanonical([]byte(fiber.HeaderContentEncoding), []byte("gzip"))
-	}
-	if known := ctx.Request().Header.Peek(fiber.HeaderIfNoneMatch); matches(known, c.part(etagAt)) || c.packed && matches(known, c.part(packedTagAt)) {
-		res.Header.Del(fiber.HeaderContentEncoding)
-		res.ResetBody()
-		ctx.Status(fiber.StatusNotModified)
-		return nil
-	}
-	res.SetBodyRaw(body)
-	return nil
-}
-
-// takesGzip reports whether the visitor reads gzip; whoever weighs encodings is read
-// with care, and all others cheaply.
-func takesGzip(c *fiber.Ctx) bool {
-	accept := c.Request().Header.Peek(fiber.HeaderAcceptEncoding)
-	if bytes.Contains(accept, []byte(";")) {
-		return c.AcceptsEncodings("gzip") != ""
-	}
-	return bytes.Contains(accept, []byte("gzip"))
-}
-
-// matches reports whether an If-None-Match header names the tag.
-func matches(header, etag []byte) bool {
-	for len(header) > 0 {
-		var one []byte
-		one, header = cutComma(header)
-		if s := bytes.TrimPrefix(bytes.TrimSpace(one), []byte("W/")); bytes.Equal(s, etag) || string(s) == "*" {
-			return true
-		}
-	}
-	return false
-}
-
-func cutComma(b []byte) (first, rest []byte) {
-	for i := range b {
-		if b[i] == ',' {
-			return b[:i], b[i+1:]
-		}
-	}
-	return b, nil
 }
 
 // PageCacheStats is how the cache does.
@@ -420,7 +283,7 @@ func (p *PageCache) Stats() PageCacheStats {
 	for i := range p.shards {
 		shard := &p.shards[i]
 		shard.mu.Lock()
-		s.Pages += shard.pages.Len()
+		s.Pages += len(shard.pages)
 		s.Bytes += shard.bytes
 		shard.mu.Unlock()
 	}
