@@ -39,23 +39,23 @@ func (r *run) page(ctx context.Context) error {
 	}
 	for _, s := range sides {
 		at := fmt.Sprintf(" of %d tenants", s.tenants)
-		r.report("page", "bare handler, asked for pages"+at, s.bare.perSecond, "req/s")
-		r.report("page", "home page"+at, s.perSecond, "req/s")
-		r.report("page", "home page"+at+", processor time", micros(s.cpu), "µs/req")
+		r.report("page", "bare handler, asked for pages"+at, s.bare.perSecond(), "req/s")
+		r.report("page", "home page"+at, s.loads.perSecond(), "req/s")
+		r.report("page", "home page"+at+", processor time", micros(s.loads.cpu()), "µs/req")
 		r.promise("page", "home page ÷ bare handler"+at, 100*s.share(), "%", atLeast, 50)
-		r.promise("page", fmt.Sprintf("transactions of the database during %d hits", s.requests), float64(s.asked), "", atMost, 60)
+		r.promise("page", fmt.Sprintf("transactions of the database during %d hits", s.loads.requests()), float64(s.asked), "", atMost, 60)
 	}
 	r.promise("page", fmt.Sprintf("share of bare at %d tenants ÷ at %d", sides[1].tenants, sides[0].tenants),
 		100*sides[1].share()/sides[0].share(), "%", atLeast, 90)
 	r.report("page", fmt.Sprintf("requests a second at %d tenants ÷ at %d", sides[1].tenants, sides[0].tenants),
-		100*sides[1].perSecond/sides[0].perSecond, "%")
+		100*sides[1].loads.perSecond()/sides[0].loads.perSecond(), "%")
 	return r.pageChange(ctx)
 }
 
 // pageSide is the program on one fleet, and what its pages cost.
 type pageSide struct {
-	cost
-	bare    cost // of the bare handler, asked what the program is asked: many names cost who asks, too
+	loads   turns
+	bare    turns // of the bare handler, asked what the program is asked: many names cost who asks, too
 	fleet   *fleetServer
 	site    *site
 	visits  [][]byte
@@ -64,10 +64,36 @@ type pageSide struct {
 }
 
 // share is how much of the bare handler's speed is left.
-func (s *pageSide) share() float64 { return s.perSecond / s.bare.perSecond }
+func (s *pageSide) share() float64 { return s.loads.perSecond() / s.bare.perSecond() }
 
-// pageCosts loads the bare handler and both fleets' programs in turns, and takes the
-// sums: the machine's speed drifts, also within a minute.
+// turns are the loads of one server between those of others.
+type turns []cost
+
+// perSecond is the median: what else the machine does now and then is in no server's.
+func (t turns) perSecond() float64 {
+	var all []float64
+	for _, c := range t {
+		all = append(all, c.perSecond)
+	}
+	return median(all)
+}
+
+func (t turns) requests() (n int) {
+	for _, c := range t {
+		n += c.requests
+	}
+	return n
+}
+
+func (t turns) cpu() (a time.Duration) {
+	for _, c := range t {
+		a += c.cpu * time.Duration(c.requests)
+	}
+	return a / time.Duration(t.requests())
+}
+
+// pageCosts loads the bare handler and both fleets' programs in turns: the machine's speed
+// drifts, also within a minute.
 func (r *run) pageCosts(ctx context.Context, fleets ...*fleetServer) (sides []*pageSide, err error) {
 	for _, f := range fleets {
 		s, err := r.warmSide(ctx, f)
@@ -94,7 +120,7 @@ func (r *run) pageCosts(ctx context.Context, fleets ...*fleetServer) (sides []*p
 			if err := r.pageTurn(ctx, &s.bare, floor.pid(), floor.addr, s.visits); err != nil {
 				return nil, err
 			}
-			if err := r.pageTurn(ctx, &s.cost, s.site.cmd.Process.Pid, s.site.addr, s.visits); err != nil {
+			if err := r.pageTurn(ctx, &s.loads, s.site.cmd.Process.Pid, s.site.addr, s.visits); err != nil {
 				return nil, err
 			}
 		}
@@ -106,17 +132,15 @@ func (r *run) pageCosts(ctx context.Context, fleets ...*fleetServer) (sides []*p
 }
 
 // pageRounds is how often each takes its turn.
-const pageRounds = 6
+const pageRounds = 24
 
-func (r *run) pageTurn(ctx context.Context, into *cost, pid int, addr string, visits [][]byte) error {
+func (r *run) pageTurn(ctx context.Context, into *turns, pid int, addr string, visits [][]byte) error {
 	random := func(int) []byte { return visits[mathrand.N(len(visits))] } //nolint:gosec // load
-	c, err := r.accountFor(ctx, pid, load{addr: addr, conns: conns, duration: r.Duration / 4, request: random})
+	c, err := r.accountFor(ctx, pid, load{addr: addr, conns: conns, duration: r.Duration / 10, request: random})
 	if err != nil {
 		return err
 	}
-	into.perSecond += c.perSecond / pageRounds
-	into.requests += c.requests
-	into.cpu += c.cpu / pageRounds
+	*into = append(*into, c)
 	return nil
 }
 
