@@ -103,6 +103,34 @@ func UsagePeriod(anchor, at time.Time, zone *time.Location) Period {
 	return p
 }
 
+// UsageMonth is the month of usage in which a time lies where a pause made one longer
+// (Lengthened): no other goes on over that one. Zero: there is no longer one.
+func UsageMonth(anchor time.Time, longer Period, at time.Time, zone *time.Location) Period {
+	p := UsagePeriod(anchor, at, zone)
+	switch {
+	case longer.To.IsZero():
+	case longer.Contains(at):
+		p = longer
+	case at.Before(longer.From) && p.To.After(longer.From):
+		p.To = longer.From
+	case !at.Before(longer.To) && p.From.Before(longer.To):
+		p.From = longer.To
+	}
+	return p
+}
+
+// Lengthened is a month of usage within which a pause began: it ends later by as much, or with
+// the month by the new anchor whose end is nearest to that. It stays one month: it has one
+// allowance, and costs no more than the most of one.
+func Lengthened(month, pause Period, anchor time.Time, zone *time.Location) Period {
+	end := month.To.Add(pause.To.Sub(pause.From))
+	p := UsagePeriod(anchor, end, zone)
+	if p.From.After(pause.To) && end.Sub(p.From) < p.To.Sub(end) {
+		return Period{month.From, p.From}
+	}
+	return Period{month.From, p.To}
+}
+
 // Increments is how many steps of a session begin within a period. A session has as many
 // as its length rounded up, and each belongs to the period in which it begins: over all
 // periods they are the session's, however often its time is cut.

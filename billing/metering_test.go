@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,6 +181,62 @@ func TestUsagePeriodKeepsTheAnchor(t *testing.T) {
 			t.Fatalf("%v is in %v, which is followed by %v", at, p, next)
 		}
 	})
+}
+
+func TestAPauseMakesAMonthOfUsageLonger(t *testing.T) {
+	for _, test := range []struct{ month, pause, anchor, want string }{
+		{"2027-03-10 2027-04-10", "2027-03-20 2027-03-25", "2027-04-15", "2027-03-10 2027-04-15"},
+		{"2027-03-10 2027-04-10", "2027-03-10 2027-04-04", "2027-05-05", "2027-03-10 2027-05-05"}, // months of 30 days follow one of 31
+		{"2027-03-10 2027-04-10", "2027-03-20 2028-03-19", "2028-04-09", "2027-03-10 2028-04-09"},
+		{"2027-01-10 2027-02-10", "2027-01-20 2027-02-12", "2028-02-02", "2027-01-10 2027-03-02"}, // of a year: the day of the month is that of its end
+	} {
+		anchor, err := time.Parse(time.DateOnly, test.anchor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := billing.Lengthened(days(t, test.month), days(t, test.pause), anchor, time.UTC); got != days(t, test.want) {
+			t.Errorf("%s with a pause %s goes on until %s", test.month, test.pause, got.To.Format(time.DateOnly))
+		}
+	}
+	// However months are counted and wherever a pause begins, each time is in one month.
+	zones := []*time.Location{time.UTC, zoneOf(t, "Europe/Berlin"), zoneOf(t, "Australia/Lord_Howe")}
+	rapid.Check(t, func(t *rapid.T) {
+		zone := rapid.SampledFrom(zones).Draw(t, "zone")
+		anchor := time.Unix(rapid.Int64Range(1.5e9, 2e9).Draw(t, "anchor"), 0)
+		var longer billing.Period
+		at := anchor
+		for range rapid.IntRange(1, 4).Draw(t, "pauses") {
+			at = at.Add(time.Duration(rapid.Int64Range(1, 1e6).Draw(t, "after")) * 10 * time.Second)
+			pause := billing.Period{From: at, To: at.Add(time.Duration(rapid.Int64Range(1, 3e6).Draw(t, "rests")) * 10 * time.Second)}
+			month := billing.UsageMonth(anchor, longer, at, zone)
+			anchor = billing.UsagePeriod(anchor, at, zone).To.Add(pause.To.Sub(pause.From)) // as what is paid
+			longer, at = billing.Lengthened(month, pause, anchor, zone), pause.To
+			if !longer.From.Equal(month.From) || !longer.To.After(pause.To) || longer.To.Sub(pause.To) > month.To.Sub(pause.From)+4*24*time.Hour {
+				t.Fatalf("%v with a pause %v is %v", month, pause, longer)
+			}
+		}
+		for p, n := billing.UsageMonth(anchor, longer, longer.From.AddDate(0, -3, 0), zone), 0; n < 10; n++ {
+			next := billing.UsageMonth(anchor, longer, p.To, zone)
+			last := p.To.Add(-time.Nanosecond)
+			if !next.From.Equal(p.To) || !next.To.After(next.From) || billing.UsageMonth(anchor, longer, last, zone) != p {
+				t.Fatalf("%v is followed by %v, %v is longer", p, next, longer)
+			}
+			p = next
+		}
+	})
+}
+
+// days is a period of two days, the second not in it.
+func days(t *testing.T, text string) (p billing.Period) {
+	t.Helper()
+	from, to, _ := strings.Cut(text, " ")
+	var errs [2]error
+	p.From, errs[0] = time.Parse(time.DateOnly, from)
+	p.To, errs[1] = time.Parse(time.DateOnly, to)
+	if err := errors.Join(errs[:]...); err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 func drawEvents(t *rapid.T) []billing.MeterEvent {

@@ -61,6 +61,7 @@ type sub struct {
 	Hours                                   string // what an hour of it costs, by time; empty: as its meter says
 	Name                                    string // of its service; empty: none
 	AnchorAt, SoldAt, MeteredTo, RenewsAt   time.Time
+	LongerFrom, LongerTo                    time.Time // the month that a pause made longer; zero: none
 	Cycle                                   billing.Cycle
 	zone                                    *time.Location
 }
@@ -71,7 +72,9 @@ func (s sub) sold(all []catalog.Meter) []catalog.Meter {
 }
 
 // period is the month of usage in which a time lies.
-func (s sub) period(at time.Time) billing.Period { return billing.UsagePeriod(s.AnchorAt, at, s.zone) }
+func (s sub) period(at time.Time) billing.Period {
+	return billing.UsageMonth(s.AnchorAt, billing.Period{From: s.LongerFrom, To: s.LongerTo}, at, s.zone)
+}
 
 // open is the month that is invoiced next.
 func (s sub) open(now time.Time) billing.Period {
@@ -82,10 +85,13 @@ func (s sub) open(now time.Time) billing.Period {
 }
 
 // floor is the time from which usage is taken: since the months that are counted now
-// began. After a pause they are counted from a day to come.
+// began. After a pause they are counted from a day to come, and began with the month it was in.
 func (s sub) floor(now time.Time) time.Time {
-	if s.AnchorAt.After(now) {
+	switch {
+	case s.AnchorAt.After(now):
 		return s.SoldAt
+	case !s.LongerFrom.IsZero() && s.LongerFrom.Before(s.AnchorAt):
+		return later(s.LongerFrom, s.SoldAt)
 	}
 	return s.AnchorAt
 }
@@ -105,7 +111,7 @@ func subs(ctx context.Context, tx *tenancy.Tx, where, lock string, args ...any) 
 	var rows []sub
 	err := tx.NewRaw(`SELECT s.id, s.account_id, s.plan_id, s.label, s.state, s.cycle, s.currency, a.time_zone, coalesce(s.spend::text, '') AS spend, coalesce(s.hours::text, '') AS hours,
 			CASE WHEN s.state = 'trial' THEN (s.trial->>'from')::timestamptz ELSE s.anchor_at END AS anchor_at,
-			coalesce(s.metered_at, s.created_at) AS sold_at, s.metered_to, s.renews_at, v.id AS service_id, coalesce(v.name, '') AS name
+			(s.pause->'longer'->>'From')::timestamptz AS longer_from, (s.pause->'longer'->>'To')::timestamptz AS longer_to, coalesce(s.metered_at, s.created_at) AS sold_at, s.metered_to, s.renews_at, v.id AS service_id, coalesce(v.name, '') AS name
 		FROM subscriptions s JOIN accounts a ON a.id = s.account_id LEFT JOIN services v ON v.subscription_id = s.id
 		WHERE `+where+" ORDER BY s.id"+lock, args...).Scan(ctx, &rows)
 	if err != nil {

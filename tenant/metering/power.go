@@ -2,6 +2,7 @@ package metering
 
 import (
 	"context"
+	"fmt"
 	"math/big"
 	"slices"
 	"strconv"
@@ -165,4 +166,17 @@ func Stop(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) error {
 func Reanchor(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, at time.Time) error {
 	_, err := tx.NewRaw("UPDATE usage_totals SET period_to = ? WHERE subscription_id = ? AND period_from < ? AND period_to > ?", at, id, at, at).Exec(ctx)
 	return err
+}
+
+// Lengthen has the month of a subscription that was paused go on until a later end
+// (billing.Lengthened), and returns until when the usage is that is invoiced next.
+func Lengthen(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, month billing.Period) (meteredTo time.Time, err error) {
+	_, err = tx.NewRaw("UPDATE usage_totals SET period_to = ? WHERE subscription_id = ? AND period_from = ? AND rounds = 0", month.To, id, month.From).Exec(ctx)
+	if err == nil {
+		err = tx.NewRaw("UPDATE subscriptions SET metered_to = CASE WHEN metered_to > ?0 THEN ?1 ELSE metered_to END WHERE id = ?2 RETURNING metered_to", month.From, month.To, id).Scan(ctx, &meteredTo)
+	}
+	if err != nil {
+		return meteredTo, fmt.Errorf("lengthen the month of usage of subscription %s: %w", id, err)
+	}
+	return meteredTo, nil
 }

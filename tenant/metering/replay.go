@@ -59,7 +59,7 @@ func (s sub) windowAt(at time.Time) (window, bool) {
 		}
 		return window{From: from, Days: int((at.Sub(from) + day - 1) / day)}, true
 	}
-	days := int((last.To.Sub(last.From) + day/2) / day)
+	days := max(1, int((last.To.Sub(last.From)+day/2)/day))
 	return window{From: last.From.UTC(), Days: days, Day: int(at.Sub(now.From)/day) % days}, true
 }
 

@@ -171,6 +171,7 @@ func (d *Desk) applied(ctx context.Context, tx *tenancy.Tx, s Subscription) erro
 			s.AnchorAt, s.Renewals = c.Asked, 0
 			if s.Pause != nil { // what it had moved is over
 				s.Pause.Moved, s.Pause.Of, s.Pause.Discount = nil, nil, nil
+				s.Pause.Longer = billing.Period{}
 			}
 			s.Stub = nil
 			s.Period, s.Taken = s.Cycle.Period(s.AnchorAt, 0, s.Zone()), nil

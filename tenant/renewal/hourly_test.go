@@ -358,3 +358,32 @@ func TestAnOfferToStayByTheHour(t *testing.T) {
 	s.honest()
 	s.books()
 }
+
+// TestAPauseMakesAMonthLonger: what is used before a pause and after it is of one month, with one
+// most, and on one invoice, as is foreseen. The month after it is one of 30 days again.
+func TestAPauseMakesAMonthLonger(t *testing.T) {
+	w := tenancytest.New(t)
+	begun := time.Date(2027, 3, 10, 9, 0, 0, 0, time.UTC)
+	w.Clock.Set(begun)
+	s := scenery(t, w, w.A)
+	s.byHours()
+	ida := s.customer("ida", true)
+	sub := s.runsHours(ida)
+	w.Clock.Advance(10 * day)
+	if _, err := s.pause(sub, uuid.Nil, 25); err != nil { // from then the period is April 4 to May 5
+		t.Fatal(err)
+	}
+	w.Clock.Advance(10 * day)
+	if got := s.foreseen(ida, 3); !slices.Equal(got, []int64{480, 900, 900}) { // 240 hours until now
+		t.Errorf("%v are foreseen", got)
+	}
+	s.until(begun, 90)
+	if got := s.nets(sub); !slices.Equal(got, []int64{900, 900}) {
+		t.Errorf("%v were invoiced", got)
+	}
+	want := []string{"03-10 05-05 VPS Small: Hours, 744 hours, the most a month", "05-05 06-05 VPS Small: Hours, 744 hours, the most a month"}
+	if got := scanAll[string](s.shop, `SELECT to_char(period_from, 'MM-DD ') || to_char(period_to, 'MM-DD ') || description FROM invoice_lines WHERE kind = 'usage' ORDER BY 1`); !slices.Equal(got, want) {
+		t.Errorf("months: %q", got)
+	}
+	s.books()
+}

@@ -154,12 +154,12 @@ func TestAPauseKeepsTheHour(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Clock.Advance(39 * time.Minute)
-	if u := s.usage(sub); u.Net.Minor != 0 {
+	if u := s.usage(sub); u.Net.Minor != 2 {
 		t.Errorf("the hour before the pause is paid again: %s", u.Net)
 	}
 	s.Clock.Advance(2 * time.Minute)
-	if u := s.usage(sub); u.Net.Minor != 2 {
-		t.Errorf("the hour after it: %s", u.Net)
+	if u := s.usage(sub); u.Net.Minor != 4 {
+		t.Errorf("with the hour after it: %s", u.Net)
 	}
 	end := s.get(sub).Period.To
 	s.turn(end.Sub(s.Clock.Now()) - 6*time.Hour)

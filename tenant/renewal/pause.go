@@ -33,6 +33,7 @@ type Pause struct {
 	Moved    []billing.Period  `json:"moved,omitempty"`    // what is paid since the last one moved it
 	Of       []billing.Period  `json:"of,omitempty"`       // of each of Paid, and then Moved, the longer one it has a share of; none: they are whole
 	Discount *billing.Discount `json:"discount,omitempty"` // that Paid, and then Moved, was invoiced with; nil: none
+	Longer   billing.Period    `json:"longer,omitzero"`    // the month of usage that the last one made longer; zero: none
 }
 
 // moved is what is paid since the last pause moved it.
@@ -133,7 +134,7 @@ func (d *Desk) pause(ctx context.Context, tx *tenancy.Tx, s *Subscription, r Pau
 	now := tx.Now().Truncate(time.Microsecond)
 	p := Pause{At: now, Until: now.Add(time.Duration(r.Days) * day), Team: r.AccountID == uuid.Nil, Reason: r.Reason, Discount: s.discountAt(now)}
 	if s.Pause != nil {
-		p.Past = s.Pause.Past
+		p.Past, p.Longer = s.Pause.Past, s.Pause.Longer
 	}
 	shares, _ := s.paid(now)
 	p.Paid, p.Of = apart(shares)
@@ -198,25 +199,37 @@ func (d *Desk) Continue(ctx context.Context, db *tenancy.DB, id, account uuid.UU
 func (s Subscription) continued(at time.Time) Subscription {
 	pause, was := billing.Period{From: s.Pause.At, To: at}, *s.Pause
 	next := Pause{Past: append(append([]billing.Period{}, was.Past...), pause), Moved: billing.Resumed(was.Paid, pause), Of: billing.Resumed(was.Of, pause), Discount: was.Discount}
-	s.State, s.Pause, s.Stub = Active, &next, nil
+	s.State, s.Stub = Active, nil
 	if n := len(next.Moved); n > 0 {
 		s.Period = next.Moved[n-1]
 	}
+	month := s.usageMonth(was.At)
 	s.restart()
 	s.AnchorAt, s.Renewals, s.Taken = s.Period.To, -1, nil
+	next.Longer = billing.Lengthened(month, pause, s.AnchorAt, s.Zone())
+	s.Pause = &next
 	return s
 }
 
+// usageMonth is the month of usage in which a time lies.
+func (s Subscription) usageMonth(at time.Time) billing.Period {
+	var longer billing.Period
+	if s.Pause != nil {
+		longer = s.Pause.Longer
+	}
+	return billing.UsageMonth(s.AnchorAt, longer, at, s.Zone())
+}
+
 // resume ends a pause now.
-func (d *Desk) resume(ctx context.Context, tx *tenancy.Tx, p Policy, s *Subscription, actor string) error {
+func (d *Desk) resume(ctx context.Context, tx *tenancy.Tx, p Policy, s *Subscription, actor string) (err error) {
 	now := tx.Now().Truncate(time.Microsecond)
 	paused := now.Sub(s.Pause.At)
 	if err := recognition.Continue(ctx, tx, s.ID, paused); err != nil {
 		return err
 	}
 	*s = s.continued(now)
-	if !s.MeteredTo.IsZero() { // months of usage are counted from the new anchor
-		if err := metering.Reanchor(ctx, tx, s.ID, billing.UsagePeriod(s.AnchorAt, now, s.Zone()).From); err != nil {
+	if !s.MeteredTo.IsZero() {
+		if s.MeteredTo, err = metering.Lengthen(ctx, tx, s.ID, s.Pause.Longer); err != nil {
 			return err
 		}
 	}

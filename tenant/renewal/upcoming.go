@@ -131,17 +131,16 @@ func foresee(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscript
 }
 
 // foreseeUsage adds what was used so far of the month under way: to the invoice of the
-// period that begins as it ends, or as one of its own. What was used before a pause, which ends at
-// resumes, is invoiced when both the pause and the month are over.
+// period that begins as it ends, or as one of its own. A pause, which ends at resumes, makes the
+// month longer in which it began.
 func (s Subscription) foreseeUsage(p Policy, u metering.Usage, resumes time.Time, all []Foreseen) []Foreseen {
-	at, of := u.Period.To, u.Period
-	if !resumes.IsZero() && !at.IsZero() {
-		if resumes.After(at) {
-			at = resumes
-		}
-		if cut := billing.UsagePeriod(s.AnchorAt, resumes, s.Zone()).From; cut.After(of.From) && cut.Before(of.To) { // months are counted anew
-			of.To = cut
-		}
+	of := u.Period
+	if !resumes.IsZero() && !of.To.IsZero() && s.Pause.Longer.From.Equal(of.From) {
+		of = s.Pause.Longer
+	}
+	at := of.To
+	if resumes.After(at) { // it ended before the pause began
+		at = resumes
 	}
 	var lines []billing.Line
 	for _, m := range u.Meters {
@@ -149,7 +148,7 @@ func (s Subscription) foreseeUsage(p Policy, u metering.Usage, resumes time.Time
 			lines = append(lines, billing.Line{Kind: "usage", SubscriptionID: s.ID.String(), Description: s.Label + ": " + m.Meter.Name + ", so far", Period: of, Quantity: 1, Unit: m.Charge.Net, Net: m.Charge.Net, MeterID: m.Meter.ID.String()})
 		}
 	}
-	all = s.foreseeHours(u.Period, resumes, all)
+	all = s.foreseeHours(of, resumes, all)
 	for i := range all {
 		if len(u.Meters) > 0 && all[i].Period.From.Equal(at) {
 			all[i].Lines, all[i].SoFar = append(all[i].Lines, lines...), true
@@ -159,8 +158,7 @@ func (s Subscription) foreseeUsage(p Policy, u metering.Usage, resumes time.Time
 	if len(lines) == 0 {
 		return all
 	}
-	own := Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: at, DueAt: p.dueOf(s, billing.Period{}, at, true), Period: billing.Period{From: at, To: at}, Lines: lines, SoFar: true, billsUsage: true, joins: billing.Renewing{Alone: true}}
-	return append([]Foreseen{own}, all...)
+	return append([]Foreseen{s.usageInvoice(p, at, lines)}, all...)
 }
 
 // foreseeHours adds the hours of months to come, as if it runs through them, to the invoices that
@@ -169,7 +167,7 @@ func (s Subscription) foreseeUsage(p Policy, u metering.Usage, resumes time.Time
 func (s Subscription) foreseeHours(now billing.Period, resumes time.Time, all []Foreseen) []Foreseen {
 	before, paid, off, begins := s.Period, s, s.discountAt(s.Period.From), s.AnchorAt
 	if !resumes.IsZero() {
-		before, begins, now = billing.UsagePeriod(s.AnchorAt, resumes, s.Zone()), s.nextHour(resumes), billing.Period{}
+		before, begins = s.Pause.Longer, s.nextHour(resumes)
 	}
 	for i, f := range all {
 		month, of, less := before, paid, off
@@ -177,25 +175,36 @@ func (s Subscription) foreseeHours(now billing.Period, resumes time.Time, all []
 		if _, ok := of.Hour(); !ok || s.firstAfterTrial(f.Period) || !month.To.Equal(f.Period.From) || !now.To.IsZero() && !f.Period.From.After(now.To) {
 			continue
 		}
-		ran := billing.Session{Start: begins} // hours are counted from there, and not from where the month begins
-		if ran.Start.IsZero() || !ran.Start.Before(month.To) {
-			ran.Start = month.From
-		}
-		spans := []billing.HourSpan{{Parts: hourParts(of.Items), Off: less}}
-		lines, err := billing.Hours(spans, month, []billing.Session{ran}, month.To, map[string]int64{})
-		if err != nil {
-			continue
-		}
-		for _, l := range lines {
-			what := s.Label + ": "
-			if l.Part.Kind != "plan" {
-				what += l.Part.Label + ", "
-			}
-			all[i].SoFar = true
-			all[i].Lines = append(all[i].Lines, billing.Line{Kind: "usage", SubscriptionID: s.ID.String(), Description: what + strconv.FormatInt(l.Hours, 10) + " hours, if it runs through the month" + l.Words, Period: month, Quantity: 1, Unit: l.Net, Net: l.Net})
+		if lines := s.hoursFrom(begins, month, of.Items, less); len(lines) > 0 {
+			all[i].SoFar, all[i].Lines = true, append(all[i].Lines, lines...)
 		}
 	}
 	return all
+}
+
+// hoursFrom are the lines of the hours of a month, as if it runs through it from a moment on.
+func (s Subscription) hoursFrom(begins time.Time, month billing.Period, items []Item, off *billing.Discount) (all []billing.Line) {
+	ran := billing.Session{Start: begins} // hours are counted from there, and not from where the month begins
+	if ran.Start.IsZero() || !ran.Start.Before(month.To) {
+		ran.Start = month.From
+	}
+	lines, err := billing.Hours([]billing.HourSpan{{Parts: hourParts(items), Off: off}}, month, []billing.Session{ran}, month.To, map[string]int64{})
+	if err != nil {
+		return nil
+	}
+	for _, l := range lines {
+		what := s.Label + ": "
+		if l.Part.Kind != "plan" {
+			what += l.Part.Label + ", "
+		}
+		all = append(all, billing.Line{Kind: "usage", SubscriptionID: s.ID.String(), Description: what + strconv.FormatInt(l.Hours, 10) + " hours, if it runs through the month" + l.Words, Period: month, Quantity: 1, Unit: l.Net, Net: l.Net})
+	}
+	return all
+}
+
+// usageInvoice is an invoice that will be made for what was used until a moment, and for nothing else.
+func (s Subscription) usageInvoice(p Policy, at time.Time, lines []billing.Line) Foreseen {
+	return Foreseen{SubscriptionID: s.ID, Label: s.Label, IssueAt: at, DueAt: p.dueOf(s, billing.Period{}, at, true), Period: billing.Period{From: at, To: at}, Lines: lines, SoFar: true, billsUsage: true, joins: billing.Renewing{Alone: true}}
 }
 
 // dueOf is when the invoice of a period that is issued at a time is due, or with none that of

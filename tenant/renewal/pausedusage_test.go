@@ -1,0 +1,110 @@
+package renewal_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ezscale/ezscale/billing"
+	"github.com/ezscale/ezscale/tenancy"
+	"github.com/ezscale/ezscale/tenancy/tenancytest"
+	"github.com/ezscale/ezscale/tenant/catalog"
+	"github.com/ezscale/ezscale/tenant/metering"
+	"github.com/ezscale/ezscale/tenant/renewal"
+)
+
+// TestPausesLoseAndDoubleNoUsage lets what is paid by the hour, and what is paid by the month and
+// by use, run, rest and run again, wherever in its months that is: each hour it was on, each step
+// of a session and each unit is invoiced once, and its pauses are not.
+func TestPausesLoseAndDoubleNoUsage(t *testing.T) {
+	w := tenancytest.New(t)
+	for i, who := range []tenancy.Tenant{w.A, w.B} {
+		w.Clock.Set(january)
+		s := scenery(t, w, who)
+		s.byHours()
+		s.meter(catalog.MeterForm{Code: "gb", Aggregation: "sum", Tiers: map[string]string{"EUR": "0.03"}})
+		s.meter(catalog.MeterForm{Code: "desktop", Aggregation: "sessions", StepMinutes: "15", Tiers: map[string]string{"EUR": "0.20"}})
+		s.policy(func(p *renewal.Policy) { p.Together = false })
+		rnd := rand.New(rand.NewPCG(uint64(i), 20261123))
+		for n := range 8 {
+			ida := s.customer(fmt.Sprint("c", n), true)
+			s.exec("UPDATE accounts SET time_zone = ? WHERE id = ?", []string{"", "Europe/Berlin", "Australia/Lord_Howe"}[rnd.IntN(3)], ida)
+			l := &resting{scene: s, rnd: rnd}
+			if l.sub = s.runsHours(ida, func(x *renewal.New) { x.Items[0].Hour = s.hour("0.02", 0) }); n%2 == 1 {
+				l.sub = s.sell(ida, billing.Monthly, 1000)
+			}
+			l.live(n%2 == 0)
+		}
+		s.books()
+	}
+}
+
+// resting is a subscription that is paused now and then.
+type resting struct {
+	*scene
+	rnd  *rand.Rand
+	sub  uuid.UUID
+	told int
+	cost int64 // of what was used
+	done []string
+}
+
+func (l *resting) live(hourly bool) {
+	l.t.Helper()
+	was := l.Clock.Now()
+	for range 2 + l.rnd.IntN(4) {
+		l.use(time.Duration(1+l.rnd.IntN([]int{6, 100, 900}[l.rnd.IntN(3)])) * time.Hour)
+		days := 1 + l.rnd.IntN([]int{4, 50}[l.rnd.IntN(2)])
+		if _, err := l.pause(l.sub, uuid.Nil, days); err != nil {
+			l.t.Fatal(err)
+		}
+		l.done = append(l.done, fmt.Sprintf("%s paused %d days", l.Clock.Now().Format("01-02 15:04"), days))
+		if hourly {
+			l.cost += int64(l.Clock.Now().Sub(was)/time.Hour) * 2
+		}
+		l.until(l.Clock.Now(), float64(days))
+		was = l.Clock.Now()
+	}
+	l.use(70 * day)
+	if hourly {
+		l.cost += int64(l.Clock.Now().Sub(was)/time.Hour) * 2
+	}
+	if _, err := l.desk.Cancel(l.t.Context(), l.db, renewal.CancelRequest{SubscriptionID: l.sub, Now: true, Reason: "other"}, staff); err != nil {
+		l.t.Fatal(err)
+	}
+	if got := scan[int64](l.shop, "SELECT coalesce(sum(net_minor), 0) FROM invoice_lines WHERE subscription_id = ? AND kind = 'usage'", l.sub); got != l.cost {
+		lines := scanAll[string](l.shop, `SELECT i.issued_at || ' ' || l.period_from || ' ' || l.period_to || ' ' || l.net_minor || ' ' || l.description FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
+			WHERE l.subscription_id = ? AND l.kind = 'usage' ORDER BY 1`, l.sub)
+		l.t.Errorf("by the hour %t: %d cents for %d\n  %s\n  %s", hourly, got, l.cost, strings.Join(l.done, "\n  "), strings.Join(lines, "\n  "))
+	}
+}
+
+// use lets time pass; at its end two sessions and some units of it are told.
+func (l *resting) use(d time.Duration) {
+	l.t.Helper()
+	from := l.Clock.Now()
+	l.until(from.Add(d), 0)
+	var all []metering.Event
+	for range 2 {
+		l.told++
+		id := fmt.Sprint(l.sub, "/", l.told)
+		start := from.Add(time.Duration(l.rnd.Int64N(int64(d))))
+		stop := start.Add(time.Duration(l.rnd.Int64N(int64(l.Clock.Now().Sub(start)) + 1)))
+		a, z := used(l.sub, "a"+id, "desktop", "", start), used(l.sub, "z"+id, "desktop", "", stop)
+		a.Phase, z.Phase = billing.PhaseStart, billing.PhaseStop
+		a.Attributes = map[string]string{"session": id}
+		z.Attributes = a.Attributes
+		all = append(all, a, z, used(l.sub, "g"+id, "gb", "7", start))
+		l.cost += 21 + 5*billing.Increments(start, stop, 15*time.Minute, billing.Period{From: start, To: stop})
+		l.done = append(l.done, fmt.Sprintf("session %s to %s", start.Format("01-02 15:04"), stop.Format("01-02 15:04")))
+	}
+	for i, status := range l.tell(all...) {
+		if status != metering.Accepted && status != metering.Late {
+			l.t.Fatalf("%+v is %s", all[i], status)
+		}
+	}
+}
