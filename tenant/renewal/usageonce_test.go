@@ -17,10 +17,10 @@ import (
 	"github.com/ezscale/ezscale/tenant/renewal"
 )
 
-// TestPausesLoseAndDoubleNoUsage lets what is paid by the hour, and what is paid by the month and
-// by use, run, rest and run again, wherever in its months that is: each hour it was on, each step
-// of a session and each unit is invoiced once, and its pauses are not.
-func TestPausesLoseAndDoubleNoUsage(t *testing.T) {
+// TestUsageIsInvoicedOnce lets what is paid by the hour, and what is paid by the month or the year
+// and by use, run, rest, change its cycle and run again, wherever in its months that is: each hour
+// it was on, each step of a session and each unit is invoiced once, and its pauses are not.
+func TestUsageIsInvoicedOnce(t *testing.T) {
 	w := tenancytest.New(t)
 	for i, who := range []tenancy.Tenant{w.A, w.B} {
 		w.Clock.Set(january)
@@ -29,13 +29,14 @@ func TestPausesLoseAndDoubleNoUsage(t *testing.T) {
 		s.meter(catalog.MeterForm{Code: "gb", Aggregation: "sum", Tiers: map[string]string{"EUR": "0.03"}})
 		s.meter(catalog.MeterForm{Code: "desktop", Aggregation: "sessions", StepMinutes: "15", Tiers: map[string]string{"EUR": "0.20"}})
 		s.policy(func(p *renewal.Policy) { p.Together = false })
+		s.exec("UPDATE plans SET upgrade = 'prorate', downgrade = 'credit'")
 		rnd := rand.New(rand.NewPCG(uint64(i), 20261123))
-		for n := range 8 {
+		for n := range 4 {
 			ida := s.customer(fmt.Sprint("c", n), true)
 			s.exec("UPDATE accounts SET time_zone = ? WHERE id = ?", []string{"", "Europe/Berlin", "Australia/Lord_Howe"}[rnd.IntN(3)], ida)
 			l := &resting{scene: s, rnd: rnd}
 			if l.sub = s.runsHours(ida, func(x *renewal.New) { x.Items[0].Hour = s.hour("0.02", 0) }); n%2 == 1 {
-				l.sub = s.sell(ida, billing.Monthly, 1000)
+				l.sub = s.runs(ida, 1000)
 			}
 			l.live(n%2 == 0)
 		}
@@ -56,8 +57,12 @@ type resting struct {
 func (l *resting) live(hourly bool) {
 	l.t.Helper()
 	was := l.Clock.Now()
-	for range 2 + l.rnd.IntN(4) {
+	for range 2 + l.rnd.IntN(3) {
 		l.use(time.Duration(1+l.rnd.IntN([]int{6, 100, 900}[l.rnd.IntN(3)])) * time.Hour)
+		if !hourly && l.rnd.IntN(2) == 0 {
+			l.change()
+			continue
+		}
 		days := 1 + l.rnd.IntN([]int{4, 50}[l.rnd.IntN(2)])
 		if _, err := l.pause(l.sub, uuid.Nil, days); err != nil {
 			l.t.Fatal(err)
@@ -81,6 +86,24 @@ func (l *resting) live(hourly bool) {
 			WHERE l.subscription_id = ? AND l.kind = 'usage' ORDER BY 1`, l.sub)
 		l.t.Errorf("by the hour %t: %d cents for %d\n  %s\n  %s", hourly, got, l.cost, strings.Join(l.done, "\n  "), strings.Join(lines, "\n  "))
 	}
+}
+
+// change is one of the cycle, in the middle of a month.
+func (l *resting) change() {
+	l.t.Helper()
+	l.work()
+	to := billing.Annual
+	if l.get(l.sub).Cycle == to {
+		to = billing.Monthly
+	}
+	q, err := l.desk.QuoteChange(l.t.Context(), l.db, renewal.ChangeAsk{SubscriptionID: l.sub, Cycle: to})
+	if err == nil {
+		l.accept(q)
+		l.work()
+		l.settled()
+		l.work()
+	}
+	l.done = append(l.done, fmt.Sprintf("%s %s %v: %s", l.Clock.Now().Format("01-02 15:04"), to, err, l.stands(l.sub)))
 }
 
 // use lets time pass; at its end two sessions and some units of it are told.
