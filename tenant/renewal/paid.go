@@ -238,7 +238,7 @@ func (d *Desk) extend(ctx context.Context, tx *tenancy.Tx, p Policy, s Subscript
 	if err := d.convert(ctx, tx, &s); err != nil {
 		return err
 	}
-	given := b.PeriodTo.After(s.Period.To) && !(b.forgiven && s.endsBy(b.PeriodFrom))
+	given := b.PeriodTo.After(s.Period.To) && (!b.forgiven || !s.endsBy(b.PeriodFrom))
 	if given {
 		s.Period = billing.Period{From: b.PeriodFrom, To: b.PeriodTo}
 		if !s.CancelAt.IsZero() && s.CancelAt.Before(b.PeriodTo) {

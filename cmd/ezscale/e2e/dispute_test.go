@@ -72,7 +72,7 @@ func stripeLab(t *testing.T, page, path string, form url.Values) string {
 	must(t, err)
 	res, err := http.PostForm(at.Scheme+"://"+at.Host+path, form)
 	must(t, err)
-	defer res.Body.Close() //nolint:errcheck // read only
+	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
 	must(t, err)
 	if res.StatusCode != http.StatusOK {
