@@ -69,7 +69,7 @@ func List(ctx context.Context, tx *tenancy.Tx, f Filter) ([]Subscription, error)
 	if f.Uncounted {
 		count = "0"
 	}
-	return read(ctx, tx, "SELECT "+columns+", "+count+" AS total"+tables+" WHERE "+where+" ORDER BY "+order+tie+" LIMIT ? OFFSET ?",
+	return read(ctx, tx, "SELECT "+columns+ahead+", "+count+" AS total"+tables+" WHERE "+where+" ORDER BY "+order+tie+" LIMIT ? OFFSET ?",
 		append(args, f.Limit, max(f.Offset, 0))...)
 }
 

@@ -24,7 +24,7 @@ type comingPrice struct {
 // comingPrices are those that may concern an account's subscriptions before they are told, in the
 // order in which they will be.
 func comingPrices(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, subs []Subscription) (all []comingPrice, err error) {
-	if !slices.ContainsFunc(subs, func(s Subscription) bool { return s.pricesCome }) {
+	if len(subs) == 0 || subs[0].noPrices { // all were read alike
 		return nil, nil
 	}
 	changes, err := priceChanges(ctx, tx, `c.running AND c.state <> 'cancelled' AND c.due_at IS NOT NULL ORDER BY c.from_at, c.id`)

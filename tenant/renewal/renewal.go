@@ -110,7 +110,7 @@ type Subscription struct {
 	hoursOff     bool // something is taken off its hours
 	metered      bool // what it has is billed by use; said where MeteredTo is, and in a trial
 	meteredThen  bool // what it changes to is
-	pricesCome   bool // the shop has changes of prices of which it may yet be told
+	noPrices     bool // it is known that there is no change of prices of which it may yet be told
 }
 
 // Zone is the time zone that decides on which day a period begins.
@@ -229,7 +229,7 @@ type row struct {
 	AnchorAt, PeriodFrom, PeriodTo, RenewsAt, CancelAt, EndedAt, CreatedAt, Since                     time.Time
 	MeteredTo                                                                                         time.Time
 	Renewals, Total, PlanPause, BillDay, TermDays                                                     int
-	HasMethod, Debit, AwaitsTeam, Unreminded, HoursOff, Metered, MeteredThen, PricesCome              bool
+	HasMethod, Debit, AwaitsTeam, Unreminded, HoursOff, Metered, MeteredThen, NoPrices                bool
 	OneInvoice                                                                                        *bool
 }
 
@@ -242,9 +242,11 @@ const columns = account.Unreminded + ` AS unreminded, s.id, s.account_id, a.name
 	EXISTS (SELECT FROM payment_methods m WHERE m.id = coalesce(s.method_id, a.default_method_id) AND m.kind = 'sepa_debit' AND m.state = 'active') AS debit,
 	CASE WHEN s.metered_to IS NULL AND s.state <> 'trial' THEN false ELSE EXISTS (SELECT FROM meters m WHERE m.plan_id = s.plan_id AND (m.feed <> 'hours' OR s.cycle = 'hourly')
 		AND m.created_at <= coalesce(s.metered_at, s.created_at) AND (m.retired_at IS NULL OR m.retired_at > coalesce(s.metered_at, s.created_at))) END AS metered,
-	EXISTS (SELECT FROM price_changes x WHERE x.running AND x.due_at IS NOT NULL AND x.state <> 'cancelled') AS prices_come,
 	CASE WHEN s.change IS NULL THEN false ELSE EXISTS (SELECT FROM meters m WHERE m.plan_id = (s.change->'terms'->>'plan_id')::uuid AND m.retired_at IS NULL
 		AND (m.feed <> 'hours' OR s.change->'terms'->>'cycle' = 'hourly')) END AS metered_then`
+
+// ahead is read with subscriptions whose invoices may be foreseen.
+const ahead = `, NOT EXISTS (SELECT FROM price_changes x WHERE x.running AND x.due_at IS NOT NULL AND x.state <> 'cancelled') AS no_prices`
 
 const tables = ` FROM subscriptions s JOIN accounts a ON a.id = s.account_id LEFT JOIN services v ON v.subscription_id = s.id`
 
@@ -254,7 +256,7 @@ func (r row) subscription() (Subscription, error) {
 		Cycle: billing.Cycle(r.Cycle), Amount: billing.Money{Minor: r.AmountMinor, Currency: r.Currency}, MethodID: r.MethodID, AnchorAt: r.AnchorAt,
 		Period: billing.Period{From: r.PeriodFrom, To: r.PeriodTo}, Renewals: r.Renewals, RenewsAt: r.RenewsAt, CancelAt: r.CancelAt,
 		CancelReason: r.CancelReason, CancelNote: r.CancelNote, EndedAt: r.EndedAt, CreatedAt: r.CreatedAt,
-		ServiceID: r.ServiceID, ServiceName: r.ServiceName, AwaitsTeam: r.AwaitsTeam, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Debit: r.Debit, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause, Since: r.Since, Together: r.OneInvoice, BillDay: r.BillDay, TermDays: r.TermDays, Unreminded: r.Unreminded, hoursOff: r.HoursOff, metered: r.Metered, meteredThen: r.MeteredThen, pricesCome: r.PricesCome,
+		ServiceID: r.ServiceID, ServiceName: r.ServiceName, AwaitsTeam: r.AwaitsTeam, TimeZone: r.TimeZone, HasMethod: r.HasMethod, Debit: r.Debit, MeteredTo: r.MeteredTo, Total: r.Total, PlanPause: r.PlanPause, Since: r.Since, Together: r.OneInvoice, BillDay: r.BillDay, TermDays: r.TermDays, Unreminded: r.Unreminded, hoursOff: r.HoursOff, metered: r.Metered, meteredThen: r.MeteredThen, noPrices: r.NoPrices,
 	}
 	s.Credit = billing.Money{Minor: r.CreditMinor, Currency: r.Currency}
 	for _, x := range []struct {
@@ -275,21 +277,21 @@ var errNone = fault.New(fault.NotFound, "subscription.not_found", "There is no s
 
 // Get returns a subscription, or the fault subscription.not_found.
 func Get(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Subscription, error) {
-	return one(ctx, tx, "s.id = ?", id)
+	return one(ctx, tx, ahead, "s.id = ?", id)
 }
 
 // Theirs is Get of a subscription that must be an account's.
 func Theirs(ctx context.Context, tx *tenancy.Tx, id, account uuid.UUID) (Subscription, error) {
-	return one(ctx, tx, "s.id = ? AND s.account_id = ?", id, account)
+	return one(ctx, tx, ahead, "s.id = ? AND s.account_id = ?", id, account)
 }
 
 // lock reads a subscription and keeps it from others until the transaction ends.
 func lock(ctx context.Context, tx *tenancy.Tx, id uuid.UUID) (Subscription, error) {
-	return one(ctx, tx, "s.id = ? FOR UPDATE OF s", id)
+	return one(ctx, tx, "", "s.id = ? FOR UPDATE OF s", id)
 }
 
-func one(ctx context.Context, tx *tenancy.Tx, where string, args ...any) (Subscription, error) {
-	found, err := read(ctx, tx, "SELECT "+columns+tables+" WHERE "+where, args...)
+func one(ctx context.Context, tx *tenancy.Tx, more, where string, args ...any) (Subscription, error) {
+	found, err := read(ctx, tx, "SELECT "+columns+more+tables+" WHERE "+where, args...)
 	if err != nil {
 		return Subscription{}, err
 	}

@@ -40,7 +40,7 @@ type Foreseen struct {
 // made. They come from the rules the renewal itself follows: the same periods, lines,
 // changes and credit, and the tax of today. Invoices that are made are not among them.
 func Upcoming(ctx context.Context, tx *tenancy.Tx, id uuid.UUID, n int) ([]Foreseen, error) {
-	subs, err := read(ctx, tx, "SELECT "+columns+tables+" WHERE s.account_id = ? AND s.state IN ('trial', 'active', 'past_due', 'suspended', 'paused') ORDER BY s.id", id)
+	subs, err := read(ctx, tx, "SELECT "+columns+ahead+tables+" WHERE s.account_id = ? AND s.state IN ('trial', 'active', 'past_due', 'suspended', 'paused') ORDER BY s.id", id)
 	if err != nil {
 		return nil, err
 	}
