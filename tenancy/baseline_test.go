@@ -50,6 +50,14 @@ func TestTheBaselineIsWhatTheMigrationsMake(t *testing.T) {
 	if built := tenancytest.Shape(t, w.Owner, buildOf(t, w.Owner, 900_002, script)); built != lived {
 		t.Errorf("a schema made of the baseline and what follows differs from one made of the migrations:\n%s", firstDifference(built, lived))
 	}
+	// Who builds makes the same tables over two connections.
+	id, err := newBuilder(t, w.DSN).Build(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if built := tenancytest.Shape(t, w.Owner, id); built != lived {
+		t.Errorf("a spare differs from a schema made of the migrations:\n%s", firstDifference(built, lived))
+	}
 	if !strings.Contains(lived, "INSERT INTO audit_head") || !strings.Contains(lived, "REVOKE DELETE, TRUNCATE, UPDATE ON ledger_postings") {
 		t.Error("the shape of a schema knows neither rows nor rights")
 	}

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/ezscale/ezscale/migrations"
+	"golang.org/x/sync/errgroup"
 )
 
 // buildsPerConn is after how many builds the builder takes a new connection: a
@@ -23,17 +21,18 @@ const buildsPerConn = 200
 //
 // A build is three transactions, each of which may be repeated: role, schema,
 // tables. On Citus the workers are reached as the tenant's role, over connections
-// that do not see what is not yet committed. The row in central.spares is written
-// with the tables: what has no row does not count, and Heal finishes it.
+// that do not see what is not yet committed. Elsewhere a second connection makes half of the
+// tables in a transaction of its own beside the third. The row in central.spares is
+// written last: what has no row does not count, and Heal finishes it.
 type Builder struct {
-	config  *pgx.ConnConfig
-	script  string
-	version int
+	config *pgx.ConnConfig
+	script script
 
-	mu    sync.Mutex
-	conn  *pgx.Conn
-	owner ownership
-	built int
+	mu     sync.Mutex
+	conn   *pgx.Conn
+	second *pgx.Conn // makes tables beside conn; nil until then
+	owner  ownership
+	built  int
 }
 
 // ownership is what the owner of the database is and may.
@@ -51,36 +50,14 @@ func NewBuilder(dsn string) (*Builder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("builder: %w", err)
 	}
-	script, version, err := TenantScript()
+	script, err := tenantScript()
 	if err != nil {
 		return nil, fmt.Errorf("builder: %w", err)
 	}
-	return &Builder{config: config, script: script, version: version}, nil
+	return &Builder{config: config, script: script}, nil
 }
 
-// TenantScript is the whole of a tenant's schema as one text, made of the baseline and the
-// migrations that are younger, and the version it leads to. It is sent as one message:
-// statement by statement it would take twice as long.
-func TenantScript() (script string, version int, err error) {
-	all, err := TenantMigrations()
-	if err != nil {
-		return "", 0, err
-	}
-	if _, err := fmt.Sscanf(migrations.TenantBaseline, "-- Version %d:", &version); err != nil {
-		return "", 0, fmt.Errorf("migrations: the baseline's version: %w", err)
-	}
-	var b strings.Builder
-	b.WriteString(migrations.TenantBaseline)
-	for _, m := range all {
-		if m.Version > version {
-			b.WriteString(m.SQL)
-			b.WriteString("\n;\n")
-		}
-	}
-	return b.String(), max(version, all[len(all)-1].Version), nil
-}
-
-// Close closes the builder's connection.
+// Close closes the builder's connections.
 func (b *Builder) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -88,11 +65,12 @@ func (b *Builder) Close() {
 }
 
 func (b *Builder) hangUp() {
-	if b.conn != nil {
-		_ = b.conn.PgConn().Conn().Close() // nothing of ours is under way on it
-		b.conn = nil
+	for _, c := range []*pgx.Conn{b.conn, b.second} {
+		if c != nil {
+			_ = c.PgConn().Conn().Close() // nothing of ours is under way on it
+		}
 	}
-	b.built = 0
+	b.conn, b.second, b.built = nil, nil, 0
 }
 
 // Build makes one spare under the next number.
@@ -111,7 +89,7 @@ func (b *Builder) Build(ctx context.Context) (ID, error) {
 }
 
 func (b *Builder) connection(ctx context.Context) (*pgx.Conn, error) {
-	if b.conn != nil && (b.built >= buildsPerConn || b.conn.IsClosed() || b.conn.PgConn().TxStatus() != 'I') {
+	if b.conn != nil && (b.built >= buildsPerConn || !idle(b.conn) || b.second != nil && !idle(b.second)) {
 		b.hangUp()
 	}
 	if b.conn == nil {
@@ -127,6 +105,8 @@ func (b *Builder) connection(ctx context.Context) (*pgx.Conn, error) {
 	b.built++
 	return b.conn, nil
 }
+
+func idle(c *pgx.Conn) bool { return !c.IsClosed() && c.PgConn().TxStatus() == 'I' }
 
 func whoOwns(ctx context.Context, c *pgx.Conn) (o ownership, err error) {
 	var name string
@@ -150,8 +130,8 @@ func (b *Builder) finish(ctx context.Context, c *pgx.Conn, id ID) error {
 	if err := c.QueryRow(ctx, "SELECT door.newest()").Scan(&newest); err != nil {
 		return fmt.Errorf("build %s: %w", id.Schema(), err)
 	}
-	if b.version < newest { // nobody could claim it
-		return fmt.Errorf("build %s at version %d, the fleet is at %d: %w", id.Schema(), b.version, newest, ErrOutdated)
+	if b.script.version < newest { // nobody could claim it
+		return fmt.Errorf("build %s at version %d, the fleet is at %d: %w", id.Schema(), b.script.version, newest, ErrOutdated)
 	}
 	for range 3 {
 		lanes, err := LanesOf(ctx, c)
@@ -228,7 +208,33 @@ func (b *Builder) makeSchema(ctx context.Context, tx pgx.Tx, id ID, _ int) error
 	if err := b.owner.join(ctx, tx, id); err != nil {
 		return err
 	}
+	if err := b.clear(ctx, tx, id); err != nil {
+		return err
+	}
 	_, err := tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+id.Schema()+" AUTHORIZATION "+id.Schema())
+	return err
+}
+
+// clear removes what the second connection made for a build that was interrupted then: maybe
+// by another release of the program, with other tables. Nobody ever wrote there; where
+// somebody did, or the number is a spare's or a tenant's, it removes nothing.
+func (b *Builder) clear(ctx context.Context, tx pgx.Tx, id ID) error {
+	if b.owner.citus { // one connection makes all; and what is elsewhere has no size here
+		return nil
+	}
+	var tables, bytes int64
+	err := tx.QueryRow(ctx, `SELECT count(*), coalesce(sum(pg_relation_size(c.oid)), 0)::bigint
+		FROM pg_depend d JOIN pg_class c ON c.oid = d.objid AND relkind = 'r' -- pg_class has no index by schema
+		WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace($2)
+		AND NOT EXISTS (SELECT FROM central.spares WHERE id = $1) AND NOT EXISTS (SELECT FROM central.tenants WHERE id = $1)`,
+		id, id.Schema()).Scan(&tables, &bytes)
+	switch {
+	case err != nil || tables == 0:
+		return err
+	case bytes > 0:
+		return fmt.Errorf("%d tables are nobody's and %d bytes in them: look at what it is and drop the schema by hand", tables, bytes)
+	}
+	_, err = tx.Conn().PgConn().Exec(ctx, "SET LOCAL ROLE "+id.Schema()+"; DROP SCHEMA "+id.Schema()+" CASCADE; SET LOCAL ROLE NONE").ReadAll()
 	return err
 }
 
@@ -263,11 +269,39 @@ func (b *Builder) makeTables(ctx context.Context, tx pgx.Tx, id ID, lanes int) e
 		return errLanesMoved
 	}
 	n := id.Schema()
-	message := "SET LOCAL ROLE " + n + "; SET LOCAL search_path TO " + n + ", pg_temp;\n" + b.script +
-		fmt.Sprintf(";\nSET LOCAL ROLE NONE; SET LOCAL search_path TO pg_catalog;\nINSERT INTO central.spares (id, lane, schema_version) VALUES (%d, %d, %d)",
-			id.Number(), id.Lane(lanes), b.version) + b.owner.leave(id)
-	_, err = SendScript(ctx, tx.Conn(), message, b.owner.citus)
+	begin := "SET LOCAL ROLE " + n + "; SET LOCAL search_path TO " + n + ", pg_temp;\n"
+	end := fmt.Sprintf(";\nSET LOCAL ROLE NONE; SET LOCAL search_path TO pg_catalog;\nINSERT INTO central.spares (id, lane, schema_version) VALUES (%d, %d, %d)",
+		id.Number(), id.Lane(lanes), b.script.version) + b.owner.leave(id)
+	if b.owner.citus {
+		_, err = SendScript(ctx, tx.Conn(), begin+b.script.whole+end, true)
+		return err
+	}
+	if err := b.makeHalves(ctx, tx, begin); err != nil {
+		return err
+	}
+	_, err = tx.Conn().PgConn().Exec(ctx, b.script.rest+end).ReadAll()
 	return err
+}
+
+// makeHalves makes the tables over two connections. Two cores work, and where PostgreSQL is 15
+// or 16, which write each new index to disk before they go on, two wait for it together.
+// What the second makes is there once it has committed, for tx as well: catalogs are read as
+// they are, not as they were when it began.
+func (b *Builder) makeHalves(ctx context.Context, tx pgx.Tx, begin string) (err error) {
+	if b.second == nil {
+		if b.second, err = pgx.ConnectConfig(ctx, b.config.Copy()); err != nil {
+			return err
+		}
+	}
+	var beside errgroup.Group
+	beside.Go(func() error {
+		return pgx.BeginFunc(ctx, b.second, func(tx pgx.Tx) error {
+			_, err := tx.Conn().PgConn().Exec(ctx, "SET LOCAL synchronous_commit TO off; "+begin+b.script.halves[1]).ReadAll()
+			return err
+		})
+	})
+	_, err = tx.Conn().PgConn().Exec(ctx, begin+b.script.halves[0]).ReadAll()
+	return errors.Join(err, beside.Wait())
 }
 
 // Healed is what Heal found and mended.

@@ -46,7 +46,7 @@ func (b *Builder) spares(ctx context.Context) (n int, err error) {
 		return 0, err
 	}
 	b.built-- // counting spares makes none
-	if err := conn.QueryRow(ctx, "SELECT count(*) FROM central.spares WHERE schema_version >= $1", b.version).Scan(&n); err != nil {
+	if err := conn.QueryRow(ctx, "SELECT count(*) FROM central.spares WHERE schema_version >= $1", b.script.version).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count the spares: %w", err)
 	}
 	return n, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -323,10 +324,12 @@ func TestHealFinishesEveryHalf(t *testing.T) {
 	// The roles belong to the cluster: another test may have made one of a number before.
 	const role = "DO $$ BEGIN CREATE ROLE %[1]s LOGIN NOINHERIT; EXCEPTION WHEN duplicate_object THEN REVOKE %[1]s FROM %[2]s; END $$"
 	const member, schema = "GRANT %[1]s TO %[2]s", "CREATE SCHEMA %[1]s AUTHORIZATION %[1]s /* %[2]s */"
+	// What a second connection makes, by a release that had other tables.
+	const tables = "SET ROLE %[1]s; CREATE TABLE %[1]s.accounts (id uuid PRIMARY KEY, old text); CREATE TABLE %[1]s.gone (id uuid PRIMARY KEY); RESET ROLE /* %[2]s */"
 	leave := func(statements ...string) tenancy.ID {
 		id := scalar[tenancy.ID](t, w.Owner, "SELECT nextval('central.tenant_numbers')")
 		for _, sql := range statements {
-			if _, err := w.Owner.Exec(ctx, fmt.Sprintf(sql, id.Schema(), tenancy.LaneLogin(id.Lane(tenancytest.Lanes)))); err != nil {
+			if _, err := w.Owner.PgConn().Exec(ctx, fmt.Sprintf(sql, id.Schema(), tenancy.LaneLogin(id.Lane(tenancytest.Lanes)))).ReadAll(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -338,12 +341,18 @@ func TestHealFinishesEveryHalf(t *testing.T) {
 		leave(role, member, schema): "schema",
 		leave(role, schema):         "schema, no membership",
 	}
+	if !tenancytest.OnCitus() { // there one connection makes all tables
+		halves[leave(role, member, schema, tables)] = "half of the tables"
+	}
 	healed, err := b.Heal(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(healed.Finished) != len(halves) {
 		t.Errorf("finished %v, want %d", healed.Finished, len(halves))
+	}
+	if n := scalar[int](t, w.Owner, "SELECT count(*) FROM pg_tables WHERE tablename = 'gone'"); n != 0 {
+		t.Errorf("%d tables of an interrupted build are still there", n)
 	}
 	if again, err := b.Heal(ctx); err != nil || len(again.Finished) != 0 {
 		t.Errorf("the second time: %+v, %v", again, err)
@@ -358,6 +367,29 @@ func TestHealFinishesEveryHalf(t *testing.T) {
 			t.Errorf("%s is none of the healed", c.ID)
 		}
 		delete(halves, c.ID)
+	}
+}
+
+// What is nobody's but holds something is not cleared away to make room.
+func TestHealLeavesWhatHoldsRows(t *testing.T) {
+	tenancytest.SkipsOnCitus(t, "nothing is cleared there")
+	w := tenancytest.New(t)
+	ctx := t.Context()
+	b := newBuilder(t, w.DSN)
+	id, err := b.Build(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Owner.Exec(ctx, "DELETE FROM central.spares WHERE id = $1", id); err != nil {
+		t.Fatal(err)
+	}
+	// A spare has a row of its own making: the head of its audit.
+	_, err = b.Heal(ctx)
+	if err == nil || !strings.Contains(err.Error(), "nobody's") {
+		t.Fatalf("healed: %v", err)
+	}
+	if n := scalar[int](t, w.Owner, "SELECT count(*) FROM "+id.Schema()+".audit_head"); n != 1 {
+		t.Errorf("%d rows left", n)
 	}
 }
 

@@ -3,7 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
-	"strings"
+	"os/exec"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -62,7 +62,15 @@ func (f *fleetServer) growTo(ctx context.Context, r *run, n int) error {
 	if err := f.build(ctx, n); err != nil {
 		return err
 	}
-	return f.start(ctx, r, false)
+	if err := f.start(ctx, r, false); err != nil {
+		return err
+	}
+	// Of a server that gave up durability gigabytes may still be in the machine's memory. Its
+	// disk should not be busy with them while something is measured.
+	if err := exec.CommandContext(ctx, "sync").Run(); err != nil {
+		r.say("  what was built may not be on the disk yet: %v", err)
+	}
+	return nil
 }
 
 // start (re)starts the server; building gives up durability.
@@ -109,7 +117,7 @@ func (f *fleetServer) install(ctx context.Context) error {
 	if _, err := tenancy.Install(ctx, owner, tenancy.InstallOptions{Lanes: f.lanes}); err != nil {
 		return err
 	}
-	script, _, err := tenantScript()
+	script, _, err := tenancy.TenantScript()
 	if err != nil {
 		return err
 	}
@@ -129,24 +137,10 @@ INSERT INTO plans (id, product_id, slug, name, summary, facts, recommended, posi
   FROM products p, generate_series(1, 12) n;
 INSERT INTO prices (plan_id, currency, cycle, amount_minor) SELECT id, 'EUR', 'monthly', 499 * position FROM plans`
 
-// tenantScript is every tenant migration in one, and the version it leads to.
-func tenantScript() (script string, version int, err error) {
-	all, err := tenancy.TenantMigrations()
-	if err != nil {
-		return "", 0, err
-	}
-	var b strings.Builder
-	for _, m := range all {
-		b.WriteString(m.SQL + ";\n")
-		version = m.Version
-	}
-	return b.String(), version, nil
-}
-
 // build makes tenants up to n, two at a time. A backend that makes many schemas
 // grows: connections are changed every two hundred.
 func (f *fleetServer) build(ctx context.Context, n int) error {
-	script, version, err := tenantScript()
+	script, version, err := tenancy.TenantScript()
 	if err != nil {
 		return err
 	}
