@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"runtime/debug"
 	"time"
 
 	"github.com/ezscale/ezscale/branding/domain"
@@ -34,6 +35,7 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return errors.Join(err, a.close(ctx))
 	}
+	debug.FreeOSMemory() // starting left several times what it keeps: templates, the directory
 	log.Info("serving", "http", cfg.HTTP.Addr, "https", cfg.HTTP.TLSAddr, "metrics", cfg.Metrics.Addr)
 	return a.runUntilStopped(ctx, shut)
 }
