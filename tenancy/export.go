@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,20 +117,45 @@ func (db *DB) exportTables(ctx context.Context, a *archive, m *Manifest) error {
 	})
 }
 
-// tablesOf lists the tables with their columns, both in the order they were made:
-// a table stands behind those its foreign keys point to.
+// tablesOf lists the tables with their columns: each behind those its foreign keys point
+// to, so that they can be filled one after the other.
 func tablesOf(w *wire, id ID) ([]ExportedTable, error) {
 	rows, err := w.pgx.Query(w.ctx, `
-		SELECT c.relname::text, array_agg(a.attname::text ORDER BY a.attnum)
+		SELECT c.relname::text, array_agg(a.attname::text ORDER BY a.attnum),
+			ARRAY(SELECT DISTINCT r.relname::text FROM pg_constraint f JOIN pg_class r ON r.oid = f.confrelid
+				WHERE f.conrelid = c.oid AND f.contype = 'f' AND f.confrelid <> c.oid)
 		FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 		WHERE c.relnamespace = $1::text::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-		GROUP BY c.oid, c.relname ORDER BY c.oid`, id.Schema())
+		GROUP BY c.oid, c.relname ORDER BY 1`, id.Schema())
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (t ExportedTable, err error) {
-		return t, row.Scan(&t.Name, &t.Columns)
+	refers := map[string][]string{}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t ExportedTable, err error) {
+		var to []string
+		err = row.Scan(&t.Name, &t.Columns, &to)
+		refers[t.Name] = to
+		return t, err
 	})
+	return behindWhatTheyReferTo(all, refers), err
+}
+
+// behindWhatTheyReferTo sorts tables. Those that refer to each other in a circle come last.
+func behindWhatTheyReferTo(left []ExportedTable, refers map[string][]string) (sorted []ExportedTable) {
+	stands := map[string]bool{}
+	for {
+		before := len(sorted)
+		left = slices.DeleteFunc(left, func(t ExportedTable) bool {
+			if slices.ContainsFunc(refers[t.Name], func(to string) bool { return !stands[to] }) {
+				return false
+			}
+			stands[t.Name], sorted = true, append(sorted, t)
+			return true
+		})
+		if len(sorted) == before {
+			return append(sorted, left...)
+		}
+	}
 }
 
 // archive writes a tar whose entries' sizes are not known before.
