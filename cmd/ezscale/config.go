@@ -259,7 +259,7 @@ type demoConfig struct {
 	VIES     int           `env:"DEMO_VIES" envDefault:"8183" about:"Port of the demo's simulated register of VAT numbers."`
 	Install  time.Duration `env:"DEMO_INSTALL" envDefault:"20s" about:"How long the demo's simulated platform takes to install a server."`
 	Months   int           `env:"DEMO_MONTHS" envDefault:"4" about:"Months of history the demo makes at its first start, 0 to 24."`
-	PGBin    string        `env:"PG_BIN" about:"Directory with initdb and postgres, for the demo, the tests and the benchmarks; empty: found."`
+	PGBin    string        `env:"PG_BIN" about:"Directory with initdb and postgres, for the demo, the tests and the benchmarks; empty: found. The demo takes the release that made its data."`
 }
 
 // egressConfig is where the program may call when an address was typed in by somebody.

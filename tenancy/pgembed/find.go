@@ -1,6 +1,7 @@
 package pgembed
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +10,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sort"
+	"strings"
+	"time"
 )
 
 // ErrNoPostgres is returned by FindBinDir when no server is installed.
@@ -19,18 +23,78 @@ var ErrNoPostgres = errors.New("no PostgreSQL server found: run `npm ci` in the 
 // when it is not empty, then the PATH, Debian's, Red Hat's, Homebrew's and
 // Postgres.app's places, then the npm package below each of npmRoots.
 func FindBinDir(preferred string, npmRoots ...string) (string, error) {
+	found, err := binDirs(preferred, npmRoots)
+	if err != nil {
+		return "", err
+	}
+	return found[0], nil
+}
+
+// FindBinDirFor is FindBinDir for a server that keeps its data below dir (Options.Dir). Where
+// there is data already, it is of the release that made it: no other reads it. Without
+// that one it returns an error that names both.
+func FindBinDirFor(ctx context.Context, dir, preferred string, npmRoots ...string) (string, error) {
+	found, err := binDirs(preferred, npmRoots)
+	if err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(filepath.Join(dir, dataName, "PG_VERSION"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return found[0], nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read which PostgreSQL made the data: %w", err)
+	}
+	made, others := strings.TrimSpace(string(text)), make([]string, len(found))
+	for i, bin := range found {
+		is, err := release(ctx, bin)
+		if err != nil {
+			return "", err
+		}
+		if is == made {
+			return bin, nil
+		}
+		others[i] = is + " in " + bin
+	}
+	return "", fmt.Errorf("PostgreSQL %s made the data and no other reads it; found is %s: name the bin directory of that release in EZSCALE_PG_BIN", made, strings.Join(others, ", "))
+}
+
+// release is the first number of the version of the server in a directory.
+func release(ctx context.Context, bin string) (string, error) {
+	if err := restoreSymlinks(filepath.Dir(filepath.Dir(bin))); err != nil {
+		return "", fmt.Errorf("restore the package's links: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	said, err := exec.CommandContext(ctx, filepath.Join(bin, "postgres"), "--version").Output() //nolint:gosec // the server we are about to start
+	if err != nil {
+		return "", fmt.Errorf("ask the server in %s for its version: %w", bin, err)
+	}
+	_, version, _ := strings.Cut(string(said), "(PostgreSQL) ")
+	end := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' })
+	if end <= 0 {
+		return "", fmt.Errorf("the server in %s calls itself %.80q", bin, said)
+	}
+	return version[:end], nil
+}
+
+// binDirs are all directories that FindBinDir may return, the best first; at least one.
+func binDirs(preferred string, npmRoots []string) (all []string, err error) {
 	if preferred != "" {
 		if dir, ok := binDir(preferred); ok {
-			return dir, nil
+			return []string{dir}, nil
 		}
-		return "", fmt.Errorf("%s holds no initdb and postgres", preferred)
+		return nil, fmt.Errorf("%s holds no initdb and postgres", preferred)
 	}
 	for _, c := range candidates(npmRoots) {
-		if dir, ok := binDir(c); ok {
-			return dir, nil
+		if dir, ok := binDir(c); ok && !slices.Contains(all, dir) {
+			all = append(all, dir)
 		}
 	}
-	return "", ErrNoPostgres
+	if len(all) == 0 {
+		return nil, ErrNoPostgres
+	}
+	return all, nil
 }
 
 func candidates(npmRoots []string) []string {

@@ -173,7 +173,10 @@ func (s *Server) makeDirs() error {
 	return nil
 }
 
-func (s *Server) dataDir() string   { return filepath.Join(s.dir, "data") }
+// dataName is the directory of the cluster below the base directory.
+const dataName = "data"
+
+func (s *Server) dataDir() string   { return filepath.Join(s.dir, dataName) }
 func (s *Server) socketDir() string { return filepath.Join(s.dir, "s") }
 
 // enterable says whether everyone may walk to path.

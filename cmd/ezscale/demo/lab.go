@@ -194,14 +194,13 @@ func (l *Lab) startPostgres(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Dir(data), 0o711); err != nil { //nolint:gosec // the server's user walks through
 		return fmt.Errorf("the demo's database (EZSCALE_DEMO_DATA): %w", err)
 	}
-	bin, err := pgembed.FindBinDir(l.options.PGBin, npmRoots()...)
-	if err != nil {
-		return err
+	bin, err := pgembed.FindBinDirFor(ctx, data, l.options.PGBin, npmRoots()...)
+	if err == nil {
+		l.Postgres, err = pgembed.Start(ctx, pgembed.Options{BinDir: bin, Dir: data, Log: l.options.Log, Set: map[string]string{
+			// The demo may lose the last seconds when the machine does, and no more.
+			"synchronous_commit": "off", "max_connections": "200",
+		}})
 	}
-	l.Postgres, err = pgembed.Start(ctx, pgembed.Options{BinDir: bin, Dir: data, Log: l.options.Log, Set: map[string]string{
-		// The demo may lose the last seconds when the machine does, and no more.
-		"synchronous_commit": "off", "max_connections": "200",
-	}})
 	if err != nil {
 		return fmt.Errorf("%w (its data is in %s; ezscale demo --reset starts over)", err, data)
 	}
