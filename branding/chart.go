@@ -69,11 +69,11 @@ func chart(points []Point, beside ...[]Point) template.HTML {
 		if i%every != 0 {
 			continue
 		}
-		class := ""
+		class := "below"
 		if i/every%2 == 1 {
-			class = ` class="every-other"` // a phone, where letters are larger, leaves it out
+			class += " every-other" // a phone, where letters are larger, leaves it out
 		}
-		fmt.Fprintf(&b, `<text%s x="%.1f" y="%d" text-anchor="middle">%s</text>`, class, chartSide+slot*(float64(i)+.15)+wide/2, chartHeight+24, template.HTMLEscapeString(p.Label))
+		fmt.Fprintf(&b, `<text class="%s" x="%.1f" y="%d" text-anchor="middle">%s</text>`, class, chartSide+slot*(float64(i)+.15)+wide/2, chartHeight+24, template.HTMLEscapeString(p.Label))
 	}
 	b.WriteString("</svg>")
 	return template.HTML(b.String()) //nolint:gosec // labels are escaped, the rest are numbers
