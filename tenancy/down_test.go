@@ -24,7 +24,7 @@ func TestAConnectionThatIsGoneIsDown(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), "SELEC"); err == nil || tenancy.IsDown(err) {
 		t.Errorf("a statement nobody understands: %v", err)
 	}
-	if _, err := w.Owner.Exec(t.Context(), "SELECT pg_terminate_backend($1)", conn.PgConn().PID()); err != nil {
+	if _, err := w.Owner.Exec(t.Context(), "SELECT pg_terminate_backend($1::int)", conn.PgConn().PID()); err != nil {
 		t.Fatal(err)
 	}
 	for _, state := range []string{"ended", "closed"} {

@@ -18,23 +18,30 @@ import (
 )
 
 // TestUsageIsInvoicedOnce lets what is paid by the hour, and what is paid by the month or the year
-// and by use, run, rest, change its cycle and run again, wherever in its months that is: each hour
-// it was on, each step of a session and each unit is invoiced once, and its pauses are not.
+// and by use, run, rest, change its plan or its cycle and run again, wherever in its months and
+// hours that is: each hour it was on is invoiced once, at the dearest price it had, each step of a
+// session and each unit is, and its pauses are not.
 func TestUsageIsInvoicedOnce(t *testing.T) {
 	w := tenancytest.New(t)
 	for i, who := range []tenancy.Tenant{w.A, w.B} {
 		w.Clock.Set(january)
 		s := scenery(t, w, who)
-		s.byHours()
-		s.meter(catalog.MeterForm{Code: "gb", Aggregation: "sum", Tiers: map[string]string{"EUR": "0.03"}})
-		s.meter(catalog.MeterForm{Code: "desktop", Aggregation: "sessions", StepMinutes: "15", Tiers: map[string]string{"EUR": "0.20"}})
+		s.byHoursToo("s", "0.02")
+		s.byHoursToo("m", "0.05")
+		s.byHoursToo("l", "0.01")
+		small := s.plan
+		for _, s.plan = range scanAll[uuid.UUID](s.shop, "SELECT id FROM plans WHERE slug IN ('s', 'm', 'l')") {
+			s.meter(catalog.MeterForm{Code: "gb", Aggregation: "sum", Tiers: map[string]string{"EUR": "0.03"}})
+			s.meter(catalog.MeterForm{Code: "desktop", Aggregation: "sessions", StepMinutes: "15", Tiers: map[string]string{"EUR": "0.20"}})
+		}
+		s.plan = small
 		s.policy(func(p *renewal.Policy) { p.Together = false })
 		s.exec("UPDATE plans SET upgrade = 'prorate', downgrade = 'credit'")
 		rnd := rand.New(rand.NewPCG(uint64(i), 20261123))
 		for n := range 4 {
 			ida := s.customer(fmt.Sprint("c", n), true)
 			s.exec("UPDATE accounts SET time_zone = ? WHERE id = ?", []string{"", "Europe/Berlin", "Australia/Lord_Howe"}[rnd.IntN(3)], ida)
-			l := &resting{scene: s, rnd: rnd}
+			l := &resting{scene: s, rnd: rnd, plan: "s", dearest: map[time.Duration]int64{}}
 			if l.sub = s.runsHours(ida, func(x *renewal.New) { x.Items[0].Hour = s.hour("0.02", 0) }); n%2 == 1 {
 				l.sub = s.runs(ida, 1000)
 			}
@@ -47,19 +54,28 @@ func TestUsageIsInvoicedOnce(t *testing.T) {
 // resting is a subscription that is paused now and then.
 type resting struct {
 	*scene
-	rnd  *rand.Rand
-	sub  uuid.UUID
-	told int
-	cost int64 // of what was used
-	done []string
+	rnd     *rand.Rand
+	sub     uuid.UUID
+	told    int
+	cost    int64 // of what was used
+	done    []string
+	plan    string                  // of the hour
+	ran     time.Duration           // without its pauses
+	dearest map[time.Duration]int64 // by the hour that began, in cents
 }
+
+// cents are what an hour of a plan costs.
+var cents = map[string]int64{"s": 2, "m": 5, "l": 1}
 
 func (l *resting) live(hourly bool) {
 	l.t.Helper()
-	was := l.Clock.Now()
 	for range 2 + l.rnd.IntN(3) {
-		l.use(time.Duration(1+l.rnd.IntN([]int{6, 100, 900}[l.rnd.IntN(3)])) * time.Hour)
-		if !hourly && l.rnd.IntN(2) == 0 {
+		l.use(time.Duration(1+l.rnd.IntN([]int{6, 100, 900}[l.rnd.IntN(3)]))*time.Hour, time.Duration(l.rnd.IntN(60))*time.Minute)
+		switch pauses := l.rnd.IntN(2) == 0; {
+		case hourly && !pauses:
+			l.move()
+			continue
+		case !pauses:
 			l.change()
 			continue
 		}
@@ -68,24 +84,31 @@ func (l *resting) live(hourly bool) {
 			l.t.Fatal(err)
 		}
 		l.done = append(l.done, fmt.Sprintf("%s paused %d days", l.Clock.Now().Format("01-02 15:04"), days))
-		if hourly {
-			l.cost += int64(l.Clock.Now().Sub(was)/time.Hour) * 2
-		}
 		l.until(l.Clock.Now(), float64(days))
-		was = l.Clock.Now()
 	}
-	l.use(70 * day)
-	if hourly {
-		l.cost += int64(l.Clock.Now().Sub(was)/time.Hour) * 2
-	}
+	l.use(70*day, 0)
 	if _, err := l.desk.Cancel(l.t.Context(), l.db, renewal.CancelRequest{SubscriptionID: l.sub, Now: true, Reason: "other"}, staff); err != nil {
 		l.t.Fatal(err)
+	}
+	if hourly {
+		for _, minor := range l.dearest {
+			l.cost += minor
+		}
 	}
 	if got := scan[int64](l.shop, "SELECT coalesce(sum(net_minor), 0) FROM invoice_lines WHERE subscription_id = ? AND kind = 'usage'", l.sub); got != l.cost {
 		lines := scanAll[string](l.shop, `SELECT i.issued_at || ' ' || l.period_from || ' ' || l.period_to || ' ' || l.net_minor || ' ' || l.description FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
 			WHERE l.subscription_id = ? AND l.kind = 'usage' ORDER BY 1`, l.sub)
 		l.t.Errorf("by the hour %t: %d cents for %d\n  %s\n  %s", hourly, got, l.cost, strings.Join(l.done, "\n  "), strings.Join(lines, "\n  "))
 	}
+}
+
+// move is a change to another plan by the hour.
+func (l *resting) move() {
+	l.t.Helper()
+	l.work()
+	l.plan = map[string][]string{"s": {"m", "l"}, "m": {"s", "l"}, "l": {"s", "m"}}[l.plan][l.rnd.IntN(2)]
+	l.scene.change(l.sub, l.plan, nil)
+	l.done = append(l.done, fmt.Sprintf("%s to %s", l.Clock.Now().Format("01-02 15:04"), l.stands(l.sub)))
 }
 
 // change is one of the cycle, in the middle of a month.
@@ -107,10 +130,17 @@ func (l *resting) change() {
 }
 
 // use lets time pass; at its end two sessions and some units of it are told.
-func (l *resting) use(d time.Duration) {
+func (l *resting) use(about, more time.Duration) {
 	l.t.Helper()
 	from := l.Clock.Now()
-	l.until(from.Add(d), 0)
+	l.turn(about)
+	l.Clock.Advance(more)
+	l.tick()
+	d := l.Clock.Now().Sub(from)
+	for hour := l.ran.Truncate(time.Hour); hour < l.ran+d; hour += time.Hour {
+		l.dearest[hour] = max(l.dearest[hour], cents[l.plan])
+	}
+	l.ran += d
 	var all []metering.Event
 	for range 2 {
 		l.told++
