@@ -341,7 +341,7 @@ func TestWhatABankTookIsNotGivenBack(t *testing.T) {
 	s.platform.refuses = provisioners.ErrNoRoom
 	q := s.accept(s.quote(sub, "l", "", nil))
 	s.settle(scan[uuid.UUID](s.shop, "SELECT id FROM invoices WHERE key LIKE 'change/%'"))
-	s.exec(`UPDATE payments SET disputes = jsonb_build_array(jsonb_build_object('ref', 'd', 'state', 'lost', 'withdrawn_minor', amount_minor - 100)) WHERE amount_minor = ?`, q.Total.Minor)
+	s.exec("UPDATE payments SET disputes = ? WHERE amount_minor = ?", fmt.Sprintf(`[{"ref": "d", "state": "lost", "withdrawn_minor": %d}]`, q.Total.Minor-100), q.Total.Minor)
 	s.work()
 	s.want(sub, "VPS Small 1000 monthly, change none, sku vps-s")
 	if back := scan[int64](s.shop, "SELECT coalesce(sum(amount_minor), 0) FROM refunds"); back != 100 {
