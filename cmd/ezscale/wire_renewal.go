@@ -76,6 +76,9 @@ func handleRenewals(w *queue.Workers, d *renewal.Desk, orders *checkout.Desk) {
 		return referral.Paid(ctx, db, []uuid.UUID{job.InvoiceID})
 	})
 	queue.Handle(w, func(ctx context.Context, db *tenancy.DB, job invoicing.ForgivenJob) error {
+		if err := orders.Forgiven(ctx, db, job.InvoiceID); err != nil {
+			return err
+		}
 		return d.Forgiven(ctx, db, job.InvoiceID)
 	})
 	queue.HandleMany(w, func(ctx context.Context, db *tenancy.DB, all []invoicing.PaidJob) error {

@@ -221,6 +221,31 @@ func (d *Desk) keepRoom(ctx context.Context, t tenancy.ID, o Order, until time.T
 	return nil
 }
 
+// Forgiven cancels the order whose invoice was credited in full before anybody paid (job
+// invoice.forgiven): there is nothing left to pay, and what nobody paid is not delivered. One
+// that somebody is paying at the moment is left to what comes of that, or lapses. Invoices that
+// belong to no order are nobody's business here. It may be repeated.
+func (d *Desk) Forgiven(ctx context.Context, db *tenancy.DB, invoiceID uuid.UUID) error {
+	var o Order
+	err := db.Update(ctx, func(tx *tenancy.Tx) (err error) {
+		var found bool
+		if o, found, err = byInvoice(ctx, tx, invoiceID); err != nil || !found || o.State != AwaitingPayment {
+			return err
+		}
+		if inv, err := invoicing.Get(ctx, tx, invoiceID); err != nil || inv.State != invoicing.Void {
+			return err
+		}
+		return d.cancel(ctx, tx, &o, "Its invoice was credited in full.", activity.System)
+	})
+	if fault.Is(err, "order.being_paid") {
+		return nil
+	}
+	if err != nil || o.State != Cancelled {
+		return err
+	}
+	return d.free(ctx, db.Tenant().ID, o.QuoteID, len(o.Items))
+}
+
 // lapse ends an order that was not paid in time. One that is being paid is left alone.
 func (d *Desk) lapse(ctx context.Context, db *tenancy.DB, was Order) error {
 	ended := false

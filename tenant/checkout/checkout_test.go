@@ -408,6 +408,73 @@ func TestCancelling(t *testing.T) {
 	wants(t, "a paid one", r.desk.Cancel(ctx, db, checkout.CancelRequest{OrderID: paid.ID, By: by}), "order.is_paid")
 }
 
+// TestAnOrderThatIsForgiven credits the invoices of orders by hand: in part, in full, in full
+// while somebody pays, and one that is no order's.
+func TestAnOrderThatIsForgiven(t *testing.T) {
+	r := newRig(t, tenancytest.New(t))
+	ctx, db := t.Context(), r.DB(r.A)
+	forgive := func(o checkout.Order, minor int64) {
+		t.Helper()
+		ask := invoicing.CreditRequest{Key: "credit/form/" + uuid.NewString(), InvoiceID: *o.InvoiceID, Amount: billing.Money{Minor: minor, Currency: o.Total.Currency}, Reason: "Goodwill"}
+		_, err := invoicing.CreditByHand(ctx, db, ask, audit.Origin{Actor: audit.Actor{Kind: "reseller", ID: "x", Name: "Anna"}})
+		must(t, err)
+		for range 2 {
+			must(t, r.desk.Forgiven(ctx, db, *o.InvoiceID))
+		}
+	}
+	state := func(o checkout.Order) checkout.State {
+		t.Helper()
+		now, err := r.desk.Get(ctx, db, o.ID, uuid.Nil)
+		must(t, err)
+		return now.State
+	}
+	o := r.order(t, r.A, plan("last"))
+	if forgive(o, 1); state(o) != checkout.AwaitingPayment {
+		t.Fatalf("credited in part it is %s", state(o))
+	}
+	if forgive(o, o.Total.Minor-1); state(o) != checkout.Cancelled {
+		t.Fatalf("it is %s", state(o))
+	}
+	if n := r.count(t, r.A, "SELECT count(*) FROM invoices WHERE kind = 'credit_note'"); n != 2 {
+		t.Errorf("%d credit notes", n)
+	}
+	if n := r.count(t, r.A, "SELECT stock FROM plans WHERE slug = 'last'"); n != 1 {
+		t.Errorf("stock %d", n)
+	}
+	if free, held, _ := r.room.state(); free != 4 || held != 0 {
+		t.Errorf("free %d, held %d", free, held)
+	}
+	if n := r.count(t, r.A, "SELECT count(*) FROM mails WHERE template = 'order_cancelled'"); n != 1 {
+		t.Errorf("%d mails", n)
+	}
+	must(t, r.desk.Forgiven(ctx, r.DB(r.B), *o.InvoiceID)) // the neighbour has no such invoice
+	must(t, r.desk.Forgiven(ctx, db, uuid.New()))
+
+	pays := r.order(t, r.A, small())
+	r.exec(t, r.A, `INSERT INTO payments (id, key, invoice_id, account_id, gateway, currency, amount_minor, refunded_minor, state, decline_code, decline_text, on_session, created_at, changed_at)
+		VALUES (?, 'way', ?, ?, 'transfer', ?, ?, 0, 'processing', '', '', true, ?, ?)`, uuid.New(), *pays.InvoiceID, pays.AccountID, pays.Total.Currency, pays.Total.Minor, pays.PlacedAt, pays.PlacedAt)
+	if forgive(pays, pays.Total.Minor); state(pays) != checkout.AwaitingPayment {
+		t.Errorf("while a bank collects it, it is %s", state(pays))
+	}
+	r.exec(t, r.A, "UPDATE payments SET state = 'failed' WHERE key = 'way'")
+	r.Clock.Advance(checkout.LapseAfter)
+	must(t, r.desk.Due(ctx, db, r.Clock.Now()))
+	if _, held, _ := r.room.state(); state(pays) != checkout.Cancelled || held != 0 {
+		t.Errorf("after a week it is %s, %d hold room", state(pays), held)
+	}
+	paid := r.order(t, r.A, small())
+	r.pay(t, r.A, paid)
+	must(t, r.desk.Forgiven(ctx, db, *paid.InvoiceID))
+	if state(paid) != checkout.AwaitingPayment {
+		t.Errorf("paid, and its job is to come: %s", state(paid))
+	}
+	must(t, r.desk.Paid(ctx, db, *paid.InvoiceID))
+	must(t, r.desk.Forgiven(ctx, db, *paid.InvoiceID))
+	if state(paid) == checkout.Cancelled {
+		t.Error("what is paid is cancelled")
+	}
+}
+
 func TestLimitsOfSelling(t *testing.T) {
 	r := newRig(t, tenancytest.New(t))
 	ctx, db := t.Context(), r.DB(r.A)

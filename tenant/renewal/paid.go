@@ -66,8 +66,8 @@ func (d *Desk) Paid(ctx context.Context, db *tenancy.DB, invoice uuid.UUID) erro
 
 // Forgiven follows when what was left to pay of an invoice was credited and nothing was paid
 // (job invoice.forgiven): what renews gets its period, what was off for it is released and a
-// change is made. What never began does not begin: its order is the shop's to cancel. It may
-// be called again.
+// change is made. What never began does not begin: its order is cancelled
+// (checkout.Desk.Forgiven). It may be called again.
 func (d *Desk) Forgiven(ctx context.Context, db *tenancy.DB, invoice uuid.UUID) error {
 	return db.Update(ctx, func(tx *tenancy.Tx) error {
 		bills, err := billsOf(ctx, tx, "i.id = ? AND i.state = 'void'", invoice)
