@@ -58,15 +58,7 @@ func TestAResellersMoneyInABrowser(t *testing.T) {
 	p.Click(`input[value="card"]`)
 	p.CheckViews("partner_top_up")
 	p.Look(browser.Desktop)
-	frame, err := p.Timeout(20 * time.Second).Element("#pay-card iframe")
-	must(t, err)
-	form, err := frame.Frame()
-	must(t, err)
-	for _, f := range [][2]string{{"#number", "4000002760003184"}, {"#expiry", "1234"}, {"#cvc", "123"}} {
-		in, err := form.Timeout(20 * time.Second).Element(f[0])
-		must(t, err)
-		must(t, in.Input(f[1]))
-	}
+	p.FillFrame("#pay-card iframe", [2]string{"#number", "4000002760003184"}, [2]string{"#expiry", "1234"}, [2]string{"#cvc", "123"})
 	p.FollowTo(`form[data-pay] button[type="submit"]`, "/authenticate/")
 	p.FollowTo("#confirm", "/balance")
 	p.Wait("main", "€20.00")

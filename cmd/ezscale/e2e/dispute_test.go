@@ -28,7 +28,7 @@ func TestDispute(t *testing.T) {
 	tab.Fill("amount", "31.40")
 	tab.Follow(`form[action="/client/credit/top-up"] button`)
 	tab.Click(`input[value="card"]`)
-	typeCard(t, tab, "4242424242424242")
+	typeCard(tab, "4242424242424242")
 	frame := *tab.MustElement("#pay-card iframe").MustAttribute("src")
 	tab.FollowTo(payButton, "/client/credit")
 	credit := func(want int) {

@@ -29,7 +29,7 @@ func payStatement(t *testing.T, g guide, drive *browser.Browser, _ *stranger) {
 
 	tab.Look(browser.Phone)
 	tab.Go(centre + "/billing")
-	typeCard(t, tab, "4242424242424242")
+	typeCard(tab, "4242424242424242")
 	see(tab, "partner_card")
 	tab.FollowTo(`form[data-pay="setup"] button`, "/billing")
 	tab.Wait("main", `Visa •••• 4242`)

@@ -66,18 +66,8 @@ func choose(t *testing.T, tab *browser.Page, name, value string) {
 }
 
 // typeCard types into the gateway's form, which is a frame of another origin.
-func typeCard(t *testing.T, tab *browser.Page, number string) {
-	t.Helper()
-	frame, err := tab.Timeout(patience).Element("#pay-card iframe")
-	must(t, err)
-	form, err := frame.Frame()
-	must(t, err)
-	for _, f := range [][2]string{{"#number", number}, {"#expiry", "1234"}, {"#cvc", "123"}} {
-		in, err := form.Timeout(patience).Element(f[0])
-		must(t, err)
-		must(t, in.SelectAllText())
-		must(t, in.Input(f[1]))
-	}
+func typeCard(tab *browser.Page, number string) {
+	tab.FillFrame("#pay-card iframe", [2]string{"#number", number}, [2]string{"#expiry", "1234"}, [2]string{"#cvc", "123"})
 }
 
 // download asks for the file a link of the page leads to, with the session of the page.
@@ -141,13 +131,7 @@ func ownWords(t *testing.T, tab *browser.Page, manage string) {
 	tab.Follow(`a[href$="/mail-texts/service_ready"]`)
 	tab.Fill("subject", "Come in: {{ data.service }} is up")
 	tab.Click(`button[formtarget="mail-preview"]`)
-	frame, err := tab.Timeout(patience).Element(`iframe[name="mail-preview"]`)
-	must(t, err)
-	letter, err := frame.Frame()
-	must(t, err)
-	if _, err := letter.Timeout(patience).ElementR("p strong", "^Come in: .+ is up$"); err != nil {
-		t.Fatalf("the preview does not show the mail as it is typed: %v", err)
-	}
+	tab.WaitFrame(`iframe[name="mail-preview"]`, "p strong", "^Come in: .+ is up$") // as it is typed
 	both(tab, "manage_mail_text")
 	tab.Follow(`form[data-guard] button:not([formtarget])`)
 	tab.Wait("main", "In your own words")

@@ -99,7 +99,7 @@ func payByLetter(t *testing.T, g guide, drive *browser.Browser, email string) {
 	tab.Wait("h1", "Pay invoice")
 	both(tab, "letter_pay")
 	tab.Click(`input[value="card"]`)
-	typeCard(t, tab, "4000002500003155")
+	typeCard(tab, "4000002500003155")
 	began := time.Now()
 	tab.FollowTo(payButton, "/authenticate/")
 	tab.FollowTo("#confirm", "/pay/")

@@ -156,7 +156,7 @@ func (s *stranger) order() (invoice string) {
 
 func (s *stranger) follow(selector, to string) { s.t.Helper(); s.tab.FollowTo(selector, to) }
 
-func (s *stranger) card(number string) { s.t.Helper(); typeCard(s.t, s.tab, number) }
+func (s *stranger) card(number string) { s.t.Helper(); typeCard(s.tab, number) }
 
 const payButton = `form[data-pay="payment"] button[type="submit"]`
 
