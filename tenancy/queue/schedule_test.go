@@ -2,7 +2,6 @@ package queue_test
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -43,39 +42,50 @@ func TestTwoSchedulersTickOnce(t *testing.T) {
 	w := tenancytest.New(t)
 	clock := clockwork.NewFakeClockAt(tenancytest.Start)
 	one, stopOne := scheduler(t, w, clock, queue.NewWorkers())
-	const jobs = "SELECT count(*) FROM river.river_job WHERE kind = 'test.sweep_up'"
+	const jobs, minutes = "SELECT count(*) FROM river.river_job WHERE kind = 'test.sweep_up'", "SELECT count(DISTINCT unique_key) FROM river.river_job WHERE kind = 'test.sweep_up'"
 	eventually(t, "a scheduler ticks as soon as it runs", func() bool { return scalar[int](t, w.Owner, jobs) == 1 })
 	two, _ := scheduler(t, w, clock, queue.NewWorkers())
-	minute := func(want, schedulers int) {
+	// turn turns the clock minute by minute until somebody ticks. A scheduler whose last tick has
+	// not returned, though its job is there, passes a minute over: the next is as good.
+	turn := func(schedulers int) {
 		t.Helper()
-		// A clock that is turned before they wait for it passes their minute unseen.
-		if err := clock.BlockUntilContext(t.Context(), schedulers); err != nil {
-			t.Fatal(err)
+		before := scalar[int](t, w.Owner, jobs)
+		for range 5 {
+			// A clock that is turned before they wait for it passes their minute unseen.
+			if err := clock.BlockUntilContext(t.Context(), schedulers); err != nil {
+				t.Fatal(err)
+			}
+			clock.Advance(time.Minute)
+			for end := time.Now().Add(6 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+				if scalar[int](t, w.Owner, jobs) > before {
+					return
+				}
+			}
 		}
-		clock.Advance(time.Minute)
-		eventually(t, fmt.Sprint(want, " ticks"), func() bool { return scalar[int](t, w.Owner, jobs) == want })
+		t.Fatalf("nobody ticks after %d", before)
 	}
-	for n := range 5 {
-		minute(n+2, 2)
+	for range 5 {
+		turn(2)
 	}
-	if got := one.Ticks()["sweep"] + two.Ticks()["sweep"]; got != 6 || !one.Leads() || two.Leads() {
-		t.Errorf("one ticked %v (leads: %v), two %v (leads: %v); want 6 by one of them", one.Ticks(), one.Leads(), two.Ticks(), two.Leads())
+	eventually(t, "each job is of a tick", func() bool { return one.Ticks()["sweep"] == int64(scalar[int](t, w.Owner, jobs)) })
+	if n := two.Ticks()["sweep"]; n != 0 || !one.Leads() || two.Leads() {
+		t.Errorf("one leads: %v; two leads: %v and ticked %d times", one.Leads(), two.Leads(), n)
 	}
 
 	// The leader's connection breaks: somebody leads again, and no minute has two jobs.
 	run(t, w.Owner, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
-	minute(7, 2)
+	turn(2)
 	// The leader goes: the other takes over.
 	if two.Leads() {
 		t.Log("the second took over when the connection broke")
 	}
 	stopOne()
-	minute(8, 1)
+	turn(1)
 	if !two.Leads() {
 		t.Error("nobody leads")
 	}
-	if n := scalar[int](t, w.Owner, "SELECT count(DISTINCT unique_key) FROM river.river_job WHERE kind = 'test.sweep_up'"); n != 8 {
-		t.Errorf("8 minutes have %d keys", n)
+	if all, keys := scalar[int](t, w.Owner, jobs), scalar[int](t, w.Owner, minutes); all != keys || all < 8 {
+		t.Errorf("%d jobs of %d minutes", all, keys)
 	}
 }
 
